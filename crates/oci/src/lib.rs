@@ -1,1 +1,3 @@
-//! (oci)
+//! The words of the Open Container Initiative's specifications, without files, sockets or clocks.
+
+pub mod runtime;
