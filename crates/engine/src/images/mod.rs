@@ -1,0 +1,117 @@
+//! Images: listing, inspecting, tagging, removing, moving them in and out. The store keeps them; here are the
+//! decisions (what a reference means, what may be removed) and the events.
+
+mod service;
+pub use service::Images;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::containers::{Filters, Healthcheck};
+
+/// One row of `GET /images/json`.
+#[derive(Debug, Clone)]
+pub struct ImageSummary {
+    /// `sha256:...` of the config.
+    pub id: String,
+    /// `name:tag`, sorted, as Docker shows them (familiar names).
+    pub repo_tags: Vec<String>,
+    pub repo_digests: Vec<String>,
+    pub created: Option<Timestamp>,
+    pub size_bytes: u64,
+    pub labels: BTreeMap<String, String>,
+    /// Containers (running or not) made from it.
+    pub containers: u64,
+}
+
+/// `GET /images/{name}/json`.
+#[derive(Debug, Clone)]
+pub struct ImageView {
+    pub id: String,
+    pub repo_tags: Vec<String>,
+    pub repo_digests: Vec<String>,
+    pub comment: String,
+    pub created: Option<Timestamp>,
+    pub author: String,
+    pub architecture: String,
+    pub variant: String,
+    pub os: String,
+    pub os_version: String,
+    pub size_bytes: u64,
+    pub config: ImageConfig,
+    /// Diff ids, bottom first.
+    pub layers: Vec<String>,
+    /// Storage driver and the directories it shows (`LowerDir` ...).
+    pub driver: String,
+    pub driver_data: BTreeMap<String, String>,
+    /// Digest, media type and size of the manifest, when known.
+    pub descriptor: Option<(String, String, u64)>,
+    pub last_tagged: Option<Timestamp>,
+}
+
+/// The defaults an image gives its containers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ImageConfig {
+    pub user: String,
+    pub exposed_ports: Vec<String>,
+    pub env: Vec<String>,
+    pub entrypoint: Option<Vec<String>>,
+    pub cmd: Option<Vec<String>>,
+    pub volumes: Vec<String>,
+    pub working_dir: String,
+    pub labels: BTreeMap<String, String>,
+    pub stop_signal: Option<String>,
+    pub stop_timeout_s: Option<i64>,
+    pub shell: Option<Vec<String>>,
+    pub on_build: Option<Vec<String>>,
+    pub healthcheck: Option<Healthcheck>,
+    pub args_escaped: bool,
+}
+
+/// One row of `GET /images/{name}/history`, newest first.
+#[derive(Debug, Clone)]
+pub struct HistoryEntry {
+    /// The image id for the newest row, `<missing>` for the others.
+    pub id: String,
+    pub created: Option<Timestamp>,
+    pub created_by: String,
+    pub tags: Vec<String>,
+    pub size_bytes: u64,
+    pub comment: String,
+}
+
+/// `GET /images/json`.
+#[derive(Debug, Clone, Default)]
+pub struct ImageListRequest {
+    pub all: bool,
+    pub digests: bool,
+    pub filters: Filters,
+}
+
+/// What `DELETE /images/{name}` did, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    Untagged(String),
+    Deleted(String),
+}
+
+/// `POST /images/create?fromSrc=-`.
+#[derive(Debug, Clone, Default)]
+pub struct ImportRequest {
+    pub repo: String,
+    pub tag: String,
+    pub message: String,
+    /// Dockerfile instructions (`CMD ...`, `ENV ...`).
+    pub changes: Vec<String>,
+    pub platform: String,
+}
+
+/// What load and pull tell while they work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// `Loaded image: x` and the like, without a newline.
+    Line(String),
+    /// `{"id":..., "status":...}`.
+    Status { id: String, status: String },
+}

@@ -1,0 +1,312 @@
+//! What the engine needs from the outside, as traits it owns.
+//!
+//! The engine decides; processes, network namespaces, BPF and the wall clock are somebody else's trade. The
+//! adapters live in `daemon` (`adapters/runtime.rs` over `shim`, `adapters/network.rs` over `net`), the fakes
+//! in this crate's tests. Futures are boxed so that the ports are object safe: one allocation per call is
+//! nothing beside a system call.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+// ---------------------------------------------------------------------------------------- processes
+
+/// A process the engine can name: a container's PID 1, or one exec in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ProcessRef {
+    /// Full container id, 64 hex digits.
+    pub container: String,
+    /// Full exec id, 64 hex digits; `None` is the container's own process.
+    pub exec: Option<String>,
+}
+
+impl ProcessRef {
+    pub fn container(id: impl Into<String>) -> Self {
+        Self { container: id.into(), exec: None }
+    }
+    pub fn exec(container: impl Into<String>, exec: impl Into<String>) -> Self {
+        Self { container: container.into(), exec: Some(exec.into()) }
+    }
+}
+
+/// Where the root file system comes from. Overlay layers are mounted by the container's set-up code inside
+/// its own mount namespace; nothing is mounted on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rootfs {
+    /// A plain directory (vfs).
+    Directory(PathBuf),
+    /// overlayfs; `lower` is ordered top layer first, as the kernel wants it.
+    Overlay { lower: Vec<PathBuf>, upper: PathBuf, work: PathBuf },
+}
+
+/// Which standard streams a process has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stdio {
+    /// A pty instead of pipes.
+    pub tty: bool,
+    /// Keep stdin open (`-i`); otherwise it is /dev/null.
+    pub open_stdin: bool,
+    /// Close stdin when the first attached client's stdin ends.
+    pub stdin_once: bool,
+    /// First size of the pty: rows, columns.
+    pub console_size: Option<(u16, u16)>,
+}
+
+/// What becomes of the output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Thrown away once attached clients have it (`--log-driver none`, execs).
+    None,
+    /// A log file written by the monitor. `options` are the driver's checked `--log-opt` values
+    /// (`max-size`, `max-file`, `compress`, `labels`, `env`, `tag` ...), `attrs` the resolved extra attributes.
+    File { driver: String, path: PathBuf, options: BTreeMap<String, String>, attrs: BTreeMap<String, String> },
+}
+
+/// One client's connection, handed down to the monitor as a file descriptor.
+#[derive(Debug)]
+pub struct Attachment {
+    /// The raw connection: frames (or tty bytes) are written here, stdin is read from here.
+    pub stream: OwnedFd,
+    /// Bytes the HTTP layer had read beyond the request; they come before what is read from `stream`.
+    pub leftover: Vec<u8>,
+    pub stdin: bool,
+    pub stdout: bool,
+    pub stderr: bool,
+    /// Raw bytes of the detach sequence; empty switches detaching off.
+    pub detach_keys: Vec<u8>,
+}
+
+/// Everything needed to bring a container's process up.
+#[derive(Debug)]
+pub struct StartRequest {
+    /// Full container id.
+    pub id: String,
+    /// Complete runtime spec: nothing is defaulted further down.
+    pub spec: Box<oci::runtime::Spec>,
+    pub rootfs: Rootfs,
+    /// The sandbox's network namespace; `None`: the spec's network namespace entry (or its absence) decides.
+    pub netns: Option<OwnedFd>,
+    /// Compiled classic BPF, `None` for unconfined. When set it stands for `spec.linux.seccomp`.
+    pub seccomp: Option<Arc<[u8]>>,
+    pub stdio: Stdio,
+    pub log: LogTarget,
+    /// PID 1 stays as a reaper and forks the command (`--init`).
+    pub init_reaper: bool,
+    /// `--user` values with names in them; resolved in the container's own files by the set-up code.
+    pub user: Option<String>,
+    /// `--group-add` entries, numbers or names.
+    pub additional_groups: Vec<String>,
+    /// Clients that were attached before the start: they miss no byte.
+    pub attachments: Vec<Attachment>,
+    /// A different OCI runtime to be run by the monitor: (path, extra arguments). `None` is the built-in one.
+    pub foreign_runtime: Option<(PathBuf, Vec<String>)>,
+}
+
+/// Everything needed to run one more process in a running container.
+#[derive(Debug)]
+pub struct ExecRequest {
+    pub process: ProcessRef,
+    /// PID 1 of the container, as the engine knows it.
+    pub pid: u32,
+    pub spec: Box<oci::runtime::Process>,
+    pub seccomp: Option<Arc<[u8]>>,
+    pub stdio: Stdio,
+    /// `--user` as written (`name`, `uid`, `name:group` ...), resolved inside the container.
+    pub user: Option<String>,
+    pub additional_groups: Vec<String>,
+    /// Relative or absolute cgroup path of the container (`spec.linux.cgroupsPath`).
+    pub cgroup_path: String,
+    pub attachment: Option<Attachment>,
+}
+
+/// A process that has been started (its `execve` succeeded).
+pub struct Started {
+    pub pid: u32,
+    pub started_at: Timestamp,
+    /// Resolves when the process has ended and its output is drained, also when it ended before this moment.
+    pub exit: BoxFuture<'static, Exit>,
+}
+
+impl fmt::Debug for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Started").field("pid", &self.pid).field("started_at", &self.started_at).finish_non_exhaustive()
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// 0 to 255; death by signal is 128 + number.
+    pub code: i32,
+    pub oom_killed: bool,
+    pub at: Timestamp,
+    /// What the monitor had to say beyond the number (it was lost, the log could not be written ...).
+    pub error: Option<String>,
+}
+
+/// What is left of a process after the engine was away.
+#[derive(Debug)]
+pub enum Reconnected {
+    /// Its monitor answers.
+    Running { started: Started, paused: bool },
+    /// It ended meanwhile; `exit.json` told.
+    Exited(Exit),
+    /// Neither monitor nor exit record: the machine was restarted, or the monitor was killed.
+    Gone,
+}
+
+/// Why a process did not come up. The engine turns the kind into Docker's text and exit code (127, 126, 128).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RuntimeErrorKind {
+    /// ENOENT of the executable, or not in `$PATH`.
+    ExecutableNotFound,
+    /// EACCES of the executable.
+    PermissionDenied,
+    /// The executable is a directory.
+    IsADirectory,
+    /// ENOEXEC.
+    ExecFormat,
+    /// `--user` names nobody.
+    NoSuchUser,
+    /// The working directory cannot be entered.
+    WorkingDirectory,
+    /// A mount of the spec failed.
+    Mount,
+    /// No such process or container (any more).
+    NotRunning,
+    /// The spec or the request is refused.
+    Invalid,
+    Other,
+}
+
+/// A typed failure of the runtime side.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RuntimeError {
+    pub kind: RuntimeErrorKind,
+    /// runc-like text with the object in it, e.g. `exec: "foo": executable file not found in $PATH`.
+    pub message: String,
+}
+
+/// Processes: starting, signalling, attaching, and finding them again.
+pub trait ContainerRuntime: Send + Sync + fmt::Debug {
+    /// Make namespaces, cgroup, mounts; exec. Returns when the command's `execve` has succeeded.
+    fn start(&self, request: StartRequest) -> BoxFuture<'_, Result<Started, RuntimeError>>;
+    fn exec(&self, request: ExecRequest) -> BoxFuture<'_, Result<Started, RuntimeError>>;
+    /// Send a signal to the process (through its pidfd, so never to a stranger).
+    fn signal<'a>(&'a self, process: &'a ProcessRef, signal: i32) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    /// Freeze every process of the container.
+    fn pause<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    fn resume<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    fn resize<'a>(&'a self, process: &'a ProcessRef, rows: u16, columns: u16) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    /// Hand a client's connection to the monitor of the process.
+    fn attach<'a>(&'a self, process: &'a ProcessRef, attachment: Attachment) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    /// All processes in the container's cgroup, as host pids.
+    fn pids<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Vec<u32>, RuntimeError>>;
+    /// Find a process again after an engine restart.
+    fn reconnect<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, Reconnected>;
+    /// Containers that left something in the exec root (from the last engine).
+    fn leftovers(&self) -> BoxFuture<'_, Vec<String>>;
+    /// Remove what a dead process left: `<exec-root>/containers/<id>` (or its exec's files), a stale cgroup.
+    fn forget<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, ()>;
+}
+
+// ------------------------------------------------------------------------------------------ network
+
+/// A container's place on a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Endpoint {
+    /// Network name (`bridge`) and 64-digit id.
+    pub network: String,
+    pub network_id: String,
+    pub endpoint_id: String,
+    pub mac: String,
+    pub ipv4: Option<Ipv4Addr>,
+    pub ipv4_prefix: u8,
+    pub gateway: Option<Ipv4Addr>,
+}
+
+/// A network namespace ready to be joined.
+#[derive(Debug)]
+pub struct Sandbox {
+    pub netns: OwnedFd,
+    /// 64 hex digits.
+    pub sandbox_id: String,
+    pub endpoint: Option<Endpoint>,
+}
+
+/// What the engine wants for a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SandboxKind {
+    /// The default bridge, with an address.
+    Bridge { mac: Option<String>, ipv4: Option<Ipv4Addr> },
+    /// Loopback only (`--network none`).
+    None,
+}
+
+/// A network failure, with the object in its text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct NetworkError {
+    /// The machine or the configuration cannot do it (as opposed to: try again).
+    pub unsupported: bool,
+    pub message: String,
+}
+
+/// What `network ls`/`inspect` and `info` show of the default bridge.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkFacts {
+    /// `None` with `--bridge none`.
+    pub bridge: Option<String>,
+    pub subnet: Option<String>,
+    pub gateway: Option<IpAddr>,
+    pub mtu: u32,
+    pub firewall_backend: String,
+    pub warnings: Vec<String>,
+}
+
+/// Network namespaces with addresses. Sandboxes are prepared ahead, so `take` normally costs nothing.
+pub trait NetworkFabric: Send + Sync + fmt::Debug {
+    /// A create happened: have a sandbox ready soon. Returns at once.
+    fn prepare(&self);
+    fn take<'a>(&'a self, container: &'a str, kind: &'a SandboxKind) -> BoxFuture<'a, Result<Sandbox, NetworkError>>;
+    /// Give address and name back after the container ended. Idempotent.
+    fn release<'a>(&'a self, container: &'a str, endpoint: Option<&'a Endpoint>) -> BoxFuture<'a, ()>;
+    /// At boot, before the first `take`: these running containers own these endpoints; everything else of ours goes.
+    fn reconcile(&self, running: Vec<(String, Endpoint)>) -> BoxFuture<'_, Result<(), NetworkError>>;
+    fn facts(&self) -> NetworkFacts;
+}
+
+// -------------------------------------------------------------------------------------- small ports
+
+/// Compiles a seccomp profile (Docker's JSON) for a set of capabilities. The engine caches the result.
+pub trait SeccompCompiler: Send + Sync + fmt::Debug {
+    /// The built-in default profile when `profile_json` is `None`.
+    fn compile(&self, profile_json: Option<&str>, capabilities: &[String]) -> Result<Arc<[u8]>, String>;
+}
+
+/// The wall clock.
+pub trait Clock: Send + Sync + fmt::Debug {
+    fn now(&self) -> Timestamp;
+    /// Wait; a fake clock returns when its test says so.
+    fn sleep(&self, for_: std::time::Duration) -> BoxFuture<'static, ()>;
+}
+
+/// Sources of identifiers.
+pub trait Ids: Send + Sync + fmt::Debug {
+    /// 32 random bytes as 64 hex digits.
+    fn id(&self) -> String;
+    /// A random number for generated names.
+    fn number(&self) -> u64;
+}
