@@ -21,10 +21,7 @@ pub(crate) struct Source {
 impl Source {
     /// Lines that are code, numbered from 1: comments are blanked, so a rule may be named in prose.
     pub(crate) fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text
-            .lines()
-            .enumerate()
-            .map(|(i, line)| (i + 1, line.split("//").next().unwrap_or_default()))
+        self.text.lines().enumerate().map(|(i, line)| (i + 1, line.split("//").next().unwrap_or_default()))
     }
 }
 

@@ -21,9 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("server", &["api", "engine", "oci"]),
     (
         "daemon",
-        &[
-            "cgroups", "check", "engine", "logs", "net", "oci", "runtime", "server", "shim", "store", "sys",
-        ],
+        &["cgroups", "check", "engine", "logs", "net", "oci", "runtime", "server", "shim", "store", "sys"],
     ),
     ("client", &["api"]),
     ("cli", &["api", "archive", "client", "gotemplate", "oci"]),
@@ -69,8 +67,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
 mod tests {
     #[test]
     fn only_real_dependencies_are_read() {
-        let manifest =
-            "[package]\nname = \"x\"\n[dependencies]\n# why\na.workspace = true\nb = \"1\"\n[dev-dependencies]\nc = \"1\"\n";
+        let manifest = "[package]\nname = \"x\"\n[dependencies]\n# why\na.workspace = true\nb = \"1\"\n[dev-dependencies]\nc = \"1\"\n";
         assert_eq!(super::dependencies(manifest), ["a", "b"]);
     }
 }

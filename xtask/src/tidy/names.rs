@@ -5,8 +5,16 @@
 use super::Source;
 
 const BANNED: &[&str] = &[
-    "getaddrinfo", "gethostbyname", "getpwnam", "getpwuid", "getgrnam", "getgrgid", "getgrouplist", "lookup_host",
-    "ToSocketAddrs", "to_socket_addrs",
+    "getaddrinfo",
+    "gethostbyname",
+    "getpwnam",
+    "getpwuid",
+    "getgrnam",
+    "getgrgid",
+    "getgrouplist",
+    "lookup_host",
+    "ToSocketAddrs",
+    "to_socket_addrs",
 ];
 
 /// Complains about every use of a banned name.

@@ -1,0 +1,70 @@
+//! Whole commands, timed side by side with the peers that this machine has, as one Markdown table.
+//!
+//! `cargo run --release -p bench [-- --quick] [--only CASE] [--wharf PATH]`, as root. Needs `busybox-static`,
+//! `iproute2` and `util-linux`; Debian's `docker.io`, `podman`, `crun` and `runc` take part when installed.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command whose output is its purpose")]
+
+mod bundle;
+mod cases;
+mod measure;
+mod peers;
+mod table;
+
+use std::io::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// How the command was called.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) wharf: String,
+    pub(crate) rounds: usize,
+    pub(crate) only: Option<String>,
+    /// Everything of this run lies below; removed at the end.
+    pub(crate) dir: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match parse().and_then(|options| {
+        let outcome = cases::run(&options);
+        let _ = std::fs::remove_dir_all(&options.dir);
+        outcome
+    }) {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse() -> Result<Options, Error> {
+    let beside = std::env::current_exe()?.with_file_name("wharf");
+    let mut options = Options {
+        wharf: beside.display().to_string(),
+        rounds: 21,
+        only: None,
+        dir: std::env::temp_dir().join(format!("wharf-bench-{}", std::process::id())),
+    };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| Error::other(format!("{arg} needs a value")));
+        match arg.as_str() {
+            "--quick" => options.rounds = 5,
+            "--only" => options.only = Some(value()?),
+            "--wharf" => options.wharf = value()?,
+            _ => return Err(Error::other(format!("unknown argument {arg}"))),
+        }
+    }
+    if !std::path::Path::new(&options.wharf).exists() {
+        return Err(Error::other(format!(
+            "{}: build it first: cargo build --release -p wharf",
+            options.wharf
+        )));
+    }
+    std::fs::create_dir_all(&options.dir)?;
+    Ok(options)
+}

@@ -1,0 +1,205 @@
+//! The contenders: engines and runtimes found on this machine, each brought up in its own network and mount
+//! namespace with its own socket and data, so that none sees another and nothing of them stays.
+
+use std::fs;
+use std::io::{Error, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Everything that one contender needs to be asked for a container.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// The command line in front of `run`, `exec`, ...
+    pub(crate) client: Vec<String>,
+    /// From exec of the engine to its first answer; `None` for an engine without a daemon.
+    pub(crate) ready: Option<Duration>,
+    daemon: Option<Child>,
+    /// Marks this engine's helpers in their command lines.
+    mark: PathBuf,
+}
+
+impl Engine {
+    /// `client` followed by `args`.
+    pub(crate) fn command(&self, args: &[&str]) -> Vec<String> {
+        self.client.iter().cloned().chain(args.iter().map(|a| (*a).to_owned())).collect()
+    }
+
+    /// Proportional set size, in KiB, of all processes of this engine outside containers.
+    pub(crate) fn pss_kib(&self) -> f64 {
+        let daemon = self.daemon.as_ref().map(Child::id);
+        let host = fs::read_link("/proc/self/ns/pid").ok();
+        let mut total = 0;
+        for pid in pids() {
+            let proc = PathBuf::from(format!("/proc/{pid}"));
+            let ours = fs::read(proc.join("cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&*self.mark.to_string_lossy()))
+                || daemon.is_some_and(|daemon| descends(pid, daemon));
+            if ours && pid != std::process::id() && fs::read_link(proc.join("ns/pid")).ok() == host {
+                total += fs::read_to_string(proc.join("smaps_rollup"))
+                    .unwrap_or_default()
+                    .lines()
+                    .find_map(|l| l.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok())
+                    .unwrap_or(0);
+            }
+        }
+        total as f64
+    }
+
+    /// Ends the daemon politely and waits for it.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            let _ = Command::new("kill").arg(daemon.id().to_string()).status();
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while Instant::now() < deadline && !matches!(daemon.try_wait(), Ok(Some(_))) {
+                sleep(Duration::from_millis(20));
+            }
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok())
+}
+
+fn descends(mut pid: u32, from: u32) -> bool {
+    while pid > 1 {
+        if pid == from {
+            return true;
+        }
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        pid = stat
+            .rsplit_once(')')
+            .and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok())
+            .unwrap_or(0);
+    }
+    false
+}
+
+/// First line that a command prints, or `None` when it isn't installed.
+pub(crate) fn version(program: &str, args: &[&str]) -> Option<String> {
+    let out = Command::new(program).args(args).stderr(Stdio::null()).output().ok()?;
+    Some(String::from_utf8_lossy(&out.stdout).lines().next()?.to_owned())
+}
+
+/// Wharf's engine, in namespaces of its own.
+pub(crate) fn wharf(binary: &str, dir: &Path) -> Result<Engine, Error> {
+    let socket = dir.join("wharf.sock");
+    let engine = format!(
+        "{binary} daemon --data-root {d}/data --exec-root {d}/exec --pidfile {d}/pid --config-file {d}/daemon.json -H unix://{s}",
+        d = dir.display(),
+        s = socket.display()
+    );
+    let version = version(binary, &["--version"]).unwrap_or_default();
+    start("wharf", version, &engine, dir, &socket, vec![binary.to_owned()])
+}
+
+/// Debian's Docker, when it is installed.
+pub(crate) fn docker(dir: &Path) -> Result<Option<Engine>, Error> {
+    let Some(version) = version("dockerd", &["--version"]) else { return Ok(None) };
+    let socket = dir.join("docker.sock");
+    let engine = format!(
+        "dockerd --data-root {d}/data --exec-root {d}/exec --pidfile {d}/pid -H unix://{s}",
+        d = dir.display(),
+        s = socket.display()
+    );
+    start("docker", version, &engine, dir, &socket, vec!["docker".to_owned()]).map(Some)
+}
+
+fn start(
+    name: &str,
+    version: String,
+    engine: &str,
+    dir: &Path,
+    socket: &Path,
+    mut client: Vec<String>,
+) -> Result<Engine, Error> {
+    fs::create_dir_all(dir)?;
+    let log = fs::File::create(dir.join("engine.log"))?;
+    let begin = Instant::now();
+    let daemon = Command::new("unshare")
+        .args(["-n", "-m", "sh", "-c", &format!("ip link set lo up; exec {engine}")])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    client.extend(["-H".to_owned(), format!("unix://{}", socket.display())]);
+    let mut engine = Engine {
+        name: name.to_owned(),
+        version,
+        client,
+        ready: None,
+        daemon: Some(daemon),
+        mark: dir.to_path_buf(),
+    };
+    let deadline = begin + Duration::from_secs(60);
+    while !answers(socket) {
+        if Instant::now() > deadline {
+            let said = fs::read_to_string(dir.join("engine.log")).unwrap_or_default();
+            return Err(Error::other(format!("{name} did not come up: {said}")));
+        }
+        sleep(Duration::from_micros(500));
+    }
+    engine.ready = Some(begin.elapsed());
+    Ok(engine)
+}
+
+fn answers(socket: &Path) -> bool {
+    let Ok(mut stream) = UnixStream::connect(socket) else { return false };
+    let mut answer = [0; 12];
+    stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").is_ok()
+        && stream.read_exact(&mut answer).is_ok()
+        && answer.ends_with(b"200")
+}
+
+/// Podman in a namespace that a sleeping process holds open, when it is installed.
+pub(crate) fn podman(dir: &Path) -> Result<Option<Engine>, Error> {
+    let Some(version) = version("podman", &["--version"]) else { return Ok(None) };
+    fs::create_dir_all(dir)?;
+    let holder = Command::new("unshare")
+        .args([
+            "-n",
+            "-m",
+            "sh",
+            "-c",
+            "ip link set lo up; umount /sys/fs/cgroup/unified 2>/dev/null; echo ready; exec sleep 100000",
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut engine = Engine {
+        name: "podman".to_owned(),
+        version,
+        client: Vec::new(),
+        ready: None,
+        daemon: Some(holder),
+        mark: dir.to_path_buf(),
+    };
+    let holder = engine.daemon.as_mut().ok_or_else(|| Error::other("no holder"))?;
+    if let Some(stdout) = &mut holder.stdout {
+        stdout.read_exact(&mut [0; 5])?;
+    }
+    let pid = holder.id().to_string();
+    engine.client =
+        ["nsenter", "-t", &pid, "-n", "-m", "podman", "--cgroup-manager=cgroupfs", "--events-backend=file"]
+            .map(str::to_owned)
+            .to_vec();
+    engine.client.extend([
+        format!("--root={}/root", dir.display()),
+        format!("--runroot={}/run", dir.display()),
+        format!("--tmpdir={}/tmp", dir.display()),
+    ]);
+    Ok(Some(engine))
+}

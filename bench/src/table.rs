@@ -1,0 +1,44 @@
+//! The one table that comes out, in Markdown, so that the README can show it as it is.
+
+use crate::measure::Samples;
+
+/// One line: what was measured, by whom, in which unit.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) case: &'static str,
+    pub(crate) contender: String,
+    pub(crate) unit: &'static str,
+    pub(crate) samples: Samples,
+}
+
+/// Renders rows; the last column is the ratio to Wharf's row of the same case (how many times Wharf's figure).
+pub(crate) fn render(rows: &[Row]) -> String {
+    let mut out = String::from(
+        "| what | who | median | min .. max | ratio to wharf |\n| --- | --- | ---: | ---: | ---: |\n",
+    );
+    for row in rows {
+        let ours = rows.iter().find(|r| r.case == row.case && r.contender.starts_with("wharf"));
+        let ratio = ours.map_or(f64::NAN, |ours| row.samples.median() / ours.samples.median());
+        let (min, max) = row.samples.spread();
+        out.push_str(&format!(
+            "| {} | {} | {} {unit} | {} .. {} | {} |\n",
+            row.case,
+            row.contender,
+            number(row.samples.median()),
+            number(min),
+            number(max),
+            if ratio.is_nan() { "-".to_owned() } else { format!("{ratio:.2}") },
+            unit = row.unit,
+        ));
+    }
+    out
+}
+
+fn number(value: f64) -> String {
+    match value {
+        v if v.is_nan() => "failed".to_owned(),
+        v if v >= 100.0 => format!("{v:.0}"),
+        v if v >= 10.0 => format!("{v:.1}"),
+        v => format!("{v:.2}"),
+    }
+}
