@@ -1,0 +1,85 @@
+//! What a template is applied to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use gotmpl::Value;
+use serde_json::Value as Json;
+
+/// The data of one execution.
+///
+/// Go's maps are sorted, structs are not: `{{json .State}}` prints members in the order they were declared. Values here
+/// are sorted maps, so the order of each JSON object is kept beside, by the identity of its map.
+#[derive(Debug)]
+pub struct Data {
+    pub(crate) value: Value,
+    pub(crate) order: HashMap<usize, Json>,
+}
+
+impl Data {
+    /// From a JSON value, keeping the order of its objects for `json`.
+    #[must_use]
+    pub fn from_json(json: &Json) -> Self {
+        let mut order = HashMap::new();
+        let value = convert(json, &mut order);
+        Self { value, order }
+    }
+
+    /// A row of a table: named cells, with the labels that `.Label "key"` looks into.
+    #[must_use]
+    pub fn row<'a>(cells: impl IntoIterator<Item = (&'a str, Json)>, labels: Option<BTreeMap<String, String>>) -> Self {
+        let mut order = HashMap::new();
+        let mut map: BTreeMap<Arc<str>, Value> =
+            cells.into_iter().map(|(name, cell)| (Arc::from(name), convert(&cell, &mut order))).collect();
+        if let Some(labels) = labels {
+            map.insert(
+                Arc::from("Label"),
+                Value::Function(Arc::new(move |args: &[Value]| {
+                    let key = args.first().and_then(Value::as_str).unwrap_or_default();
+                    Ok(Value::String(labels.get(key).map_or("", String::as_str).into()))
+                })),
+            );
+        }
+        Self { value: Value::Map(Arc::new(map)), order }
+    }
+
+    /// Column titles; `.Label "com.example.some-thing"` becomes `some thing`.
+    #[must_use]
+    pub fn titles<'a>(titles: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut map: BTreeMap<Arc<str>, Value> = titles
+            .into_iter()
+            .map(|(name, title)| (Arc::from(name), Value::String(title.into())))
+            .collect();
+        map.insert(
+            Arc::from("Label"),
+            Value::Function(Arc::new(|args: &[Value]| {
+                let key = args.first().and_then(Value::as_str).unwrap_or_default();
+                let last = key.rsplit('.').next().unwrap_or_default();
+                Ok(Value::String(last.replace(['-', '_'], " ").into()))
+            })),
+        );
+        Self { value: Value::Map(Arc::new(map)), order: HashMap::new() }
+    }
+}
+
+fn convert(json: &Json, order: &mut HashMap<usize, Json>) -> Value {
+    match json {
+        Json::Null => Value::Nil,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(value), _) => Value::Int(value),
+            (None, Some(value)) => Value::Uint(value),
+            (None, None) => Value::Float(number.as_f64().unwrap_or_default()),
+        },
+        Json::String(text) => Value::String(text.as_str().into()),
+        Json::Array(items) => Value::List(items.iter().map(|item| convert(item, order)).collect()),
+        Json::Object(members) => {
+            let map: BTreeMap<Arc<str>, Value> =
+                members.iter().map(|(name, member)| (Arc::from(name.as_str()), convert(member, order))).collect();
+            let map = Arc::new(map);
+            // The map lives as long as this `Data`, so its address names it for that long.
+            order.insert(Arc::as_ptr(&map) as usize, json.clone());
+            Value::Map(map)
+        }
+    }
+}

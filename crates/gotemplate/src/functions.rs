@@ -1,0 +1,133 @@
+//! Docker's functions beside Go's own.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use gotmpl::{Result, Template, TemplateError, Value};
+use serde_json::Value as Json;
+
+use crate::data::Data;
+
+thread_local! {
+    /// The order of members for `json`, of the execution that runs on this thread. A function of a template receives only
+    /// its arguments, so the data beside them comes this way; an execution never leaves its thread.
+    static ORDER: RefCell<HashMap<usize, Json>> = RefCell::new(HashMap::new());
+}
+
+/// Runs an execution for which `json` knows the order of `data`'s objects.
+pub(crate) fn with_json_order<T>(data: &Data, run: impl FnOnce() -> T) -> T {
+    ORDER.with(|order| order.borrow_mut().clone_from(&data.order));
+    let result = run();
+    ORDER.with(|order| order.borrow_mut().clear());
+    result
+}
+
+pub(crate) fn register(template: Template, header: bool) -> Template {
+    let template = template.func("pad", pad);
+    if header {
+        let mut template = template;
+        for name in ["json", "split", "join", "title", "lower", "upper", "truncate"] {
+            template = template.func(name, |args| Ok(args.first().cloned().unwrap_or(Value::Nil)));
+        }
+        return template;
+    }
+    template
+        .func("json", |args| Ok(Value::String(json(argument("json", args, 0)?).to_string().into())))
+        .func("split", |args| {
+            let (text, separator) = (text("split", args, 0)?, text("split", args, 1)?);
+            let parts: Vec<Value> = if separator.is_empty() {
+                text.chars().map(|c| Value::String(c.to_string().into())).collect()
+            } else {
+                text.split(separator).map(|part| Value::String(part.into())).collect()
+            };
+            Ok(Value::List(parts.into()))
+        })
+        .func("join", join)
+        .func("title", |args| {
+            let mut start = true;
+            let titled: String = text("title", args, 0)?
+                .chars()
+                .map(|c| {
+                    let upper = start;
+                    start = !(c.is_alphanumeric() || c == '_' || c == '\'');
+                    if upper { c.to_ascii_uppercase() } else { c }
+                })
+                .collect();
+            Ok(Value::String(titled.into()))
+        })
+        .func("lower", |args| Ok(Value::String(text("lower", args, 0)?.to_lowercase().into())))
+        .func("upper", |args| Ok(Value::String(text("upper", args, 0)?.to_uppercase().into())))
+        .func("truncate", |args| {
+            let text = text("truncate", args, 0)?;
+            let mut end = usize::try_from(number("truncate", args, 1)?).unwrap_or(0).min(text.len());
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            Ok(Value::String(text[..end].into()))
+        })
+}
+
+fn pad(args: &[Value]) -> Result<Value> {
+    let text = text("pad", args, 0)?;
+    let spaces = |at| Ok::<_, TemplateError>(" ".repeat(usize::try_from(number("pad", args, at)?).unwrap_or(0)));
+    if text.is_empty() {
+        return Ok(Value::String("".into()));
+    }
+    Ok(Value::String(format!("{}{text}{}", spaces(1)?, spaces(2)?).into()))
+}
+
+fn join(args: &[Value]) -> Result<Value> {
+    let separator = text("join", args, 1)?;
+    let joined = match argument("join", args, 0)? {
+        Value::Nil => String::new(),
+        Value::List(items) => items.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator),
+        Value::Map(map) => {
+            let mut items: Vec<String> = map.values().map(ToString::to_string).collect();
+            items.sort();
+            items.join(separator)
+        }
+        other => return Err(TemplateError::Exec(format!("error calling join: expected slice, got {}", other.type_name()))),
+    };
+    Ok(Value::String(joined.into()))
+}
+
+/// Go's `encoding/json` without HTML escapes: structs in their order, maps sorted, functions left out.
+fn json(value: &Value) -> Json {
+    match value {
+        Value::Nil | Value::Function(_) => Json::Null,
+        Value::Bool(value) => Json::Bool(*value),
+        Value::Int(value) => Json::from(*value),
+        Value::Uint(value) => Json::from(*value),
+        Value::Float(value) => Json::from(*value),
+        Value::String(text) => Json::String(text.to_string()),
+        Value::List(items) => Json::Array(items.iter().map(json).collect()),
+        Value::Map(map) => ORDER.with(|order| order.borrow().get(&(Arc::as_ptr(map) as usize)).cloned()).unwrap_or_else(|| {
+            let members = map.iter().filter(|(_, value)| !value.is_function());
+            Json::Object(members.map(|(name, value)| (name.to_string(), json(value))).collect())
+        }),
+    }
+}
+
+fn argument<'a>(name: &str, args: &'a [Value], at: usize) -> Result<&'a Value> {
+    args.get(at).ok_or_else(|| {
+        TemplateError::Exec(format!("wrong number of args for {name}: want at least {} got {}", at + 1, args.len()))
+    })
+}
+
+fn text<'a>(name: &str, args: &'a [Value], at: usize) -> Result<&'a str> {
+    let value = argument(name, args, at)?;
+    match value {
+        Value::Nil => Ok(""),
+        value => value.as_str().ok_or_else(|| {
+            TemplateError::Exec(format!("wrong type for value; expected string; got {}", value.type_name()))
+        }),
+    }
+}
+
+fn number(name: &str, args: &[Value], at: usize) -> Result<i64> {
+    let value = argument(name, args, at)?;
+    value
+        .as_int()
+        .ok_or_else(|| TemplateError::Exec(format!("wrong type for value; expected int; got {}", value.type_name())))
+}
