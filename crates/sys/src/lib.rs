@@ -1,1 +1,20 @@
-//! (sys)
+//! System calls that rustix lacks, one file per man-page family.
+//!
+//! The only room with `unsafe`. Functions take [`std::os::fd::BorrowedFd`] and return
+//! [`std::os::fd::OwnedFd`]; numbers never stand for descriptors. Every `unsafe` block says what the call
+//! requires and who guarantees it. What is a plain system call lives here without policy: no containers,
+//! no retries, no fallbacks.
+
+#![expect(unsafe_code, reason = "this is the one room for it")]
+
+pub mod bpf;
+pub mod exec;
+pub mod fd;
+pub mod keyctl;
+pub mod mount;
+pub mod process;
+pub mod sched;
+pub mod seccomp;
+pub mod signal;
+
+mod call;

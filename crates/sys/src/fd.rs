@@ -1,0 +1,52 @@
+//! `close_range(2)` and descriptors by number.
+
+use std::io;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use crate::call::check;
+
+/// Marks every descriptor from `first` on close-on-exec.
+///
+/// # Errors
+/// `ENOSYS` before Linux 5.9, `EINVAL` before 5.11.
+pub fn cloexec_from(first: u32) -> io::Result<()> {
+    // SAFETY: only sets a flag on descriptors; no descriptor is closed, so nobody's ownership changes.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) })
+        .map(drop)
+}
+
+/// Takes over a descriptor that the process was started with (LISTEN_FDS, `--preserve-fds`, fd 3 of a
+/// private face), after checking that it is open.
+///
+/// # Errors
+/// `EBADF` when it is not open; `EINVAL` for the standard ones, which stay borrowed.
+///
+/// The caller names each number once, before opening anything itself: two owners would close each other's
+/// file. That cannot be checked here, but it breaks I/O safety only towards the one who names a number he
+/// did not inherit, so tell where the number comes from at each call.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    if number <= 2 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: fcntl(F_GETFD) reads a flag; a number that is not open gives EBADF.
+    check(libc::c_long::from(unsafe { libc::fcntl(number, libc::F_GETFD) }))?;
+    // SAFETY: it is open (checked), and by this function's contract inherited and unowned.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Puts a copy of `from` at `number` without close-on-exec, over whatever was there: how the three standard
+/// streams and preserved descriptors of a program about to be exec'd are laid out.
+///
+/// # Errors
+/// Those of `dup3(2)`.
+///
+/// Only for a process that is about to exec and uses no owned descriptor at `number` any more.
+pub fn place_at(from: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    if from.as_raw_fd() == number {
+        // SAFETY: clears a flag of an open descriptor.
+        return check(libc::c_long::from(unsafe { libc::fcntl(number, libc::F_SETFD, 0) })).map(drop);
+    }
+    // SAFETY: both are numbers; by contract no owner of `number` remains that would be surprised.
+    check(libc::c_long::from(unsafe { libc::dup3(from.as_raw_fd(), number, 0) })).map(drop)
+}
