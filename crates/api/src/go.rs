@@ -1,0 +1,355 @@
+//! JSON as Go's `encoding/json` reads and writes it.
+//!
+//! Docker's clients rely on what that decoder forgives: `null` leaves a field at its zero value, keys match
+//! in any case, unknown keys are skipped, short arrays are filled up. Instead of annotating every field, one
+//! [`Deserializer`] does so for every type of this crate. Errors name the path of the field.
+//! Reference: <https://pkg.go.dev/encoding/json#Unmarshal>.
+
+use serde::de::value::StringDeserializer;
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess,
+    Visitor,
+};
+use serde::{Serialize, Serializer, forward_to_deserialize_any};
+use serde_json::{Error, Value};
+use std::collections::BTreeMap;
+
+/// Reads one JSON document with Go's leniency. Text after the document is an error.
+pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    from_value(serde_json::from_slice(bytes)?)
+}
+
+/// Like [`from_slice`], for a document that is parsed already.
+pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
+    T::deserialize(Go(value))
+}
+
+/// What Go's `omitempty` omits: false, 0, "", an empty list or map, an absent pointer.
+pub fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What has a length, for [`null_if_empty`].
+pub trait Emptiable {
+    fn holds_nothing(&self) -> bool;
+}
+
+impl<T> Emptiable for Vec<T> {
+    fn holds_nothing(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl<K, V> Emptiable for BTreeMap<K, V> {
+    fn holds_nothing(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+/// Writes a nil slice or map as Go does.
+pub fn null_if_empty<T: Emptiable + Serialize, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    if value.holds_nothing() { to.serialize_none() } else { value.serialize(to) }
+}
+
+/// Reads a list of strings, or one string that stands for a list of one (`Cmd`, `Entrypoint` of old clients).
+pub fn string_or_list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    struct V;
+    impl<'de> Visitor<'de> for V {
+        type Value = Vec<String>;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a string or a list of strings")
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(Vec::new())
+        }
+        fn visit_str<E>(self, s: &str) -> Result<Self::Value, E> {
+            Ok(vec![s.to_owned()])
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = seq.next_element()? {
+                list.push(item);
+            }
+            Ok(list)
+        }
+    }
+    from.deserialize_any(V)
+}
+
+/// [`string_or_list`] where absent differs from empty.
+pub fn optional_string_or_list<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    string_or_list(from).map(Some)
+}
+
+/// Standard base64 with padding: how Go writes a `[]byte`.
+pub fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let word = u32::from_be_bytes([
+            0,
+            chunk[0],
+            chunk.get(1).copied().unwrap_or(0),
+            chunk.get(2).copied().unwrap_or(0),
+        ]);
+        for i in 0..4 {
+            if i <= chunk.len() {
+                out.push(char::from(ALPHABET[(word >> (18 - 6 * i)) as usize & 63]));
+            } else {
+                out.push('=');
+            }
+        }
+    }
+    out
+}
+
+struct Go(Value);
+
+impl Go {
+    fn mismatch<'de, V: Visitor<'de>>(self, visitor: V) -> Error {
+        let seen = match &self.0 {
+            Value::Null => "null",
+            Value::Bool(_) => "bool",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        Error::custom(format_args!("cannot unmarshal {seen} into {}", &visitor as &dyn serde::de::Expected))
+    }
+}
+
+macro_rules! zero {
+    ($($method:ident => $visit:ident($zero:expr);)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            match self.0 {
+                Value::Null => visitor.$visit($zero),
+                _ => self.deserialize_any(visitor),
+            }
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Go {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0 {
+            Value::Array(items) => visitor.visit_seq(Items(items.into_iter())),
+            Value::Object(_) => self.deserialize_map(visitor),
+            scalar => scalar.deserialize_any(visitor),
+        }
+    }
+
+    zero! {
+        deserialize_bool => visit_bool(false);
+        deserialize_i8 => visit_i64(0);
+        deserialize_i16 => visit_i64(0);
+        deserialize_i32 => visit_i64(0);
+        deserialize_i64 => visit_i64(0);
+        deserialize_u8 => visit_u64(0);
+        deserialize_u16 => visit_u64(0);
+        deserialize_u32 => visit_u64(0);
+        deserialize_u64 => visit_u64(0);
+        deserialize_f32 => visit_f64(0.0);
+        deserialize_f64 => visit_f64(0.0);
+        deserialize_str => visit_str("");
+        deserialize_string => visit_str("");
+        deserialize_seq => visit_seq(Items(Vec::new().into_iter()));
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    /// A Go array: missing elements are zero, surplus ones are dropped.
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
+        let mut items = match self.0 {
+            Value::Array(items) => items,
+            Value::Null => Vec::new(),
+            _ => return Err(self.mismatch(visitor)),
+        };
+        items.resize(len, Value::Null);
+        visitor.visit_seq(Items(items.into_iter()))
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let entries = match self.0 {
+            Value::Object(map) => map.into_iter().collect(),
+            Value::Null => Vec::new(),
+            _ => return Err(self.mismatch(visitor)),
+        };
+        visitor.visit_map(Entries::new(entries))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let map = match self.0 {
+            Value::Object(map) => map,
+            Value::Null => Default::default(),
+            _ => return Err(self.mismatch(visitor)),
+        };
+        // Of two keys that differ only in case the later one wins.
+        let mut entries: Vec<(String, Value)> = Vec::with_capacity(map.len());
+        for (key, value) in map {
+            if value.is_null() {
+                continue;
+            }
+            let name = if fields.contains(&key.as_str()) {
+                key
+            } else if let Some(field) = fields.iter().find(|f| f.eq_ignore_ascii_case(&key)) {
+                (*field).to_owned()
+            } else {
+                continue;
+            };
+            match entries.iter_mut().find(|(seen, _)| *seen == name) {
+                Some(entry) => entry.1 = value,
+                None => entries.push((name, value)),
+            }
+        }
+        visitor.visit_map(Entries::new(entries))
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.0.deserialize_enum(name, variants, visitor)
+    }
+
+    forward_to_deserialize_any! {
+        i128 u128 char bytes byte_buf unit unit_struct tuple_struct identifier ignored_any
+    }
+}
+
+struct Items(std::vec::IntoIter<Value>);
+
+impl<'de> SeqAccess<'de> for Items {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        self.0.next().map(|item| seed.deserialize(Go(item))).transpose()
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.0.len())
+    }
+}
+
+struct Entries {
+    rest: std::vec::IntoIter<(String, Value)>,
+    current: Option<(String, Value)>,
+}
+
+impl Entries {
+    fn new(entries: Vec<(String, Value)>) -> Self {
+        Self { rest: entries.into_iter(), current: None }
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
+        let Some((key, value)) = self.rest.next() else { return Ok(None) };
+        let name: StringDeserializer<Error> = key.clone().into_deserializer();
+        self.current = Some((key, value));
+        seed.deserialize(name).map(Some)
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
+        let Some((key, value)) = self.current.take() else {
+            return Err(Error::custom("a value was asked for before its key"));
+        };
+        seed.deserialize(Go(value)).map_err(|e| {
+            // "HostConfig: Memory: invalid ..." reads as a path: "HostConfig.Memory: invalid ...".
+            let inner = e.to_string();
+            match inner.split_once(": ") {
+                Some((path, _))
+                    if path.bytes().all(|b| b.is_ascii_alphanumeric() || b"./_-[]".contains(&b)) =>
+                {
+                    Error::custom(format_args!("{key}.{inner}"))
+                }
+                _ => Error::custom(format_args!("{key}: {inner}")),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default, rename_all = "PascalCase")]
+    struct Sample {
+        name: String,
+        count: i64,
+        on: bool,
+        list: Vec<String>,
+        inner: Option<Inner>,
+        map: BTreeMap<String, Inner>,
+        size: [u64; 2],
+        #[serde(deserialize_with = "string_or_list")]
+        cmd: Vec<String>,
+    }
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default, rename_all = "PascalCase")]
+    struct Inner {
+        memory: i64,
+    }
+
+    #[test]
+    fn null_case_and_unknown_keys_are_forgiven() {
+        let got: Sample = from_slice(
+            br#"{"NAME":"x","count":null,"List":[null,"a"],"Nope":{"a":1},"Inner":{"memory":3},
+                "Map":{"k":null},"Size":[7],"Cmd":"true"}"#,
+        )
+        .unwrap();
+        assert_eq!(got.name, "x");
+        assert_eq!(got.list, ["", "a"]);
+        assert_eq!(got.inner, Some(Inner { memory: 3 }));
+        assert_eq!(got.map["k"], Inner::default(), "a null in a map keeps its key");
+        assert_eq!(got.size, [7, 0]);
+        assert_eq!(got.cmd, ["true"]);
+        assert_eq!(from_slice::<Sample>(b"null").unwrap(), Sample::default());
+    }
+
+    #[test]
+    fn the_later_of_two_keys_wins() {
+        assert_eq!(from_slice::<Sample>(br#"{"name":"a","Name":"b","NAME":"c"}"#).unwrap().name, "c");
+    }
+
+    #[test]
+    fn errors_name_the_path() {
+        let e = from_slice::<Sample>(br#"{"Inner":{"Memory":"12"}}"#).unwrap_err().to_string();
+        assert!(e.starts_with("Inner.Memory: invalid type: string"), "{e}");
+        let e = from_slice::<Sample>(br#"{"Inner":[1]}"#).unwrap_err().to_string();
+        assert!(e.starts_with("Inner: cannot unmarshal array"), "{e}");
+        assert!(from_slice::<Sample>(b"{} {}").is_err());
+    }
+
+    #[test]
+    fn base64_as_go_writes_it() {
+        assert_eq!(base64(b""), "");
+        assert_eq!(base64(b"\x10"), "EA==");
+        assert_eq!(base64(b"\x10\x11"), "EBE=");
+        assert_eq!(base64(b"foobar"), "Zm9vYmFy");
+    }
+}
