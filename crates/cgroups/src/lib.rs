@@ -1,1 +1,37 @@
-//! (cgroups)
+//! Control groups, versions 1 and 2: what limits a container, counts what it uses, and finds its processes.
+//!
+//! [`machine`] says what is mounted (read once), [`CgroupPath::resolve`] turns the runtime spec's `cgroupsPath`
+//! into a place, and a [`Cgroup`] is that place, held open:
+//!
+//! ```text
+//! create ─► join (v1) / directory + CLONE_INTO_CGROUP (v2) ─► update, stats, freeze, watch_oom ...
+//!        ─► oom_kills ─► kill ─► delete
+//! ```
+//!
+//! Each controller has its own file in `controllers`, with both versions' names for the same wish. Everything
+//! is done relative to open directory descriptors; a start reads no mount table and lists no directory.
+//!
+//! This crate knows nothing of containers beyond the runtime spec's `resources`, and never talks to systemd.
+
+mod cgroup;
+mod controllers;
+mod directory;
+mod error;
+mod expedite;
+mod freezer;
+mod kill;
+mod machine;
+mod mounts;
+mod oom;
+mod path;
+pub mod stats;
+mod wait;
+
+pub use cgroup::Cgroup;
+pub use error::{Error, Result};
+pub use expedite::Expedited;
+pub use machine::{Hierarchy, Layout, Machine, Version, machine};
+pub use mounts::CgroupMount;
+pub use oom::OomWatch;
+pub use path::CgroupPath;
+pub use stats::Stats;

@@ -1,0 +1,43 @@
+//! Which CPUs and memory nodes. A new v1 group has none of either and takes no process until it is given some,
+//! so each inherits its parent's; v2 inherits by itself.
+
+use oci::runtime::Cpu;
+
+use crate::directory::Directory;
+use crate::machine::Version;
+use crate::{Cgroup, Result, cgroup};
+
+const FILES: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
+
+/// Gives a new v1 group what its parent has, where the request does not say otherwise.
+pub(crate) fn prepare(cgroup: &Cgroup, cpu: Option<&Cpu>) -> Result<()> {
+    let Some(member) = cgroup.member("cpuset") else { return Ok(()) };
+    let hierarchy = cgroup.hierarchy(member);
+    if hierarchy.version() == Version::V2 {
+        return Ok(());
+    }
+    let parent = hierarchy.directory.child(cgroup::parent_of(&member.relative))?;
+    let given =
+        |file: &str| cpu.is_some_and(|c| !if file == "cpuset.cpus" { &c.cpus } else { &c.mems }.is_empty());
+    for file in FILES.into_iter().filter(|f| !given(f)) {
+        copy(file, &member.directory, &parent)?;
+    }
+    Ok(())
+}
+
+/// Fills a new v1 group from its parent.
+pub(crate) fn inherit(child: &Directory, parent: &Directory) -> Result<()> {
+    FILES.into_iter().try_for_each(|file| copy(file, child, parent))
+}
+
+fn copy(file: &str, child: &Directory, parent: &Directory) -> Result<()> {
+    child.write(file, &parent.read(file)?)
+}
+
+pub(crate) fn apply(cgroup: &Cgroup, cpu: &Cpu) -> Result<()> {
+    for (file, value) in FILES.into_iter().zip([&cpu.cpus, &cpu.mems]).filter(|(_, v)| !v.is_empty()) {
+        let (directory, _) = cgroup.require("cpuset", || format!("{file} {value:?}"))?;
+        directory.write(file, value)?;
+    }
+    Ok(())
+}

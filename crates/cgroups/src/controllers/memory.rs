@@ -1,0 +1,208 @@
+//! Memory, memory and swap, reservation, swappiness.
+//!
+//! v1: `memory.*_in_bytes`, where the second limit counts memory *and* swap. v2: `memory.max`, `memory.low` and
+//! `memory.swap.max`, which counts swap alone. Kernel memory limits are gone from the kernel and ignored, as runc
+//! does.
+
+use oci::runtime::Memory;
+use rustix::io::Errno;
+
+use super::{limit, map};
+use crate::directory::Directory;
+use crate::machine::Version;
+use crate::stats::{MemoryStats, MemoryUsage};
+use crate::{Cgroup, Error, Result};
+
+pub(crate) fn apply(cgroup: &Cgroup, memory: &Memory) -> Result<()> {
+    if *memory == Memory::default() {
+        return Ok(());
+    }
+    let (directory, version) = cgroup.require("memory", || "a memory limit".to_owned())?;
+    if memory.check_before_update == Some(true) {
+        check_usage(directory, version, memory)?;
+    }
+    match version {
+        Version::V1 => v1(directory, memory),
+        Version::V2 => v2(directory, memory),
+    }
+}
+
+fn v1(directory: &Directory, memory: &Memory) -> Result<()> {
+    let wanted = memory.limit.filter(|l| *l != 0);
+    // No limit on memory lifts the one on swap as well, where the kernel counts swap.
+    let swap = match (wanted, memory.swap.filter(|s| *s != 0)) {
+        (Some(-1), None) if directory.has("memory.memsw.limit_in_bytes") => Some(-1),
+        (_, swap) => swap,
+    };
+    let set_limit = |value| {
+        directory
+            .write("memory.limit_in_bytes", &limit(value, Version::V1))
+            .map_err(|e| explain(directory, value, e))
+    };
+    let set_swap = |value| directory.write("memory.memsw.limit_in_bytes", &limit(value, Version::V1));
+    match (wanted, swap) {
+        (Some(limit), Some(swap)) => {
+            // memory <= memory+swap must hold at every moment.
+            let current = directory.read_number("memory.limit_in_bytes")?.unwrap_or(u64::MAX);
+            if swap == -1 || current < swap.cast_unsigned() {
+                set_swap(swap)?;
+                set_limit(limit)?;
+            } else {
+                set_limit(limit)?;
+                set_swap(swap)?;
+            }
+        }
+        (Some(limit), None) => set_limit(limit)?,
+        (None, Some(swap)) => set_swap(swap)?,
+        (None, None) => {}
+    }
+    if let Some(reservation) = memory.reservation.filter(|r| *r != 0) {
+        directory.write("memory.soft_limit_in_bytes", &limit(reservation, Version::V1))?;
+    }
+    if memory.disable_oom_killer == Some(true) {
+        directory.write("memory.oom_control", "1")?;
+    }
+    match memory.swappiness {
+        // Docker sends -1, which arrives as the greatest number, for "not set".
+        None | Some(u64::MAX) => Ok(()),
+        Some(value @ 0..=100) => directory.write("memory.swappiness", &value.to_string()),
+        Some(value) => {
+            Err(Error::Invalid(format!("invalid memory swappiness value: {value} (valid range is 0-100)")))
+        }
+    }
+}
+
+fn v2(directory: &Directory, memory: &Memory) -> Result<()> {
+    let wanted = memory.limit.unwrap_or(0);
+    let swap = swap_only(memory.swap.unwrap_or(0), wanted)?;
+    if let Some(swap) = swap {
+        let value = limit(swap, Version::V2);
+        match directory.write("memory.swap.max", &value) {
+            // A kernel without swap accounting: nothing to lift, nothing to forbid.
+            Err(e) if e.is_not_found() && (swap == -1 || swap == 0) => {}
+            other => other?,
+        }
+    }
+    if wanted != 0 {
+        directory.write("memory.max", &limit(wanted, Version::V2))?;
+    }
+    if let Some(reservation) = memory.reservation.filter(|r| *r != 0) {
+        directory.write("memory.low", &limit(reservation, Version::V2))?;
+    }
+    Ok(())
+}
+
+/// v1's "memory and swap" as v2's "swap". `None` leaves it alone.
+pub(crate) fn swap_only(swap: i64, memory: i64) -> Result<Option<i64>> {
+    match (swap, memory) {
+        // As on v1, unlimited memory brings unlimited swap.
+        (0, -1) => Ok(Some(-1)),
+        (0, _) => Ok(None),
+        (-1, _) => Ok(Some(-1)),
+        (_, 0 | -1) => Err(Error::Invalid("unable to set swap limit without memory limit".to_owned())),
+        (swap, memory) if memory < 0 || swap < 0 => {
+            Err(Error::Invalid(format!("invalid memory value: memory {memory}, memory and swap {swap}")))
+        }
+        (swap, memory) if swap < memory => {
+            Err(Error::Invalid(format!("memory+swap limit {swap} should be >= memory limit {memory}")))
+        }
+        (swap, memory) => Ok(Some(swap - memory)),
+    }
+}
+
+/// `EBUSY` means that the kernel could not reclaim enough; the user wants to know how much there is.
+fn explain(directory: &Directory, value: i64, error: Error) -> Error {
+    if !error.is(Errno::BUSY) {
+        return error;
+    }
+    let read = |name| directory.read_number(name).ok().flatten().unwrap_or(0);
+    Error::Invalid(format!(
+        "unable to set memory limit to {value} (current usage: {}, peak usage: {})",
+        read("memory.usage_in_bytes"),
+        read("memory.max_usage_in_bytes")
+    ))
+}
+
+fn check_usage(directory: &Directory, version: Version, memory: &Memory) -> Result<()> {
+    let Some(limit) = memory.limit.filter(|l| *l > 0) else { return Ok(()) };
+    let file = match version {
+        Version::V1 => "memory.usage_in_bytes",
+        Version::V2 => "memory.current",
+    };
+    match directory.read_number(file)? {
+        Some(usage) if usage > limit.cast_unsigned() => {
+            Err(Error::Invalid(format!("rejecting memory limit {limit}, because usage {usage} is above it")))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn stats(directory: &Directory, version: Version) -> Result<MemoryStats> {
+    let stats = map(directory.read_pairs("memory.stat")?);
+    match version {
+        Version::V1 => {
+            let usage = |prefix: &str| -> Result<MemoryUsage> {
+                let read =
+                    |file: &str| Ok(directory.read_number(&format!("memory.{prefix}{file}"))?.unwrap_or(0));
+                Ok(MemoryUsage {
+                    usage: read("usage_in_bytes")?,
+                    max_usage: read("max_usage_in_bytes")?,
+                    failures: read("failcnt")?,
+                    limit: read("limit_in_bytes")?,
+                })
+            };
+            Ok(MemoryStats {
+                cache: stats.get("cache").copied().unwrap_or(0),
+                usage: usage("")?,
+                swap: usage("memsw.")?,
+                kernel: usage("kmem.")?,
+                kernel_tcp: usage("kmem.tcp.")?,
+                use_hierarchy: directory.read_number("memory.use_hierarchy")? == Some(1),
+                stats,
+            })
+        }
+        Version::V2 => {
+            let events = map(directory.read_pairs("memory.events")?);
+            let read = |file: &str| Ok::<_, Error>(directory.read_number(file)?.unwrap_or(0));
+            let usage = MemoryUsage {
+                usage: read("memory.current")?,
+                max_usage: read("memory.peak")?,
+                failures: events.get("oom").copied().unwrap_or(0),
+                limit: directory.read_number("memory.max")?.unwrap_or(u64::MAX),
+            };
+            // Readers of these numbers know v1's sum of both.
+            let swap_limit = directory.read_number("memory.swap.max")?.unwrap_or(u64::MAX);
+            let swap = MemoryUsage {
+                usage: usage.usage.saturating_add(read("memory.swap.current")?),
+                max_usage: usage.max_usage.saturating_add(read("memory.swap.peak")?),
+                failures: usage.failures,
+                limit: usage.limit.saturating_add(swap_limit),
+            };
+            Ok(MemoryStats {
+                cache: stats.get("file").copied().unwrap_or(0),
+                usage,
+                swap,
+                use_hierarchy: true,
+                stats,
+                ..MemoryStats::default()
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::swap_only;
+
+    #[test]
+    fn memory_and_swap_becomes_swap_alone() {
+        assert_eq!(swap_only(300, 100).unwrap(), Some(200));
+        assert_eq!(swap_only(100, 100).unwrap(), Some(0));
+        assert_eq!(swap_only(-1, 100).unwrap(), Some(-1));
+        assert_eq!(swap_only(0, 100).unwrap(), None);
+        assert_eq!(swap_only(0, -1).unwrap(), Some(-1));
+        assert!(swap_only(99, 100).is_err());
+        assert!(swap_only(100, 0).is_err());
+        assert!(swap_only(100, -1).is_err());
+    }
+}

@@ -1,0 +1,102 @@
+//! Being told when the kernel kills for lack of memory.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fs::{OFlags, inotify};
+use rustix::io::Errno;
+
+use crate::directory::{Directory, io};
+use crate::{Cgroup, Error, Result, Version};
+
+/// A descriptor that becomes readable when the memory limit was hit, or the cgroup is removed. Poll it, then
+/// call [`OomWatch::kills`].
+#[derive(Debug)]
+pub struct OomWatch {
+    notifications: OwnedFd,
+    /// v1: the kernel wants `memory.oom_control` open as long as the eventfd is.
+    _control: Option<OwnedFd>,
+    directory: Directory,
+    version: Version,
+}
+
+impl Cgroup {
+    /// Starts watching.
+    ///
+    /// # Errors
+    /// [`Error::NoController`] without a memory controller.
+    pub fn watch_oom(&self) -> Result<OomWatch> {
+        let (directory, version) = self
+            .controller("memory")
+            .ok_or(Error::NoController { controller: "memory", what: "watching for OOM kills".to_owned() })?;
+        let path = directory.path();
+        let directory = directory.child("")?;
+        let (notifications, control) = match version {
+            Version::V1 => {
+                let notifications = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+                    .map_err(|e| io("create an eventfd for", path, e))?;
+                let control = directory.open_file("memory.oom_control", OFlags::RDONLY)?;
+                let request = format!("{} {}", notifications.as_raw_fd(), control.as_raw_fd());
+                directory.write("cgroup.event_control", &request)?;
+                (notifications, Some(control))
+            }
+            Version::V2 => {
+                let notifications =
+                    inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
+                        .map_err(|e| io("create an inotify instance for", path, e))?;
+                let file = path.join("memory.events");
+                inotify::add_watch(
+                    &notifications,
+                    &file,
+                    inotify::WatchFlags::MODIFY | inotify::WatchFlags::DELETE_SELF,
+                )
+                .map_err(|e| io("watch", &file, e))?;
+                (notifications, None)
+            }
+        };
+        Ok(OomWatch { notifications, _control: control, directory, version })
+    }
+
+    /// How many processes the kernel killed here for lack of memory; 0 without a memory controller. Read it
+    /// after the exit and before the removal.
+    pub fn oom_kills(&self) -> Result<u64> {
+        match self.controller("memory") {
+            Some((directory, version)) => kills(directory, version),
+            None => Ok(0),
+        }
+    }
+}
+
+impl OomWatch {
+    /// Takes the pending notification, and says how many processes have been killed so far.
+    pub fn kills(&self) -> Result<u64> {
+        let mut buffer = [0u8; 4096];
+        loop {
+            match rustix::io::read(&self.notifications, &mut buffer) {
+                Ok(n) if n > 0 && self.version == Version::V2 => {}
+                Ok(_) | Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(io("read notifications of", self.directory.path(), e)),
+            }
+        }
+        match kills(&self.directory, self.version) {
+            // The removal notifies as well.
+            Err(e) if e.is(Errno::NODEV) => Ok(0),
+            other => other,
+        }
+    }
+}
+
+impl AsFd for OomWatch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.notifications.as_fd()
+    }
+}
+
+fn kills(directory: &Directory, version: Version) -> Result<u64> {
+    let file = match version {
+        Version::V1 => "memory.oom_control",
+        Version::V2 => "memory.events",
+    };
+    Ok(directory.read_pairs(file)?.into_iter().find(|(k, _)| k == "oom_kill").map_or(0, |(_, v)| v))
+}
