@@ -1,0 +1,286 @@
+//! The conversation between engine, spawner and monitor, in the order in which it happens.
+//!
+//! ```text
+//! engine                          spawner                         monitor
+//!   │ socketpair(SEQPACKET)          │
+//!   ├─ Hello + [one end, payload, ──►│
+//!   │   netns?, clients ...]         ├─ fork ─────────────────────────►│
+//!   │                                │ (closes all it received,        │ reads Request from the payload
+//!   │                                │  waits for the next)            │
+//!   │◄─────────────────────────────────────────────────────── Born ────┤ nothing has been created yet
+//!   │                                                                  │ runtime::create, start | exec
+//!   │◄──────────────────────────────────── Started{..} | Failed(..) ───┤ state.json; after Failed: exit
+//!   │                                                                  │ listens on monitor.sock
+//!   ├─ Call{seq, Attach + [client, input?]} ──────────────────────────►│
+//!   │◄───────────────────────────── Answer{seq, Attached{client}} ─────┤
+//!   ├─ Call{seq, Resize | CloseStdin | Signal | Status | Detach} ─────►│
+//!   │◄───────────────────────────── Answer{seq, Done | Refused ...} ───┤
+//!   │◄──────────────────────────────────────── ClientLeft{client, ..} ─┤ at any time
+//!   │                                                                  │ PID 1 ends; output drained; log flushed
+//!   │                                                                  │ exit.json
+//!   │◄─────────────────────────────────────────────── Exited(Exit) ────┤ then it closes, and exits
+//! ```
+//!
+//! * The engine holds one connection per monitor from its birth. End of file before `Born` means that
+//!   nothing was started: the request may be sent again, to a new spawner. End of file after it is to be
+//!   resolved with [`crate::client::observe`].
+//! * A later engine connects to `monitor.sock` and is greeted with `Welcome`, then the same calls hold. Any
+//!   number of engines' connections may be open at once; each event goes to all of them.
+//! * Messages are JSON, at most 8 KiB, one per packet. What may be larger is in the payload ([`Request`]) or
+//!   in a memfd of its own.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Exit, State};
+
+/// Changes when a message changes its meaning; engine and spawner are always one binary, but a monitor may be
+/// older than the engine that connects to it.
+pub const VERSION: u32 = 1;
+
+/// Engine to spawner. The descriptors, in order: the monitor's end of a connection, the payload with the
+/// [`Request`], the network namespace if [`StartRequest::netns`], then for each of the request's clients its
+/// socket and, if [`Client::has_input`], its input.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Hello {
+    pub version: u32,
+}
+
+/// What a monitor is forked for.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Request {
+    Start(Box<StartRequest>),
+    Exec(Box<ExecRequest>),
+}
+
+/// Create and start a container. Everything is resolved: the monitor looks nothing up.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StartRequest {
+    pub id: String,
+    /// Must exist: see [`crate::layout`]. Older records in it are overwritten.
+    pub directory: PathBuf,
+    pub spec: oci::runtime::Spec,
+    pub rootfs: Rootfs,
+    /// Relative to each controller's mount point, as in the spec's `linux.cgroupsPath`.
+    pub cgroup: String,
+    /// PID 1 is a reaper of ours and the container's process its child (`--init`).
+    pub init_reaper: bool,
+    /// A network namespace descriptor travels with the request; its path in the spec, if any, is not used.
+    pub netns: bool,
+    /// `--user` with names in it, looked up in the container's own files.
+    pub user: Option<String>,
+    /// `--group-add`, numbers or names.
+    pub additional_groups: Vec<String>,
+    pub io: Io,
+    /// `None` for driver `none`.
+    pub log: Option<Log>,
+}
+
+/// Run one more process in a running container.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExecRequest {
+    pub container: String,
+    pub exec_id: String,
+    /// Must exist: see [`crate::layout::exec`].
+    pub directory: PathBuf,
+    /// The container's process, and [`State::start_ticks`] of it: a later process with the number is refused.
+    pub container_pid: i32,
+    pub container_start_ticks: u64,
+    pub cgroup: String,
+    pub process: oci::runtime::Process,
+    /// As in [`StartRequest::user`].
+    pub user: Option<String>,
+    pub additional_groups: Vec<String>,
+    pub io: Io,
+}
+
+/// Where the root file system comes from; an overlay is mounted by the container's own set-up code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rootfs {
+    Directory(PathBuf),
+    /// `lower` has the top layer first.
+    Overlay {
+        lower: Vec<PathBuf>,
+        upper: PathBuf,
+        work: PathBuf,
+    },
+}
+
+/// Standard streams of the new process.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Io {
+    pub tty: bool,
+    /// Of the terminal, before the process sees it.
+    pub size: Option<Size>,
+    /// Otherwise the process reads end of file at once.
+    pub stdin_open: bool,
+    /// Standard input ends when the first attached client's does.
+    pub stdin_once: bool,
+    /// Already attached: they miss no byte.
+    pub clients: Vec<Client>,
+}
+
+/// A terminal's, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    pub rows: u16,
+    pub columns: u16,
+}
+
+/// Where the log goes, in Docker's words.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Log {
+    /// `json-file`, `local`, ...
+    pub driver: String,
+    /// `HostConfig.LogConfig.Config`: `max-size`, `max-file`, `compress`, ...
+    pub options: std::collections::BTreeMap<String, String>,
+    /// `<data-root>/containers/<id>/<id>-json.log`.
+    pub path: PathBuf,
+    /// Extra attributes of each line (labels, env and tag that the options select), already resolved.
+    #[serde(default)]
+    pub attributes: std::collections::BTreeMap<String, String>,
+}
+
+/// An attached client: a connected stream socket that the monitor reads and writes from now on.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Client {
+    pub stdin: bool,
+    pub stdout: bool,
+    pub stderr: bool,
+    pub framing: Framing,
+    /// Read from a terminal's client, these bytes detach it. Empty: none do.
+    pub detach_keys: Vec<u8>,
+    /// A memfd follows the socket, with input that was read from the socket before it was handed over.
+    #[serde(default)]
+    pub has_input: bool,
+}
+
+/// How output is written to a client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Framing {
+    /// Docker's eight-byte header before each chunk: stream number, three zeroes, big-endian length.
+    #[default]
+    Multiplexed,
+    /// As it comes: terminals.
+    Raw,
+}
+
+/// Engine to monitor. Answers carry the same number; calls are served in order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Call {
+    pub seq: u64,
+    pub order: Order,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Order {
+    /// With the client's socket, and its input if [`Client::has_input`]. Answered by [`Reply::Attached`].
+    Attach(Client),
+    /// Let go of one client.
+    Detach {
+        client: u32,
+    },
+    Resize(Size),
+    /// End of standard input, after what clients have already sent.
+    CloseStdin,
+    /// To the monitored process only, through its pidfd: the number can not have been reused.
+    Signal(i32),
+    /// Answered by [`Reply::Status`].
+    Status,
+    /// Close the log and open it again by its path.
+    ReopenLog,
+}
+
+/// Monitor to engine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Event {
+    /// The monitor exists; from here on the request must not be sent again.
+    Born {
+        monitor_pid: i32,
+    },
+    /// The process runs what it was asked to run: `execve` has succeeded.
+    Started(State),
+    /// It does not, and nothing is left of the attempt.
+    Failed(Failure),
+    /// First message on a connection made through `monitor.sock`.
+    Welcome(Status),
+    Answer {
+        seq: u64,
+        reply: Reply,
+    },
+    /// An attached client is no longer served.
+    ClientLeft {
+        client: u32,
+        why: Leave,
+    },
+    /// The process has ended, its output is in the log, `exit.json` is written.
+    Exited(Exit),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Reply {
+    Done,
+    /// The first clients, of [`Io::clients`], are numbered from 0.
+    Attached {
+        client: u32,
+    },
+    Status(Status),
+    Refused {
+        message: String,
+    },
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    pub version: u32,
+    pub state: State,
+    pub clients: u32,
+    /// Present once the process has ended: the monitor is only finishing.
+    pub exit: Option<Exit>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Leave {
+    /// It closed its connection, or the connection broke.
+    Hangup,
+    /// It typed the detach keys, or ended an input that does not end the container's.
+    Detached,
+}
+
+/// Why a process did not start: what the engine needs for Docker's status and exit code, and the text.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// Without an engine's prefix, e.g. `exec: "foo": executable file not found in $PATH`.
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureKind {
+    /// The executable, or the interpreter it names, does not exist: exit code 127.
+    ExecutableNotFound,
+    /// It may not be executed: exit code 126.
+    PermissionDenied,
+    /// It is a directory: exit code 126.
+    IsADirectory,
+    /// The kernel knows no such format.
+    ExecFormat,
+    /// `user` names nobody in the container's files.
+    NoSuchUser,
+    /// The working directory cannot be entered.
+    WorkingDirectory,
+    Mount,
+    /// The container that an exec is for has ended.
+    NotRunning,
+    /// The request can not be right.
+    Invalid,
+    /// All else.
+    Other,
+}
+
+/// The time now, as records and events give it.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::now()
+}
