@@ -1,0 +1,347 @@
+//! The conversation: sockets, one HTTP/1.1 connection at a time, requests and their errors.
+
+use crate::address::{Address, resolve};
+use crate::error::{Error, Result};
+use crate::hijack::Hijacked;
+use crate::query::Target;
+use crate::stream::ByteStream;
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::{Frame, Incoming};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream, tcp, unix};
+
+pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// A connected socket of either family.
+#[derive(Debug)]
+pub enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+/// Receiving side of a [`Stream`], without a lock between the halves.
+#[derive(Debug)]
+pub enum ReadHalf {
+    Unix(unix::OwnedReadHalf),
+    Tcp(tcp::OwnedReadHalf),
+}
+
+/// Sending side of a [`Stream`]; `shutdown` (and dropping it) closes this direction only.
+#[derive(Debug)]
+pub enum WriteHalf {
+    Unix(unix::OwnedWriteHalf),
+    Tcp(tcp::OwnedWriteHalf),
+}
+
+impl Stream {
+    pub fn into_split(self) -> (ReadHalf, WriteHalf) {
+        match self {
+            Stream::Unix(s) => {
+                let (r, w) = s.into_split();
+                (ReadHalf::Unix(r), WriteHalf::Unix(w))
+            }
+            Stream::Tcp(s) => {
+                let (r, w) = s.into_split();
+                (ReadHalf::Tcp(r), WriteHalf::Tcp(w))
+            }
+        }
+    }
+}
+
+macro_rules! delegate_read {
+    ($name:ident) => {
+        impl AsyncRead for $name {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    Self::Unix(s) => Pin::new(s).poll_read(cx, buf),
+                    Self::Tcp(s) => Pin::new(s).poll_read(cx, buf),
+                }
+            }
+        }
+    };
+}
+
+macro_rules! delegate_write {
+    ($name:ident) => {
+        impl AsyncWrite for $name {
+            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+                match self.get_mut() {
+                    Self::Unix(s) => Pin::new(s).poll_write(cx, buf),
+                    Self::Tcp(s) => Pin::new(s).poll_write(cx, buf),
+                }
+            }
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    Self::Unix(s) => Pin::new(s).poll_flush(cx),
+                    Self::Tcp(s) => Pin::new(s).poll_flush(cx),
+                }
+            }
+            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
+                    Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
+                }
+            }
+        }
+    };
+}
+
+delegate_read!(Stream);
+delegate_write!(Stream);
+delegate_read!(ReadHalf);
+delegate_write!(WriteHalf);
+
+/// One engine's address, and the connection kept for the next request.
+#[derive(Debug)]
+pub(crate) struct Http {
+    pub(crate) address: Address,
+    /// `/v1.47` or empty.
+    pub(crate) prefix: String,
+    pub(crate) headers: HeaderMap,
+    /// Held for a take or a put only, never across an await.
+    idle: Mutex<Option<SendRequest<Body>>>,
+    server_version: Mutex<Option<String>>,
+}
+
+impl Http {
+    pub(crate) fn new(address: Address) -> Self {
+        Self {
+            address,
+            prefix: String::new(),
+            headers: HeaderMap::new(),
+            idle: Mutex::new(None),
+            server_version: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn server_version(&self) -> Option<String> {
+        self.server_version.lock().ok()?.clone()
+    }
+
+    /// A request whose answer is JSON.
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        target: Target,
+        body: Body,
+    ) -> Result<T> {
+        let what = format!("{method} {}", target.as_str());
+        let (_, bytes) = self.whole(method, target, body).await?;
+        api::go::from_slice(&bytes).map_err(|source| Error::Decode { what, source })
+    }
+
+    /// A request whose answer is a status and maybe a small body, which is read to its end.
+    pub(crate) async fn whole(
+        &self,
+        method: Method,
+        target: Target,
+        body: Body,
+    ) -> Result<(StatusCode, Bytes)> {
+        let (response, sender) = self.send(&method, &target, HeaderMap::new(), body).await?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await.map_err(transport(&method, &target))?.to_bytes();
+        self.keep(sender);
+        Ok((status, bytes))
+    }
+
+    /// A request whose answer comes bit by bit. It has a connection to itself.
+    pub(crate) async fn stream(&self, method: Method, target: Target, body: Body) -> Result<ByteStream> {
+        let (response, _) = self.send(&method, &target, HeaderMap::new(), body).await?;
+        Ok(ByteStream::new(response))
+    }
+
+    /// A request that takes the connection over (`Upgrade: tcp`).
+    pub(crate) async fn hijack(&self, target: Target, body: Body) -> Result<Hijacked> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
+        let (response, _) = self.send(&Method::POST, &target, headers, body).await?;
+        let content_type =
+            response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let multiplexed = content_type == api::media_type::MULTIPLEXED_STREAM;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let source = format!("the engine did not switch protocols: {}", response.status());
+            return Err(transport(&Method::POST, &target)(source));
+        }
+        let upgraded = hyper::upgrade::on(response).await.map_err(transport(&Method::POST, &target))?;
+        let parts = upgraded
+            .downcast::<TokioIo<Stream>>()
+            .map_err(|_| transport(&Method::POST, &target)("the upgraded connection is not a socket"))?;
+        Ok(Hijacked::new(parts.io.into_inner(), parts.read_buf, multiplexed))
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: &Method,
+        target: &Target,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Result<(Response<Incoming>, SendRequest<Body>)> {
+        let mut sender = self.sender().await?;
+        let base = match &self.address {
+            Address::Tcp { base, .. } => base.as_str(),
+            Address::Unix(_) => "",
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{base}{}{}", self.prefix, target.as_str()))
+            .body(body)
+            .map_err(transport(method, target))?;
+        let own = request.headers_mut();
+        own.insert(HOST, self.host_header());
+        own.insert(
+            http::header::USER_AGENT,
+            HeaderValue::from_static(concat!("Wharf-Client/", env!("CARGO_PKG_VERSION"), " (linux)")),
+        );
+        for (name, value) in self.headers.iter().chain(headers.iter()) {
+            own.insert(name.clone(), value.clone());
+        }
+        if !own.contains_key(CONTENT_TYPE) && *method == Method::POST {
+            own.insert(CONTENT_TYPE, HeaderValue::from_static(api::media_type::JSON));
+        }
+        let response = sender.send_request(request).await.map_err(transport(method, target))?;
+        const API_VERSION: HeaderName = HeaderName::from_static("api-version");
+        if let Some(version) = response.headers().get(API_VERSION).and_then(|v| v.to_str().ok())
+            && let Ok(mut known) = self.server_version.lock()
+        {
+            *known = Some(version.to_owned());
+        }
+        if response.status().is_client_error() || response.status().is_server_error() {
+            let status = response.status();
+            let bytes = response.into_body().collect().await.map_err(transport(method, target))?.to_bytes();
+            self.keep(sender);
+            return Err(Error::Api { status, message: message_of(status, &bytes) });
+        }
+        Ok((response, sender))
+    }
+
+    async fn sender(&self) -> Result<SendRequest<Body>> {
+        let kept = self.idle.lock().ok().and_then(|mut idle| idle.take());
+        if let Some(mut sender) = kept
+            && sender.ready().await.is_ok()
+        {
+            return Ok(sender);
+        }
+        let stream = self.connect().await?;
+        let failed = |source: hyper::Error| Error::Connect {
+            address: self.address.to_string(),
+            source: io::Error::other(source),
+        };
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        // Ends with the connection. Its errors come out of the request that meets them.
+        tokio::spawn(async move {
+            let _ = connection.with_upgrades().await;
+        });
+        Ok(sender)
+    }
+
+    fn keep(&self, sender: SendRequest<Body>) {
+        if let Ok(mut idle) = self.idle.lock() {
+            *idle = Some(sender);
+        }
+    }
+
+    async fn connect(&self) -> Result<Stream> {
+        let failed = |source| Error::Connect { address: self.address.to_string(), source };
+        match &self.address {
+            Address::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await.map_err(failed)?)),
+            Address::Tcp { host, port, .. } => {
+                let mut last = io::Error::from(io::ErrorKind::NotFound);
+                for address in resolve(host, *port)? {
+                    match TcpStream::connect(address).await {
+                        Ok(stream) => {
+                            stream.set_nodelay(true).map_err(failed)?;
+                            return Ok(Stream::Tcp(stream));
+                        }
+                        Err(e) => last = e,
+                    }
+                }
+                Err(failed(last))
+            }
+        }
+    }
+
+    fn host_header(&self) -> HeaderValue {
+        match &self.address {
+            Address::Unix(_) => HeaderValue::from_static("docker"),
+            Address::Tcp { host, port, .. } => {
+                let text =
+                    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+                HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("docker"))
+            }
+        }
+    }
+}
+
+/// `{"message": ...}`, or whatever text there is, or the status' own.
+fn message_of(status: StatusCode, bytes: &[u8]) -> String {
+    if let Ok(error) = api::go::from_slice::<api::error::ErrorResponse>(bytes)
+        && !error.message.is_empty()
+    {
+        return error.message;
+    }
+    match String::from_utf8_lossy(bytes).trim() {
+        "" => status.canonical_reason().unwrap_or("unknown error").to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+pub(crate) fn transport<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+    method: &Method,
+    target: &Target,
+) -> impl FnOnce(E) -> Error {
+    let (method, path) = (method.clone(), target.as_str().to_owned());
+    move |source| Error::Transport { method, path, source: source.into() }
+}
+
+pub(crate) fn no_body() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+pub(crate) fn json_body<T: Serialize>(value: &T) -> Result<Body> {
+    let bytes = serde_json::to_vec(value)
+        .map_err(|source| Error::Decode { what: "an own request".to_owned(), source })?;
+    Ok(Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed_unsync())
+}
+
+/// A body read from `from` as it is sent, in chunks.
+pub(crate) fn stream_body(from: impl AsyncRead + Send + Unpin + 'static) -> Body {
+    Chunks { from, buffer: vec![0; 64 * 1024] }.boxed_unsync()
+}
+
+struct Chunks<R> {
+    from: R,
+    buffer: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> hyper::body::Body for Chunks<R> {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = self.get_mut();
+        let mut buf = ReadBuf::new(&mut this.buffer);
+        match Pin::new(&mut this.from).poll_read(cx, &mut buf) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(e)) => Poll::Ready(Some(Err(e))),
+            Poll::Ready(Ok(())) if buf.filled().is_empty() => Poll::Ready(None),
+            Poll::Ready(Ok(())) => Poll::Ready(Some(Ok(Frame::data(Bytes::copy_from_slice(buf.filled()))))),
+        }
+    }
+}
