@@ -31,10 +31,15 @@ pub(crate) fn write<T: Serialize>(request: &T, blob: &[u8]) -> Result<OwnedFd, E
     bytes[..4].copy_from_slice(&length.to_ne_bytes());
     bytes.extend_from_slice(blob);
 
+    self::bytes(&bytes)
+}
+
+/// Any bytes as a sealed memfd.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<OwnedFd, Error> {
     let fd = memfd_create("wharf-request", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
         .map_err(doing("create a memfd"))?;
     let mut file = File::from(fd);
-    file.write_all(&bytes).map_err(doing("write a memfd"))?;
+    file.write_all(bytes).map_err(doing("write a memfd"))?;
     fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE | SealFlags::SEAL)
         .map_err(doing("seal a memfd"))?;
     Ok(file.into())

@@ -74,8 +74,7 @@ pub struct StartRequest {
     /// `--group-add`, numbers or names.
     pub additional_groups: Vec<String>,
     pub io: Io,
-    /// `None` for driver `none`.
-    pub log: Option<Log>,
+    pub log: logs::Destination,
 }
 
 /// Run one more process in a running container.
@@ -129,20 +128,6 @@ pub struct Size {
     pub columns: u16,
 }
 
-/// Where the log goes, in Docker's words.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Log {
-    /// `json-file`, `local`, ...
-    pub driver: String,
-    /// `HostConfig.LogConfig.Config`: `max-size`, `max-file`, `compress`, ...
-    pub options: std::collections::BTreeMap<String, String>,
-    /// `<data-root>/containers/<id>/<id>-json.log`.
-    pub path: PathBuf,
-    /// Extra attributes of each line (labels, env and tag that the options select), already resolved.
-    #[serde(default)]
-    pub attributes: std::collections::BTreeMap<String, String>,
-}
-
 /// An attached client: a connected stream socket that the monitor reads and writes from now on.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Client {
@@ -189,8 +174,6 @@ pub enum Order {
     Signal(i32),
     /// Answered by [`Reply::Status`].
     Status,
-    /// Close the log and open it again by its path.
-    ReopenLog,
 }
 
 /// Monitor to engine.

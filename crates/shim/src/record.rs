@@ -46,6 +46,9 @@ pub struct Exit {
     #[serde(default)]
     pub oom_killed: bool,
     pub finished_at: Timestamp,
+    /// What else there is to say, such as a log that could not be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 impl State {

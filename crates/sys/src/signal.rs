@@ -80,6 +80,16 @@ pub fn reset() -> io::Result<()> {
     set_mask(&SignalSet::empty())
 }
 
+/// Ignores a signal, or puts it back to its default. A process that ignores `SIGCHLD` has no zombies.
+///
+/// # Errors
+/// `EINVAL` when the number is no signal, or one that cannot be ignored.
+pub fn ignore(signal: i32, on: bool) -> io::Result<()> {
+    // SAFETY: neither disposition runs code of ours.
+    let old = unsafe { libc::signal(signal, if on { libc::SIG_IGN } else { libc::SIG_DFL }) };
+    if old == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Waits for one of the (blocked) signals and takes it; `None` when the time is over.
 ///
 /// # Errors

@@ -1,0 +1,257 @@
+//! From a request to a running process, through `runtime`.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use cgroups::{Cgroup, CgroupPath};
+use oci::runtime::NamespaceType;
+use rustix::fs::{Mode, OFlags};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::Pid;
+
+use super::{Launched, finish};
+use crate::protocol::{Client, ExecRequest, Failure, FailureKind, Io, Request, Rootfs, Size, StartRequest};
+use crate::record;
+
+pub(super) fn launch(
+    request: Request,
+    seccomp: Vec<u8>,
+    descriptors: impl Iterator<Item = OwnedFd>,
+) -> Result<Launched, Failure> {
+    match request {
+        Request::Start(request) => start(*request, &seccomp, descriptors),
+        Request::Exec(request) => exec(*request, &seccomp, descriptors),
+    }
+}
+
+fn start(
+    mut request: StartRequest,
+    seccomp: &[u8],
+    mut descriptors: impl Iterator<Item = OwnedFd>,
+) -> Result<Launched, Failure> {
+    let netns = if request.netns { Some(descriptors.next().ok_or_else(missing)?) } else { None };
+    let clients = take_clients(&mut request.io, descriptors)?;
+    let log = logs::open(&request.log).map_err(|error| other(format!("open log: {error}")))?;
+    if let Some(process) = &mut request.spec.process {
+        process.oom_score_adj = process.oom_score_adj.or_else(crate::spawner::former_oom_score_adj);
+    }
+
+    let machine = cgroups::machine().map_err(runtime::Error::from)?;
+    let path =
+        CgroupPath::resolve(Some(&request.cgroup), &request.id, false).map_err(runtime::Error::from)?;
+    let resources = request.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
+    let cgroup = match resources {
+        Some(resources) => Cgroup::create(Arc::clone(&machine), &path, resources),
+        None => Cgroup::create(Arc::clone(&machine), &path, &Default::default()),
+    }
+    .map_err(runtime::Error::from)?;
+
+    let mut streams = Streams::open(&request.io)?;
+    let created = runtime::create(runtime::CreateRequest {
+        cgroup: Some(&cgroup),
+        seccomp: filter(seccomp),
+        stdio: streams.stdio(&request.io),
+        netns: netns.as_ref().map(AsFd::as_fd),
+        user: request.user.as_deref(),
+        additional_groups: &request.additional_groups,
+        init_reaper: request.init_reaper,
+        ..runtime::CreateRequest::new(&request.id, &request.spec, &request.directory, request.rootfs.into())
+    });
+    let process = match created.and_then(runtime::Created::start) {
+        Ok(process) => process,
+        Err(error) => {
+            let _ = cgroup.kill();
+            let _ = cgroup.delete();
+            return Err(error.into());
+        }
+    };
+    let own_pid_namespace = request.spec.linux.as_ref().is_some_and(|linux| {
+        linux.namespaces.iter().any(|ns| ns.kind == NamespaceType::Pid && ns.path.is_empty())
+    });
+    let container = finish::Container { machine, path, own_pid_namespace };
+    let (stdin, stdout, stderr, terminal) = streams.ours(process.console)?;
+    Ok(Launched {
+        directory: request.directory,
+        pid: process.pid.as_raw_nonzero().get(),
+        pidfd: process.pidfd,
+        stdin,
+        stdout,
+        stderr,
+        terminal,
+        stdin_once: request.io.stdin_once,
+        log,
+        clients,
+        cgroup: Some(container),
+        cgroup_path: request.cgroup,
+    })
+}
+
+fn exec(
+    mut request: ExecRequest,
+    seccomp: &[u8],
+    descriptors: impl Iterator<Item = OwnedFd>,
+) -> Result<Launched, Failure> {
+    let clients = take_clients(&mut request.io, descriptors)?;
+    let not_running =
+        || Failure { kind: FailureKind::NotRunning, message: "container is not running".into() };
+    let pid = Pid::from_raw(request.container_pid).ok_or_else(not_running)?;
+    match record::start_ticks(request.container_pid) {
+        Some((ticks, _)) if ticks == request.container_start_ticks => {}
+        _ => return Err(not_running()),
+    }
+    if request.process.oom_score_adj.is_none() && crate::spawner::former_oom_score_adj().is_some() {
+        // As the container's own process, and not as this one, which is spared.
+        request.process.oom_score_adj =
+            std::fs::read_to_string(format!("/proc/{}/oom_score_adj", request.container_pid))
+                .ok()
+                .and_then(|text| text.trim().parse().ok());
+    }
+    let machine = cgroups::machine().map_err(runtime::Error::from)?;
+    let path = CgroupPath::resolve(Some(&request.cgroup), &request.container, false)
+        .map_err(runtime::Error::from)?;
+    let cgroup = Cgroup::open(machine, &path).map_err(runtime::Error::from)?;
+
+    let mut streams = Streams::open(&request.io)?;
+    let process = runtime::exec(runtime::ExecRequest {
+        cgroup: Some(&cgroup),
+        seccomp: filter(seccomp),
+        stdio: streams.stdio(&request.io),
+        user: request.user.as_deref(),
+        additional_groups: &request.additional_groups,
+        ..runtime::ExecRequest::new(pid, &request.process)
+    })?;
+    let (stdin, stdout, stderr, terminal) = streams.ours(process.console)?;
+    Ok(Launched {
+        directory: request.directory,
+        pid: process.pid.as_raw_nonzero().get(),
+        pidfd: process.pidfd,
+        stdin,
+        stdout,
+        stderr,
+        terminal,
+        stdin_once: request.io.stdin_once,
+        log: logs::open(&logs::Destination::None).map_err(|error| other(error.to_string()))?,
+        clients,
+        cgroup: None,
+        cgroup_path: request.cgroup,
+    })
+}
+
+fn filter(program: &[u8]) -> Option<runtime::Filter<'_>> {
+    (!program.is_empty()).then_some(runtime::Filter { program, flags: 0 })
+}
+
+/// Both ends of the standard streams; with a terminal there are none until `runtime` has made it.
+#[derive(Debug, Default)]
+struct Streams {
+    theirs: Option<[OwnedFd; 3]>,
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    wants_stdin: bool,
+}
+
+type Ours = (Option<OwnedFd>, Option<OwnedFd>, Option<OwnedFd>, Option<OwnedFd>);
+
+impl Streams {
+    fn open(io: &Io) -> Result<Self, Failure> {
+        if io.tty {
+            return Ok(Self { wants_stdin: io.stdin_open, ..Self::default() });
+        }
+        let failed = |error: rustix::io::Errno| other(format!("open standard streams: {error}"));
+        let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(failed);
+        let (their_stdin, stdin) = if io.stdin_open {
+            let (read, write) = pipe()?;
+            (read, Some(write))
+        } else {
+            let null = rustix::fs::open(c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+            (null.map_err(failed)?, None)
+        };
+        let (stdout, their_stdout) = pipe()?;
+        let (stderr, their_stderr) = pipe()?;
+        Ok(Self {
+            theirs: Some([their_stdin, their_stdout, their_stderr]),
+            stdin,
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+            wants_stdin: io.stdin_open,
+        })
+    }
+
+    fn stdio(&self, io: &Io) -> runtime::Stdio<'_> {
+        match &self.theirs {
+            Some([stdin, stdout, stderr]) => runtime::Stdio::Streams {
+                stdin: stdin.as_fd(),
+                stdout: stdout.as_fd(),
+                stderr: stderr.as_fd(),
+            },
+            None => {
+                let size = io.size.unwrap_or(Size { rows: 0, columns: 0 });
+                runtime::Stdio::Terminal { rows: size.rows, columns: size.columns }
+            }
+        }
+    }
+
+    /// The monitor's ends; the process's are closed, so that end of file is seen.
+    fn ours(&mut self, console: Option<OwnedFd>) -> Result<Ours, Failure> {
+        self.theirs = None;
+        let Some(console) = console else {
+            return Ok((self.stdin.take(), self.stdout.take(), self.stderr.take(), None));
+        };
+        let copy = || console.try_clone().map_err(|error| other(format!("copy the terminal: {error}")));
+        let stdin = if self.wants_stdin { Some(copy()?) } else { None };
+        Ok((stdin, Some(copy()?), None, Some(console)))
+    }
+}
+
+fn take_clients(
+    io: &mut Io,
+    mut descriptors: impl Iterator<Item = OwnedFd>,
+) -> Result<Vec<(Client, OwnedFd, Option<OwnedFd>)>, Failure> {
+    std::mem::take(&mut io.clients)
+        .into_iter()
+        .map(|client| {
+            let socket = descriptors.next().ok_or_else(missing)?;
+            let input = if client.has_input { Some(descriptors.next().ok_or_else(missing)?) } else { None };
+            Ok((client, socket, input))
+        })
+        .collect()
+}
+
+fn missing() -> Failure {
+    Failure { kind: FailureKind::Invalid, message: "the request came with too few descriptors".into() }
+}
+
+fn other(message: String) -> Failure {
+    Failure { kind: FailureKind::Other, message }
+}
+
+impl From<Rootfs> for runtime::Rootfs {
+    fn from(rootfs: Rootfs) -> Self {
+        match rootfs {
+            Rootfs::Directory(path) => Self::Directory(path),
+            Rootfs::Overlay { lower, upper, work } => {
+                Self::Overlay { lower, upper, work, options: Vec::new() }
+            }
+        }
+    }
+}
+
+impl From<runtime::Error> for Failure {
+    fn from(error: runtime::Error) -> Self {
+        use runtime::Error as E;
+        let kind = match &error {
+            E::ExecutableNotFound { .. } | E::NoSuchExecutable { .. } => FailureKind::ExecutableNotFound,
+            E::PermissionDenied { .. } => FailureKind::PermissionDenied,
+            E::IsADirectory { .. } => FailureKind::IsADirectory,
+            E::ExecFormat { .. } => FailureKind::ExecFormat,
+            E::WorkingDirectory { .. } => FailureKind::WorkingDirectory,
+            E::NoSuchUser { .. } | E::NoSuchGroup { .. } => FailureKind::NoSuchUser,
+            E::Mount { .. } => FailureKind::Mount,
+            E::NotRunning => FailureKind::NotRunning,
+            E::Invalid(_) => FailureKind::Invalid,
+            _ => FailureKind::Other,
+        };
+        Failure { kind, message: error.to_string() }
+    }
+}
