@@ -3,7 +3,7 @@
 //! Nothing here waits. A [`Connection`] is a descriptor to poll: when it is readable, [`Connection::receive`]
 //! until it would block.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -176,7 +176,7 @@ impl Orphan {
             code,
             signal,
             oom_killed: false,
-            finished_at: crate::protocol::now(),
+            finished_at: crate::record::now(),
             error: Some("its monitor was killed before it: output since then is lost".into()),
         }
     }
@@ -185,5 +185,18 @@ impl Orphan {
 impl AsFd for Orphan {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
+    }
+}
+
+// tokio's AsyncFd asks for the number.
+impl AsRawFd for Connection {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+impl AsRawFd for Orphan {
+    fn as_raw_fd(&self) -> RawFd {
+        self.pidfd.as_raw_fd()
     }
 }

@@ -31,7 +31,6 @@
 
 use std::path::PathBuf;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Exit, State};
@@ -261,9 +260,4 @@ pub enum FailureKind {
     Invalid,
     /// All else.
     Other,
-}
-
-/// The time now, as records and events give it.
-pub(crate) fn now() -> Timestamp {
-    Timestamp::now()
 }

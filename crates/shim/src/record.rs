@@ -78,6 +78,11 @@ impl Exit {
     }
 }
 
+/// The time now, as records give it.
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
 /// Start time in clock ticks and state letter of a process, from `/proc/<pid>/stat`.
 pub(crate) fn start_ticks(pid: i32) -> Option<(u64, u8)> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;

@@ -9,8 +9,8 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 use super::client::Client;
 use super::{DRAIN, Ended, FAREWELL, Monitor};
 use crate::layout;
-use crate::protocol::{Event, now};
-use crate::record::Exit;
+use crate::protocol::Event;
+use crate::record::{Exit, now};
 
 /// What only a container leaves behind.
 #[derive(Debug)]

@@ -41,8 +41,8 @@ use self::client::{Client, Input};
 use self::input::Stdin;
 use self::output::Source;
 use crate::error::doing;
-use crate::protocol::{Client as Wants, Event, Failure, FailureKind, Leave, Request, now};
-use crate::record::{Exit, State};
+use crate::protocol::{Client as Wants, Event, Failure, FailureKind, Leave, Request};
+use crate::record::{Exit, State, now};
 use crate::{Error, layout, payload};
 
 /// What one read takes from a pipe: as much as a pipe holds by default, see pipe(7).

@@ -1,0 +1,3 @@
+//! The engine's ports, over the rooms that fulfil them.
+
+pub mod runtime;

@@ -1,0 +1,666 @@
+//! The engine's `ContainerRuntime`, over `shim`.
+//!
+//! One [`Handle`] per process that runs: its connection to the monitor, read by one task until the process has
+//! ended. Nothing here waits for a process on a worker thread, and no lock is held across an await.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use engine::ports::{
+    Attachment, BoxFuture, ContainerRuntime, ExecRequest, Exit, LogTarget, ProcessRef, Reconnected, Rootfs,
+    RuntimeError, RuntimeErrorKind, StartRequest, Started, Stdio,
+};
+use shim::client::{Connection, Observed, Orphan};
+use shim::protocol::{self, Event, FailureKind, Framing, Order, Reply, Request, Size};
+use shim::record::State;
+use shim::spawner::{Attached, Spawner};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{oneshot, watch};
+
+/// How long a monitor may take to greet an engine that connects to it. It may be creating its process.
+const WELCOME: Duration = Duration::from_secs(10);
+
+/// Containers and execs as processes under one exec root.
+#[derive(Debug)]
+pub struct ShimRuntime {
+    exec_root: PathBuf,
+    /// Held while a spawner is started, so that two requests do not start two.
+    spawner: tokio::sync::Mutex<Option<Arc<Spawner>>>,
+    processes: Arc<Processes>,
+}
+
+/// What runs, as far as this engine knows. The lock is held for a look-up, never longer.
+#[derive(Debug, Default)]
+struct Processes(Mutex<HashMap<ProcessRef, Arc<Handle>>>);
+
+/// One process that runs.
+#[derive(Debug)]
+struct Handle {
+    state: State,
+    peer: Peer,
+    exit: watch::Receiver<Option<Exit>>,
+}
+
+/// Who looks after it.
+#[derive(Debug)]
+enum Peer {
+    Monitor(Monitor),
+    /// Its monitor was killed.
+    Nobody(Arc<AsyncFd<Orphan>>),
+}
+
+#[derive(Debug, Clone)]
+struct Monitor {
+    connection: Arc<AsyncFd<Connection>>,
+    calls: Arc<Calls>,
+}
+
+/// Questions without an answer yet. The lock is held for one insertion or removal.
+#[derive(Debug, Default)]
+struct Calls {
+    next: AtomicU64,
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Reply>>>,
+}
+
+impl ShimRuntime {
+    /// Containers' directories are made under `<exec_root>/containers`.
+    ///
+    /// # Errors
+    /// That directory cannot be made.
+    pub fn new(exec_root: &Path) -> io::Result<Self> {
+        let exec_root = std::path::absolute(exec_root)?;
+        std::fs::create_dir_all(exec_root.join("containers"))?;
+        Ok(Self {
+            exec_root,
+            spawner: tokio::sync::Mutex::new(None),
+            processes: Arc::new(Processes::default()),
+        })
+    }
+
+    /// Starts the spawner, so that the first container does not wait for it.
+    ///
+    /// # Errors
+    /// It cannot be started; the next request tries again.
+    pub async fn warm(&self) -> Result<(), RuntimeError> {
+        self.spawner().await.map(drop)
+    }
+
+    fn directory(&self, process: &ProcessRef) -> PathBuf {
+        let container = self.exec_root.join("containers").join(&process.container);
+        match &process.exec {
+            None => container,
+            Some(exec) => shim::layout::exec(&container, exec),
+        }
+    }
+
+    async fn spawner(&self) -> Result<Arc<Spawner>, RuntimeError> {
+        let mut current = self.spawner.lock().await;
+        if let Some(spawner) = current.as_ref() {
+            if spawner.is_alive() {
+                return Ok(Arc::clone(spawner));
+            }
+            tracing::warn!("the spawner has died; starting another");
+            *current = None;
+        }
+        // Copies the binary the first time: milliseconds.
+        let spawner = blocking(|| Spawner::start().map_err(failed)).await??;
+        Ok(Arc::clone(current.insert(Arc::new(spawner))))
+    }
+
+    /// Sends a request, and waits until its process runs. A request that a dying spawner lost is sent again,
+    /// once: the monitor's first word tells whether anything was done.
+    async fn launch(
+        &self,
+        process: ProcessRef,
+        mut request: Request,
+        seccomp: Option<Arc<[u8]>>,
+        netns: Option<std::os::fd::OwnedFd>,
+        attachments: Vec<Attachment>,
+        tty: bool,
+    ) -> Result<Started, RuntimeError> {
+        let directory = self.directory(&process);
+        std::fs::create_dir_all(&directory)
+            .map_err(|error| other(format!("{}: {error}", directory.display())))?;
+        let program = seccomp.as_deref().unwrap_or_default();
+        let mut tries = 0;
+        let (monitor, state) = loop {
+            tries += 1;
+            let spawner = self.spawner().await?;
+            let submitted = {
+                let clients: Vec<Attached<'_>> = attachments
+                    .iter()
+                    .map(|attachment| Attached {
+                        client: client(attachment, tty),
+                        socket: attachment.stream.as_fd(),
+                        input: &attachment.leftover,
+                    })
+                    .collect();
+                spawner.submit(&mut request, program, netns.as_ref().map(AsFd::as_fd), &clients)
+            };
+            let connection = match submitted {
+                Ok(connection) => connection,
+                Err(shim::Error::Gone(_)) if tries == 1 => {
+                    self.discard(&spawner).await;
+                    continue;
+                }
+                Err(error) => return Err(failed(error)),
+            };
+            let monitor = Monitor::new(connection)?;
+            match monitor.birth().await {
+                Birth::Started(state) => break (monitor, state),
+                Birth::Failed(failure) => {
+                    let _ = std::fs::remove_dir_all(&directory);
+                    return Err(failure);
+                }
+                Birth::NeverBorn if tries == 1 => self.discard(&spawner).await,
+                Birth::NeverBorn => return Err(other("the spawner died twice while starting a process")),
+            }
+        };
+        Ok(self.processes.adopt(process, directory, state, Peer::Monitor(monitor)))
+    }
+
+    /// Forgets a spawner that did not answer, unless another request has done so already.
+    async fn discard(&self, dead: &Arc<Spawner>) {
+        let mut current = self.spawner.lock().await;
+        if current.as_ref().is_some_and(|spawner| Arc::ptr_eq(spawner, dead)) {
+            tracing::warn!("the spawner has died; starting another");
+            *current = None;
+        }
+    }
+
+    fn handle(&self, process: &ProcessRef) -> Result<Arc<Handle>, RuntimeError> {
+        self.processes.lock().get(process).cloned().ok_or_else(not_running)
+    }
+
+    async fn order(&self, process: &ProcessRef, order: Order) -> Result<Reply, RuntimeError> {
+        match &self.handle(process)?.peer {
+            Peer::Monitor(monitor) => monitor.call(order, None).await,
+            Peer::Nobody(_) => Err(other("the process has lost its monitor")),
+        }
+    }
+
+    /// Does something with a container's cgroup, on a thread that may wait for the kernel.
+    async fn with_cgroup<T: Send + 'static>(
+        &self,
+        container: &str,
+        act: impl FnOnce(cgroups::Cgroup) -> cgroups::Result<T> + Send + 'static,
+    ) -> Result<T, RuntimeError> {
+        let handle = self.handle(&ProcessRef::container(container))?;
+        let (path, id) = (handle.state.cgroup.clone(), container.to_owned());
+        blocking(move || open_cgroup(&path, &id).and_then(act))
+            .await?
+            .map_err(|error| other(error.to_string()))
+    }
+
+    async fn find_again(&self, process: &ProcessRef) -> Reconnected {
+        if let Ok(handle) = self.handle(process) {
+            return Reconnected::Running {
+                started: handle.started(),
+                paused: self.is_paused(process, &handle).await,
+            };
+        }
+        let directory = self.directory(process);
+        let observed = match shim::client::observe(&directory) {
+            Ok(observed) => observed,
+            Err(error) => {
+                tracing::warn!(container = process.container, %error, "cannot tell what became of a process");
+                return Reconnected::Gone;
+            }
+        };
+        let (state, peer) = match observed {
+            Observed::Exited(exit) => return Reconnected::Exited(ended(exit)),
+            Observed::Gone(_) => return Reconnected::Gone,
+            Observed::Orphaned(orphan) => {
+                let state = orphan.state.clone();
+                match watched(orphan) {
+                    Ok(orphan) => (state, Peer::Nobody(Arc::new(orphan))),
+                    Err(_) => return Reconnected::Gone,
+                }
+            }
+            Observed::Monitored(connection) => {
+                let Ok(monitor) = Monitor::new(connection) else { return Reconnected::Gone };
+                match tokio::time::timeout(WELCOME, monitor.next()).await {
+                    Ok(Ok(Some(Event::Welcome(status)))) => match status.exit {
+                        Some(exit) => return Reconnected::Exited(ended(exit)),
+                        None => (status.state, Peer::Monitor(monitor)),
+                    },
+                    // It ended while we knocked.
+                    _ => match shim::record::Exit::read(&directory) {
+                        Ok(Some(exit)) => return Reconnected::Exited(ended(exit)),
+                        _ => return Reconnected::Gone,
+                    },
+                }
+            }
+        };
+        let started = self.processes.adopt(process.clone(), directory, state, peer);
+        let paused = match self.handle(process) {
+            Ok(handle) => self.is_paused(process, &handle).await,
+            Err(_) => false,
+        };
+        Reconnected::Running { started, paused }
+    }
+
+    async fn is_paused(&self, process: &ProcessRef, handle: &Handle) -> bool {
+        let (path, id) = (handle.state.cgroup.clone(), process.container.clone());
+        let frozen = blocking(move || open_cgroup(&path, &id).and_then(|cgroup| cgroup.is_frozen())).await;
+        matches!(frozen, Ok(Ok(true)))
+    }
+}
+
+impl ContainerRuntime for ShimRuntime {
+    fn start(&self, request: StartRequest) -> BoxFuture<'_, Result<Started, RuntimeError>> {
+        Box::pin(async move {
+            if let Some((path, _)) = &request.foreign_runtime {
+                return Err(RuntimeError {
+                    kind: RuntimeErrorKind::Invalid,
+                    message: format!("running another OCI runtime ({}) is not supported yet", path.display()),
+                });
+            }
+            let process = ProcessRef::container(&request.id);
+            let tty = request.stdio.tty;
+            let cgroup =
+                request.spec.linux.as_ref().map(|linux| linux.cgroups_path.clone()).unwrap_or_default();
+            let start = protocol::StartRequest {
+                id: request.id,
+                directory: self.directory(&process),
+                spec: *request.spec,
+                rootfs: match request.rootfs {
+                    Rootfs::Directory(path) => protocol::Rootfs::Directory(path),
+                    Rootfs::Overlay { lower, upper, work } => {
+                        protocol::Rootfs::Overlay { lower, upper, work }
+                    }
+                },
+                cgroup,
+                init_reaper: request.init_reaper,
+                netns: request.netns.is_some(),
+                user: request.user,
+                additional_groups: request.additional_groups,
+                io: streams(request.stdio),
+                log: destination(request.log)?,
+            };
+            let request_ = Request::Start(Box::new(start));
+            self.launch(process, request_, request.seccomp, request.netns, request.attachments, tty).await
+        })
+    }
+
+    fn exec(&self, request: ExecRequest) -> BoxFuture<'_, Result<Started, RuntimeError>> {
+        Box::pin(async move {
+            let container = self.handle(&ProcessRef::container(&request.process.container))?;
+            let tty = request.stdio.tty;
+            let exec = protocol::ExecRequest {
+                container: request.process.container.clone(),
+                exec_id: request.process.exec.clone().unwrap_or_default(),
+                directory: self.directory(&request.process),
+                container_pid: container.state.pid,
+                container_start_ticks: container.state.start_ticks,
+                cgroup: request.cgroup_path,
+                process: *request.spec,
+                user: request.user,
+                additional_groups: request.additional_groups,
+                io: streams(request.stdio),
+            };
+            let request_ = Request::Exec(Box::new(exec));
+            let attachments = request.attachment.into_iter().collect();
+            self.launch(request.process, request_, request.seccomp, None, attachments, tty).await
+        })
+    }
+
+    fn signal<'a>(&'a self, process: &'a ProcessRef, signal: i32) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async move {
+            match &self.handle(process)?.peer {
+                Peer::Nobody(orphan) => orphan.get_ref().signal(signal).map_err(|_| not_running()),
+                Peer::Monitor(monitor) => done(monitor.call(Order::Signal(signal), None).await?),
+            }
+        })
+    }
+
+    fn pause<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(self.with_cgroup(container, |cgroup| cgroup.freeze()))
+    }
+
+    fn resume<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(self.with_cgroup(container, |cgroup| cgroup.thaw()))
+    }
+
+    fn resize<'a>(
+        &'a self,
+        process: &'a ProcessRef,
+        rows: u16,
+        columns: u16,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async move { done(self.order(process, Order::Resize(Size { rows, columns })).await?) })
+    }
+
+    fn attach<'a>(
+        &'a self,
+        process: &'a ProcessRef,
+        attachment: Attachment,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async move {
+            let handle = self.handle(process)?;
+            match &handle.peer {
+                Peer::Monitor(monitor) => {
+                    let wants = client(&attachment, handle.state.tty);
+                    done(monitor.call(Order::Attach(wants), Some(&attachment)).await?)
+                }
+                Peer::Nobody(_) => {
+                    Err(other("the process has lost its monitor: there is nothing to attach to"))
+                }
+            }
+        })
+    }
+
+    fn pids<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Vec<u32>, RuntimeError>> {
+        Box::pin(async move {
+            let pids = self.with_cgroup(container, |cgroup| cgroup.procs()).await?;
+            Ok(pids.into_iter().map(|pid| pid.as_raw_nonzero().get().cast_unsigned()).collect())
+        })
+    }
+
+    fn reconnect<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, Reconnected> {
+        Box::pin(self.find_again(process))
+    }
+
+    fn leftovers(&self) -> BoxFuture<'_, Vec<String>> {
+        Box::pin(async move {
+            let Ok(entries) = std::fs::read_dir(self.exec_root.join("containers")) else { return Vec::new() };
+            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
+        })
+    }
+
+    fn forget<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let directory = self.directory(process);
+            let id = process.container.clone();
+            let is_container = process.exec.is_none();
+            let _ = blocking(move || {
+                // A monitor that finished has removed the cgroup itself.
+                if is_container
+                    && matches!(shim::record::Exit::read(&directory), Ok(None))
+                    && let Ok(Some(state)) = State::read(&directory)
+                    && let Ok(cgroup) = open_cgroup(&state.cgroup, &id)
+                {
+                    let _ = cgroup.kill();
+                    let _ = cgroup.delete();
+                }
+                let _ = std::fs::remove_dir_all(&directory);
+            })
+            .await;
+        })
+    }
+}
+
+impl Processes {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ProcessRef, Arc<Handle>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a process that runs, and sets a task to wait for its end.
+    fn adopt(self: &Arc<Self>, process: ProcessRef, directory: PathBuf, state: State, peer: Peer) -> Started {
+        let (tell, exit) = watch::channel(None);
+        let end: BoxFuture<'static, Exit> = match &peer {
+            Peer::Monitor(monitor) => Box::pin(monitor.clone().follow(directory)),
+            Peer::Nobody(orphan) => Box::pin(wait_for_orphan(Arc::clone(orphan))),
+        };
+        let handle = Arc::new(Handle { state, peer, exit });
+        self.lock().insert(process.clone(), Arc::clone(&handle));
+        let started = handle.started();
+        let processes = Arc::clone(self);
+        tokio::spawn(async move {
+            let exit = end.await;
+            {
+                let mut running = processes.lock();
+                if running.get(&process).is_some_and(|current| Arc::ptr_eq(current, &handle)) {
+                    running.remove(&process);
+                }
+            }
+            // After it is out of the list: whoever hears of it may start the next.
+            tell.send_replace(Some(exit));
+        });
+        started
+    }
+}
+
+impl Handle {
+    fn started(&self) -> Started {
+        let mut exit = self.exit.clone();
+        Started {
+            pid: self.state.pid.cast_unsigned(),
+            started_at: self.state.started_at,
+            exit: Box::pin(async move {
+                let told = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
+                match told {
+                    Some(exit) => exit,
+                    // The task that tells is only ever ended with the whole engine.
+                    None => std::future::pending().await,
+                }
+            }),
+        }
+    }
+}
+
+/// How a launch ended.
+enum Birth {
+    Started(State),
+    Failed(RuntimeError),
+    /// The spawner died before it made a monitor: nothing was done.
+    NeverBorn,
+}
+
+impl Monitor {
+    fn new(connection: Connection) -> Result<Self, RuntimeError> {
+        let connection = watched(connection).map_err(|error| other(error.to_string()))?;
+        Ok(Self { connection: Arc::new(connection), calls: Arc::new(Calls::default()) })
+    }
+
+    async fn next(&self) -> Result<Option<Event>, shim::Error> {
+        loop {
+            match self.connection.get_ref().receive() {
+                Err(error) if error.would_block() => {
+                    let Ok(mut guard) = self.connection.readable().await else { return Ok(None) };
+                    // Looked at once more before readiness is given up, or an event in between would be missed.
+                    match self.connection.get_ref().receive() {
+                        Err(error) if error.would_block() => guard.clear_ready(),
+                        received => return received,
+                    }
+                }
+                received => return received,
+            }
+        }
+    }
+
+    async fn birth(&self) -> Birth {
+        let mut born = false;
+        loop {
+            match self.next().await {
+                Ok(Some(Event::Born { .. })) => born = true,
+                Ok(Some(Event::Started(state))) => return Birth::Started(state),
+                Ok(Some(Event::Failed(failure))) => {
+                    return Birth::Failed(RuntimeError {
+                        kind: kind(failure.kind),
+                        message: failure.message,
+                    });
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) if !born => return Birth::NeverBorn,
+                Ok(None) => return Birth::Failed(other("the monitor died while starting the process")),
+                Err(error) => return Birth::Failed(failed(error)),
+            }
+        }
+    }
+
+    async fn call(&self, order: Order, attachment: Option<&Attachment>) -> Result<Reply, RuntimeError> {
+        let seq = self.calls.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = oneshot::channel();
+        self.calls.lock().insert(seq, answer);
+        loop {
+            let connection = self.connection.get_ref();
+            let sent = match (&order, attachment) {
+                (Order::Attach(client), Some(attachment)) => {
+                    connection.attach(seq, client.clone(), attachment.stream.as_fd(), &attachment.leftover)
+                }
+                _ => connection.call(seq, order.clone()),
+            };
+            match sent {
+                Ok(()) => break,
+                Err(error) if error.would_block() => {
+                    if let Ok(mut guard) = self.connection.writable().await {
+                        guard.clear_ready();
+                    }
+                }
+                Err(error) => {
+                    self.calls.lock().remove(&seq);
+                    return Err(match error {
+                        shim::Error::Gone(_) => not_running(),
+                        error => failed(error),
+                    });
+                }
+            }
+        }
+        answered.await.map_err(|_| not_running())
+    }
+
+    /// Hands answers out until the process has ended, whoever tells.
+    async fn follow(self, directory: PathBuf) -> Exit {
+        let exit = loop {
+            match self.next().await {
+                Ok(Some(Event::Answer { seq, reply })) => {
+                    if let Some(waiting) = self.calls.lock().remove(&seq) {
+                        // Who asked may have given up.
+                        let _ = waiting.send(reply);
+                    }
+                }
+                Ok(Some(Event::Exited(exit))) => break ended(exit),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break without_monitor(&directory).await,
+            }
+        };
+        self.calls.lock().clear();
+        exit
+    }
+}
+
+impl Calls {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Reply>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connection broke: it finished while nobody read, or was killed.
+async fn without_monitor(directory: &Path) -> Exit {
+    match shim::client::observe(directory) {
+        Ok(Observed::Exited(exit)) => ended(exit),
+        Ok(Observed::Orphaned(orphan)) => {
+            tracing::warn!(
+                pid = orphan.state.pid,
+                "a monitor was killed; its process goes on without output"
+            );
+            match watched(orphan) {
+                Ok(orphan) => wait_for_orphan(Arc::new(orphan)).await,
+                Err(error) => lost(&format!("the process cannot be watched: {error}")),
+            }
+        }
+        _ => lost("the monitor was killed, and its process ended unseen"),
+    }
+}
+
+async fn wait_for_orphan(orphan: Arc<AsyncFd<Orphan>>) -> Exit {
+    // A pidfd becomes readable when its process ends, and stays so.
+    let _ = orphan.readable().await;
+    ended(orphan.get_ref().exit())
+}
+
+fn lost(why: &str) -> Exit {
+    Exit { code: 255, oom_killed: false, at: shim::record::now(), error: Some(why.to_owned()) }
+}
+
+fn ended(exit: shim::record::Exit) -> Exit {
+    Exit { code: exit.code, oom_killed: exit.oom_killed, at: exit.finished_at, error: exit.error }
+}
+
+fn streams(stdio: Stdio) -> protocol::Io {
+    protocol::Io {
+        tty: stdio.tty,
+        size: stdio.console_size.map(|(rows, columns)| Size { rows, columns }),
+        stdin_open: stdio.open_stdin,
+        stdin_once: stdio.stdin_once,
+        clients: Vec::new(),
+    }
+}
+
+fn client(attachment: &Attachment, tty: bool) -> protocol::Client {
+    protocol::Client {
+        stdin: attachment.stdin,
+        stdout: attachment.stdout,
+        stderr: attachment.stderr,
+        framing: if tty { Framing::Raw } else { Framing::Multiplexed },
+        // As in Docker, only a terminal's client types detach keys.
+        detach_keys: if tty { attachment.detach_keys.clone() } else { Vec::new() },
+        has_input: !attachment.leftover.is_empty(),
+    }
+}
+
+fn destination(log: LogTarget) -> Result<logs::Destination, RuntimeError> {
+    match log {
+        LogTarget::None => Ok(logs::Destination::None),
+        LogTarget::File { driver, path, options, attrs } => logs::resolve(&driver, &options, &attrs, path)
+            .map_err(|error| RuntimeError { kind: RuntimeErrorKind::Invalid, message: error.to_string() }),
+    }
+}
+
+fn kind(kind: FailureKind) -> RuntimeErrorKind {
+    match kind {
+        FailureKind::ExecutableNotFound => RuntimeErrorKind::ExecutableNotFound,
+        FailureKind::PermissionDenied => RuntimeErrorKind::PermissionDenied,
+        FailureKind::IsADirectory => RuntimeErrorKind::IsADirectory,
+        FailureKind::ExecFormat => RuntimeErrorKind::ExecFormat,
+        FailureKind::NoSuchUser => RuntimeErrorKind::NoSuchUser,
+        FailureKind::WorkingDirectory => RuntimeErrorKind::WorkingDirectory,
+        FailureKind::Mount => RuntimeErrorKind::Mount,
+        FailureKind::NotRunning => RuntimeErrorKind::NotRunning,
+        FailureKind::Invalid => RuntimeErrorKind::Invalid,
+        FailureKind::Other => RuntimeErrorKind::Other,
+    }
+}
+
+fn done(reply: Reply) -> Result<(), RuntimeError> {
+    match reply {
+        Reply::Refused { message } => Err(other(message)),
+        Reply::Done | Reply::Attached { .. } | Reply::Status(_) => Ok(()),
+    }
+}
+
+fn open_cgroup(path: &str, container: &str) -> cgroups::Result<cgroups::Cgroup> {
+    let path = cgroups::CgroupPath::resolve(Some(path), container, false)?;
+    cgroups::Cgroup::open(cgroups::machine()?, &path)
+}
+
+/// Registers a descriptor with the event loop.
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe, to demand what holds here: both types own one descriptor for life and name no other"
+)]
+fn watched<T: AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
+    AsyncFd::new(owner)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RuntimeError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| other(error.to_string()))
+}
+
+fn not_running() -> RuntimeError {
+    RuntimeError { kind: RuntimeErrorKind::NotRunning, message: "the process is not running".into() }
+}
+
+fn failed(error: shim::Error) -> RuntimeError {
+    other(error.to_string())
+}
+
+fn other(message: impl Into<String>) -> RuntimeError {
+    RuntimeError { kind: RuntimeErrorKind::Other, message: message.into() }
+}
