@@ -35,7 +35,7 @@ impl Watch {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         loop {
             match rustix::io::read(&self.inotify, &mut buffer) {
-                Ok((read, _)) if read.is_empty() => return Ok(()),
+                Ok(([], _)) => return Ok(()),
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => return Ok(()),
                 Err(e) => return Err(e.into()),

@@ -1,1 +1,44 @@
-//! (net)
+//! Networks of containers: netlink, nftables, addresses, the bridge, and sandboxes prepared ahead.
+//!
+//! ```text
+//!  desired.rs ─┐
+//!              ├─► plan.rs (pure, printable) ─► apply.rs ─► netlink/  nft/ ─► kernel
+//!  observe.rs ─┘
+//!
+//!  pool.rs: a thread that makes   netns { lo up, eth0 up } ◄─veth─► bridge   ahead of need;
+//!           take() gives one its address, hardware address and default route in one datagram
+//! ```
+//!
+//! Everything is synchronous and answers in microseconds, except making a namespace, which is what the
+//! [`Pool`]'s own thread is for. A netlink socket belongs for ever to the namespace in which it was opened; the
+//! pool opens one inside each sandbox, so nobody has to enter it later.
+//!
+//! A sandbox exists by its descriptors only: nothing is bind-mounted, no name is taken in `/run/netns`. When
+//! engine and container are gone, the kernel removes namespace, veth pair, addresses and routes.
+
+mod apply;
+mod desired;
+mod error;
+mod fabric;
+mod firewall;
+mod ipam;
+mod mac;
+mod netlink;
+mod netns;
+mod nft;
+mod observe;
+mod plan;
+mod pool;
+mod sandbox;
+
+pub use desired::{BridgeConfig, Desired, FirewallConfig};
+pub use error::{Error, Result};
+pub use fabric::{Fabric, FabricFacts};
+pub use firewall::{Watcher, probe_nftables};
+pub use ipam::Ipam;
+pub use mac::{Mac, mac_from_ipv4};
+pub use netns::NetNs;
+pub use observe::{Observed, observe};
+pub use plan::{Plan, Step, plan};
+pub use pool::Pool;
+pub use sandbox::{Address, Sandbox};

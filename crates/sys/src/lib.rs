@@ -14,6 +14,7 @@ pub mod keyctl;
 pub mod malloc;
 pub mod mount;
 pub mod pidfd;
+pub mod netlink;
 pub mod process;
 pub mod sched;
 pub mod seccomp;

@@ -157,7 +157,7 @@ fn format_time(out: &mut Vec<u8>, at: Timestamp) {
     digits(out, of_day % 60, 2);
     if nanos != 0 {
         let mut width = 9;
-        while nanos % 10 == 0 {
+        while nanos.is_multiple_of(10) {
             nanos /= 10;
             width -= 1;
         }

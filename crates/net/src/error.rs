@@ -1,0 +1,74 @@
+//! What can go wrong, by what the caller can do about it.
+
+use std::io;
+use std::net::Ipv4Addr;
+
+/// A result of this room.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure, with the object in it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel refused one request.
+    #[error("{what}: {source}{}", detail.as_deref().map(|d| format!(" ({d})")).unwrap_or_default())]
+    Kernel {
+        /// The request in words: `create link veth12`.
+        what: String,
+        source: io::Error,
+        /// The kernel's own explanation, where it gave one.
+        detail: Option<String>,
+    },
+    /// The kernel has no nftables, or this process may not use it.
+    #[error(
+        "no nftables on this kernel ({0}): enable CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET, CONFIG_NFT_CT and \
+         CONFIG_NFT_MASQ, or start the engine with --iptables=false"
+    )]
+    NoNftables(String),
+    /// The configured name is taken by something else.
+    #[error("{name} exists and is a {kind}, not a bridge")]
+    NotABridge { name: String, kind: String },
+    /// `--bridge` names a bridge that is not there.
+    #[error("bridge {0} does not exist")]
+    NoSuchBridge(String),
+    /// A bridge of the user's without an address, and no `--bip`.
+    #[error("bridge {0} has no IPv4 address")]
+    NoAddressOnBridge(String),
+    /// The configuration contradicts itself.
+    #[error("{0}")]
+    Config(String),
+    /// Every default pool overlaps with a route of this host.
+    #[error(
+        "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"
+    )]
+    NoFreePool,
+    #[error("no available IPv4 addresses on this network's address pools: {0}")]
+    AddressesExhausted(String),
+    #[error("address already in use: {0}")]
+    AddressInUse(Ipv4Addr),
+    #[error("requested IP address {address} is not within the subnet {subnet}")]
+    AddressOutside { address: Ipv4Addr, subnet: String },
+    #[error("invalid MAC address: {0}")]
+    BadMac(String),
+    /// The pool's thread is gone.
+    #[error("the network is shut down")]
+    ShutDown,
+}
+
+impl Error {
+    pub(crate) fn kernel(what: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        Self::Kernel { what: what.into(), source: source.into(), detail: None }
+    }
+
+    /// Whether the machine or the configuration cannot do it, as opposed to: try again.
+    pub fn is_permanent(&self) -> bool {
+        !matches!(self, Self::Kernel { .. } | Self::AddressesExhausted(_) | Self::AddressInUse(_))
+    }
+
+    /// The errno, if the kernel said it.
+    pub(crate) fn errno(&self) -> Option<rustix::io::Errno> {
+        match self {
+            Self::Kernel { source, .. } => rustix::io::Errno::from_io_error(source),
+            _ => None,
+        }
+    }
+}

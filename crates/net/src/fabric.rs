@@ -1,0 +1,155 @@
+//! The default bridge with everything that belongs to it: firewall, addresses, and sandboxes ready to be taken.
+
+use std::net::Ipv4Addr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ipnet::Ipv4Net;
+
+use crate::apply::apply;
+use crate::desired::Desired;
+use crate::error::{Error, Result};
+use crate::firewall::Watcher;
+use crate::ipam::Ipam;
+use crate::mac::{Mac, mac_from_ipv4};
+use crate::netlink::Socket;
+use crate::observe::observe;
+use crate::plan::plan;
+use crate::pool::Pool;
+use crate::sandbox::{Address, Attachment, Sandbox};
+
+/// How many sandboxes are held ready: with the bridge, and with loopback only.
+const BRIDGED_READY: usize = 4;
+const ISOLATED_READY: usize = 1;
+
+/// What is known about the bridge after the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FabricFacts {
+    pub bridge: String,
+    /// The bridge's own address with the subnet's prefix.
+    pub address: Ipv4Net,
+    /// What containers get as their gateway.
+    pub gateway: Ipv4Addr,
+    pub mtu: u32,
+    /// Whether the firewall is ours.
+    pub firewall: bool,
+    pub warnings: Vec<String>,
+}
+
+/// The running default network of one engine.
+#[derive(Debug)]
+pub struct Fabric {
+    facts: FabricFacts,
+    /// Held for a bit operation only.
+    ipam: Mutex<Ipam>,
+    bridged: Pool,
+    _watcher: Option<Watcher>,
+}
+
+impl Fabric {
+    /// Observes, plans, applies, and starts to prepare sandboxes: in the calling thread's network namespace.
+    /// `repaired` is told when the firewall table had to be put back.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that this host cannot fulfil, a kernel without nftables, missing privilege.
+    pub fn start(desired: Desired, repaired: impl Fn(Result<()>) + Send + 'static) -> Result<Self> {
+        let observed = observe(&desired)?;
+        let plan = plan(&desired, &observed)?;
+        let mut ipam = Ipam::new(plan.address, desired.bridge.range)?;
+        let gateway = desired.bridge.gateway.unwrap_or(plan.address.addr());
+        if !plan.address.contains(&gateway) {
+            return Err(Error::AddressOutside { address: gateway, subnet: plan.address.trunc().to_string() });
+        }
+        apply(&desired, &plan)?;
+        ipam.take(plan.address.addr())?;
+        if gateway != plan.address.addr() {
+            ipam.take(gateway)?;
+        }
+        let bridge = Socket::route()?.link_index(&desired.bridge.name)?;
+        let attach = Attachment { bridge, mtu: plan.mtu };
+        let facts = FabricFacts {
+            bridge: desired.bridge.name.clone(),
+            address: plan.address,
+            gateway,
+            mtu: plan.mtu,
+            firewall: desired.firewall.is_some(),
+            warnings: plan.warnings,
+        };
+        let watcher = match &desired.firewall {
+            Some(_) => Some(Watcher::start(desired, plan.address.trunc(), repaired)?),
+            None => None,
+        };
+        let bridged = Pool::start("wharf-sandboxes", Some(attach), BRIDGED_READY)?;
+        Ok(Self { facts, ipam: Mutex::new(ipam), bridged, _watcher: watcher })
+    }
+
+    /// A pool of sandboxes with loopback only; needs no bridge.
+    ///
+    /// # Errors
+    ///
+    /// No thread, no `/proc`.
+    pub fn isolated() -> Result<Pool> {
+        Pool::start("wharf-isolated", None, ISOLATED_READY)
+    }
+
+    /// What was found and decided.
+    pub fn facts(&self) -> &FabricFacts {
+        &self.facts
+    }
+
+    /// How many sandboxes are ready.
+    pub fn ready(&self) -> usize {
+        self.bridged.ready()
+    }
+
+    /// Whether [`Fabric::take`] would not have to wait.
+    pub fn is_ready(&self) -> bool {
+        self.ready() > 0
+    }
+
+    /// A sandbox with an address, which is taken until [`Fabric::give_back`].
+    ///
+    /// # Errors
+    ///
+    /// No address, no sandbox; nothing is left behind then.
+    pub fn take(&self, wanted: Option<Ipv4Addr>, mac: Option<Mac>) -> Result<(Sandbox, Address)> {
+        let ip = {
+            let mut ipam = self.ipam();
+            match wanted {
+                Some(ip) => ipam.take(ip).map(|()| ip)?,
+                None => ipam.take_next()?,
+            }
+        };
+        self.furnish(ip, mac).inspect_err(|_| self.give_back(ip))
+    }
+
+    fn furnish(&self, ip: Ipv4Addr, mac: Option<Mac>) -> Result<(Sandbox, Address)> {
+        let ipv4 =
+            Ipv4Net::new(ip, self.facts.address.prefix_len()).map_err(|e| Error::Config(e.to_string()))?;
+        let mac = mac.unwrap_or_else(|| mac_from_ipv4(ip));
+        let address = Address { ipv4, mac, gateway: Some(self.facts.gateway) };
+        let mut sandbox = self.bridged.take()?;
+        sandbox.assign(&address)?;
+        Ok((sandbox, address))
+    }
+
+    /// Gives an address back. Twice is no error.
+    pub fn give_back(&self, ip: Ipv4Addr) {
+        if ip != self.facts.address.addr() && ip != self.facts.gateway {
+            self.ipam().give_back(ip);
+        }
+    }
+
+    /// After an engine's restart: a running container has this address.
+    ///
+    /// # Errors
+    ///
+    /// It is another's, or not of the bridge's subnet.
+    pub fn reclaim(&self, ip: Ipv4Addr) -> Result<()> {
+        self.ipam().take(ip)
+    }
+
+    fn ipam(&self) -> MutexGuard<'_, Ipam> {
+        self.ipam.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

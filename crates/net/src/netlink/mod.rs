@@ -1,0 +1,8 @@
+//! Netlink: messages and the socket, `netlink(7)` and `rtnetlink(7)`.
+
+pub(crate) mod message;
+pub(crate) mod route;
+pub(crate) mod socket;
+
+pub(crate) use message::Batch;
+pub(crate) use socket::Socket;

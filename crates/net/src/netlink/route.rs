@@ -1,0 +1,211 @@
+//! Links, addresses and routes: `rtnetlink(7)`.
+
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use ipnet::Ipv4Net;
+
+use super::message::{ACK, Attrs, Batch, CREATE, DUMP, EXCL, u32_at};
+use super::socket::Socket;
+use crate::error::{Error, Result};
+use crate::mac::Mac;
+
+const NEWLINK: u16 = 16;
+const GETLINK: u16 = 18;
+const SETLINK: u16 = 19;
+const NEWADDR: u16 = 20;
+const GETADDR: u16 = 22;
+const NEWROUTE: u16 = 24;
+const GETROUTE: u16 = 26;
+
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+const IFLA_MASTER: u16 = 10;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+const VETH_INFO_PEER: u16 = 1;
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const IFA_BROADCAST: u16 = 4;
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+
+const IFF_UP: u32 = 1;
+const AF_INET: u8 = 2;
+const RT_TABLE_MAIN: u8 = 254;
+const RTPROT_BOOT: u8 = 3;
+const RTN_UNICAST: u8 = 1;
+
+/// A link as the kernel tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    /// `bridge`, `veth` ...; empty for hardware and loopback.
+    pub(crate) kind: String,
+    pub(crate) up: bool,
+    pub(crate) mtu: u32,
+    pub(crate) master: Option<u32>,
+}
+
+/// `struct ifinfomsg`.
+fn ifinfo(index: u32, flags: u32) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[4..8].copy_from_slice(&index.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&flags.to_ne_bytes());
+    bytes[12..16].copy_from_slice(&flags.to_ne_bytes());
+    bytes
+}
+
+impl Batch {
+    /// A bridge, up. The hardware address is set so that it does not change with its ports.
+    pub(crate) fn create_bridge(&mut self, name: &str, mtu: u32, mac: Mac) {
+        self.begin(NEWLINK, ACK | CREATE | EXCL, format!("create bridge {name}"), &ifinfo(0, 0))
+            .attr_text(IFLA_IFNAME, name)
+            .attr_u32(IFLA_MTU, mtu)
+            .attr(IFLA_ADDRESS, &mac.0)
+            .nest(IFLA_LINKINFO, |b| {
+                b.attr_text(IFLA_INFO_KIND, "bridge");
+            });
+    }
+
+    /// A veth pair: `name` here, up, as a port of `master`; `peer` in the namespace `netns`, down.
+    ///
+    /// The peer is set up from inside later: the kernel refuses to create it up, as its other end is not
+    /// registered yet, and takes long to clean up after that.
+    pub(crate) fn create_veth(&mut self, veth: &Veth<'_>) {
+        let words = format!("create veth pair {} in bridge {}", veth.name, veth.master);
+        self.begin(NEWLINK, ACK | CREATE | EXCL, words, &ifinfo(0, IFF_UP))
+            .attr_text(IFLA_IFNAME, veth.name)
+            .attr_u32(IFLA_MTU, veth.mtu)
+            .attr_u32(IFLA_MASTER, veth.master)
+            .nest(IFLA_LINKINFO, |b| {
+                b.attr_text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |b| {
+                    b.nest(VETH_INFO_PEER, |b| {
+                        b.fixed(&ifinfo(0, 0))
+                            .attr_text(IFLA_IFNAME, veth.peer)
+                            .attr_u32(IFLA_MTU, veth.mtu)
+                            .attr_u32(IFLA_NET_NS_FD, veth.netns.as_raw_fd() as u32);
+                    });
+                });
+            });
+    }
+
+    pub(crate) fn set_up(&mut self, index: u32) {
+        self.begin(SETLINK, ACK, format!("set link {index} up"), &ifinfo(index, IFF_UP));
+    }
+
+    pub(crate) fn set_mtu(&mut self, index: u32, mtu: u32) {
+        self.begin(SETLINK, ACK, format!("set the MTU of link {index} to {mtu}"), &ifinfo(index, 0))
+            .attr_u32(IFLA_MTU, mtu);
+    }
+
+    pub(crate) fn set_mac(&mut self, index: u32, mac: Mac) {
+        self.begin(
+            SETLINK,
+            ACK,
+            format!("set the hardware address of link {index} to {mac}"),
+            &ifinfo(index, 0),
+        )
+        .attr(IFLA_ADDRESS, &mac.0);
+    }
+
+    pub(crate) fn add_address(&mut self, index: u32, address: Ipv4Net) {
+        let mut fixed = [AF_INET, address.prefix_len(), 0, 0, 0, 0, 0, 0];
+        fixed[4..].copy_from_slice(&index.to_ne_bytes());
+        self.begin(NEWADDR, ACK | CREATE | EXCL, format!("add address {address} to link {index}"), &fixed)
+            .attr(IFA_LOCAL, &address.addr().octets())
+            .attr(IFA_ADDRESS, &address.addr().octets())
+            .attr(IFA_BROADCAST, &address.broadcast().octets());
+    }
+
+    /// The default route.
+    pub(crate) fn add_default_route(&mut self, index: u32, gateway: Ipv4Addr) {
+        let fixed = [AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST, 0, 0, 0, 0];
+        self.begin(NEWROUTE, ACK | CREATE | EXCL, format!("add default route via {gateway}"), &fixed)
+            .attr(RTA_GATEWAY, &gateway.octets())
+            .attr_u32(RTA_OIF, index);
+    }
+}
+
+/// What [`Batch::create_veth`] makes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Veth<'a> {
+    pub(crate) name: &'a str,
+    /// Index of the bridge.
+    pub(crate) master: u32,
+    pub(crate) mtu: u32,
+    pub(crate) peer: &'a str,
+    pub(crate) netns: BorrowedFd<'a>,
+}
+
+impl Socket {
+    /// All links of the namespace.
+    pub(crate) fn links(&mut self) -> Result<Vec<Link>> {
+        let mut batch = Batch::default();
+        batch.begin(GETLINK, DUMP, "list links", &ifinfo(0, 0));
+        let mut links = Vec::new();
+        self.dump(&batch, |message| links.extend(parse_link(message.body)))?;
+        Ok(links)
+    }
+
+    /// The index of a link. A single question, not a list: hosts have thousands of links.
+    pub(crate) fn link_index(&mut self, name: &str) -> Result<u32> {
+        rustix::net::netdevice::name_to_index(&*self, name)
+            .map_err(|e| Error::kernel(format!("find link {name}"), e))
+    }
+
+    /// IPv4 addresses, each with the index of its link.
+    pub(crate) fn addresses(&mut self) -> Result<Vec<(u32, Ipv4Net)>> {
+        let mut batch = Batch::default();
+        batch.begin(GETADDR, DUMP, "list addresses", &[AF_INET, 0, 0, 0, 0, 0, 0, 0]);
+        let mut all = Vec::new();
+        self.dump(&batch, |message| {
+            let body = message.body;
+            let (Some(index), Some(prefix)) = (u32_at(body, 4), body.get(1)) else { return };
+            let attrs = Attrs(body.get(8..).unwrap_or_default());
+            let Some(address) = attrs.get(IFA_LOCAL).and_then(ipv4) else { return };
+            all.extend(Ipv4Net::new(address, *prefix).map(|net| (index, net)));
+        })?;
+        Ok(all)
+    }
+
+    /// Destinations of the IPv4 routes of the main table, without the default route.
+    pub(crate) fn routed_networks(&mut self) -> Result<Vec<Ipv4Net>> {
+        let mut batch = Batch::default();
+        batch.begin(GETROUTE, DUMP, "list routes", &[AF_INET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let mut all = Vec::new();
+        self.dump(&batch, |message| {
+            let body = message.body;
+            let (Some(prefix), Some(table)) = (body.get(1), body.get(4)) else { return };
+            let attrs = Attrs(body.get(12..).unwrap_or_default());
+            if *prefix > 0
+                && *table == RT_TABLE_MAIN
+                && let Some(destination) = attrs.get(RTA_DST).and_then(ipv4)
+            {
+                all.extend(Ipv4Net::new(destination, *prefix));
+            }
+        })?;
+        Ok(all)
+    }
+}
+
+fn parse_link(body: &[u8]) -> Option<Link> {
+    let attrs = Attrs(body.get(16..)?);
+    Some(Link {
+        index: u32_at(body, 4)?,
+        name: attrs.text(IFLA_IFNAME)?,
+        kind: attrs.nested(IFLA_LINKINFO).and_then(|i| i.text(IFLA_INFO_KIND)).unwrap_or_default(),
+        up: u32_at(body, 8)? & IFF_UP != 0,
+        mtu: attrs.u32(IFLA_MTU)?,
+        master: attrs.u32(IFLA_MASTER),
+    })
+}
+
+fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
+    <[u8; 4]>::try_from(bytes).ok().map(Ipv4Addr::from)
+}

@@ -1,0 +1,153 @@
+//! A netlink socket, used synchronously.
+//!
+//! The kernel works a request off within `sendto(2)`: when that returns, every acknowledgement lies in the
+//! receive queue. So one datagram carries many messages, and their answers are collected without waiting.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::netlink::{self, SocketAddrNetlink};
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
+use sys::netlink::NetlinkFlag;
+
+use super::message::{Attrs, Batch, DONE, DUMP, ERROR, Received, messages};
+use crate::error::{Error, Result};
+
+const RECEIVE_BYTES: usize = 64 * 1024;
+/// `NLMSGERR_ATTR_MSG`: the kernel's explanation in English.
+const ERROR_ATTR_MESSAGE: u16 = 1;
+/// `NLM_F_CAPPED`: the error carries no copy of the request's body.
+const CAPPED: u16 = 0x100;
+
+/// A socket bound to the network namespace that the opening thread was in.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    fd: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+impl Socket {
+    /// For links, addresses and routes.
+    pub(crate) fn route() -> Result<Self> {
+        Self::open(None, 0).map_err(|e| Error::kernel("open a route netlink socket", e))
+    }
+
+    /// For nftables.
+    pub(crate) fn netfilter() -> Result<Self> {
+        Self::open(Some(netlink::NETFILTER), 0).map_err(|e| Error::NoNftables(e.to_string()))
+    }
+
+    /// Hears of every change of nftables.
+    pub(crate) fn netfilter_events() -> Result<Self> {
+        /// `NFNLGRP_NFTABLES` is group 7.
+        const NFTABLES: u32 = 1 << 6;
+        Self::open(Some(netlink::NETFILTER), NFTABLES).map_err(|e| Error::NoNftables(e.to_string()))
+    }
+
+    fn open(protocol: Option<Protocol>, groups: u32) -> io::Result<Self> {
+        let fd = rustix::net::socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC,
+            protocol,
+        )?;
+        // Both make answers smaller or clearer; without them everything works the same.
+        let _ = sys::netlink::set_flag(fd.as_fd(), NetlinkFlag::CapAck, true);
+        let _ = sys::netlink::set_flag(fd.as_fd(), NetlinkFlag::ExtAck, true);
+        rustix::net::bind(&fd, &SocketAddrNetlink::new(0, groups))?;
+        Ok(Self { fd, buffer: vec![0; RECEIVE_BYTES] })
+    }
+
+    /// Sends the messages and reports the first that failed. The kernel goes on after a failed one; in an
+    /// nftables batch it undoes all.
+    pub(crate) fn send(&mut self, batch: &Batch) -> Result<()> {
+        self.transmit(batch)?;
+        let mut first = None;
+        loop {
+            let received = match rustix::net::recv(&self.fd, &mut self.buffer[..], RecvFlags::DONTWAIT) {
+                Ok((received, _)) => received,
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => break,
+                Err(e) => return Err(Error::kernel("receive from netlink", e)),
+            };
+            for message in messages(&self.buffer[..received]) {
+                if first.is_none() {
+                    first = failure(batch, &message);
+                }
+            }
+        }
+        first.map_or(Ok(()), Err)
+    }
+
+    /// Asks for a list and hands every item to `each`. The batch holds one message.
+    pub(crate) fn dump(&mut self, batch: &Batch, mut each: impl FnMut(Received<'_>)) -> Result<()> {
+        debug_assert!(messages(batch.bytes()).all(|m| m.flags & DUMP == DUMP), "a dump is asked for");
+        self.transmit(batch)?;
+        loop {
+            let received = match rustix::net::recv(&self.fd, &mut self.buffer[..], RecvFlags::empty()) {
+                Ok((received, _)) => received,
+                Err(Errno::INTR) => continue,
+                Err(e) => return Err(Error::kernel(batch.words(0), e)),
+            };
+            for message in messages(&self.buffer[..received]) {
+                match message.kind {
+                    DONE => return Ok(()),
+                    ERROR => return failure(batch, &message).map_or(Ok(()), Err),
+                    _ => each(message),
+                }
+            }
+        }
+    }
+
+    /// Takes the events that have come; `false` means there were none. Overrun counts as an event.
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(Received<'_>)) -> io::Result<bool> {
+        let mut any = false;
+        loop {
+            match rustix::net::recv(&self.fd, &mut self.buffer[..], RecvFlags::DONTWAIT) {
+                Ok((received, _)) => messages(&self.buffer[..received]).for_each(&mut each),
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => return Ok(any),
+                Err(Errno::NOBUFS) => {}
+                Err(e) => return Err(e.into()),
+            }
+            any = true;
+        }
+    }
+
+    fn transmit(&self, batch: &Batch) -> Result<()> {
+        let kernel = SocketAddrNetlink::new(0, 0);
+        rustix::net::sendto(&self.fd, batch.bytes(), SendFlags::empty(), &kernel)
+            .map(drop)
+            .map_err(|e| Error::kernel(batch.words(0), e))
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The error in an acknowledgement; `None` if it says success.
+fn failure(batch: &Batch, message: &Received<'_>) -> Option<Error> {
+    if message.kind != ERROR {
+        return None;
+    }
+    let code = i32::from_ne_bytes(message.body.get(..4)?.try_into().ok()?);
+    if code == 0 {
+        return None;
+    }
+    // The error number, the header of the request, its body unless capped, then attributes.
+    let echoed = if message.flags & CAPPED != 0 {
+        16
+    } else {
+        (super::message::u32_at(message.body, 4)? as usize).next_multiple_of(4)
+    };
+    let detail = message.body.get(4 + echoed..).and_then(|attrs| Attrs(attrs).text(ERROR_ATTR_MESSAGE));
+    Some(Error::Kernel {
+        what: batch.words(message.sequence).to_owned(),
+        source: io::Error::from_raw_os_error(-code),
+        detail,
+    })
+}

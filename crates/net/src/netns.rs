@@ -1,0 +1,56 @@
+//! Network namespaces as descriptors.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::error::{Error, Result};
+
+/// A network namespace, alive as long as this descriptor or a process in it.
+#[derive(Debug)]
+pub struct NetNs(OwnedFd);
+
+impl NetNs {
+    /// The calling thread's.
+    ///
+    /// # Errors
+    ///
+    /// No `/proc`, or a kernel without network namespaces.
+    pub fn current() -> Result<Self> {
+        let path = "/proc/thread-self/ns/net";
+        File::open(path).map(|f| Self(f.into())).map_err(|e| Error::kernel(format!("open {path}"), e))
+    }
+
+    /// Moves the calling thread into a new namespace, and only this thread. Never call this on a thread that others
+    /// use too (an async runtime's): everything that runs there afterwards would be in that namespace.
+    ///
+    /// # Errors
+    ///
+    /// Missing privilege, or the limit `user.max_net_namespaces`.
+    pub fn unshare() -> Result<Self> {
+        sys::netlink::unshare_network().map_err(|e| Error::kernel("make a network namespace", e))?;
+        Self::current()
+    }
+
+    /// Moves the calling thread into this namespace; the same warning applies.
+    ///
+    /// # Errors
+    ///
+    /// Missing privilege.
+    pub fn enter(&self) -> Result<()> {
+        move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Network))
+            .map_err(|e| Error::kernel("enter a network namespace", e))
+    }
+
+    /// The descriptor.
+    pub fn into_fd(self) -> OwnedFd {
+        self.0
+    }
+}
+
+impl AsFd for NetNs {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

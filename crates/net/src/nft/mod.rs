@@ -1,0 +1,10 @@
+//! nftables over netlink: what `nft -f` does, without `nft`.
+//!
+//! `rule.rs` has the expressions, named as in `nft`'s own language; `batch.rs` the objects. One batch is one
+//! transaction: all of it happens, or nothing.
+
+mod batch;
+mod rule;
+
+pub(crate) use batch::{Chain, Hook, Policy, Transaction, base_chains, count_rules};
+pub(crate) use rule::{Match, Rule};

@@ -1,0 +1,206 @@
+//! Expressions of a rule: the virtual machine's instructions (`linux/netfilter/nf_tables.h`), in register 1.
+
+use ipnet::Ipv4Net;
+
+use crate::netlink::Batch;
+
+const ELEM: u16 = 1;
+const EXPR_NAME: u16 = 1;
+const EXPR_DATA: u16 = 2;
+const DATA_VALUE: u16 = 1;
+const DATA_VERDICT: u16 = 2;
+
+const REGISTER: u32 = 1;
+const VERDICT_REGISTER: u32 = 0;
+
+const META_NFPROTO: u32 = 15;
+const META_IIFNAME: u32 = 6;
+const META_OIFNAME: u32 = 7;
+const NFPROTO_IPV4: u8 = 2;
+const EQUAL: u32 = 0;
+const NOT_EQUAL: u32 = 1;
+const NETWORK_HEADER: u32 = 1;
+const IPV4_SOURCE: u32 = 12;
+const CT_STATE: u32 = 0;
+const CT_ESTABLISHED: u32 = 2;
+const CT_RELATED: u32 = 4;
+const ACCEPT: u32 = 1;
+const DROP: u32 = 0;
+
+/// A name of an interface fills this many bytes (`IFNAMSIZ`).
+pub(crate) const IFNAME_BYTES: usize = 16;
+
+/// A condition. They read like `nft`'s.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// `iifname "x"`
+    InputIs(String),
+    /// `oifname "x"`
+    OutputIs(String),
+    /// `oifname != "x"`
+    OutputIsNot(String),
+    /// `iifname @set`
+    InputIn(&'static str),
+    /// `oifname @set`
+    OutputIn(&'static str),
+    /// `oifname != @set`
+    OutputNotIn(&'static str),
+    /// `ip saddr 172.17.0.0/16`
+    SourceIn(Ipv4Net),
+    /// `ct state established,related`
+    Established,
+}
+
+/// What a rule does with a packet that fulfils all its conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Accept,
+    Drop,
+    Masquerade,
+}
+
+/// Conditions and a verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) matches: Vec<Match>,
+    pub(crate) verdict: Verdict,
+}
+
+impl Rule {
+    pub(crate) fn accept(matches: impl Into<Vec<Match>>) -> Self {
+        Self { matches: matches.into(), verdict: Verdict::Accept }
+    }
+
+    pub(crate) fn drop(matches: impl Into<Vec<Match>>) -> Self {
+        Self { matches: matches.into(), verdict: Verdict::Drop }
+    }
+
+    pub(crate) fn masquerade(matches: impl Into<Vec<Match>>) -> Self {
+        Self { matches: matches.into(), verdict: Verdict::Masquerade }
+    }
+
+    /// The list of expressions.
+    pub(super) fn encode(&self, b: &mut Batch) {
+        for condition in &self.matches {
+            match condition {
+                Match::InputIs(name) => interface(b, META_IIFNAME, EQUAL, name),
+                Match::OutputIs(name) => interface(b, META_OIFNAME, EQUAL, name),
+                Match::OutputIsNot(name) => interface(b, META_OIFNAME, NOT_EQUAL, name),
+                Match::InputIn(set) => interface_in(b, META_IIFNAME, set, false),
+                Match::OutputIn(set) => interface_in(b, META_OIFNAME, set, false),
+                Match::OutputNotIn(set) => interface_in(b, META_OIFNAME, set, true),
+                Match::SourceIn(net) => source_in(b, *net),
+                Match::Established => {
+                    expression(b, "ct", |b| {
+                        b.attr_be32(1, REGISTER).attr_be32(2, CT_STATE);
+                    });
+                    bitwise(b, &(CT_ESTABLISHED | CT_RELATED).to_ne_bytes());
+                    compare(b, NOT_EQUAL, &[0; 4]);
+                }
+            }
+        }
+        match self.verdict {
+            Verdict::Accept => verdict(b, ACCEPT),
+            Verdict::Drop => verdict(b, DROP),
+            Verdict::Masquerade => expression(b, "masq", |_| {}),
+        }
+    }
+}
+
+/// An interface's name as the kernel compares it: padded with zeros.
+pub(super) fn interface_name(name: &str) -> [u8; IFNAME_BYTES] {
+    let mut bytes = [0; IFNAME_BYTES];
+    let len = name.len().min(IFNAME_BYTES - 1);
+    bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
+    bytes
+}
+
+fn expression(b: &mut Batch, name: &str, data: impl FnOnce(&mut Batch)) {
+    b.nest(ELEM, |b| {
+        b.attr_text(EXPR_NAME, name).nest(EXPR_DATA, data);
+    });
+}
+
+fn meta(b: &mut Batch, key: u32) {
+    expression(b, "meta", |b| {
+        b.attr_be32(1, REGISTER).attr_be32(2, key);
+    });
+}
+
+fn compare(b: &mut Batch, operator: u32, value: &[u8]) {
+    expression(b, "cmp", |b| {
+        b.attr_be32(1, REGISTER).attr_be32(2, operator).nest(3, |b| {
+            b.attr(DATA_VALUE, value);
+        });
+    });
+}
+
+fn bitwise(b: &mut Batch, mask: &[u8]) {
+    expression(b, "bitwise", |b| {
+        b.attr_be32(1, REGISTER).attr_be32(2, REGISTER).attr_be32(3, mask.len() as u32);
+        b.nest(4, |b| {
+            b.attr(DATA_VALUE, mask);
+        });
+        b.nest(5, |b| {
+            b.attr(DATA_VALUE, &vec![0; mask.len()]);
+        });
+    });
+}
+
+fn interface(b: &mut Batch, key: u32, operator: u32, name: &str) {
+    meta(b, key);
+    compare(b, operator, &interface_name(name));
+}
+
+fn interface_in(b: &mut Batch, key: u32, set: &str, inverted: bool) {
+    meta(b, key);
+    expression(b, "lookup", |b| {
+        b.attr_text(1, set).attr_be32(2, REGISTER);
+        if inverted {
+            b.attr_be32(5, 1);
+        }
+    });
+}
+
+fn source_in(b: &mut Batch, net: Ipv4Net) {
+    // The table is for both families: the address lies elsewhere in an IPv6 header.
+    meta(b, META_NFPROTO);
+    compare(b, EQUAL, &[NFPROTO_IPV4]);
+    expression(b, "payload", |b| {
+        b.attr_be32(1, REGISTER).attr_be32(2, NETWORK_HEADER).attr_be32(3, IPV4_SOURCE).attr_be32(4, 4);
+    });
+    bitwise(b, &net.netmask().octets());
+    compare(b, EQUAL, &net.network().octets());
+}
+
+fn verdict(b: &mut Batch, code: u32) {
+    expression(b, "immediate", |b| {
+        b.attr_be32(1, VERDICT_REGISTER).nest(2, |b| {
+            b.nest(DATA_VERDICT, |b| {
+                b.attr_be32(1, code);
+            });
+        });
+    });
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for condition in &self.matches {
+            match condition {
+                Match::InputIs(name) => write!(f, "iifname \"{name}\" ")?,
+                Match::OutputIs(name) => write!(f, "oifname \"{name}\" ")?,
+                Match::OutputIsNot(name) => write!(f, "oifname != \"{name}\" ")?,
+                Match::InputIn(set) => write!(f, "iifname @{set} ")?,
+                Match::OutputIn(set) => write!(f, "oifname @{set} ")?,
+                Match::OutputNotIn(set) => write!(f, "oifname != @{set} ")?,
+                Match::SourceIn(net) => write!(f, "ip saddr {net} ")?,
+                Match::Established => write!(f, "ct state established,related ")?,
+            }
+        }
+        f.write_str(match self.verdict {
+            Verdict::Accept => "accept",
+            Verdict::Drop => "drop",
+            Verdict::Masquerade => "masquerade",
+        })
+    }
+}

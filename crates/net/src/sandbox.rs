@@ -1,0 +1,157 @@
+//! One container's network namespace.
+//!
+//! Preparing does everything that does not depend on the container: the namespace, loopback, and a veth pair
+//! whose far end `eth0` is already up, so that the bridge's port forwards from the first packet on.
+//! [`Sandbox::assign`] adds address, hardware address and default route with one datagram.
+
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+
+use ipnet::Ipv4Net;
+
+use crate::error::{Error, Result};
+use crate::mac::Mac;
+use crate::netlink::route::Veth;
+use crate::netlink::{Batch, Socket};
+use crate::netns::NetNs;
+
+/// Loopback is the first link of every namespace.
+const LOOPBACK: u32 = 1;
+const INTERFACE: &str = "eth0";
+
+/// What a sandbox is given when it is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The container's address with the subnet's prefix.
+    pub ipv4: Ipv4Net,
+    pub mac: Mac,
+    pub gateway: Option<Ipv4Addr>,
+}
+
+/// A network namespace, with or without a leg on a bridge. Dropping it lets the kernel remove all of it,
+/// unless a process lives in it.
+#[derive(Debug)]
+pub struct Sandbox {
+    netns: NetNs,
+    /// Opened inside.
+    socket: Socket,
+    leg: Option<Leg>,
+}
+
+#[derive(Debug)]
+struct Leg {
+    /// Name of the bridge's end on the host.
+    host_name: String,
+    /// Index of `eth0` inside.
+    index: u32,
+}
+
+/// The bridge that sandboxes are attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attachment {
+    pub(crate) bridge: u32,
+    pub(crate) mtu: u32,
+}
+
+impl Sandbox {
+    /// Makes a sandbox. The calling thread visits the new namespace and is back in `home` afterwards, also after
+    /// an error; `host` is a route socket of `home`.
+    pub(crate) fn prepare(home: &NetNs, host: &mut Socket, attach: Option<Attachment>) -> Result<Self> {
+        let netns = NetNs::unshare()?;
+        let made = Self::furnish(netns, host, attach);
+        // A thread that cannot go home must not go on: it would make links in somebody's sandbox.
+        home.enter()?;
+        made
+    }
+
+    /// Runs inside the new namespace.
+    fn furnish(netns: NetNs, host: &mut Socket, attach: Option<Attachment>) -> Result<Self> {
+        let mut socket = Socket::route()?;
+        let mut batch = Batch::default();
+        batch.set_up(LOOPBACK);
+        let leg = match attach {
+            None => None,
+            Some(attach) => {
+                let host_name = create_veth(host, attach, &netns)?;
+                let index = socket.link_index(INTERFACE)?;
+                quiet_interface();
+                batch.set_up(index);
+                Some(Leg { host_name, index })
+            }
+        };
+        socket.send(&batch)?;
+        Ok(Self { netns, socket, leg })
+    }
+
+    /// Gives `eth0` its addresses and the default route.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says; the sandbox should then be dropped.
+    pub fn assign(&mut self, address: &Address) -> Result<()> {
+        let Some(leg) = &self.leg else {
+            return Err(Error::Config("a sandbox without a leg on a bridge has no address".to_owned()));
+        };
+        let mut batch = Batch::default();
+        batch.add_address(leg.index, address.ipv4);
+        // After the address: the change of the hardware address announces both (`arp_notify`).
+        batch.set_mac(leg.index, address.mac);
+        if let Some(gateway) = address.gateway {
+            batch.add_default_route(leg.index, gateway);
+        }
+        self.socket.send(&batch)
+    }
+
+    /// Name of the leg's end on the host.
+    pub fn host_interface(&self) -> Option<&str> {
+        self.leg.as_ref().map(|leg| leg.host_name.as_str())
+    }
+
+    /// The namespace, and nothing else.
+    pub fn into_netns(self) -> OwnedFd {
+        self.netns.into_fd()
+    }
+
+    /// The namespace, for a process to join.
+    pub fn netns(&self) -> &NetNs {
+        &self.netns
+    }
+}
+
+/// A pair whose end on the host has a name as Docker's: `veth` and seven hex digits.
+fn create_veth(host: &mut Socket, attach: Attachment, netns: &NetNs) -> Result<String> {
+    use std::os::fd::AsFd;
+    let mut tries = 0;
+    loop {
+        let name = format!("veth{:07x}", random_u32()? >> 4);
+        let mut batch = Batch::default();
+        batch.create_veth(&Veth {
+            name: &name,
+            master: attach.bridge,
+            mtu: attach.mtu,
+            peer: INTERFACE,
+            netns: netns.as_fd(),
+        });
+        match host.send(&batch) {
+            Ok(()) => return Ok(name),
+            // The name is taken; with 2^28 of them this is rare even on a crowded host.
+            Err(e) if e.errno() == Some(rustix::io::Errno::EXIST) && tries < 8 => tries += 1,
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Runs inside: `/proc/sys/net` shows the reader's own namespace. IPv6 is off on the leg as on Docker's IPv4
+/// networks; announcing addresses lets the bridge learn at once where a reused address is now. Both are
+/// comfort, so a read-only `/proc/sys` is no error.
+fn quiet_interface() {
+    let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{INTERFACE}/disable_ipv6"), "1");
+    let _ = std::fs::write(format!("/proc/sys/net/ipv4/conf/{INTERFACE}/arp_notify"), "1");
+}
+
+pub(crate) fn random_u32() -> Result<u32> {
+    let mut bytes = [0u8; 4];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|e| Error::kernel("get random bytes", e))?;
+    Ok(u32::from_ne_bytes(bytes))
+}

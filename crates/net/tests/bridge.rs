@@ -1,0 +1,253 @@
+//! The default bridge, in network namespaces made for the test. Needs root.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use net::{Desired, Fabric, NetNs, Sandbox};
+
+/// Runs in a thread that has a network namespace of its own, so that nothing of the host's is touched.
+fn on_a_host<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
+    thread::spawn(|| {
+        NetNs::unshare().expect("this test needs root");
+        ip(&["link", "set", "lo", "up"]);
+        test()
+    })
+    .join()
+    .unwrap()
+}
+
+fn inside<T: Send + 'static>(netns: &NetNs, act: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                netns.enter().unwrap();
+                act()
+            })
+            .join()
+            .unwrap()
+    })
+}
+
+fn ip(args: &[&str]) -> String {
+    let output = Command::new("ip").args(args).output().unwrap();
+    assert!(output.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn nft(args: &[&str]) -> String {
+    let output = Command::new("nft").args(args).output().unwrap();
+    String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn desired(bridge: &str, table: &str) -> Desired {
+    let mut desired = Desired::default();
+    desired.bridge.name = bridge.to_owned();
+    desired.firewall.as_mut().unwrap().table = table.to_owned();
+    desired
+}
+
+/// Serves one connection in a namespace; answers with the peer's address as seen there.
+fn serve_once(netns: &NetNs, at: SocketAddr) -> mpsc::Receiver<String> {
+    let listener = inside(netns, move || TcpListener::bind(at).unwrap());
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        if let Ok((mut stream, peer)) = listener.accept() {
+            let _ = stream.write_all(b"hello");
+            let _ = send.send(peer.ip().to_string());
+        }
+    });
+    receive
+}
+
+fn connect(to: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2))?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn at(address: &str) -> SocketAddr {
+    address.parse().unwrap()
+}
+
+#[test]
+fn a_container_has_address_route_and_neighbours() {
+    on_a_host(|| {
+        let fabric = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
+        let (first, address) = fabric.take(None, None).unwrap();
+        let (second, _) = fabric.take(None, None).unwrap();
+        assert_eq!(address.ipv4.to_string(), "172.17.0.2/16");
+        assert_eq!(address.mac.to_string(), "02:42:ac:11:00:02");
+        let shown = inside(first.netns(), || ip(&["addr"]));
+        assert!(shown.contains("inet 172.17.0.2/16 brd 172.17.255.255 scope global eth0"), "{shown}");
+        assert!(shown.contains("link/ether 02:42:ac:11:00:02"), "{shown}");
+        assert!(shown.contains("inet 127.0.0.1/8"), "{shown}");
+        assert!(inside(first.netns(), || ip(&["route"])).starts_with("default via 172.17.0.1 dev eth0"));
+
+        // Host to container, container to container, container to host.
+        let seen = serve_once(first.netns(), at("172.17.0.2:80"));
+        assert_eq!(connect(at("172.17.0.2:80")).unwrap(), "hello");
+        assert_eq!(seen.recv().unwrap(), "172.17.0.1");
+        let seen = serve_once(first.netns(), at("172.17.0.2:81"));
+        assert_eq!(inside(second.netns(), || connect(at("172.17.0.2:81"))).unwrap(), "hello");
+        assert_eq!(seen.recv().unwrap(), "172.17.0.3");
+        let host = NetNs::current().unwrap();
+        let seen = serve_once(&host, at("172.17.0.1:82"));
+        assert_eq!(inside(second.netns(), || connect(at("172.17.0.1:82"))).unwrap(), "hello");
+        assert_eq!(seen.recv().unwrap(), "172.17.0.3");
+    });
+}
+
+/// A namespace beside the host, linked by `10.99.0.0/24`: the world outside (`.2`); the host is `.1`.
+fn outside() -> NetNs {
+    let host = NetNs::current().unwrap();
+    let world = thread::spawn(|| {
+        let world = NetNs::unshare().unwrap();
+        ip(&["link", "set", "lo", "up"]);
+        world
+    })
+    .join()
+    .unwrap();
+    let path = {
+        use std::os::fd::{AsFd, AsRawFd};
+        format!("/proc/{}/fd/{}", std::process::id(), world.as_fd().as_raw_fd())
+    };
+    drop(host);
+    ip(&["link", "add", "up0", "type", "veth", "peer", "name", "eth0", "netns", &path]);
+    ip(&["addr", "add", "10.99.0.1/24", "dev", "up0"]);
+    ip(&["link", "set", "up0", "up"]);
+    inside(&world, || {
+        ip(&["addr", "add", "10.99.0.2/24", "dev", "eth0"]);
+        ip(&["link", "set", "eth0", "up"]);
+        ip(&["route", "add", "172.17.0.0/16", "via", "10.99.0.1"]);
+    });
+    world
+}
+
+#[test]
+fn packets_leave_with_the_host_s_address_and_nothing_comes_in_uninvited() {
+    on_a_host(|| {
+        let world = outside();
+        let fabric = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
+        let (container, _) = fabric.take(None, None).unwrap();
+        let seen = serve_once(&world, at("10.99.0.2:80"));
+        assert_eq!(inside(container.netns(), || connect(at("10.99.0.2:80"))).unwrap(), "hello");
+        assert_eq!(seen.recv().unwrap(), "10.99.0.1");
+        let _seen = serve_once(container.netns(), at("172.17.0.2:80"));
+        inside(&world, || connect(at("172.17.0.2:80"))).unwrap_err();
+    });
+}
+
+#[test]
+fn without_icc_containers_do_not_reach_each_other() {
+    on_a_host(|| {
+        let mut desired = desired("docker0", "wharf");
+        desired.firewall.as_mut().unwrap().inter_container = false;
+        let fabric = Fabric::start(desired, |_| {}).unwrap();
+        let rules = nft(&["list", "table", "inet", "wharf"]);
+        assert!(rules.contains("iifname \"docker0\" oifname \"docker0\" drop"), "{rules}");
+        drop(fabric);
+    });
+}
+
+#[test]
+fn the_table_is_as_documented_and_put_back_when_flushed() {
+    on_a_host(|| {
+        let (send, repaired) = mpsc::channel();
+        let _fabric = Fabric::start(desired("docker0", "wharf"), move |r| {
+            let _ = send.send(r.is_ok());
+        })
+        .unwrap();
+        let list = || nft(&["list", "table", "inet", "wharf"]);
+        let before = list();
+        for line in [
+            "elements = { \"docker0\" }",
+            "type filter hook forward priority filter; policy accept;",
+            "ct state established,related accept",
+            "iifname @bridges oifname != @bridges accept",
+            "iifname \"docker0\" oifname \"docker0\" accept",
+            "oifname @bridges drop",
+            "type nat hook postrouting priority srcnat; policy accept;",
+            "ip saddr 172.17.0.0/16 oifname != \"docker0\" masquerade",
+        ] {
+            assert!(before.contains(line), "{line} in {before}");
+        }
+        nft(&["flush", "ruleset"]);
+        assert!(repaired.recv_timeout(Duration::from_secs(5)).unwrap());
+        assert_eq!(list(), before);
+        nft(&["flush", "chain", "inet", "wharf", "forward"]);
+        assert!(repaired.recv_timeout(Duration::from_secs(5)).unwrap());
+        assert_eq!(list(), before);
+    });
+}
+
+#[test]
+fn two_engines_share_a_host_and_a_second_start_finds_its_things() {
+    on_a_host(|| {
+        let one = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
+        let two = Fabric::start(desired("br-two", "wharf-two"), |_| {}).unwrap();
+        assert_eq!(two.facts().address.to_string(), "172.18.0.1/16");
+        let (a, _) = one.take(None, None).unwrap();
+        let (b, address) = two.take(None, None).unwrap();
+        assert_eq!(address.ipv4.addr(), Ipv4Addr::new(172, 18, 0, 2));
+        drop((one, a, b));
+        let again = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
+        assert_eq!(again.facts().address.to_string(), "172.17.0.1/16");
+        again.reclaim(Ipv4Addr::new(172, 17, 0, 2)).unwrap();
+        let (_c, address) = again.take(None, None).unwrap();
+        assert_eq!(address.ipv4.addr(), Ipv4Addr::new(172, 17, 0, 3));
+        again.take(Some(Ipv4Addr::new(172, 17, 0, 2)), None).unwrap_err();
+    });
+}
+
+#[test]
+fn a_hundred_sandboxes_leave_nothing() {
+    on_a_host(|| {
+        let fabric = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
+        let mut times = Vec::new();
+        for _ in 0..100 {
+            until("the pool is filled", || fabric.is_ready());
+            let begin = Instant::now();
+            let (sandbox, address) = fabric.take(None, None).unwrap();
+            times.push(begin.elapsed());
+            assert_eq!(address.ipv4.addr(), Ipv4Addr::new(172, 17, 0, 2));
+            drop(sandbox);
+            fabric.give_back(address.ipv4.addr());
+        }
+        times.sort();
+        println!("take: min {:?} median {:?} max {:?}", times[0], times[50], times[99]);
+        drop(fabric);
+        until("all veths are gone", || !ip(&["-o", "link"]).contains("veth"));
+    });
+}
+
+#[test]
+fn an_isolated_sandbox_has_loopback_only() {
+    on_a_host(|| {
+        let pool = Fabric::isolated().unwrap();
+        let sandbox: Sandbox = pool.take().unwrap();
+        let links = inside(sandbox.netns(), || ip(&["-o", "link"]));
+        assert!(links.starts_with("1: lo: <LOOPBACK,UP"), "{links}");
+        assert_eq!(links.lines().filter(|l| !l.contains("NOARP") || l.contains("lo:")).count(), 1, "{links}");
+    });
+}
+
+#[test]
+fn nftables_can_be_probed() {
+    on_a_host(|| {
+        net::probe_nftables().unwrap();
+        assert_eq!(nft(&["list", "tables"]), "");
+    });
+}
