@@ -15,6 +15,7 @@
 mod error;
 mod process;
 mod request;
+pub mod seccomp;
 
 pub use error::{Error, Result};
 pub use process::{Created, Process, create, exec};

@@ -39,7 +39,7 @@ pub struct SyscallRule {
 }
 
 /// A comparison with one argument of the system call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArgRule {
     /// 0 to 5.
