@@ -24,6 +24,8 @@ mod finish;
 mod input;
 mod launch;
 mod output;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::connection::{address, open_directory};
 
