@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use oci::runtime::{Action, ArgRule, LinuxSeccomp, Operator, SyscallRule};
 use sys::seccomp::flag;
 
+use super::Error;
 use super::arch::{Abi, X32_BIT, multiplexed};
 use super::assemble::{Assembler, Compare, Label};
 use super::filter::Filter;
-use super::Error;
 
 // linux/seccomp.h
 const KILL_PROCESS: u32 = 0x8000_0000;
@@ -68,7 +68,8 @@ pub fn compile_for(seccomp: &LinuxSeccomp, native: Abi) -> Result<Filter, Error>
             let high = find(Abi::X32).map_or(killed.to_vec(), Answers::ranges);
             ranges.extend(low.into_iter().filter(|(start, _)| *start < X32_BIT));
             // The table of the upper half says what holds from its first number on, and below that from 0.
-            let first = high.iter().rev().find(|(start, _)| *start <= X32_BIT).map(|(_, answer)| answer.clone());
+            let first =
+                high.iter().rev().find(|(start, _)| *start <= X32_BIT).map(|(_, answer)| answer.clone());
             ranges.push((X32_BIT, first.unwrap_or(Answer::Return(kill))));
             ranges.extend(high.into_iter().filter(|(start, _)| *start > X32_BIT));
             if find(Abi::X32).is_none() {
@@ -146,8 +147,12 @@ fn verdict(action: Action, errno: Option<u32>) -> Result<u32, Error> {
     let data = errno.unwrap_or(EPERM);
     match action {
         // The kernel's MAX_ERRNO; a tracer may be sent any 16 bits.
-        Action::Errno if data > 4095 => Err(Error::Invalid(format!("seccomp: {data} is not an error number"))),
-        Action::Trace if data > 0xffff => Err(Error::Invalid(format!("seccomp: {data} is not a trace number"))),
+        Action::Errno if data > 4095 => {
+            Err(Error::Invalid(format!("seccomp: {data} is not an error number")))
+        }
+        Action::Trace if data > 0xffff => {
+            Err(Error::Invalid(format!("seccomp: {data} is not a trace number")))
+        }
         Action::Errno => Ok(ERRNO | data),
         Action::Trace => Ok(TRACE | data),
         Action::Kill | Action::KillThread => Ok(KILL_THREAD),
@@ -322,7 +327,8 @@ fn chain(assembler: &mut Assembler, tests: &[(Vec<ArgRule>, u32)], narrow: bool,
 fn test(assembler: &mut Assembler, arg: &ArgRule, narrow: bool, yes: Label, no: Label) -> Label {
     let halves = |value: u64| ((value >> 32) as u32, value as u32);
     let offset = ARGS + 8 * arg.index;
-    let (high_offset, low_offset) = if cfg!(target_endian = "big") { (offset, offset + 4) } else { (offset + 4, offset) };
+    let (high_offset, low_offset) =
+        if cfg!(target_endian = "big") { (offset, offset + 4) } else { (offset + 4, offset) };
     let (high, low) = halves(arg.value);
     match arg.op {
         Operator::Equal | Operator::NotEqual => {

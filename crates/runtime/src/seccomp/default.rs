@@ -80,8 +80,11 @@ const WITH_CAPABILITY: [(&str, &str); 14] = [
 /// Allowed on some architectures, by Go's names.
 const ON_ARCHITECTURE: [(&[&str], &str); 6] = [
     (&["ppc64le"], "sync_file_range2 swapcontext"),
-    (&["arm", "arm64"], "arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint \
-                               cacheflush set_tls"),
+    (
+        &["arm", "arm64"],
+        "arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint \
+                               cacheflush set_tls",
+    ),
     (&["amd64", "x32"], "arch_prctl"),
     (&["amd64", "x32", "x86"], "modify_ldt"),
     (&["s390", "s390x"], "s390_pci_mmio_read s390_pci_mmio_write s390_runtime_instr"),
@@ -157,7 +160,10 @@ fn build() -> Profile {
         architectures: Vec::new(),
         arch_map: ARCHITECTURES
             .iter()
-            .map(|(architecture, others)| ArchMap { architecture: *architecture, sub_architectures: others.to_vec() })
+            .map(|(architecture, others)| ArchMap {
+                architecture: *architecture,
+                sub_architectures: others.to_vec(),
+            })
             .collect(),
         flags: Vec::new(),
         listener_path: String::new(),

@@ -41,7 +41,10 @@ impl Filter {
         use sys::seccomp::{flag, install};
         match install(&self.program, self.flags) {
             // SPEC_ALLOW since 4.17, LOG since 4.14: speed and reporting only.
-            Err(e) if e.kind() == io::ErrorKind::InvalidInput && self.flags & (flag::SPEC_ALLOW | flag::LOG) != 0 => {
+            Err(e)
+                if e.kind() == io::ErrorKind::InvalidInput
+                    && self.flags & (flag::SPEC_ALLOW | flag::LOG) != 0 =>
+            {
                 install(&self.program, self.flags & !(flag::SPEC_ALLOW | flag::LOG))
             }
             other => other,
@@ -82,7 +85,9 @@ fn parse(text: &str) -> Option<Filter> {
         return None;
     }
     let digit = |d: u8| char::from(d).to_digit(16);
-    let program =
-        digits.chunks(2).map(|pair| u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()).collect::<Option<_>>()?;
+    let program = digits
+        .chunks(2)
+        .map(|pair| u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok())
+        .collect::<Option<_>>()?;
     Some(Filter { program, flags: u32::from_str_radix(flags, 16).ok()? })
 }
