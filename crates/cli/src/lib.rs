@@ -3,6 +3,9 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+mod flags;
+mod output;
+
 /// Runs the command line `args` (with `argv[0]`) and returns the exit status of the process.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     drop(args);

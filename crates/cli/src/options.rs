@@ -1,0 +1,20 @@
+//! `run` and `create`: Docker's hundred flags, and what they mean.
+//!
+//! [`container_flags`] is the table, [`request`] turns a line into the body of the create request: parse, then
+//! resolve, then act. What reads files or looks at paths does so here, on the client's machine, because that is where
+//! the user's files are. Flags whose part Wharf does not have yet are refused by name in [`unsupported`].
+
+pub(crate) mod devices;
+pub(crate) mod environment;
+mod flags;
+mod mounts;
+mod networks;
+mod request;
+mod resources;
+mod security;
+mod unsupported;
+pub(crate) mod values;
+mod volumes;
+
+pub(crate) use flags::container_flags;
+pub(crate) use request::request;

@@ -1,0 +1,107 @@
+//! Lists as `--format` wants them: a table, JSON lines, or a template per row.
+//!
+//! A [`Listing`] names its columns and the default table; a command fills rows of cells and calls [`render`].
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use gotemplate::{Data, Missing, Template};
+use serde_json::Value as Json;
+
+/// What a kind of list looks like.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    /// The Go type named in errors about unknown fields.
+    pub(crate) type_name: &'static str,
+    /// Field names and their titles.
+    pub(crate) titles: &'static [(&'static str, &'static str)],
+}
+
+/// One row: a cell per field, and the labels for `.Label "key"`.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) cells: Vec<(&'static str, Json)>,
+    pub(crate) labels: Option<BTreeMap<String, String>>,
+}
+
+/// Prints rows in `format`: `json`, `table <template>` or a template.
+///
+/// # Errors
+/// What is wrong with the template.
+pub(crate) fn render(listing: &Listing, format: &str, rows: Vec<Row>) -> Result<String, String> {
+    let table = format.strip_prefix("table");
+    let source = match table {
+        _ if format == "json" => "{{json .}}".to_owned(),
+        body => body.unwrap_or(format).trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n"),
+    };
+    let template = Template::parse(&source).map_err(|error| format!("template parsing error: {error}"))?;
+    let mut text = String::new();
+    if table.is_some() {
+        let titles = Data::titles(listing.titles.iter().copied());
+        // A title that cannot be made is an empty one, as in Docker: the rows will name the error.
+        text.push_str(&template.execute_header(&titles).unwrap_or_default());
+        text.push('\n');
+    }
+    for row in rows {
+        let data = Data::row(row.cells, row.labels);
+        let line = template
+            .execute(&data, Missing::Field(listing.type_name))
+            .map_err(|error| format!("template parsing error: {error}"))?;
+        text.push_str(&line);
+        text.push('\n');
+    }
+    if table.is_none() {
+        return Ok(text);
+    }
+    Ok(align(&text))
+}
+
+/// Lays out tab-terminated cells in columns at least ten wide and three apart.
+pub(crate) fn align(text: &str) -> String {
+    align_with(text, 10, 3)
+}
+
+/// As [`align`], with another least width and gap.
+pub(crate) fn align_with(text: &str, least: usize, gap: usize) -> String {
+    let mut writer = tabwriter::TabWriter::new(Vec::new()).minwidth(least).padding(gap);
+    // Writing to memory cannot fail; were it to, an unaligned table is still the table.
+    let aligned = writer.write_all(text.as_bytes()).and_then(|()| writer.flush()).ok().and_then(|()| writer.into_inner().ok());
+    aligned.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const LISTING: Listing =
+        Listing { type_name: "*formatter.ContainerContext", titles: &[("ID", "CONTAINER ID"), ("Names", "NAMES")] };
+
+    fn rows() -> Vec<Row> {
+        let row = |id: &str, names: &str| Row { cells: vec![("ID", json!(id)), ("Names", json!(names))], labels: None };
+        vec![row("abc", "web"), row("0123456789ab", "db")]
+    }
+
+    #[test]
+    fn a_table_has_docker_s_columns() {
+        assert_eq!(
+            render(&LISTING, "table {{.ID}}\\t{{.Names}}", rows()).unwrap(),
+            "CONTAINER ID   NAMES\nabc            web\n0123456789ab   db\n"
+        );
+    }
+
+    #[test]
+    fn json_is_one_line_per_row() {
+        assert_eq!(
+            render(&LISTING, "json", rows()).unwrap(),
+            "{\"ID\":\"abc\",\"Names\":\"web\"}\n{\"ID\":\"0123456789ab\",\"Names\":\"db\"}\n"
+        );
+    }
+
+    #[test]
+    fn an_unknown_field_is_named() {
+        let error = render(&LISTING, "{{.Foo}}", rows()).unwrap_err();
+        assert!(error.starts_with("template parsing error: template: :1:2: executing"), "{error}");
+    }
+}
