@@ -1,0 +1,29 @@
+//! Flags of Docker whose part Wharf does not have yet. A flag that would be ignored is a lie, so it is an error.
+
+use crate::flags::Parsed;
+
+/// Names and what they wait for.
+const NOT_YET: &[(&[&str], &str)] = &[
+    (&["publish", "publish-all"], "it comes with networking"),
+    (&["ip", "ip6", "link", "link-local-ip", "network-alias", "net-alias", "mac-address"], "it comes with user-defined networks"),
+    (
+        &["health-cmd", "health-interval", "health-retries", "health-start-interval", "health-start-period", "health-timeout"],
+        "it comes with health checks",
+    ),
+    (&["volumes-from", "volume-driver"], "it comes with volumes"),
+    (&["gpus"], "it comes with device requests"),
+    (&["use-api-socket"], "it comes with registry credentials"),
+    (&["storage-opt"], "it comes with quotas"),
+    (&["cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"], "it is for Windows"),
+];
+
+/// The first flag on the line that cannot be honoured.
+pub(crate) fn check(line: &Parsed) -> Result<(), String> {
+    for name in line.all_given() {
+        let row = NOT_YET.iter().find(|(names, _)| names.contains(&name));
+        if let Some((_, why)) = row {
+            return Err(format!("--{name} is not supported yet: {why}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! `-v`: a path is a bind mount, a name a volume, a lone target an anonymous volume.
+
+/// What one `-v` asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Volume {
+    /// Goes into `HostConfig.Binds` as it stands.
+    Bind(String),
+    /// A target without a source.
+    Anonymous(String),
+}
+
+pub(crate) fn parse(text: &str) -> Result<Volume, String> {
+    if text.is_empty() {
+        return Err("invalid empty volume spec".into());
+    }
+    let parts: Vec<&str> = text.split(':').collect();
+    if parts.len() > 1 && parts.iter().any(|part| part.is_empty()) {
+        return Err(format!("invalid spec: {text}: empty section between colons"));
+    }
+    match parts[..] {
+        [target] => Ok(Volume::Anonymous(target.to_owned())),
+        [source, ref rest @ ..] if rest.len() <= 2 => Ok(Volume::Bind(format!("{}:{}", absolute(source), rest.join(":")))),
+        _ => Err(format!("invalid spec: {text}: too many colons")),
+    }
+}
+
+/// A path that starts with a dot is meant from here; everything else stands as written.
+pub(crate) fn absolute(path: &str) -> String {
+    if !path.starts_with('.') {
+        return path.to_owned();
+    }
+    let Ok(here) = std::env::current_dir() else { return path.to_owned() };
+    let mut clean = std::path::PathBuf::new();
+    for part in here.join(path).components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir => {
+                clean.pop();
+            }
+            other => clean.push(other),
+        }
+    }
+    clean.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms() {
+        let here = std::env::current_dir().unwrap().display().to_string();
+        assert_eq!(parse("/a:/b:ro"), Ok(Volume::Bind("/a:/b:ro".into())));
+        assert_eq!(parse("data:/b"), Ok(Volume::Bind("data:/b".into())));
+        assert_eq!(parse("./x:/b"), Ok(Volume::Bind(format!("{here}/x:/b"))));
+        assert_eq!(parse("/b"), Ok(Volume::Anonymous("/b".into())));
+        assert_eq!(parse("a::b"), Err("invalid spec: a::b: empty section between colons".into()));
+        assert_eq!(parse("/a:/b:ro:x"), Err("invalid spec: /a:/b:ro:x: too many colons".into()));
+    }
+}
