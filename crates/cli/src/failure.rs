@@ -6,21 +6,29 @@ pub(crate) struct Failure {
     /// Empty: everything was said already.
     pub(crate) text: String,
     pub(crate) status: u8,
+    /// Nobody listened: an engine may be started, and the command run again.
+    pub(crate) no_engine: bool,
 }
 
 impl Failure {
     /// An ordinary failure: status 1.
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), status: 1 }
+        Self::with_status(text, 1)
     }
 
     pub(crate) fn with_status(text: impl Into<String>, status: u8) -> Self {
-        Self { text: text.into(), status }
+        Self { text: text.into(), status, no_engine: false }
     }
 
     /// Only a status: the process's own, or after messages were printed.
     pub(crate) fn status(status: u8) -> Self {
-        Self { text: String::new(), status }
+        Self::with_status("", status)
+    }
+}
+
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Self {
+        Self { no_engine: error.is_connect(), ..Self::new(error.to_string()) }
     }
 }
 

@@ -1,4 +1,32 @@
 //! What commands print: tables, templates, human sizes and durations.
 
+use std::io::Write;
+
 pub(crate) mod table;
 pub(crate) mod units;
+
+/// Prints on stdout. A reader that went away is not this command's failure.
+pub(crate) fn out(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Prints on stderr.
+pub(crate) fn err(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// The first twelve digits of an id, without the algorithm.
+pub(crate) fn short_id(id: &str) -> &str {
+    let id = id.split_once(':').map_or(id, |(_, digits)| digits);
+    id.get(..12).unwrap_or(id)
+}
+
+/// At most `width` columns, the last of them an ellipsis when something was cut.
+pub(crate) fn ellipsis(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let cut: String = text.chars().take(width.saturating_sub(1)).collect();
+    format!("{cut}…")
+}

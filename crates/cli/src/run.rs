@@ -1,0 +1,153 @@
+//! From a line to an exit status: the one place that turns an error into text, hint and code.
+
+use std::process::ExitCode;
+
+use crate::app::App;
+use crate::autostart;
+use crate::command::{Command, Outcome};
+use crate::commands::{self, Found};
+use crate::failure::Failure;
+use crate::flags::{self, FlagError};
+use crate::globals::Globals;
+use crate::help;
+use crate::output;
+use crate::terminal;
+
+/// A wrong flag; `run` and `docker` itself use it too.
+const FLAG_STATUS: u8 = 125;
+
+/// Runs a line; `args` is without `argv[0]`.
+pub(crate) fn run(program: &'static str, args: &[String]) -> ExitCode {
+    match start(program, args) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            terminal::restore();
+            if !failure.text.is_empty() {
+                output::err(&format!("{}\n", failure.text));
+            }
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+fn start(program: &'static str, args: &[String]) -> Outcome {
+    let globals = Globals::read(args).map_err(|error| wrong_global(program, args, &error))?;
+    if globals.version {
+        output::out(&format!("{}\n", help::version_line(program)));
+        return Ok(0);
+    }
+    if globals.help && globals.rest.is_empty() {
+        output::out(&help::root(program));
+        return Ok(0);
+    }
+    if globals.rest.is_empty() {
+        output::out(&help::root(program));
+        return Ok(0);
+    }
+    match commands::find(&globals.rest) {
+        Found::Verb { command, path, rest } => verb(program, &globals, command, &path, rest),
+        Found::Noun(noun) => {
+            output::out(&help::noun(program, noun));
+            Ok(0)
+        }
+        Found::NotInNoun { noun, name } => Err(Failure::new(format!(
+            "{program}: unknown command: {program} {0} {name}\n\nUsage:  {program} {0}\n\nRun '{program} {0} --help' for more information",
+            noun.name
+        ))),
+        Found::NounFlag { noun, flag } => Err(Failure::with_status(
+            format!(
+                "{flag}\n\nUsage:  {program} {0} COMMAND\n\nRun '{program} {0} --help' for more information",
+                noun.name
+            ),
+            FLAG_STATUS,
+        )),
+        Found::Help(words) => help_for(program, &words),
+        Found::NotSupported { name, why } => {
+            Err(Failure::new(format!("{program}: '{program} {name}' is not supported yet: {why}")))
+        }
+        Found::Unknown(name) => Err(unknown(program, &name)),
+    }
+}
+
+fn verb(program: &'static str, globals: &Globals, command: &'static Command, path: &str, rest: &[String]) -> Outcome {
+    let parsed = flags::parse(command.flags, rest, command.interspersed).map_err(|error| {
+        let usage = help::usage_line(program, path, command);
+        Failure::with_status(
+            format!("{error}\n\nUsage:  {usage}\n\nRun '{program} {path} --help' for more information"),
+            FLAG_STATUS,
+        )
+    })?;
+    if parsed.help || globals.help {
+        output::out(&help::verb(program, path, command));
+        return Ok(0);
+    }
+    if let Some(complaint) = command.operands.complaint(parsed.operands.len()) {
+        let usage = help::usage_line(program, path, command);
+        // Docker says "See" for one of its rules and "Run" for the others.
+        let see = if complaint.contains("at least") && !complaint.contains("at most") { "See" } else { "Run" };
+        return Err(Failure::new(format!(
+            "{program}: '{program} {path}' {complaint}\n\nUsage:  {usage}\n\n{see} '{program} {path} --help' for more information"
+        )));
+    }
+    for warning in &parsed.warnings {
+        output::err(&format!("{warning}\n"));
+    }
+    let app = App::new(program, globals)?;
+    // One thread: a client waits for one engine, and starting threads costs more than what it does.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start the event loop: {error}")))?;
+    let outcome = runtime.block_on((command.run)(&app, parsed.clone()));
+    let outcome = match outcome {
+        Err(failure) if failure.no_engine && autostart::applies(&app) => {
+            autostart::start(program)?;
+            runtime.block_on((command.run)(&app, parsed))
+        }
+        outcome => outcome,
+    };
+    // What still blocks in a read of the terminal must not hold up the exit.
+    runtime.shutdown_background();
+    outcome
+}
+
+fn wrong_global(program: &str, args: &[String], error: &FlagError) -> Failure {
+    let mut text = format!(
+        "{error}\n\nUsage:  {program} [OPTIONS] COMMAND [ARG...]\n\nRun '{program} --help' for more information"
+    );
+    if let FlagError::UnknownShort { short: 'i' | 't' | 'd', .. } = error {
+        let words: Vec<&str> = args.iter().map(String::as_str).filter(|word| *word != "run" && *word != "exec").collect();
+        let verb = if args.iter().any(|word| word == "exec") { "exec" } else { "run" };
+        text.push_str(&format!("\n\nDid you mean this?\n\t{program} {verb} {}", words.join(" ")));
+    }
+    Failure::with_status(text, FLAG_STATUS)
+}
+
+fn unknown(program: &str, name: &str) -> Failure {
+    let mut text = format!("{program}: unknown command: {program} {name}\n\nRun '{program} --help' for more information");
+    let near = commands::near(name);
+    if !near.is_empty() {
+        text.push_str("\n\nDid you mean this?");
+        for name in near {
+            text.push_str(&format!("\n\t{program} {name}"));
+        }
+    }
+    Failure::new(text)
+}
+
+fn help_for(program: &'static str, words: &[String]) -> Outcome {
+    let page = match commands::find(words) {
+        _ if words.is_empty() => help::root(program),
+        Found::Verb { command, path, .. } => help::verb(program, &path, command),
+        Found::Noun(noun) => help::noun(program, noun),
+        _ => {
+            return Err(Failure::new(format!(
+                "unknown help topic: {}",
+                words.join(" ")
+            )));
+        }
+    };
+    output::out(&page);
+    Ok(0)
+}
