@@ -5,6 +5,9 @@ use std::io::Write;
 pub(crate) mod table;
 pub(crate) mod units;
 
+/// What `--format` of a list takes.
+pub(crate) const FORMAT_HELP: &str = "Format output using a custom template:\n'table':            Print output in table format with column headers (default)\n'table TEMPLATE':   Print output in table format using the given Go template\n'json':             Print in JSON format\n'TEMPLATE':         Print output using the given Go template.";
+
 /// Prints on stdout. A reader that went away is not this command's failure.
 pub(crate) fn out(text: &str) {
     let mut stdout = std::io::stdout().lock();

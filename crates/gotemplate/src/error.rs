@@ -37,8 +37,10 @@ pub(crate) struct Place<'a> {
     column: usize,
     /// The words of the expression, as in `.State.Health`.
     expression: &'a str,
-    /// Byte range of the member that failed within `expression`.
+    /// Offset of the member that failed within `expression`.
     member_at: usize,
+    /// The word before the expression asks whether it is there (`if`, `with`, ...).
+    tested: bool,
 }
 
 impl<'a> Place<'a> {
@@ -57,7 +59,9 @@ impl<'a> Place<'a> {
         let expression = &source[start..end];
         // Go marks a chain by its second member.
         let marked = expression.match_indices('.').nth(1).map_or(start, |(second, _)| start + second);
-        Self::at(source, marked, expression, at - start)
+        let before = source[..start].trim_end_matches([' ', '(']);
+        let tested = ["if", "with", "not", "and", "or"].iter().any(|word| before.ends_with(word));
+        Self { tested, ..Self::at(source, marked, expression, at - start) }
     }
 
     fn first_action(source: &'a str) -> Self {
@@ -69,7 +73,11 @@ impl<'a> Place<'a> {
     fn at(source: &'a str, offset: usize, expression: &'a str, member_at: usize) -> Self {
         let before = &source[..offset];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Self { line: 1 + before.matches('\n').count(), column: offset - line_start, expression, member_at }
+        Self { line: 1 + before.matches('\n').count(), column: offset - line_start, expression, member_at, tested: false }
+    }
+
+    pub(crate) fn is_tested(&self) -> bool {
+        self.tested
     }
 
     /// The member that the failing one is a member of.

@@ -31,6 +31,9 @@ const MAPS: [&str; 13] = [
     "Config", "Data", "Attributes",
 ];
 
+/// Members that are pointers left out when nil: a test of one is false, not an error.
+const OPTIONAL: [&str; 7] = ["Health", "Healthcheck", "Init", "StopTimeout", "GraphDriver", "SizeRw", "SizeRootFs"];
+
 /// A template that was read.
 pub struct Template {
     source: String,
@@ -78,7 +81,8 @@ impl Template {
             Ok(text) => Ok(text),
             Err(TemplateError::MissingKey { key }) => {
                 let place = error::Place::of_member(&self.source, &key);
-                if place.parent().is_some_and(|parent| MAPS.contains(&parent)) {
+                let in_map = place.parent().is_some_and(|parent| MAPS.contains(&parent));
+                if in_map || (OPTIONAL.contains(&key.as_str()) && place.is_tested()) {
                     return functions::with_json_order(data, || self.run(&self.lenient, &data.value));
                 }
                 Err(match missing {

@@ -40,6 +40,7 @@ fn dockers_functions() {
         ("{{len .Config.Env}}{{println}}", "2\n"),
         ("{{index .Config.Labels \"a\"}}", "1"),
         ("{{.Config.Labels.nope}}", "<no value>"),
+        ("{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}", "none"),
         ("{{if and .State.Running (eq .Count 3)}}yes{{end}}", "yes"),
     ] {
         assert_eq!(inspect(template).as_deref(), Ok(expected), "{template}");

@@ -1,0 +1,186 @@
+//! The command tree: nouns with their verbs, and the verbs that also stand at the top.
+
+use crate::command::{Command, Noun};
+
+pub(crate) mod container;
+pub(crate) mod image;
+pub(crate) mod inspect;
+pub(crate) mod system;
+pub(crate) mod version;
+
+pub(crate) const NOUNS: &[&Noun] = &[&container::NOUN, &image::NOUN, &system::NOUN];
+
+/// Listed first on the first help page.
+pub(crate) const COMMON: &[&str] = &["run", "exec", "ps", "pull", "images", "version", "info"];
+
+/// Top-level names and what they stand for.
+const TOP: &[(&str, &Command)] = &[
+    ("attach", &container::attach::COMMAND),
+    ("create", &container::create::COMMAND),
+    ("events", &system::events::COMMAND),
+    ("exec", &container::exec::COMMAND),
+    ("history", &image::history::COMMAND),
+    ("images", &image::ls::COMMAND),
+    ("import", &image::import::COMMAND),
+    ("info", &system::info::COMMAND),
+    ("inspect", &inspect::COMMAND),
+    ("kill", &container::kill::COMMAND),
+    ("load", &image::load::COMMAND),
+    ("logs", &container::logs::COMMAND),
+    ("pause", &container::pause::COMMAND),
+    ("ps", &container::ls::COMMAND),
+    ("pull", &image::pull::COMMAND),
+    ("rename", &container::rename::COMMAND),
+    ("restart", &container::restart::COMMAND),
+    ("rm", &container::rm::COMMAND),
+    ("rmi", &image::rm::COMMAND),
+    ("run", &container::run::COMMAND),
+    ("save", &image::save::COMMAND),
+    ("start", &container::start::COMMAND),
+    ("stop", &container::stop::COMMAND),
+    ("tag", &image::tag::COMMAND),
+    ("top", &container::top::COMMAND),
+    ("unpause", &container::unpause::COMMAND),
+    ("version", &version::COMMAND),
+    ("wait", &container::wait::COMMAND),
+];
+
+/// Docker's commands whose part is not built yet: a name that is known deserves a better answer than "unknown".
+const LATER: &[(&[&str], &str)] = &[
+    (&["build", "builder", "buildx", "commit"], "it comes with the builder"),
+    (&["compose"], "it comes with Compose"),
+    (&["cp", "diff", "export", "stats", "update", "port"], "it comes with the rest of the container commands"),
+    (&["login", "logout", "push", "search", "manifest"], "it comes with registries"),
+    (&["network"], "it comes with networking"),
+    (&["volume"], "it comes with volumes"),
+    (&["context"], "only the default context exists"),
+    (&["plugin", "checkpoint", "trust"], "it is not planned soon"),
+    (&["swarm", "node", "service", "stack", "secret", "config"], "Swarm is not part of Wharf"),
+];
+
+/// What a line names.
+#[derive(Debug)]
+pub(crate) enum Found<'a> {
+    Verb { command: &'static Command, path: String, rest: &'a [String] },
+    /// A noun alone, or with `--help`.
+    Noun(&'static Noun),
+    NotInNoun { noun: &'static Noun, name: String },
+    NounFlag { noun: &'static Noun, flag: String },
+    /// `help [command]`.
+    Help(Vec<String>),
+    NotSupported { name: String, why: &'static str },
+    Unknown(String),
+}
+
+/// Looks a line's first words up.
+pub(crate) fn find(words: &[String]) -> Found<'_> {
+    let Some((first, rest)) = words.split_first() else { return Found::Help(Vec::new()) };
+    if first == "help" {
+        return Found::Help(rest.to_vec());
+    }
+    if let Some((name, command)) = TOP.iter().find(|(name, _)| name == first) {
+        return Found::Verb { command, path: (*name).to_owned(), rest };
+    }
+    if let Some(noun) = NOUNS.iter().find(|noun| noun.name == first) {
+        return in_noun(noun, rest);
+    }
+    if let Some((_, why)) = LATER.iter().find(|(names, _)| names.contains(&first.as_str())) {
+        return Found::NotSupported { name: first.clone(), why };
+    }
+    Found::Unknown(first.clone())
+}
+
+fn in_noun<'a>(noun: &'static Noun, words: &'a [String]) -> Found<'a> {
+    let Some((name, rest)) = words.split_first() else { return Found::Noun(noun) };
+    if name == "--help" || name == "-h" || name == "help" {
+        return Found::Noun(noun);
+    }
+    if let Some(long) = name.strip_prefix("--") {
+        return Found::NounFlag { noun, flag: format!("unknown flag: --{long}") };
+    }
+    if let Some(short) = name.strip_prefix('-').and_then(|word| word.chars().next()) {
+        return Found::NounFlag { noun, flag: format!("unknown shorthand flag: '{short}' in {name}") };
+    }
+    match noun.verb(name) {
+        Some(command) => Found::Verb { command, path: format!("{} {name}", noun.name), rest },
+        None => match LATER.iter().find(|(names, _)| names.contains(&name.as_str())) {
+            Some((_, why)) => Found::NotSupported { name: format!("{} {name}", noun.name), why },
+            None => Found::NotInNoun { noun, name: name.clone() },
+        },
+    }
+}
+
+/// All top-level verbs.
+pub(crate) fn top() -> &'static [(&'static str, &'static Command)] {
+    TOP
+}
+
+/// Top-level names one could have meant: at most two edits away, or beginning like it.
+pub(crate) fn near(name: &str) -> Vec<&'static str> {
+    let names = TOP.iter().map(|(name, _)| *name).chain(NOUNS.iter().map(|noun| noun.name));
+    names.filter(|known| distance(name, known) <= 2.min(known.len() - 1) || known.starts_with(name)).collect()
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(line: &str) -> String {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        match find(&words) {
+            Found::Verb { path, command, .. } => format!("{path} -> {}", command.name),
+            Found::Noun(noun) => format!("noun {}", noun.name),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn nouns_verbs_and_aliases() {
+        assert_eq!(path("ps -a"), "ps -> ls");
+        assert_eq!(path("container ps"), "container ps -> ls");
+        assert_eq!(path("container list"), "container list -> ls");
+        assert_eq!(path("rmi x"), "rmi -> rm");
+        assert_eq!(path("image remove x"), "image remove -> rm");
+        assert_eq!(path("container"), "noun container");
+        assert!(path("volume ls").starts_with("NotSupported"));
+        assert!(path("container foo").starts_with("NotInNoun"));
+    }
+
+    #[test]
+    fn typos_have_neighbours() {
+        assert_eq!(near("rnu"), ["rm", "rmi", "run"]);
+        assert_eq!(near("pss"), ["ps"]);
+        assert!(near("xyzzy").is_empty());
+    }
+
+    #[test]
+    fn every_table_is_sound() {
+        let verbs = NOUNS.iter().flat_map(|noun| noun.verbs).chain(TOP.iter().map(|(_, command)| command));
+        for command in verbs {
+            let mut longs: Vec<&str> = command.flags.iter().map(|flag| flag.long).collect();
+            let mut shorts: Vec<char> = command.flags.iter().filter_map(|flag| flag.short).collect();
+            let (flags, short_flags) = (longs.len(), shorts.len());
+            longs.sort_unstable();
+            longs.dedup();
+            shorts.sort_unstable();
+            shorts.dedup();
+            assert_eq!((longs.len(), shorts.len()), (flags, short_flags), "{}: a flag stands twice", command.name);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `logs`: what a container wrote.
+
+use client::{Demultiplexer, FrameKind, Logs};
+use std::io::Write;
+
+use crate::app::App;
+use crate::command::{Command, Operands, Outcome};
+use crate::failure::Failure;
+use crate::flags::{Flag, Parsed};
+use crate::moment;
+
+pub(crate) const COMMAND: Command = Command {
+    name: "logs",
+    aliases: &[],
+    usage: "[OPTIONS] CONTAINER",
+    about: "Fetch the logs of a container",
+    flags: &[
+        Flag::switch("details", "Show extra details provided to logs"),
+        Flag::switch("follow", "Follow log output").short('f'),
+        Flag::text(
+            "since",
+            "Show logs since timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 minutes)",
+        ),
+        Flag::text("tail", "Number of lines to show from the end of the logs").short('n').default("all"),
+        Flag::switch("timestamps", "Show timestamps").short('t'),
+        Flag::text(
+            "until",
+            "Show logs before a timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 minutes)",
+        ),
+    ],
+    operands: Operands::Exactly(1),
+    interspersed: true,
+    spellings: &["container logs", "logs"],
+    run: |app, line| Box::pin(async move { run(app, &line).await }),
+};
+
+async fn run(app: &App, line: &Parsed) -> Outcome {
+    let time = |flag: &str| {
+        moment::parse(line.text(flag)).map_err(|error| Failure::new(format!("invalid value for {flag:?}: {error}")))
+    };
+    let (since, until) = (time("since")?, time("until")?);
+    let what = Logs {
+        follow: line.switch("follow"),
+        stdout: true,
+        stderr: true,
+        since: &since,
+        until: &until,
+        timestamps: line.switch("timestamps"),
+        details: line.switch("details"),
+        tail: line.text("tail"),
+    };
+    let containers = app.client.containers();
+    let mut stream = containers.logs(&line.operands[0], &what).await?;
+    let multiplexed = match stream.content_type() {
+        // Engines before API 1.42 do not say.
+        "" => {
+            let found = containers.inspect(&line.operands[0], false).await?;
+            !found.config.unwrap_or_default().tty
+        }
+        _ => stream.is_multiplexed(),
+    };
+    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+    if !multiplexed {
+        while let Some(bytes) = stream.next().await? {
+            written(out.write_all(&bytes).and_then(|()| out.flush()))?;
+        }
+        return Ok(0);
+    }
+    let mut frames = Demultiplexer::new(stream, b"");
+    while let Some((kind, piece)) = frames.next().await? {
+        match kind {
+            FrameKind::Stderr => written(err.write_all(piece))?,
+            FrameKind::SystemError => {
+                return Err(Failure::new(format!("error from daemon in stream: {}", String::from_utf8_lossy(piece))));
+            }
+            FrameKind::Stdin | FrameKind::Stdout => written(out.write_all(piece))?,
+        }
+        written(out.flush())?;
+    }
+    Ok(0)
+}
+
+/// A reader that went away ends us as SIGPIPE would.
+fn written(result: std::io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::status(128 + 13)),
+        result => Ok(result?),
+    }
+}

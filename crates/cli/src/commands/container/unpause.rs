@@ -1,0 +1,19 @@
+//! `unpause`.
+
+use crate::command::{Command, Operands};
+
+pub(crate) const COMMAND: Command = Command {
+    name: "unpause",
+    aliases: &[],
+    usage: "CONTAINER [CONTAINER...]",
+    about: "Unpause all processes within one or more containers",
+    flags: &[],
+    operands: Operands::AtLeast(1),
+    interspersed: true,
+    spellings: &["container unpause", "unpause"],
+    run: |app, line| {
+        Box::pin(async move {
+            super::each(app, &line.operands, |app, name| async move { app.client.containers().unpause(name).await }).await
+        })
+    },
+};

@@ -1,0 +1,54 @@
+//! `image`: its verbs, and what several of them share.
+
+use crate::command::Noun;
+
+pub(crate) mod history;
+pub(crate) mod import;
+pub(crate) mod inspect;
+pub(crate) mod load;
+pub(crate) mod ls;
+pub(crate) mod pull;
+pub(crate) mod rm;
+pub(crate) mod save;
+pub(crate) mod tag;
+
+pub(crate) const NOUN: Noun = Noun {
+    name: "image",
+    about: "Manage images",
+    verbs: &[
+        &history::COMMAND,
+        &import::COMMAND,
+        &inspect::COMMAND,
+        &load::COMMAND,
+        &ls::COMMAND,
+        &pull::COMMAND,
+        &rm::COMMAND,
+        &save::COMMAND,
+        &tag::COMMAND,
+    ],
+};
+
+/// A reference as name, and tag or digest. A colon before the last slash is a port.
+pub(crate) fn split_reference(reference: &str) -> (&str, Option<&str>) {
+    if let Some((name, digest)) = reference.split_once('@') {
+        return (name, Some(digest));
+    }
+    match reference.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (reference, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_split() {
+        assert_eq!(split_reference("a"), ("a", None));
+        assert_eq!(split_reference("a:1"), ("a", Some("1")));
+        assert_eq!(split_reference("h:5000/a"), ("h:5000/a", None));
+        assert_eq!(split_reference("h:5000/a:1"), ("h:5000/a", Some("1")));
+        assert_eq!(split_reference("a@sha256:00"), ("a", Some("sha256:00")));
+    }
+}

@@ -1,0 +1,35 @@
+//! `load`: images from an archive.
+
+use crate::app::App;
+use crate::command::{Command, Operands, Outcome};
+use crate::failure::Failure;
+use crate::flags::{Flag, Parsed};
+use crate::{progress, terminal};
+
+pub(crate) const COMMAND: Command = Command {
+    name: "load",
+    aliases: &[],
+    usage: "[OPTIONS]",
+    about: "Load an image from a tar archive or STDIN",
+    flags: &[
+        Flag::text("input", "Read from tar archive file, instead of STDIN").short('i'),
+        Flag::switch("quiet", "Suppress the load output").short('q'),
+    ],
+    operands: Operands::None,
+    interspersed: true,
+    spellings: &["image load", "load"],
+    run: |app, line| Box::pin(async move { run(app, &line).await }),
+};
+
+async fn run(app: &App, line: &Parsed) -> Outcome {
+    let quiet = line.switch("quiet") || !terminal::stdout_is_terminal();
+    let stream = match line.text("input") {
+        "" | "-" if terminal::stdin_is_terminal() => {
+            return Err(Failure::new("requested load from stdin, but stdin is empty"));
+        }
+        "" | "-" => app.client.images().load(super::import::stdin()?, quiet).await?,
+        path => app.client.images().load(super::import::open(path).await?, quiet).await?,
+    };
+    progress::show(stream, progress::To::Stdout).await?;
+    Ok(0)
+}
