@@ -23,14 +23,19 @@ impl App {
     pub(crate) fn new(program: &'static str, globals: &Globals) -> Result<Self, Failure> {
         let config = Config::read(&config::directory(globals.config_dir.as_deref()))?;
         let host = host(globals, &config)?;
-        let address: Address = host.parse().map_err(|error: client::AddressError| Failure::new(error.to_string()))?;
+        let address: Address =
+            host.parse().map_err(|error: client::AddressError| Failure::new(error.to_string()))?;
         let mut client = Client::new(address);
         if let Some(version) = environment("DOCKER_API_VERSION") {
             client = client.with_api_version(&version);
         }
         for (name, value) in &config.http_headers {
-            let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::try_from(value)) else {
-                return Err(Failure::new(format!("config.json: HttpHeaders: {name:?} is not a valid header")));
+            let (Ok(name), Ok(value)) =
+                (http::HeaderName::try_from(name), http::HeaderValue::try_from(value))
+            else {
+                return Err(Failure::new(format!(
+                    "config.json: HttpHeaders: {name:?} is not a valid header"
+                )));
             };
             client = client.with_header(name, value);
         }
@@ -109,7 +114,8 @@ mod tests {
 
     #[test]
     fn the_flag_names_one_host_and_schemes_are_completed() {
-        let of = |hosts: &[&str]| host(&globals(hosts, None), &Config::default()).map_err(|failure| failure.text);
+        let of =
+            |hosts: &[&str]| host(&globals(hosts, None), &Config::default()).map_err(|failure| failure.text);
         assert_eq!(of(&["/run/x.sock"]).unwrap(), "unix:///run/x.sock");
         assert_eq!(of(&["127.0.0.1:1"]).unwrap(), "tcp://127.0.0.1:1");
         assert_eq!(of(&["unix:///a", "unix:///b"]).unwrap_err(), "specify only one -H");

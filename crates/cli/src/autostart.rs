@@ -18,14 +18,18 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// Only the default socket, only root, and not when it is switched off.
 pub(crate) fn applies(app: &App) -> bool {
-    let off = std::env::var("WHARF_AUTOSTART").is_ok_and(|value| matches!(value.as_str(), "0" | "false" | "no" | "off"));
+    let off = std::env::var("WHARF_AUTOSTART")
+        .is_ok_and(|value| matches!(value.as_str(), "0" | "false" | "no" | "off"));
     !off && app.is_default_host() && rustix::process::geteuid().is_root()
 }
 
 /// Starts `wharf daemon` in the background and waits until it accepts connections.
 pub(crate) fn start(program: &str) -> Result<(), Failure> {
-    output::err(&format!("{program}: no engine was running: started one in the background (log: {LOG}; WHARF_AUTOSTART=0 turns this off)\n"));
-    let failed = |what: &str, error: &std::io::Error| Failure::new(format!("cannot start an engine: {what}: {error}"));
+    output::err(&format!(
+        "{program}: no engine was running: started one in the background (log: {LOG}; WHARF_AUTOSTART=0 turns this off)\n"
+    ));
+    let failed =
+        |what: &str, error: &std::io::Error| Failure::new(format!("cannot start an engine: {what}: {error}"));
     std::fs::create_dir_all("/run/wharf").map_err(|error| failed("/run/wharf", &error))?;
     let log = OpenOptions::new().create(true).append(true).open(LOG).map_err(|error| failed(LOG, &error))?;
     let log_too = log.try_clone().map_err(|error| failed(LOG, &error))?;
@@ -45,10 +49,15 @@ pub(crate) fn start(program: &str) -> Result<(), Failure> {
             return Ok(());
         }
         if let Ok(Some(status)) = engine.try_wait() {
-            return Err(Failure::new(format!("the engine did not start ({status}); its log is {LOG}:\n{}", last_words())));
+            return Err(Failure::new(format!(
+                "the engine did not start ({status}); its log is {LOG}:\n{}",
+                last_words()
+            )));
         }
         if Instant::now() > deadline {
-            return Err(Failure::new(format!("the engine did not answer on {SOCKET} in {DEADLINE:?}; its log is {LOG}")));
+            return Err(Failure::new(format!(
+                "the engine did not answer on {SOCKET} in {DEADLINE:?}; its log is {LOG}"
+            )));
         }
         std::thread::sleep(PAUSE);
     }

@@ -49,7 +49,10 @@ const TOP: &[(&str, &Command)] = &[
 const LATER: &[(&[&str], &str)] = &[
     (&["build", "builder", "buildx", "commit"], "it comes with the builder"),
     (&["compose"], "it comes with Compose"),
-    (&["cp", "diff", "export", "stats", "update", "port"], "it comes with the rest of the container commands"),
+    (
+        &["cp", "diff", "export", "stats", "update", "port"],
+        "it comes with the rest of the container commands",
+    ),
     (&["login", "logout", "push", "search", "manifest"], "it comes with registries"),
     (&["network"], "it comes with networking"),
     (&["volume"], "it comes with volumes"),
@@ -61,14 +64,27 @@ const LATER: &[(&[&str], &str)] = &[
 /// What a line names.
 #[derive(Debug)]
 pub(crate) enum Found<'a> {
-    Verb { command: &'static Command, path: String, rest: &'a [String] },
+    Verb {
+        command: &'static Command,
+        path: String,
+        rest: &'a [String],
+    },
     /// A noun alone, or with `--help`.
     Noun(&'static Noun),
-    NotInNoun { noun: &'static Noun, name: String },
-    NounFlag { noun: &'static Noun, flag: String },
+    NotInNoun {
+        noun: &'static Noun,
+        name: String,
+    },
+    NounFlag {
+        noun: &'static Noun,
+        flag: String,
+    },
     /// `help [command]`.
     Help(Vec<String>),
-    NotSupported { name: String, why: &'static str },
+    NotSupported {
+        name: String,
+        why: &'static str,
+    },
     Unknown(String),
 }
 
@@ -118,7 +134,12 @@ pub(crate) fn top() -> &'static [(&'static str, &'static Command)] {
 /// Top-level names one could have meant: at most two edits away, or beginning like it.
 pub(crate) fn near(name: &str) -> Vec<&'static str> {
     let names = TOP.iter().map(|(name, _)| *name).chain(NOUNS.iter().map(|noun| noun.name));
-    names.filter(|known| distance(name, known) <= 2.min(known.len() - 1) || known.starts_with(name)).collect()
+    names
+        .filter(|known| {
+            distance(name, known) <= 2.min(known.len() - 1).min(name.len().saturating_sub(1))
+                || (!name.is_empty() && known.starts_with(name))
+        })
+        .collect()
 }
 
 /// Levenshtein's distance.
@@ -164,7 +185,7 @@ mod tests {
 
     #[test]
     fn typos_have_neighbours() {
-        assert_eq!(near("rnu"), ["rm", "rmi", "run"]);
+        assert_eq!(near("rnu"), ["rmi", "run"]);
         assert_eq!(near("pss"), ["ps"]);
         assert!(near("xyzzy").is_empty());
     }
@@ -180,7 +201,12 @@ mod tests {
             longs.dedup();
             shorts.sort_unstable();
             shorts.dedup();
-            assert_eq!((longs.len(), shorts.len()), (flags, short_flags), "{}: a flag stands twice", command.name);
+            assert_eq!(
+                (longs.len(), shorts.len()),
+                (flags, short_flags),
+                "{}: a flag stands twice",
+                command.name
+            );
         }
     }
 }

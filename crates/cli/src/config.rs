@@ -42,7 +42,9 @@ impl Config {
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(Failure::new(format!("loading config file: {}: {error}", path.display()))),
+            Err(error) => {
+                return Err(Failure::new(format!("loading config file: {}: {error}", path.display())));
+            }
         };
         serde_json::from_slice(&bytes)
             .map_err(|error| Failure::new(format!("loading config file: {}: {error}", path.display())))
@@ -50,7 +52,9 @@ impl Config {
 
     /// Proxy variables for a new container, those of `host` before those of `default`; what `given` names stays out.
     pub(crate) fn proxy_environment(&self, host: &str, given: &[String]) -> Vec<String> {
-        let Some(proxy) = self.proxies.get(host).or_else(|| self.proxies.get("default")) else { return Vec::new() };
+        let Some(proxy) = self.proxies.get(host).or_else(|| self.proxies.get("default")) else {
+            return Vec::new();
+        };
         let named = |name: &str| given.iter().any(|entry| entry.split('=').next() == Some(name));
         let pairs = [
             ("HTTP_PROXY", &proxy.http_proxy),
@@ -78,7 +82,8 @@ pub(crate) fn directory(flag: Option<&str>) -> PathBuf {
         (Some(flag), _) => PathBuf::from(flag),
         (None, Some(directory)) => PathBuf::from(directory),
         (None, None) => {
-            let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).unwrap_or_else(|| "/root".into());
+            let home =
+                std::env::var_os("HOME").filter(|home| !home.is_empty()).unwrap_or_else(|| "/root".into());
             Path::new(&home).join(".docker")
         }
     }

@@ -53,7 +53,16 @@ pub(crate) struct Flag {
 
 impl Flag {
     const fn new(long: &'static str, kind: Kind, about: &'static str) -> Self {
-        Self { long, short: None, kind, about, default: "", shown_default: "", hidden: false, deprecated: None }
+        Self {
+            long,
+            short: None,
+            kind,
+            about,
+            default: "",
+            shown_default: "",
+            hidden: false,
+            deprecated: None,
+        }
     }
 
     pub(crate) const fn switch(long: &'static str, about: &'static str) -> Self {

@@ -7,9 +7,14 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::text("context", "Name of the context to connect with; only \"default\" exists here").short('c'),
     Flag::switch("debug", "Say more about what happens").short('D'),
     Flag::list("host", "Socket of the engine to connect to").short('H'),
-    Flag::checked("log-level", "string", log_level, "How much to log (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")")
-        .short('l')
-        .default("info"),
+    Flag::checked(
+        "log-level",
+        "string",
+        log_level,
+        "How much to log (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")",
+    )
+    .short('l')
+    .default("info"),
     Flag::switch("version", "Print version information and quit").short('v'),
 ];
 

@@ -28,7 +28,8 @@ pub(crate) fn usage_line(program: &str, path: &str, command: &Command) -> String
 pub(crate) fn verb(program: &str, path: &str, command: &Command) -> String {
     let mut page = format!("Usage:  {}\n\n{}\n", usage_line(program, path, command), command.about);
     if command.spellings.len() > 1 {
-        let spelled: Vec<String> = command.spellings.iter().map(|spelling| format!("{program} {spelling}")).collect();
+        let spelled: Vec<String> =
+            command.spellings.iter().map(|spelling| format!("{program} {spelling}")).collect();
         page.push_str(&format!("\nAliases:\n  {}\n", spelled.join(", ")));
     }
     if !command.flags.is_empty() {

@@ -18,13 +18,15 @@ pub(crate) fn parse(text: &str) -> Result<String, String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i128);
         return Ok(seconds(now - i128::from(nanoseconds)));
     }
-    if text.chars().all(|c| c.is_ascii_digit() || c == '.') && text.starts_with(|c: char| c.is_ascii_digit()) {
+    if text.chars().all(|c| c.is_ascii_digit() || c == '.') && text.starts_with(|c: char| c.is_ascii_digit())
+    {
         return Ok(text.to_owned());
     }
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(seconds(moment.as_nanosecond()));
     }
-    let local = local_time(text).ok_or_else(|| format!("failed to parse value as time or duration: {text:?}"))?;
+    let local =
+        local_time(text).ok_or_else(|| format!("failed to parse value as time or duration: {text:?}"))?;
     let moment = TimeZone::system().to_timestamp(local).map_err(|error| error.to_string())?;
     Ok(seconds(moment.as_nanosecond()))
 }
@@ -47,12 +49,14 @@ fn zoned(seconds: i64, nanoseconds: i32) -> Option<ZonedDateTime> {
 
 /// Go's `time.Time.String` of whole seconds: `2026-11-23 21:00:00 +0000 UTC`.
 pub(crate) fn go_string(seconds: i64) -> String {
-    zoned(seconds, 0).map_or_else(String::new, |moment| moment.strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string())
+    zoned(seconds, 0)
+        .map_or_else(String::new, |moment| moment.strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string())
 }
 
 /// RFC 3339 in the local zone, seconds.
 pub(crate) fn rfc3339(seconds: i64) -> String {
-    zoned(seconds, 0).map_or_else(String::new, |moment| go_zone(moment.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()))
+    zoned(seconds, 0)
+        .map_or_else(String::new, |moment| go_zone(moment.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()))
 }
 
 /// RFC 3339 in the local zone with nine digits of fraction.

@@ -78,7 +78,10 @@ pub(crate) async fn show(mut stream: JsonStream<ProgressMessage>, to: To) -> Res
             }
             Some(at) => {
                 let up = lines.len() - at;
-                to.print(&format!("\x1b[{up}A\x1b[2K\r{}\x1b[{up}B\r", line(&message, &shown).trim_end_matches('\n')));
+                to.print(&format!(
+                    "\x1b[{up}A\x1b[2K\r{}\x1b[{up}B\r",
+                    line(&message, &shown).trim_end_matches('\n')
+                ));
             }
         }
     }
@@ -87,7 +90,9 @@ pub(crate) async fn show(mut stream: JsonStream<ProgressMessage>, to: To) -> Res
 
 fn error_of(message: &ProgressMessage) -> Option<String> {
     let detail = message.error_detail.as_ref().map(|detail| detail.message.clone());
-    detail.filter(|text| !text.is_empty()).or_else(|| (!message.error.is_empty()).then(|| message.error.clone()))
+    detail
+        .filter(|text| !text.is_empty())
+        .or_else(|| (!message.error.is_empty()).then(|| message.error.clone()))
 }
 
 fn line(message: &ProgressMessage, bar: &str) -> String {

@@ -69,7 +69,13 @@ fn start(program: &'static str, args: &[String]) -> Outcome {
     }
 }
 
-fn verb(program: &'static str, globals: &Globals, command: &'static Command, path: &str, rest: &[String]) -> Outcome {
+fn verb(
+    program: &'static str,
+    globals: &Globals,
+    command: &'static Command,
+    path: &str,
+    rest: &[String],
+) -> Outcome {
     let parsed = flags::parse(command.flags, rest, command.interspersed).map_err(|error| {
         let usage = help::usage_line(program, path, command);
         Failure::with_status(
@@ -84,7 +90,8 @@ fn verb(program: &'static str, globals: &Globals, command: &'static Command, pat
     if let Some(complaint) = command.operands.complaint(parsed.operands.len()) {
         let usage = help::usage_line(program, path, command);
         // Docker says "See" for one of its rules and "Run" for the others.
-        let see = if complaint.contains("at least") && !complaint.contains("at most") { "See" } else { "Run" };
+        let see =
+            if complaint.contains("at least") && !complaint.contains("at most") { "See" } else { "Run" };
         return Err(Failure::new(format!(
             "{program}: '{program} {path}' {complaint}\n\nUsage:  {usage}\n\n{see} '{program} {path} --help' for more information"
         )));
@@ -117,7 +124,8 @@ fn wrong_global(program: &str, args: &[String], error: &FlagError) -> Failure {
         "{error}\n\nUsage:  {program} [OPTIONS] COMMAND [ARG...]\n\nRun '{program} --help' for more information"
     );
     if let FlagError::UnknownShort { short: 'i' | 't' | 'd', .. } = error {
-        let words: Vec<&str> = args.iter().map(String::as_str).filter(|word| *word != "run" && *word != "exec").collect();
+        let words: Vec<&str> =
+            args.iter().map(String::as_str).filter(|word| *word != "run" && *word != "exec").collect();
         let verb = if args.iter().any(|word| word == "exec") { "exec" } else { "run" };
         text.push_str(&format!("\n\nDid you mean this?\n\t{program} {verb} {}", words.join(" ")));
     }
@@ -125,7 +133,9 @@ fn wrong_global(program: &str, args: &[String], error: &FlagError) -> Failure {
 }
 
 fn unknown(program: &str, name: &str) -> Failure {
-    let mut text = format!("{program}: unknown command: {program} {name}\n\nRun '{program} --help' for more information");
+    let mut text = format!(
+        "{program}: unknown command: {program} {name}\n\nRun '{program} --help' for more information"
+    );
     let near = commands::near(name);
     if !near.is_empty() {
         text.push_str("\n\nDid you mean this?");
@@ -142,10 +152,7 @@ fn help_for(program: &'static str, words: &[String]) -> Outcome {
         Found::Verb { command, path, .. } => help::verb(program, &path, command),
         Found::Noun(noun) => help::noun(program, noun),
         _ => {
-            return Err(Failure::new(format!(
-                "unknown help topic: {}",
-                words.join(" ")
-            )));
+            return Err(Failure::new(format!("unknown help topic: {}", words.join(" "))));
         }
     };
     output::out(&page);

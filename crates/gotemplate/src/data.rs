@@ -27,7 +27,10 @@ impl Data {
 
     /// A row of a table: named cells, with the labels that `.Label "key"` looks into.
     #[must_use]
-    pub fn row<'a>(cells: impl IntoIterator<Item = (&'a str, Json)>, labels: Option<BTreeMap<String, String>>) -> Self {
+    pub fn row<'a>(
+        cells: impl IntoIterator<Item = (&'a str, Json)>,
+        labels: Option<BTreeMap<String, String>>,
+    ) -> Self {
         let mut order = HashMap::new();
         let mut map: BTreeMap<Arc<str>, Value> =
             cells.into_iter().map(|(name, cell)| (Arc::from(name), convert(&cell, &mut order))).collect();
@@ -46,10 +49,8 @@ impl Data {
     /// Column titles; `.Label "com.example.some-thing"` becomes `some thing`.
     #[must_use]
     pub fn titles<'a>(titles: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut map: BTreeMap<Arc<str>, Value> = titles
-            .into_iter()
-            .map(|(name, title)| (Arc::from(name), Value::String(title.into())))
-            .collect();
+        let mut map: BTreeMap<Arc<str>, Value> =
+            titles.into_iter().map(|(name, title)| (Arc::from(name), Value::String(title.into()))).collect();
         map.insert(
             Arc::from("Label"),
             Value::Function(Arc::new(|args: &[Value]| {
@@ -74,8 +75,10 @@ fn convert(json: &Json, order: &mut HashMap<usize, Json>) -> Value {
         Json::String(text) => Value::String(text.as_str().into()),
         Json::Array(items) => Value::List(items.iter().map(|item| convert(item, order)).collect()),
         Json::Object(members) => {
-            let map: BTreeMap<Arc<str>, Value> =
-                members.iter().map(|(name, member)| (Arc::from(name.as_str()), convert(member, order))).collect();
+            let map: BTreeMap<Arc<str>, Value> = members
+                .iter()
+                .map(|(name, member)| (Arc::from(name.as_str()), convert(member, order)))
+                .collect();
             let map = Arc::new(map);
             // The map lives as long as this `Data`, so its address names it for that long.
             order.insert(Arc::as_ptr(&map) as usize, json.clone());

@@ -25,7 +25,9 @@ impl Error {
         let place = Place::first_action(source);
         match error {
             TemplateError::Exec(message) => place.error(message),
-            TemplateError::UndefinedFunction(name) => Self(format!("template: :1: function \"{name}\" not defined")),
+            TemplateError::UndefinedFunction(name) => {
+                Self(format!("template: :1: function \"{name}\" not defined"))
+            }
             other => place.error(&other.to_string()),
         }
     }
@@ -54,8 +56,14 @@ impl<'a> Place<'a> {
             .map(|(at, _)| at)
             .find(|at| bytes.get(at + needle.len()).is_none_or(|byte| !is_word(*byte)));
         let Some(at) = found else { return Self::first_action(source) };
-        let start = bytes[..at].iter().rposition(|byte| !is_word(*byte) && *byte != b'.').map_or(0, |before| before + 1);
-        let end = bytes[at..].iter().position(|byte| !is_word(*byte) && *byte != b'.').map_or(source.len(), |len| at + len);
+        let start = bytes[..at]
+            .iter()
+            .rposition(|byte| !is_word(*byte) && *byte != b'.')
+            .map_or(0, |before| before + 1);
+        let end = bytes[at..]
+            .iter()
+            .position(|byte| !is_word(*byte) && *byte != b'.')
+            .map_or(source.len(), |len| at + len);
         let expression = &source[start..end];
         // Go marks a chain by its second member.
         let marked = expression.match_indices('.').nth(1).map_or(start, |(second, _)| start + second);
@@ -73,7 +81,13 @@ impl<'a> Place<'a> {
     fn at(source: &'a str, offset: usize, expression: &'a str, member_at: usize) -> Self {
         let before = &source[..offset];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Self { line: 1 + before.matches('\n').count(), column: offset - line_start, expression, member_at, tested: false }
+        Self {
+            line: 1 + before.matches('\n').count(),
+            column: offset - line_start,
+            expression,
+            member_at,
+            tested: false,
+        }
     }
 
     pub(crate) fn is_tested(&self) -> bool {

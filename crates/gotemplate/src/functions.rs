@@ -70,7 +70,8 @@ pub(crate) fn register(template: Template, header: bool) -> Template {
 
 fn pad(args: &[Value]) -> Result<Value> {
     let text = text("pad", args, 0)?;
-    let spaces = |at| Ok::<_, TemplateError>(" ".repeat(usize::try_from(number("pad", args, at)?).unwrap_or(0)));
+    let spaces =
+        |at| Ok::<_, TemplateError>(" ".repeat(usize::try_from(number("pad", args, at)?).unwrap_or(0)));
     if text.is_empty() {
         return Ok(Value::String("".into()));
     }
@@ -87,7 +88,12 @@ fn join(args: &[Value]) -> Result<Value> {
             items.sort();
             items.join(separator)
         }
-        other => return Err(TemplateError::Exec(format!("error calling join: expected slice, got {}", other.type_name()))),
+        other => {
+            return Err(TemplateError::Exec(format!(
+                "error calling join: expected slice, got {}",
+                other.type_name()
+            )));
+        }
     };
     Ok(Value::String(joined.into()))
 }
@@ -102,16 +108,22 @@ fn json(value: &Value) -> Json {
         Value::Float(value) => Json::from(*value),
         Value::String(text) => Json::String(text.to_string()),
         Value::List(items) => Json::Array(items.iter().map(json).collect()),
-        Value::Map(map) => ORDER.with(|order| order.borrow().get(&(Arc::as_ptr(map) as usize)).cloned()).unwrap_or_else(|| {
-            let members = map.iter().filter(|(_, value)| !value.is_function());
-            Json::Object(members.map(|(name, value)| (name.to_string(), json(value))).collect())
-        }),
+        Value::Map(map) => ORDER
+            .with(|order| order.borrow().get(&(Arc::as_ptr(map) as usize)).cloned())
+            .unwrap_or_else(|| {
+                let members = map.iter().filter(|(_, value)| !value.is_function());
+                Json::Object(members.map(|(name, value)| (name.to_string(), json(value))).collect())
+            }),
     }
 }
 
 fn argument<'a>(name: &str, args: &'a [Value], at: usize) -> Result<&'a Value> {
     args.get(at).ok_or_else(|| {
-        TemplateError::Exec(format!("wrong number of args for {name}: want at least {} got {}", at + 1, args.len()))
+        TemplateError::Exec(format!(
+            "wrong number of args for {name}: want at least {} got {}",
+            at + 1,
+            args.len()
+        ))
     })
 }
 
@@ -127,7 +139,7 @@ fn text<'a>(name: &str, args: &'a [Value], at: usize) -> Result<&'a str> {
 
 fn number(name: &str, args: &[Value], at: usize) -> Result<i64> {
     let value = argument(name, args, at)?;
-    value
-        .as_int()
-        .ok_or_else(|| TemplateError::Exec(format!("wrong type for value; expected int; got {}", value.type_name())))
+    value.as_int().ok_or_else(|| {
+        TemplateError::Exec(format!("wrong type for value; expected int; got {}", value.type_name()))
+    })
 }

@@ -27,12 +27,24 @@ pub enum Missing {
 
 /// Members of Docker's objects that are maps with keys of the user's choosing.
 const MAPS: [&str; 13] = [
-    "Labels", "Options", "Networks", "Volumes", "ExposedPorts", "Ports", "Sysctls", "Tmpfs", "Annotations", "DriverOpts",
-    "Config", "Data", "Attributes",
+    "Labels",
+    "Options",
+    "Networks",
+    "Volumes",
+    "ExposedPorts",
+    "Ports",
+    "Sysctls",
+    "Tmpfs",
+    "Annotations",
+    "DriverOpts",
+    "Config",
+    "Data",
+    "Attributes",
 ];
 
 /// Members that are pointers left out when nil: a test of one is false, not an error.
-const OPTIONAL: [&str; 7] = ["Health", "Healthcheck", "Init", "StopTimeout", "GraphDriver", "SizeRw", "SizeRootFs"];
+const OPTIONAL: [&str; 7] =
+    ["Health", "Healthcheck", "Init", "StopTimeout", "GraphDriver", "SizeRw", "SizeRootFs"];
 
 /// A template that was read.
 pub struct Template {
@@ -75,7 +87,9 @@ impl Template {
     pub fn execute(&self, data: &Data, missing: Missing) -> Result<String, Error> {
         let strict = match missing {
             Missing::NoValue => return self.run(&self.lenient, &data.value),
-            Missing::Field(_) | Missing::Key => functions::with_json_order(data, || self.rows.execute_to_string(&data.value)),
+            Missing::Field(_) | Missing::Key => {
+                functions::with_json_order(data, || self.rows.execute_to_string(&data.value))
+            }
         };
         match strict {
             Ok(text) => Ok(text),

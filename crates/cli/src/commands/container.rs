@@ -48,7 +48,11 @@ pub(crate) const NOUN: Noun = Noun {
 };
 
 /// Does something to each container and prints its name; failures are printed at the end, and the status is 1.
-pub(crate) async fn each<'a, F>(app: &'a App, names: &'a [String], mut act: impl FnMut(&'a App, &'a str) -> F) -> Outcome
+pub(crate) async fn each<'a, F>(
+    app: &'a App,
+    names: &'a [String],
+    mut act: impl FnMut(&'a App, &'a str) -> F,
+) -> Outcome
 where
     F: Future<Output = Result<(), client::Error>>,
 {

@@ -43,9 +43,13 @@ async fn any(app: &App, line: &Parsed) -> Outcome {
         None => &[Kind::Container, Kind::Image],
         Some("container") => &[Kind::Container],
         Some("image") => &[Kind::Image],
-        Some("") => return Err(Failure::new(format!("type is empty: must be one of \"{}\"", TYPES.join("\", \"")))),
+        Some("") => {
+            return Err(Failure::new(format!("type is empty: must be one of \"{}\"", TYPES.join("\", \""))));
+        }
         Some(kind) if TYPES.contains(&kind) => {
-            return Err(Failure::new(format!("--type {kind} is not supported yet: there are no such objects")));
+            return Err(Failure::new(format!(
+                "--type {kind} is not supported yet: there are no such objects"
+            )));
         }
         Some(kind) => {
             return Err(Failure::new(format!(
@@ -137,6 +141,9 @@ mod tests {
     #[test]
     fn four_blanks_a_level() {
         let value = serde_json::json!([{"a": [], "b": {"c": 1}}]);
-        assert_eq!(indented(&value), "[\n    {\n        \"a\": [],\n        \"b\": {\n            \"c\": 1\n        }\n    }\n]");
+        assert_eq!(
+            indented(&value),
+            "[\n    {\n        \"a\": [],\n        \"b\": {\n            \"c\": 1\n        }\n    }\n]"
+        );
     }
 }

@@ -6,5 +6,8 @@ pub(crate) mod df;
 pub(crate) mod events;
 pub(crate) mod info;
 
-pub(crate) const NOUN: Noun =
-    Noun { name: "system", about: "Manage the engine", verbs: &[&df::COMMAND, &events::COMMAND, &info::COMMAND] };
+pub(crate) const NOUN: Noun = Noun {
+    name: "system",
+    about: "Manage the engine",
+    verbs: &[&df::COMMAND, &events::COMMAND, &info::COMMAND],
+};

@@ -46,7 +46,8 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     match template {
         Some(template) => {
             let data = Data::from_json(&json!({"Client": client, "Server": server_value}));
-            let text = template.execute(&data, Missing::Key).map_err(|error| Failure::new(error.to_string()))?;
+            let text =
+                template.execute(&data, Missing::Key).map_err(|error| Failure::new(error.to_string()))?;
             output::out(&format!("{text}\n"));
         }
         None => output::out(&pretty(&client, &server_value)),
@@ -98,7 +99,11 @@ fn pretty(client: &Value, server: &Value) -> String {
     if !server.is_null() {
         page.push_str(&format!("\nServer: {}\n", text(&server["Platform"]["Name"])));
         for component in server["Components"].as_array().into_iter().flatten() {
-            page.push_str(&format!(" {}:\n  Version:\t{}\n", text(&component["Name"]), text(&component["Version"])));
+            page.push_str(&format!(
+                " {}:\n  Version:\t{}\n",
+                text(&component["Name"]),
+                text(&component["Version"])
+            ));
             for (label, key) in DETAILS {
                 let value = text(&component["Details"][key]);
                 if !value.is_empty() {

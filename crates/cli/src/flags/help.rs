@@ -100,7 +100,9 @@ mod tests {
         let page = flag_usages(
             &[
                 Flag::switch("all", "Show all containers (default shows just running)").short('a'),
-                Flag::int("last", "Show n last created containers (includes all states)").short('n').default("-1"),
+                Flag::int("last", "Show n last created containers (includes all states)")
+                    .short('n')
+                    .default("-1"),
                 Flag::text("format", "Print").default("x"),
                 Flag::text("gone", "never").hidden(),
             ],

@@ -59,11 +59,6 @@ impl Parsed {
         values::parse_int(self.text(long)).unwrap_or(0)
     }
 
-    /// Nanoseconds.
-    pub(crate) fn duration(&self, long: &str) -> i64 {
-        values::parse_duration(self.text(long)).unwrap_or(0)
-    }
-
     /// All flags given, in order and with their values.
     pub(crate) fn all_given(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.given.iter().map(|(name, _)| *name)
@@ -81,8 +76,13 @@ impl Parsed {
 ///
 /// # Errors
 /// What pflag would say about the first wrong word.
-pub(crate) fn parse(flags: &'static [Flag], args: &[String], interspersed: bool) -> Result<Parsed, FlagError> {
-    let mut parsed = Parsed { flags, given: Vec::new(), operands: Vec::new(), help: false, warnings: Vec::new() };
+pub(crate) fn parse(
+    flags: &'static [Flag],
+    args: &[String],
+    interspersed: bool,
+) -> Result<Parsed, FlagError> {
+    let mut parsed =
+        Parsed { flags, given: Vec::new(), operands: Vec::new(), help: false, warnings: Vec::new() };
     let mut rest = args.iter();
     while let Some(word) = rest.next() {
         if word == "--" {

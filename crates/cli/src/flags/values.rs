@@ -114,7 +114,10 @@ mod tests {
             parse_int("9223372036854775808"),
             Err("strconv.ParseInt: parsing \"9223372036854775808\": value out of range".into())
         );
-        assert_eq!(parse_uint("65536", 16), Err("strconv.ParseUint: parsing \"65536\": value out of range".into()));
+        assert_eq!(
+            parse_uint("65536", 16),
+            Err("strconv.ParseUint: parsing \"65536\": value out of range".into())
+        );
         assert_eq!(parse_uint("10", 16), Ok(10));
     }
 

@@ -111,7 +111,8 @@ mod tests {
     #[test]
     fn mappings() {
         let parts = |text: &str| {
-            mapping(text).map(|m| format!("{} {} {}", m.path_on_host, m.path_in_container, m.cgroup_permissions))
+            mapping(text)
+                .map(|m| format!("{} {} {}", m.path_on_host, m.path_in_container, m.cgroup_permissions))
         };
         assert_eq!(parts("/dev/null").unwrap(), "/dev/null /dev/null rwm");
         assert_eq!(parts("/dev/null:/dev/x").unwrap(), "/dev/null /dev/x rwm");

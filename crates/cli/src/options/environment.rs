@@ -57,8 +57,9 @@ fn read_file(path: &Path, lookup: Option<Lookup<'_>>) -> Result<Vec<String>, Str
     })?;
     let mut entries = Vec::new();
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-        let line = std::str::from_utf8(line)
-            .map_err(|_| format!("invalid utf8 bytes at line {}: {:?}", index + 1, String::from_utf8_lossy(line)))?;
+        let line = std::str::from_utf8(line).map_err(|_| {
+            format!("invalid utf8 bytes at line {}: {:?}", index + 1, String::from_utf8_lossy(line))
+        })?;
         let line = if index == 0 { line.strip_prefix('\u{feff}').unwrap_or(line) } else { line };
         let line = line.strip_suffix('\r').unwrap_or(line).trim_start();
         if line.is_empty() || line.starts_with('#') {
@@ -110,7 +111,10 @@ mod tests {
         let path = file.path().to_str().unwrap().to_owned();
         let error = variables(std::slice::from_ref(&path), &[]).unwrap_err();
         assert_eq!(error, format!("invalid env file ({path}): variable 'A B' contains whitespaces"));
-        assert_eq!(variables(&["/nonexistent".into()], &[]).unwrap_err(), "open /nonexistent: no such file or directory");
+        assert_eq!(
+            variables(&["/nonexistent".into()], &[]).unwrap_err(),
+            "open /nonexistent: no such file or directory"
+        );
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! `--mount type=bind,source=/a,target=/b,readonly`: one CSV line of options.
 
-use api::mount::{BindOptions, Driver, ImageOptions, Mount, MountType, Propagation, TmpfsOptions, VolumeOptions};
+use api::mount::{
+    BindOptions, Driver, ImageOptions, Mount, MountType, Propagation, TmpfsOptions, VolumeOptions,
+};
 
 use crate::output::units;
 
@@ -17,12 +19,17 @@ pub(crate) fn parse(text: &str) -> Result<Mount, String> {
             None => (field.as_str(), None),
         };
         if key.trim() != key {
-            return Err(format!("invalid option '{}' in '{field}': option should not have whitespace", key.trim()));
+            return Err(format!(
+                "invalid option '{}' in '{field}': option should not have whitespace",
+                key.trim()
+            ));
         }
         match value.map(|value| (value, value.trim())) {
             Some((_, "")) => return Err(format!("invalid value for '{key}': value is empty")),
             Some((value, trimmed)) if value != trimmed => {
-                return Err(format!("invalid value for '{key}' in '{field}': value should not have whitespace"));
+                return Err(format!(
+                    "invalid value for '{key}' in '{field}': value should not have whitespace"
+                ));
             }
             _ => {}
         }
@@ -73,7 +80,9 @@ fn set(mount: &mut Mount, key: &str, given: Option<&str>, field: &str) -> Result
             let (name, text) = super::environment::pair(value);
             driver(mount).options.insert(name, text);
         }
-        "image-subpath" => mount.image_options.get_or_insert_with(ImageOptions::default).subpath = value.to_owned(),
+        "image-subpath" => {
+            mount.image_options.get_or_insert_with(ImageOptions::default).subpath = value.to_owned()
+        }
         "tmpfs-size" => {
             tmpfs(mount).size_bytes =
                 units::parse_binary_size(value).map_err(|_| format!("invalid value for {key}: {value}"))?;
@@ -172,7 +181,10 @@ pub(crate) fn csv_fields(text: &str) -> Result<Vec<String>, String> {
         let mut field = String::new();
         loop {
             let Some((part, tail)) = quoted.split_once('"') else {
-                return Err(format!("parse error on line 1, column {}: extraneous or missing \" in quoted-field", text.len() + 1));
+                return Err(format!(
+                    "parse error on line 1, column {}: extraneous or missing \" in quoted-field",
+                    text.len() + 1
+                ));
             };
             field.push_str(part);
             match tail.strip_prefix('"') {
@@ -192,7 +204,9 @@ pub(crate) fn csv_fields(text: &str) -> Result<Vec<String>, String> {
             None if quoted.is_empty() => return Ok(fields),
             None => {
                 let column = text.len() - quoted.len() + 1;
-                return Err(format!("parse error on line 1, column {column}: extraneous or missing \" in quoted-field"));
+                return Err(format!(
+                    "parse error on line 1, column {column}: extraneous or missing \" in quoted-field"
+                ));
             }
         }
     }

@@ -13,7 +13,10 @@ pub(crate) fn mode(line: &Parsed) -> Result<String, String> {
             match fields.iter().find_map(|field| field.strip_prefix("name=")) {
                 None => Err(format!("network name/id is not specified: {one}")),
                 Some(name) if fields.len() == 1 => Ok(name.to_owned()),
-                Some(_) => Err("--network with options is not supported yet: it comes with user-defined networks".into()),
+                Some(_) => {
+                    Err("--network with options is not supported yet: it comes with user-defined networks"
+                        .into())
+                }
             }
         }
         [one] if one.trim().is_empty() => Err("no name set for network".into()),

@@ -27,7 +27,10 @@ pub(crate) fn request(line: &Parsed, proxies: Vec<String>) -> Result<CreateReque
         }
     }
     let config = config(line, proxies, anonymous)?;
-    if host.auto_remove && !host.restart_policy.name.is_empty() && host.restart_policy.name != RestartPolicyName::NO {
+    if host.auto_remove
+        && !host.restart_policy.name.is_empty()
+        && host.restart_policy.name != RestartPolicyName::NO
+    {
         return Err("conflicting options: cannot specify both --restart and --rm".into());
     }
     Ok(CreateRequest { config, host_config: Some(host), networking_config: None })
@@ -44,7 +47,8 @@ fn config(
     let attach_stdin = attached("stdin") || interactive;
     let mut env = proxies;
     env.extend(
-        environment::variables(&line.list("env-file"), &line.list("env")).map_err(|error| format!("--env-file: {error}"))?,
+        environment::variables(&line.list("env-file"), &line.list("env"))
+            .map_err(|error| format!("--env-file: {error}"))?,
     );
     let labels = environment::labels(&line.list("label-file"), &line.list("label"))
         .map_err(|error| format!("--label-file: {error}"))?;
@@ -81,7 +85,9 @@ fn host_config(line: &Parsed) -> Result<HostConfig, String> {
     if !(-1..=100).contains(&swappiness) {
         return Err(format!("invalid value: {swappiness}. Valid memory swappiness range is 0-100"));
     }
-    check_mode(line, "pid", "invalid PID mode", |mode| matches!(mode, "" | "private" | "host") || names_container(mode))?;
+    check_mode(line, "pid", "invalid PID mode", |mode| {
+        matches!(mode, "" | "private" | "host") || names_container(mode)
+    })?;
     check_mode(line, "uts", "invalid UTS mode", |mode| matches!(mode, "" | "host"))?;
     check_mode(line, "userns", "invalid USER mode", |mode| matches!(mode, "" | "host"))?;
     check_mode(line, "cgroupns", "invalid CGROUP mode", |mode| matches!(mode, "" | "host" | "private"))?;
@@ -149,7 +155,12 @@ fn host_config(line: &Parsed) -> Result<HostConfig, String> {
     })
 }
 
-fn check_mode(line: &Parsed, flag: &str, complaint: &str, valid: impl FnOnce(&str) -> bool) -> Result<(), String> {
+fn check_mode(
+    line: &Parsed,
+    flag: &str,
+    complaint: &str,
+    valid: impl FnOnce(&str) -> bool,
+) -> Result<(), String> {
     if valid(line.text(flag)) { Ok(()) } else { Err(format!("--{flag}: {complaint}")) }
 }
 
@@ -182,7 +193,10 @@ fn split_tmpfs(text: &str) -> (String, String) {
 fn extra_hosts(given: &[String]) -> Vec<String> {
     let colon = |text: &String| match values::split_extra_host(text) {
         Some((host, address)) => {
-            format!("{host}:{}", address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address))
+            format!(
+                "{host}:{}",
+                address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address)
+            )
         }
         None => text.clone(),
     };
@@ -210,9 +224,9 @@ fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
     }
     let maximum_retry_count = match count {
         None => 0,
-        Some(count) => count
-            .parse()
-            .map_err(|_| "invalid restart policy format: maximum retry count must be an integer".to_owned())?,
+        Some(count) => count.parse().map_err(|_| {
+            "invalid restart policy format: maximum retry count must be an integer".to_owned()
+        })?,
     };
     Ok(RestartPolicy { name: RestartPolicyName::from(name), maximum_retry_count })
 }
@@ -223,7 +237,8 @@ fn exposed_ports(given: &[String]) -> Result<BTreeMap<String, Empty>, String> {
         let invalid = || format!("invalid range format for --expose: {text}");
         let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
         let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (u16, u16) = (first.parse().map_err(|_| invalid())?, last.parse().map_err(|_| invalid())?);
+        let (first, last): (u16, u16) =
+            (first.parse().map_err(|_| invalid())?, last.parse().map_err(|_| invalid())?);
         if first > last || protocol.is_empty() {
             return Err(invalid());
         }
@@ -255,12 +270,16 @@ mod tests {
         assert_eq!(request.config.cmd, ["sh", "-c", "true"]);
         assert!(request.config.attach_stdout && request.config.attach_stderr && !request.config.attach_stdin);
         let host = request.host_config.unwrap();
-        assert_eq!((host.network_mode.as_str(), host.memory_swappiness, host.init), ("default", Some(-1), None));
+        assert_eq!(
+            (host.network_mode.as_str(), host.memory_swappiness, host.init),
+            ("default", Some(-1), None)
+        );
     }
 
     #[test]
     fn resources_and_streams() {
-        let request = built("-i -a stdout -m 64m --memory-swap -1 --cpus 1.5 --pids-limit 7 --entrypoint= x").unwrap();
+        let request =
+            built("-i -a stdout -m 64m --memory-swap -1 --cpus 1.5 --pids-limit 7 --entrypoint= x").unwrap();
         assert!(request.config.attach_stdin && request.config.stdin_once && !request.config.attach_stderr);
         assert_eq!(request.config.entrypoint, Some(vec![String::new()]));
         let host = request.host_config.unwrap();
@@ -270,7 +289,8 @@ mod tests {
 
     #[test]
     fn mounts_volumes_and_tmpfs() {
-        let request = built("-v /a:/b:ro -v /anon --tmpfs /t:size=1m --mount type=bind,src=/c,dst=/d x").unwrap();
+        let request =
+            built("-v /a:/b:ro -v /anon --tmpfs /t:size=1m --mount type=bind,src=/c,dst=/d x").unwrap();
         assert_eq!(request.config.volumes.keys().collect::<Vec<_>>(), ["/anon"]);
         let host = request.host_config.unwrap();
         assert_eq!(host.binds, ["/a:/b:ro"]);
@@ -286,7 +306,10 @@ mod tests {
             ("--pid foo x", "--pid: invalid PID mode"),
             ("--memory-swappiness 101 x", "invalid value: 101. Valid memory swappiness range is 0-100"),
             ("--log-driver none --log-opt a=b x", "invalid logging opts for driver none"),
-            ("--restart on-failure:x x", "invalid restart policy format: maximum retry count must be an integer"),
+            (
+                "--restart on-failure:x x",
+                "invalid restart policy format: maximum retry count must be an integer",
+            ),
             ("-m abc x", "invalid argument \"abc\" for \"-m, --memory\" flag: invalid size: 'abc'"),
         ] {
             assert_eq!(built(line).unwrap_err(), error, "{line}");

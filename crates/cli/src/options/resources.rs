@@ -22,8 +22,21 @@ pub(crate) fn nano_cpus(text: &str) -> Result<i64, String> {
 /// `name=soft[:hard]`; -1 is unlimited.
 pub(crate) fn ulimit(text: &str) -> Result<Ulimit, String> {
     const NAMES: [&str; 15] = [
-        "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
-        "rttime", "sigpending", "stack",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
     ];
     let (name, limits) = text.split_once('=').ok_or_else(|| format!("invalid ulimit argument: {text}"))?;
     if !NAMES.contains(&name) {
@@ -34,7 +47,9 @@ pub(crate) fn ulimit(text: &str) -> Result<Ulimit, String> {
     };
     let (soft, hard) = match limits.split_once(':') {
         Some((_, hard)) if hard.contains(':') => {
-            return Err(format!("too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"));
+            return Err(format!(
+                "too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"
+            ));
         }
         Some((soft, hard)) => (number(soft)?, number(hard)?),
         None => {

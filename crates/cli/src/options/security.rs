@@ -23,10 +23,12 @@ pub(crate) fn parse(given: &[String]) -> Result<Security, String> {
             ("systempaths", "unconfined") => security.open_system_paths = true,
             ("seccomp", "unconfined" | "builtin") => security.options.push(option.clone()),
             ("seccomp", file) => {
-                let bytes = std::fs::read(file)
-                    .map_err(|error| format!("opening seccomp profile ({file}) failed: open {file}: {}", reason(&error)))?;
-                let profile: serde_json::Value = serde_json::from_slice(&bytes)
-                    .map_err(|error| format!("compacting json for seccomp profile ({file}) failed: {error}"))?;
+                let bytes = std::fs::read(file).map_err(|error| {
+                    format!("opening seccomp profile ({file}) failed: open {file}: {}", reason(&error))
+                })?;
+                let profile: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
+                    format!("compacting json for seccomp profile ({file}) failed: {error}")
+                })?;
                 security.options.push(format!("seccomp={profile}"));
             }
             _ => security.options.push(option.clone()),
@@ -61,7 +63,8 @@ mod tests {
 
     #[test]
     fn forms() {
-        let got = options(&["no-new-privileges", "apparmor=x", "label:disable", "systempaths=unconfined"]).unwrap();
+        let got =
+            options(&["no-new-privileges", "apparmor=x", "label:disable", "systempaths=unconfined"]).unwrap();
         assert_eq!(got.options, ["no-new-privileges", "apparmor=x", "label:disable"]);
         assert!(got.open_system_paths);
         assert_eq!(options(&["foo"]).unwrap_err(), "invalid --security-opt: \"foo\"");

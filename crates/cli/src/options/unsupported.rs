@@ -5,9 +5,19 @@ use crate::flags::Parsed;
 /// Names and what they wait for.
 const NOT_YET: &[(&[&str], &str)] = &[
     (&["publish", "publish-all"], "it comes with networking"),
-    (&["ip", "ip6", "link", "link-local-ip", "network-alias", "net-alias", "mac-address"], "it comes with user-defined networks"),
     (
-        &["health-cmd", "health-interval", "health-retries", "health-start-interval", "health-start-period", "health-timeout"],
+        &["ip", "ip6", "link", "link-local-ip", "network-alias", "net-alias", "mac-address"],
+        "it comes with user-defined networks",
+    ),
+    (
+        &[
+            "health-cmd",
+            "health-interval",
+            "health-retries",
+            "health-start-interval",
+            "health-start-period",
+            "health-timeout",
+        ],
         "it comes with health checks",
     ),
     (&["volumes-from", "volume-driver"], "it comes with volumes"),

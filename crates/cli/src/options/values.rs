@@ -29,12 +29,22 @@ pub(crate) fn annotation(_: &str) -> Result<(), String> {
 /// Only parameters of namespaces can be set for a container alone.
 pub(crate) fn sysctl(text: &str) -> Result<(), String> {
     const NAMES: [&str; 8] = [
-        "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax",
-        "kernel.shmmni", "kernel.shm_rmid_forced",
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
+        "kernel.shm_rmid_forced",
     ];
     let refused = Err(format!("sysctl '{text}' is not allowed"));
     let Some((name, _)) = text.split_once('=') else { return refused };
-    if NAMES.contains(&name) || name.starts_with("net.") || name.starts_with("fs.mqueue.") { Ok(()) } else { refused }
+    if NAMES.contains(&name) || name.starts_with("net.") || name.starts_with("fs.mqueue.") {
+        Ok(())
+    } else {
+        refused
+    }
 }
 
 pub(crate) fn ulimit(text: &str) -> Result<(), String> {

@@ -19,7 +19,9 @@ pub(crate) fn parse(text: &str) -> Result<Volume, String> {
     }
     match parts[..] {
         [target] => Ok(Volume::Anonymous(target.to_owned())),
-        [source, ref rest @ ..] if rest.len() <= 2 => Ok(Volume::Bind(format!("{}:{}", absolute(source), rest.join(":")))),
+        [source, ref rest @ ..] if rest.len() <= 2 => {
+            Ok(Volume::Bind(format!("{}:{}", absolute(source), rest.join(":"))))
+        }
         _ => Err(format!("invalid spec: {text}: too many colons")),
     }
 }

@@ -3,7 +3,6 @@
 //! A [`Listing`] names its columns and the default table; a command fills rows of cells and calls [`render`].
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use gotemplate::{Data, Missing, Template};
 use serde_json::Value as Json;
@@ -61,12 +60,55 @@ pub(crate) fn align(text: &str) -> String {
     align_with(text, 10, 3)
 }
 
-/// As [`align`], with another least width and gap.
+/// As [`align`], with another least width and gap: the rules of Go's `text/tabwriter`.
+///
+/// A column is a block of lines below each other that have a cell there; the text after a line's last tab is no cell.
+/// <https://pkg.go.dev/text/tabwriter>
 pub(crate) fn align_with(text: &str, least: usize, gap: usize) -> String {
-    let mut writer = tabwriter::TabWriter::new(Vec::new()).minwidth(least).padding(gap);
-    // Writing to memory cannot fail; were it to, an unaligned table is still the table.
-    let aligned = writer.write_all(text.as_bytes()).and_then(|()| writer.flush()).ok().and_then(|()| writer.into_inner().ok());
-    aligned.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| text.to_owned())
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+    let mut aligned = String::with_capacity(text.len() * 2);
+    Columns { lines: &lines, least, gap }.block(0..lines.len(), &mut Vec::new(), &mut aligned);
+    aligned
+}
+
+struct Columns<'a> {
+    lines: &'a [Vec<&'a str>],
+    least: usize,
+    gap: usize,
+}
+
+impl Columns<'_> {
+    /// Lays out `range`; `widths` are those of the columns to the left that all its lines share.
+    fn block(&self, range: std::ops::Range<usize>, widths: &mut Vec<usize>, out: &mut String) {
+        let column = widths.len();
+        let has_cell = |line: usize| column + 1 < self.lines[line].len();
+        let mut next = range.start;
+        while next < range.end {
+            if !has_cell(next) {
+                self.line(next, widths, out);
+                next += 1;
+                continue;
+            }
+            let end = (next..range.end).find(|line| !has_cell(*line)).unwrap_or(range.end);
+            let widest = (next..end).map(|line| self.lines[line][column].chars().count()).max().unwrap_or(0);
+            widths.push((widest + self.gap).max(self.least));
+            self.block(next..end, widths, out);
+            widths.pop();
+            next = end;
+        }
+    }
+
+    fn line(&self, line: usize, widths: &[usize], out: &mut String) {
+        let cells = &self.lines[line];
+        for (at, cell) in cells.iter().enumerate() {
+            out.push_str(cell);
+            if at + 1 < cells.len() {
+                let width = widths.get(at).copied().unwrap_or(0);
+                out.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count())));
+            }
+        }
+        out.push('\n');
+    }
 }
 
 #[cfg(test)]
@@ -75,11 +117,16 @@ mod tests {
 
     use super::*;
 
-    const LISTING: Listing =
-        Listing { type_name: "*formatter.ContainerContext", titles: &[("ID", "CONTAINER ID"), ("Names", "NAMES")] };
+    const LISTING: Listing = Listing {
+        type_name: "*formatter.ContainerContext",
+        titles: &[("ID", "CONTAINER ID"), ("Names", "NAMES")],
+    };
 
     fn rows() -> Vec<Row> {
-        let row = |id: &str, names: &str| Row { cells: vec![("ID", json!(id)), ("Names", json!(names))], labels: None };
+        let row = |id: &str, names: &str| Row {
+            cells: vec![("ID", json!(id)), ("Names", json!(names))],
+            labels: None,
+        };
         vec![row("abc", "web"), row("0123456789ab", "db")]
     }
 
@@ -89,6 +136,11 @@ mod tests {
             render(&LISTING, "table {{.ID}}\\t{{.Names}}", rows()).unwrap(),
             "CONTAINER ID   NAMES\nabc            web\n0123456789ab   db\n"
         );
+    }
+
+    #[test]
+    fn columns_are_blocks_of_lines() {
+        assert_eq!(align_with("a\tb\n\nlonger\tc\td\n", 4, 1), "a   b\n\nlonger c   d\n");
     }
 
     #[test]

@@ -23,8 +23,16 @@ pub(crate) struct Signals {
 }
 
 /// All that Docker passes on, but those that stop this process itself, and those about its own children and pipes.
-const FORWARDED: [(&str, i32); 8] =
-    [("HUP", 1), ("INT", 2), ("QUIT", 3), ("USR1", 10), ("USR2", 12), ("ALRM", 14), ("TERM", 15), ("CONT", 18)];
+const FORWARDED: [(&str, i32); 8] = [
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("USR1", 10),
+    ("USR2", 12),
+    ("ALRM", 14),
+    ("TERM", 15),
+    ("CONT", 18),
+];
 const ENDING: [i32; 4] = [1, 2, 3, 15];
 const WINCH: i32 = 28;
 

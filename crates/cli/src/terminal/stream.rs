@@ -48,9 +48,8 @@ pub(crate) struct Session {
 impl Session {
     /// Starts copying.
     pub(crate) fn start(connection: Hijacked, wants: &Wants) -> Result<Self, Failure> {
-        let keys = keys::parse(&wants.detach_keys).map_err(|error| {
-            Failure::new(format!("invalid detach keys ({}): {error}", wants.detach_keys))
-        })?;
+        let keys = keys::parse(&wants.detach_keys)
+            .map_err(|error| Failure::new(format!("invalid detach keys ({}): {error}", wants.detach_keys)))?;
         let multiplexed = connection.is_multiplexed() || !wants.tty;
         let (early, stream) = connection.into_stream();
         let socket = blocking(stream)?;
@@ -136,8 +135,18 @@ fn copy_output(mut from: File, early: &[u8], multiplexed: bool) -> io::Result<()
             match kind {
                 0 | 1 => out.write_all(piece)?,
                 2 => err.write_all(piece)?,
-                3 => return Err(io::Error::other(format!("error from daemon in stream: {}", String::from_utf8_lossy(piece)))),
-                other => return Err(io::Error::new(ErrorKind::InvalidData, format!("unrecognized stream: {other}"))),
+                3 => {
+                    return Err(io::Error::other(format!(
+                        "error from daemon in stream: {}",
+                        String::from_utf8_lossy(piece)
+                    )));
+                }
+                other => {
+                    return Err(io::Error::new(
+                        ErrorKind::InvalidData,
+                        format!("unrecognized stream: {other}"),
+                    ));
+                }
             }
             start += piece.len();
             left -= piece.len();

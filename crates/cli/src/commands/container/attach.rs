@@ -8,9 +8,9 @@ use crate::attached::{self, Ending, Target};
 use crate::command::{Command, Operands, Outcome};
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
+use crate::terminal;
 use crate::terminal::signals::Signals;
 use crate::terminal::stream::{Session, Wants};
-use crate::terminal;
 
 pub(crate) const COMMAND: Command = Command {
     name: "attach",
@@ -30,7 +30,8 @@ pub(crate) const COMMAND: Command = Command {
 
 async fn run(app: &App, line: &Parsed) -> Outcome {
     let keys = app.detach_keys(line.text("detach-keys"));
-    terminal::keys::parse(&keys).map_err(|error| Failure::new(format!("invalid detach keys ({keys}): {error}")))?;
+    terminal::keys::parse(&keys)
+        .map_err(|error| Failure::new(format!("invalid detach keys ({keys}): {error}")))?;
     let containers = app.client.containers();
     let found = containers.inspect(&line.operands[0], false).await?;
     check_running(&found)?;
@@ -80,7 +81,11 @@ fn check_running(container: &ContainerInspectResponse) -> Result<(), Failure> {
 /// A program redraws when its window changes: one size off, then right, and the prompt is there again.
 async fn redraw(app: &App, id: &str) {
     if let Some(size) = terminal::size() {
-        let _ = app.client.containers().resize(id, size.rows.saturating_add(1), size.columns.saturating_add(1)).await;
+        let _ = app
+            .client
+            .containers()
+            .resize(id, size.rows.saturating_add(1), size.columns.saturating_add(1))
+            .await;
     }
     Target::Container(id).resize(app).await;
 }

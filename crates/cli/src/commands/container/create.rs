@@ -41,14 +41,19 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
 /// `docker: <text>` and where to read on.
 pub(super) fn with_help(app: &App, verb: &str, text: &str, status: u8) -> Failure {
     let program = app.program;
-    Failure::with_status(format!("{program}: {text}\n\nRun '{program} {verb} --help' for more information"), status)
+    Failure::with_status(
+        format!("{program}: {text}\n\nRun '{program} {verb} --help' for more information"),
+        status,
+    )
 }
 
 /// The line as a request, with what only the client knows: its proxies and its window.
 pub(super) fn request(app: &App, line: &Parsed) -> Result<CreateRequest, String> {
     let pull = line.text("pull");
     if !matches!(pull, "" | "always" | "missing" | "never") {
-        return Err(format!("invalid pull option: '{pull}': must be one of \"always\", \"missing\" or \"never\""));
+        return Err(format!(
+            "invalid pull option: '{pull}': must be one of \"always\", \"missing\" or \"never\""
+        ));
     }
     let proxies = app.config.proxy_environment(&app.host, &line.list("env"));
     let mut request = options::request(line, proxies)?;
@@ -59,7 +64,11 @@ pub(super) fn request(app: &App, line: &Parsed) -> Result<CreateRequest, String>
 }
 
 /// Creates it, pulling the image first or when it turns out to be missing, as `--pull` says.
-pub(super) async fn create(app: &App, line: &Parsed, request: CreateRequest) -> Result<CreateResponse, Failure> {
+pub(super) async fn create(
+    app: &App,
+    line: &Parsed,
+    request: CreateRequest,
+) -> Result<CreateResponse, Failure> {
     let (name, platform) = (line.text("name"), platform(line));
     let image = request.config.image.clone();
     let pull_policy = line.text("pull");
@@ -125,9 +134,9 @@ impl CidFile {
             std::io::ErrorKind::AlreadyExists => Failure::new(format!(
                 "container ID file found, make sure the other container isn't running or delete {path}"
             )),
-            std::io::ErrorKind::NotFound => {
-                Failure::new(format!("failed to create the container ID file: open {path}: no such file or directory"))
-            }
+            std::io::ErrorKind::NotFound => Failure::new(format!(
+                "failed to create the container ID file: open {path}: no such file or directory"
+            )),
             _ => Failure::new(format!("failed to create the container ID file: open {path}: {error}")),
         };
         std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
@@ -137,8 +146,12 @@ impl CidFile {
     fn write(mut self, id: &str) -> Result<(), Failure> {
         match self.path.take() {
             None => Ok(()),
-            Some(path) => std::fs::write(&path, id)
-                .map_err(|error| Failure::new(format!("failed to write the container ID to the file {}: {error}", path.display()))),
+            Some(path) => std::fs::write(&path, id).map_err(|error| {
+                Failure::new(format!(
+                    "failed to write the container ID to the file {}: {error}",
+                    path.display()
+                ))
+            }),
         }
     }
 }

@@ -37,7 +37,8 @@ pub(crate) const COMMAND: Command = Command {
 async fn run(app: &App, line: &Parsed) -> Outcome {
     let (tty, detach) = (line.switch("tty"), line.switch("detach"));
     let keys = app.detach_keys(line.text("detach-keys"));
-    terminal::keys::parse(&keys).map_err(|error| Failure::new(format!("invalid detach keys ({keys}): {error}")))?;
+    terminal::keys::parse(&keys)
+        .map_err(|error| Failure::new(format!("invalid detach keys ({keys}): {error}")))?;
     let env = environment::variables(&line.list("env-file"), &line.list("env")).map_err(Failure::new)?;
     let stdin = line.switch("interactive") && !detach;
     if !detach && let Err(failure) = terminal::check_tty(stdin, tty) {
@@ -71,7 +72,8 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         signals = signals.resize()?;
     }
     let session = Session::start(connection, &Wants { stdin, output: true, tty, detach_keys: keys })?;
-    let ending = attached::attend(app, Target::Exec(&id), Some(session), signals, std::future::ready(Ok(()))).await?;
+    let ending =
+        attached::attend(app, Target::Exec(&id), Some(session), signals, std::future::ready(Ok(()))).await?;
     match ending {
         Ending::Detached => Err(Failure::new("read escape sequence")),
         Ending::Answer(()) => {

@@ -36,7 +36,8 @@ pub(crate) const COMMAND: Command = Command {
 
 async fn run(app: &App, line: &Parsed) -> Outcome {
     let time = |flag: &str| {
-        moment::parse(line.text(flag)).map_err(|error| Failure::new(format!("invalid value for {flag:?}: {error}")))
+        moment::parse(line.text(flag))
+            .map_err(|error| Failure::new(format!("invalid value for {flag:?}: {error}")))
     };
     let (since, until) = (time("since")?, time("until")?);
     let what = Logs {
@@ -71,7 +72,10 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         match kind {
             FrameKind::Stderr => written(err.write_all(piece))?,
             FrameKind::SystemError => {
-                return Err(Failure::new(format!("error from daemon in stream: {}", String::from_utf8_lossy(piece))));
+                return Err(Failure::new(format!(
+                    "error from daemon in stream: {}",
+                    String::from_utf8_lossy(piece)
+                )));
             }
             FrameKind::Stdin | FrameKind::Stdout => written(out.write_all(piece))?,
         }

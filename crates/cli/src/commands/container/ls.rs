@@ -21,7 +21,8 @@ pub(crate) const COMMAND: Command = Command {
     about: "List containers",
     flags: &[
         Flag::switch("all", "Show all containers (default shows just running)").short('a'),
-        Flag::checked_list("filter", "filter", filters::check, "Filter output based on conditions provided").short('f'),
+        Flag::checked_list("filter", "filter", filters::check, "Filter output based on conditions provided")
+            .short('f'),
         Flag::text("format", output::FORMAT_HELP),
         Flag::int("last", "Show n last created containers (includes all states)").short('n').default("-1"),
         Flag::switch("latest", "Show the latest created container (includes all states)").short('l'),
@@ -35,7 +36,8 @@ pub(crate) const COMMAND: Command = Command {
     run: |app, line| Box::pin(async move { run(app, &line).await }),
 };
 
-const TABLE: &str = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
+const TABLE: &str =
+    "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
 const RAW: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\nstate: {{- pad .State 1 0}}\nstatus: {{- pad .Status 1 0}}\nnames: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\n";
 
 const LISTING: Listing = Listing {
@@ -112,7 +114,8 @@ fn row(container: &ContainerSummary, truncate: bool) -> Row {
         .iter()
         .flat_map(|settings| settings.networks.keys().map(String::as_str))
         .collect();
-    let platform = container.image_manifest_descriptor.as_ref().and_then(|descriptor| descriptor.platform.as_ref());
+    let platform =
+        container.image_manifest_descriptor.as_ref().and_then(|descriptor| descriptor.platform.as_ref());
     let health = container.health.as_ref().map_or("", |health| health.status.as_str());
     let health = if health == "none" { "" } else { health };
     let id = if truncate { short_id(&container.id) } else { &container.id };
@@ -123,11 +126,18 @@ fn row(container: &ContainerSummary, truncate: bool) -> Row {
         ("ID", json!(id)),
         ("Image", json!(image(container, truncate))),
         ("Labels", json!(labels.join(","))),
-        ("LocalVolumes", json!(container.mounts.iter().filter(|mount| mount.driver == "local").count().to_string())),
+        (
+            "LocalVolumes",
+            json!(container.mounts.iter().filter(|mount| mount.driver == "local").count().to_string()),
+        ),
         ("Mounts", json!(mounts.join(","))),
         ("Names", json!(names(&container.names, truncate))),
         ("Networks", json!(networks.join(","))),
-        ("Platform", platform.map_or(Value::Null, |platform| json!(format!("{}/{}", platform.os, platform.architecture)))),
+        (
+            "Platform",
+            platform
+                .map_or(Value::Null, |platform| json!(format!("{}/{}", platform.os, platform.architecture))),
+        ),
         ("Ports", json!(ports(&container.ports))),
         ("RunningFor", json!(format!("{} ago", human_duration(age)))),
         ("Size", json!(size)),
@@ -166,11 +176,19 @@ fn ports(ports: &[PortSummary]) -> String {
     let mut mapped = Vec::new();
     for port in sorted {
         if !port.ip.is_empty() && port.public_port != port.private_port {
-            mapped.push(format!("{}:{}->{}/{}", host(&port.ip), port.public_port, port.private_port, port.kind));
+            mapped.push(format!(
+                "{}:{}->{}/{}",
+                host(&port.ip),
+                port.public_port,
+                port.private_port,
+                port.kind
+            ));
             continue;
         }
         match groups.iter_mut().find(|(ip, kind, _, last)| {
-            *ip == port.ip && *kind == port.kind && (port.private_port == *last || Some(port.private_port) == last.checked_add(1))
+            *ip == port.ip
+                && *kind == port.kind
+                && (port.private_port == *last || Some(port.private_port) == last.checked_add(1))
         }) {
             Some((.., last)) => *last = port.private_port,
             None => groups.push((port.ip.clone(), port.kind.clone(), port.private_port, port.private_port)),
@@ -180,7 +198,11 @@ fn ports(ports: &[PortSummary]) -> String {
         .into_iter()
         .map(|(ip, kind, first, last)| {
             let range = if first == last { first.to_string() } else { format!("{first}-{last}") };
-            if ip.is_empty() { format!("{range}/{kind}") } else { format!("{}:{range}->{range}/{kind}", host(&ip)) }
+            if ip.is_empty() {
+                format!("{range}/{kind}")
+            } else {
+                format!("{}:{range}->{range}/{kind}", host(&ip))
+            }
         })
         .collect();
     shown.extend(mapped);
@@ -207,9 +229,11 @@ mod tests {
             render(&LISTING, format, vec![row(&container, true)]).unwrap(),
             "0123456789ab|web|debian:12|\"sh -c 'a very long …\"|Up 2 seconds|1|0B\n"
         );
-        assert!(render(&LISTING, TABLE, Vec::new()).unwrap().starts_with(
-            "CONTAINER ID   IMAGE     COMMAND   CREATED   STATUS    PORTS     NAMES\n"
-        ));
+        assert!(
+            render(&LISTING, TABLE, Vec::new())
+                .unwrap()
+                .starts_with("CONTAINER ID   IMAGE     COMMAND   CREATED   STATUS    PORTS     NAMES\n")
+        );
     }
 
     #[test]

@@ -20,8 +20,11 @@ pub(crate) const COMMAND: Command = Command {
     spellings: &["container rm", "container remove", "rm"],
     run: |app, line| {
         Box::pin(async move {
-            let how =
-                Remove { force: line.switch("force"), link: line.switch("link"), volumes: line.switch("volumes") };
+            let how = Remove {
+                force: line.switch("force"),
+                link: line.switch("link"),
+                volumes: line.switch("volumes"),
+            };
             super::each(app, &line.operands, |app, name| async move {
                 match app.client.containers().remove(name.trim_matches('/'), how).await {
                     // With --force, what is not there is as good as removed.

@@ -62,8 +62,10 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         terminal::check_tty(config.attach_stdin, config.tty)?;
     }
     let keys = app.detach_keys(line.text("detach-keys"));
-    terminal::keys::parse(&keys).map_err(|error| Failure::new(format!("invalid detach keys ({keys}): {error}")))?;
-    let (stdin, stdout, stderr, tty) = (config.attach_stdin, config.attach_stdout, config.attach_stderr, config.tty);
+    terminal::keys::parse(&keys)
+        .map_err(|error| Failure::new(format!("invalid detach keys ({keys}): {error}")))?;
+    let (stdin, stdout, stderr, tty) =
+        (config.attach_stdin, config.attach_stdout, config.attach_stderr, config.tty);
     let auto_remove = line.switch("rm");
     let sig_proxy = line.switch("sig-proxy");
 

@@ -24,7 +24,8 @@ pub(crate) const COMMAND: Command = Command {
             if line.changed("time") && line.changed("timeout") {
                 return Err(Failure::new("conflicting options: cannot specify both --timeout and --time"));
             }
-            let timeout_s = ["timeout", "time"].into_iter().find(|name| line.changed(name)).map(|name| line.int(name));
+            let timeout_s =
+                ["timeout", "time"].into_iter().find(|name| line.changed(name)).map(|name| line.int(name));
             let signal = line.text("signal");
             super::each(app, &line.operands, |app, name| async move {
                 app.client.containers().stop(name, &Stop { signal, timeout_s }).await

@@ -13,7 +13,10 @@ pub(crate) const COMMAND: Command = Command {
     spellings: &["container unpause", "unpause"],
     run: |app, line| {
         Box::pin(async move {
-            super::each(app, &line.operands, |app, name| async move { app.client.containers().unpause(name).await }).await
+            super::each(app, &line.operands, |app, name| async move {
+                app.client.containers().unpause(name).await
+            })
+            .await
         })
     },
 };

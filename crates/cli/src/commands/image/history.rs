@@ -7,10 +7,10 @@ use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
+use crate::moment;
 use crate::output::table::{Listing, Row, render};
 use crate::output::units::{human_duration, human_size};
 use crate::output::{self, ellipsis, short_id};
-use crate::moment;
 
 pub(crate) const COMMAND: Command = Command {
     name: "history",

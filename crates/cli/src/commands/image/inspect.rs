@@ -14,6 +14,8 @@ pub(crate) const COMMAND: Command = Command {
     interspersed: true,
     spellings: &["image inspect"],
     run: |app, line| {
-        Box::pin(async move { inspect::run(app, line.text("format"), &line.operands, &[Kind::Image], false).await })
+        Box::pin(async move {
+            inspect::run(app, line.text("format"), &line.operands, &[Kind::Image], false).await
+        })
     },
 };

@@ -23,7 +23,8 @@ pub(crate) const COMMAND: Command = Command {
     flags: &[
         Flag::switch("all", "Show all images (default hides intermediate and dangling images)").short('a'),
         Flag::switch("digests", "Show digests"),
-        Flag::checked_list("filter", "filter", filters::check, "Filter output based on conditions provided").short('f'),
+        Flag::checked_list("filter", "filter", filters::check, "Filter output based on conditions provided")
+            .short('f'),
         Flag::text("format", output::FORMAT_HELP),
         Flag::switch("no-trunc", "Don't truncate output"),
         Flag::switch("quiet", "Only show image IDs").short('q'),
@@ -35,7 +36,8 @@ pub(crate) const COMMAND: Command = Command {
 };
 
 const TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
-const TABLE_DIGESTS: &str = "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+const TABLE_DIGESTS: &str =
+    "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
 
 const LISTING: Listing = Listing {
     type_name: "*formatter.imageContext",
@@ -75,7 +77,10 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         && let Some(name) = line.operands.first()
         && super::NOUN.verb(name).is_some()
     {
-        output::err(&format!("No images found matching {name:?}: did you mean \"{} image {name}\"?\n", app.program));
+        output::err(&format!(
+            "No images found matching {name:?}: did you mean \"{} image {name}\"?\n",
+            app.program
+        ));
     }
     output::out(&render(&LISTING, &format, rows).map_err(Failure::new)?);
     Ok(0)
@@ -164,6 +169,9 @@ mod tests {
             "busybox 1 0123456789ab 1.23MB\nbusybox latest 0123456789ab 1.23MB\nh:5000/b 1 0123456789ab 1.23MB\n"
         );
         let dangling = ImageSummary::default();
-        assert_eq!(render(&LISTING, "{{.Repository}}:{{.Tag}}", rows(&dangling, false, true)).unwrap(), "<none>:<none>\n");
+        assert_eq!(
+            render(&LISTING, "{{.Repository}}:{{.Tag}}", rows(&dangling, false, true)).unwrap(),
+            "<none>:<none>\n"
+        );
     }
 }

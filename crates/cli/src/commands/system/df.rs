@@ -41,7 +41,9 @@ const LISTING: Listing = Listing {
 
 async fn run(app: &App, line: &Parsed) -> Outcome {
     if line.switch("verbose") {
-        return Err(Failure::new("--verbose is not supported yet: it comes with volumes and the build cache"));
+        return Err(Failure::new(
+            "--verbose is not supported yet: it comes with volumes and the build cache",
+        ));
     }
     let usage = app.client.system().disk_usage(&[], false).await?;
     let format = match line.text("format") {
@@ -59,8 +61,9 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
 }
 
 fn row<T: PartialEq>(kind: &'static str, usage: Option<&Usage<T>>) -> Row {
-    let (total, active, size, reclaimable) =
-        usage.map_or((0, 0, 0, 0), |usage| (usage.total_count, usage.active_count, usage.total_size, usage.reclaimable));
+    let (total, active, size, reclaimable) = usage.map_or((0, 0, 0, 0), |usage| {
+        (usage.total_count, usage.active_count, usage.total_size, usage.reclaimable)
+    });
     let reclaimable_text = match size {
         0 => human_size(reclaimable as f64, 4),
         size => format!("{} ({}%)", human_size(reclaimable as f64, 4), reclaimable * 100 / size),

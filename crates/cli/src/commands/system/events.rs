@@ -16,7 +16,8 @@ pub(crate) const COMMAND: Command = Command {
     usage: "[OPTIONS]",
     about: "Get real time events from the server",
     flags: &[
-        Flag::checked_list("filter", "filter", filters::check, "Filter output based on conditions provided").short('f'),
+        Flag::checked_list("filter", "filter", filters::check, "Filter output based on conditions provided")
+            .short('f'),
         Flag::text("format", output::FORMAT_HELP),
         Flag::text("since", "Show all events created since timestamp"),
         Flag::text("until", "Stream events until this timestamp"),
@@ -35,16 +36,21 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         source => Some(source),
     };
     let template = template
-        .map(|source| Template::parse(source).map_err(|error| Failure::with_status(format!("Error parsing format: {error}"), 64)))
+        .map(|source| {
+            Template::parse(source)
+                .map_err(|error| Failure::with_status(format!("Error parsing format: {error}"), 64))
+        })
         .transpose()?;
-    let (since, until) = (moment::parse(line.text("since")).map_err(bad)?, moment::parse(line.text("until")).map_err(bad)?);
+    let (since, until) =
+        (moment::parse(line.text("since")).map_err(bad)?, moment::parse(line.text("until")).map_err(bad)?);
     let which = Events { since: &since, until: &until, filters: filters::collect(&line.list("filter")) };
     let mut stream = app.client.system().events(&which).await?;
     while let Some(event) = stream.next().await? {
         let text = match &template {
             None => pretty(&event),
             Some(template) => {
-                let json = serde_json::to_value(with_old_names(&event)).map_err(|error| Failure::new(error.to_string()))?;
+                let json = serde_json::to_value(with_old_names(&event))
+                    .map_err(|error| Failure::new(error.to_string()))?;
                 template
                     .execute(&Data::from_json(&json), Missing::Field("*events.Message"))
                     .map_err(|error| Failure::new(error.to_string()))?
@@ -92,7 +98,8 @@ mod tests {
             action: "start".into(),
             actor: api::events::Actor {
                 id: "abc".into(),
-                attributes: [("name".to_owned(), "web".to_owned()), ("image".to_owned(), "x".to_owned())].into(),
+                attributes: [("name".to_owned(), "web".to_owned()), ("image".to_owned(), "x".to_owned())]
+                    .into(),
             },
             ..EventMessage::default()
         };

@@ -55,8 +55,9 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
             }),
         );
     }
-    let text =
-        template.execute(&Data::from_json(&data), Missing::Field("system.dockerInfo")).map_err(|error| Failure::new(error.to_string()))?;
+    let text = template
+        .execute(&Data::from_json(&data), Missing::Field("system.dockerInfo"))
+        .map_err(|error| Failure::new(error.to_string()))?;
     output::out(&format!("{text}\n"));
     Ok(0)
 }
@@ -150,7 +151,8 @@ fn pretty(app: &App, info: &SystemInfo) -> String {
     }
     page.line(" Experimental:", info.experimental_build);
     if let Some(registries) = &info.registry_config {
-        let insecure = registries.index_configs.values().filter(|index| !index.secure).map(|index| &index.name);
+        let insecure =
+            registries.index_configs.values().filter(|index| !index.secure).map(|index| &index.name);
         let lines: Vec<&String> = insecure.chain(&registries.insecure_registry_cidrs).collect();
         if !lines.is_empty() {
             page.text(" Insecure Registries:");
