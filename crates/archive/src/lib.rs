@@ -1,1 +1,27 @@
-//! (archive)
+//! Tar archives in and out: decompression, entries, extraction confined to a root directory, packing.
+//!
+//! Everything here treats its input as hostile. Names are resolved below the root's file descriptor and
+//! nowhere else; what an archive can cost in memory, entries and disk is bounded by [`Limits`]. Knows
+//! nothing of images: a layer is a tar with whiteouts.
+//!
+//! ```text
+//! bytes ─► Decoder (gzip, zstd, xz, plain) ─► Entries (headers, PAX, GNU) ─► Extractor (root fd)
+//! directory ─► pack ─► bytes
+//! ```
+
+mod compression;
+mod entries;
+mod error;
+mod extract;
+mod pack;
+mod path;
+mod pax;
+mod tree;
+mod whiteout;
+
+pub use compression::{Compression, Decoder, SNIFF_LEN};
+pub use entries::{Entries, Entry, Kind};
+pub use error::Error;
+pub use extract::{Extracted, Extractor, Limits};
+pub use pack::{FileEntry, PackOptions, TarWriter, pack};
+pub use whiteout::Mode;

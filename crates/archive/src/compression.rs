@@ -1,0 +1,102 @@
+//! What a stream is compressed with is seen from its first bytes; a file name says nothing.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use flate2::bufread::MultiGzDecoder;
+use liblzma::bufread::XzDecoder;
+
+use crate::error::Error;
+
+/// Bytes that [`Compression::sniff`] wants to see.
+pub const SNIFF_LEN: usize = 6;
+const BUFFER_LEN: usize = 256 << 10;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    None,
+    Gzip,
+    Zstd,
+    Xz,
+}
+
+impl Compression {
+    /// From the first bytes. Known but unsupported ones are errors, everything else is `None`.
+    pub fn sniff(head: &[u8]) -> Result<Compression, Error> {
+        Ok(match head {
+            [0x1f, 0x8b, 0x08, ..] => Compression::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
+            // A skippable frame, with which zstd:chunked and pzstd begin.
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
+            [b'B', b'Z', b'h', ..] => return Err(Error::Compression("bzip2")),
+            [b'P', b'K', 3, 4, ..] => return Err(Error::Compression("zip")),
+            _ => Compression::None,
+        })
+    }
+}
+
+/// Undoes whatever compression a stream has.
+pub struct Decoder<R: Read> {
+    inner: Inner<BufReader<R>>,
+}
+
+enum Inner<B: BufRead> {
+    Plain(B),
+    // More than one member, as pigz and estargz write, must not end after the first.
+    Gzip(Box<MultiGzDecoder<B>>),
+    Zstd(Box<zstd::stream::read::Decoder<'static, B>>),
+    Xz(Box<XzDecoder<B>>),
+}
+
+impl<R: Read> Decoder<R> {
+    pub fn new(reader: R) -> Result<Decoder<R>, Error> {
+        let mut buffered = BufReader::with_capacity(BUFFER_LEN, reader);
+        let head = peek(&mut buffered)?;
+        let inner = match Compression::sniff(&head)? {
+            Compression::None => Inner::Plain(buffered),
+            Compression::Gzip => Inner::Gzip(Box::new(MultiGzDecoder::new(buffered))),
+            Compression::Zstd => Inner::Zstd(Box::new(
+                zstd::stream::read::Decoder::with_buffer(buffered).map_err(Error::Decompress)?,
+            )),
+            Compression::Xz => Inner::Xz(Box::new(XzDecoder::new_multi_decoder(buffered))),
+        };
+        Ok(Decoder { inner })
+    }
+
+    pub fn compression(&self) -> Compression {
+        match &self.inner {
+            Inner::Plain(_) => Compression::None,
+            Inner::Gzip(_) => Compression::Gzip,
+            Inner::Zstd(_) => Compression::Zstd,
+            Inner::Xz(_) => Compression::Xz,
+        }
+    }
+}
+
+/// The first bytes without consuming them; `fill_buf` alone may give fewer than there are.
+fn peek<R: Read>(reader: &mut BufReader<R>) -> io::Result<[u8; SNIFF_LEN]> {
+    let mut head = [0; SNIFF_LEN];
+    // A pipe may hand out one byte at a time, but whoever writes a tar writes more than six at once; should
+    // it happen all the same, the stream counts as uncompressed and the tar header is refused.
+    let buffer = reader.fill_buf()?;
+    let n = buffer.len().min(SNIFF_LEN);
+    head[..n].copy_from_slice(&buffer[..n]);
+    Ok(head)
+}
+
+impl<R: Read> Read for Decoder<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.inner {
+            Inner::Plain(reader) => reader.read(buffer),
+            Inner::Gzip(reader) => reader.read(buffer),
+            Inner::Zstd(reader) => reader.read(buffer),
+            Inner::Xz(reader) => reader.read(buffer),
+        }
+    }
+}
+
+impl<R: Read> std::fmt::Debug for Decoder<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoder").field("compression", &self.compression()).finish_non_exhaustive()
+    }
+}
