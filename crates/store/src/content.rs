@@ -1,0 +1,222 @@
+//! Blobs by digest. A blob is written below `content/ingest`, hashed on the way, synced, and renamed into
+//! place: what is in `content/blobs` is complete and was verified.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use oci::{Digest, Digester};
+
+use crate::error::{At, Error, Result};
+use crate::layout::Layout;
+use crate::lease::{Lease, Leases};
+
+/// Documents (manifests, configs) larger than this are refused when read into memory.
+pub(crate) const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
+
+/// The blob store.
+#[derive(Debug)]
+pub struct Content {
+    layout: Layout,
+    leases: Leases,
+    next: AtomicU64,
+}
+
+impl Content {
+    pub(crate) fn open(layout: &Layout, leases: Leases) -> Result<Content> {
+        let ingest = layout.ingest();
+        match fs::remove_dir_all(&ingest) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("remove", &ingest),
+            _ => {}
+        }
+        fs::create_dir_all(&ingest).at("create", &ingest)?;
+        for algorithm in ["sha256", "sha384", "sha512"] {
+            let path = layout.blobs().join(algorithm);
+            fs::create_dir_all(&path).at("create", &path)?;
+        }
+        Ok(Content { layout: layout.clone(), leases, next: AtomicU64::new(0) })
+    }
+
+    /// Begins to protect what is about to be brought in. Keep it until a record names it.
+    pub fn lease(&self) -> Lease {
+        self.leases.begin()
+    }
+
+    /// Announces a collector.
+    pub(crate) fn collection(&self) -> crate::lease::Collection {
+        self.leases.collect()
+    }
+
+    pub fn contains(&self, digest: &Digest) -> bool {
+        self.layout.blob(digest).exists()
+    }
+
+    /// The blob as a file, positioned at its start.
+    pub fn file(&self, digest: &Digest) -> Result<File> {
+        let path = self.layout.blob(digest);
+        match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NoSuchBlob(digest.clone())),
+            other => other.at("open", path),
+        }
+    }
+
+    /// Bytes.
+    pub fn size(&self, digest: &Digest) -> Result<u64> {
+        Ok(self.file(digest)?.metadata()?.len())
+    }
+
+    /// A document as a whole, verified against its digest again.
+    pub fn read(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let file = self.file(digest)?;
+        let size = file.metadata()?.len();
+        if size > DOCUMENT_BYTES_MAX {
+            return Err(Error::Invalid(format!("{digest}: a document of {size} bytes is too large")));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+        file.take(DOCUMENT_BYTES_MAX).read_to_end(&mut bytes)?;
+        let mut digester = Digester::new(digest.algorithm());
+        digester.update(&bytes);
+        match digester.finish() {
+            actual if actual == *digest => Ok(bytes),
+            actual => Err(Error::DigestMismatch { expected: digest.clone(), actual }),
+        }
+    }
+
+    /// Stores a small document; the digest is its SHA-256.
+    pub fn put(&self, lease: &Lease, bytes: &[u8]) -> Result<Digest> {
+        let digest = Digest::of(bytes);
+        lease.hold(&digest);
+        if !self.contains(&digest) {
+            let mut writer = self.writer()?;
+            writer.write_all(bytes)?;
+            writer.commit(lease, Some(&digest))?;
+        }
+        Ok(digest)
+    }
+
+    /// Begins a new blob.
+    pub fn writer(&self) -> Result<BlobWriter> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.layout.ingest().join(number.to_string());
+        let file = File::options().read(true).write(true).create_new(true).open(&path).at("create", &path)?;
+        Ok(BlobWriter {
+            layout: self.layout.clone(),
+            file,
+            path: Some(path),
+            digester: Digester::default(),
+            size: 0,
+        })
+    }
+
+    /// All digests, in no order.
+    pub(crate) fn list(&self) -> Result<Vec<Digest>> {
+        let mut digests = Vec::new();
+        for algorithm in ["sha256", "sha384", "sha512"] {
+            let path = self.layout.blobs().join(algorithm);
+            for entry in fs::read_dir(&path).at("list", &path)? {
+                let name = entry?.file_name();
+                if let Ok(digest) = format!("{algorithm}:{}", name.to_string_lossy()).parse() {
+                    digests.push(digest);
+                }
+            }
+        }
+        Ok(digests)
+    }
+
+    pub(crate) fn delete(&self, digest: &Digest) -> Result<()> {
+        let path = self.layout.blob(digest);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A blob on its way in. Dropped without [`commit`](BlobWriter::commit), it is gone.
+#[derive(Debug)]
+pub struct BlobWriter {
+    layout: Layout,
+    file: File,
+    path: Option<PathBuf>,
+    digester: Digester,
+    size: u64,
+}
+
+impl BlobWriter {
+    /// Bytes so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What was written so far, as an independent file positioned at its start.
+    pub(crate) fn reopen(&self) -> Result<File> {
+        let path = self.path.as_deref().unwrap_or(self.layout.root());
+        File::open(path).at("open", path)
+    }
+
+    /// The digest of what was written so far.
+    pub fn digest(&self) -> Digest {
+        self.digester.clone().finish()
+    }
+
+    /// Verifies, syncs, and puts the blob in its place. An equal blob that is there already is kept.
+    pub fn commit(mut self, lease: &Lease, expected: Option<&Digest>) -> Result<Digest> {
+        let mut actual = self.digester.clone().finish();
+        if let Some(expected) = expected.filter(|expected| **expected != actual) {
+            if expected.algorithm() != actual.algorithm() {
+                actual = self.rehash(expected)?;
+            }
+            if actual != *expected {
+                return Err(Error::DigestMismatch { expected: expected.clone(), actual });
+            }
+        }
+        lease.hold(&actual);
+        let target = self.layout.blob(&actual);
+        if target.exists() {
+            return Ok(actual);
+        }
+        self.file.sync_data().at("sync", &target)?;
+        if let Some(path) = self.path.take() {
+            fs::rename(&path, &target).at("rename", &target)?;
+        }
+        let directory = target.parent().unwrap_or(self.layout.root());
+        File::open(directory).and_then(|dir| dir.sync_all()).at("sync", directory)?;
+        Ok(actual)
+    }
+
+    /// A blob that is announced by another algorithm than SHA-256 is read once more.
+    fn rehash(&self, expected: &Digest) -> Result<Digest> {
+        let mut file = self.reopen()?;
+        let mut digester = Digester::new(expected.algorithm());
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(digester.finish()),
+                n => digester.update(&buffer[..n]),
+            }
+        }
+    }
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.file.write(bytes)?;
+        self.digester.update(&bytes[..n]);
+        self.size += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for BlobWriter {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            // What cannot be removed now is swept at the next start.
+            let _ = fs::remove_file(path);
+        }
+    }
+}

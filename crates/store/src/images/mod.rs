@@ -1,0 +1,331 @@
+//! Images: an id (the digest of the config, as with Docker's classic store), its config, manifest and
+//! layers, and the names that point to it.
+//!
+//! All of it is in memory; records and documents are read once, at start. The index's lock is held for
+//! look-ups and for the commit of a change, so that memory and disk agree.
+
+mod changes;
+mod collect;
+mod delete;
+mod import;
+mod load;
+mod resolve;
+mod save;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use oci::{Descriptor, Digest, ImageConfig, Manifest, Reference};
+use serde::{Deserialize, Serialize};
+
+pub use self::changes::apply as apply_changes;
+pub use self::delete::{Deleted, ImageUse, InUse};
+pub use self::import::ImportOptions;
+pub use self::load::{LoadEvent, Progress};
+
+use crate::content::Content;
+use crate::error::{Error, Result};
+use crate::lease::Lease;
+use crate::records::{Batch, Durability, Record, Records};
+use crate::snapshots::Snapshots;
+
+/// An image, as it was when it was looked up.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Digest of the config.
+    pub id: Digest,
+    pub config: ImageConfig,
+    /// Digest of the manifest, which is in the content store.
+    pub manifest: Digest,
+    /// Lowest first.
+    pub layers: Vec<ImageLayer>,
+    /// Bytes of all layers, unpacked.
+    pub size: u64,
+    /// The image it was committed or built from here, if any.
+    pub parent: Option<Digest>,
+    /// When it came into this store, RFC 3339.
+    pub imported: String,
+}
+
+/// One layer of an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageLayer {
+    /// The blob, as it came.
+    pub descriptor: Descriptor,
+    /// Digest of the uncompressed tar.
+    pub diff_id: Digest,
+    /// Identifies the layer together with all below it.
+    pub chain_id: Digest,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct ImageRecord {
+    manifest: Digest,
+    layers: Vec<Descriptor>,
+    size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parent: Option<Digest>,
+    imported: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_tagged: Option<String>,
+}
+
+impl Record for ImageRecord {
+    const NAMESPACE: &'static str = "images";
+    const VERSION: u32 = 1;
+}
+
+/// Key: the canonical reference, with tag or digest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct NameRecord {
+    image: Digest,
+}
+
+impl Record for NameRecord {
+    const NAMESPACE: &'static str = "names";
+    const VERSION: u32 = 1;
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    images: BTreeMap<Digest, Arc<Image>>,
+    names: BTreeMap<Reference, Digest>,
+    /// The names of each image.
+    references: HashMap<Digest, BTreeSet<Reference>>,
+    last_tagged: HashMap<Digest, String>,
+}
+
+impl Index {
+    fn insert_name(&mut self, name: Reference, id: Digest) {
+        if let Some(previous) = self.names.insert(name.clone(), id.clone())
+            && previous != id
+            && let Some(names) = self.references.get_mut(&previous)
+        {
+            names.remove(&name);
+        }
+        self.references.entry(id).or_default().insert(name);
+    }
+
+    fn remove_name(&mut self, name: &Reference) {
+        if let Some(id) = self.names.remove(name)
+            && let Some(names) = self.references.get_mut(&id)
+        {
+            names.remove(name);
+        }
+    }
+
+    fn names_of(&self, id: &Digest) -> Vec<Reference> {
+        self.references.get(id).map(|names| names.iter().cloned().collect()).unwrap_or_default()
+    }
+}
+
+/// The images of one store.
+#[derive(Debug)]
+pub struct Images {
+    records: Arc<Records>,
+    content: Arc<Content>,
+    snapshots: Arc<Snapshots>,
+    index: RwLock<Index>,
+}
+
+impl Images {
+    pub(crate) fn open(
+        records: Arc<Records>,
+        content: Arc<Content>,
+        snapshots: Arc<Snapshots>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Images> {
+        let mut index = Index::default();
+        for (key, record) in records.list::<ImageRecord>()? {
+            let image = key
+                .parse::<Digest>()
+                .map_err(|error| Error::Invalid(error.to_string()))
+                .and_then(|id| Ok((content.read(&id)?, id)))
+                .and_then(|(bytes, id)| Image::new(id, &bytes, &record));
+            match image {
+                Ok(image) => {
+                    if let Some(time) = record.last_tagged {
+                        index.last_tagged.insert(image.id.clone(), time);
+                    }
+                    index.images.insert(image.id.clone(), Arc::new(image));
+                }
+                Err(error) => warnings.push(format!("image {key} is damaged and not shown: {error}")),
+            }
+        }
+        for (key, record) in records.list::<NameRecord>()? {
+            match Reference::parse(&key) {
+                Ok(name) if index.images.contains_key(&record.image) => index.insert_name(name, record.image),
+                _ => warnings.push(format!("name {key} points to no image")),
+            }
+        }
+        Ok(Images { records, content, snapshots, index: RwLock::new(index) })
+    }
+
+    /// All images, by id.
+    pub fn list(&self) -> Vec<Arc<Image>> {
+        self.read().images.values().cloned().collect()
+    }
+
+    pub fn get(&self, id: &Digest) -> Option<Arc<Image>> {
+        self.read().images.get(id).cloned()
+    }
+
+    /// All names of an image, with tag or digest, sorted.
+    pub fn names(&self, id: &Digest) -> Vec<Reference> {
+        self.read().names_of(id)
+    }
+
+    /// When a name was last given to it here, RFC 3339.
+    pub fn last_tagged(&self, id: &Digest) -> Option<String> {
+        self.read().last_tagged.get(id).cloned()
+    }
+
+    /// The images that name this one as their parent.
+    pub fn children(&self, id: &Digest) -> Vec<Arc<Image>> {
+        self.read().images.values().filter(|image| image.parent.as_ref() == Some(id)).cloned().collect()
+    }
+
+    /// Gives an image one more name; one that another image had is taken from it.
+    /// A name without tag and digest means `latest`.
+    pub fn tag(&self, id: &Digest, name: &Reference) -> Result<()> {
+        let name = name.clone().or_latest();
+        let mut index = self.write();
+        if !index.images.contains_key(id) {
+            return Err(Error::NoSuchImage(id.to_string()));
+        }
+        let now = jiff::Timestamp::now().to_string();
+        let mut batch = Batch::new();
+        batch.put(&name.to_string(), &NameRecord { image: id.clone() })?;
+        if let Some(mut record) = self.records.get::<ImageRecord>(id.as_str())? {
+            record.last_tagged = Some(now.clone());
+            batch.put(id.as_str(), &record)?;
+        }
+        self.records.commit(batch, Durability::Full)?;
+        index.last_tagged.insert(id.clone(), now);
+        index.insert_name(name, id.clone());
+        Ok(())
+    }
+
+    /// Records an image whose config, manifest and layers are in the content store, and its names.
+    /// An image that is there already only gets the names.
+    pub(crate) fn insert(
+        &self,
+        _lease: &Lease,
+        config: &Digest,
+        manifest: &Digest,
+        parent: Option<Digest>,
+        names: &[Reference],
+    ) -> Result<Arc<Image>> {
+        let names: Vec<Reference> = names.iter().map(|name| name.clone().or_latest()).collect();
+        let now = jiff::Timestamp::now().to_string();
+        let mut image = self.preview(config, manifest)?;
+        image.parent = parent;
+        image.imported.clone_from(&now);
+        image.size = image
+            .layers
+            .iter()
+            .filter_map(|layer| self.snapshots.get(&layer.chain_id))
+            .map(|layer| layer.size)
+            .sum();
+        let record = ImageRecord {
+            manifest: manifest.clone(),
+            layers: image.layers.iter().map(|layer| layer.descriptor.clone()).collect(),
+            size: image.size,
+            parent: image.parent.clone(),
+            imported: now.clone(),
+            last_tagged: (!names.is_empty()).then(|| now.clone()),
+        };
+        let mut index = self.write();
+        let mut batch = Batch::new();
+        let known = index.images.get(config).cloned();
+        match &known {
+            None => batch.put(config.as_str(), &record)?,
+            Some(_) if names.is_empty() => {}
+            Some(_) => {
+                if let Some(mut record) = self.records.get::<ImageRecord>(config.as_str())? {
+                    record.last_tagged = Some(now.clone());
+                    batch.put(config.as_str(), &record)?;
+                }
+            }
+        }
+        for name in &names {
+            batch.put(&name.to_string(), &NameRecord { image: config.clone() })?;
+        }
+        self.records.commit(batch, Durability::Full)?;
+        let image = known.unwrap_or_else(|| Arc::new(image));
+        index.images.insert(config.clone(), image.clone());
+        for name in &names {
+            index.insert_name(name.clone(), config.clone());
+        }
+        if !names.is_empty() {
+            index.last_tagged.insert(config.clone(), now);
+        }
+        Ok(image)
+    }
+
+    /// An image from its documents, before it is recorded.
+    fn preview(&self, config: &Digest, manifest: &Digest) -> Result<Image> {
+        let bytes = self.content.read(manifest)?;
+        let document: Manifest = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::Invalid(format!("manifest {manifest}: {error}")))?;
+        let record = ImageRecord {
+            manifest: manifest.clone(),
+            layers: document.layers,
+            size: 0,
+            parent: None,
+            imported: String::new(),
+            last_tagged: None,
+        };
+        Image::new(config.clone(), &self.content.read(config)?, &record)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Image {
+    fn new(id: Digest, config: &[u8], record: &ImageRecord) -> Result<Image> {
+        let config: ImageConfig = serde_json::from_slice(config)
+            .map_err(|error| Error::Invalid(format!("image config {id}: {error}")))?;
+        let diff_ids = &config.rootfs.diff_ids;
+        if diff_ids.len() != record.layers.len() {
+            return Err(Error::Invalid(format!(
+                "invalid manifest, layers length mismatch: expected {}, got {}",
+                diff_ids.len(),
+                record.layers.len()
+            )));
+        }
+        let layers = record
+            .layers
+            .iter()
+            .zip(diff_ids)
+            .zip(oci::chain_ids(diff_ids))
+            .map(|((descriptor, diff_id), chain_id)| ImageLayer {
+                descriptor: descriptor.clone(),
+                diff_id: diff_id.clone(),
+                chain_id,
+            })
+            .collect();
+        Ok(Image {
+            id,
+            config,
+            manifest: record.manifest.clone(),
+            layers,
+            size: record.size,
+            parent: record.parent.clone(),
+            imported: record.imported.clone(),
+        })
+    }
+
+    /// When it was made, RFC 3339, as its config says.
+    pub fn created(&self) -> Option<&str> {
+        self.config.created.as_deref()
+    }
+}
