@@ -182,6 +182,21 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Moves the calling thread, the only one of its process, into the cgroup, in every hierarchy.
+    ///
+    /// The kernel takes the thread-group semaphore, and waits for RCU, only to move somebody else or more than
+    /// one thread: a process that writes itself into `tasks` pays neither (`cgroup_procs_write_start`).
+    pub fn join_self(&self) -> Result<()> {
+        for member in &self.members {
+            let file = match self.hierarchy(member).version {
+                Version::V1 => "tasks",
+                Version::V2 => "cgroup.procs",
+            };
+            member.directory.write(file, "0")?;
+        }
+        Ok(())
+    }
+
     /// The processes in the cgroup and in all below it, in the numbering of the caller's pid namespace.
     pub fn procs(&self) -> Result<Vec<Pid>> {
         match self.census() {

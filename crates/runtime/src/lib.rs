@@ -12,10 +12,18 @@
 //! The runtime knows the runtime spec, cgroups and the kernel; it knows no images, engine or logs. The
 //! command `wharf oci` is in `command`.
 
+mod capability;
 mod error;
+mod handshake;
+mod idmap;
+mod init;
+mod inside;
+mod job;
+mod options;
 mod process;
 mod request;
 pub mod seccomp;
+pub mod user;
 
 pub use error::{Error, Result};
 pub use process::{Created, Process, create, exec};

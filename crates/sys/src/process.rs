@@ -167,3 +167,13 @@ pub fn set_subreaper(on: bool) -> io::Result<()> {
     }))
     .map(drop)
 }
+
+/// Moves the calling thread into new namespaces (`unshare(2)`); only `CLONE_NEW*` flags are meant.
+///
+/// # Errors
+/// Those of `unshare(2)`.
+pub fn unshare(namespaces: CloneFlags) -> io::Result<()> {
+    // SAFETY: takes a number. Only CLONE_FILES could surprise owners of descriptors (by giving this thread a
+    // table of its own), and `CloneFlags` cannot name it.
+    check(unsafe { libc::syscall(libc::SYS_unshare, namespaces.bits()) }).map(drop)
+}

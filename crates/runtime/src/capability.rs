@@ -1,0 +1,97 @@
+//! Capabilities: names to sets, and a process that ends up with exactly those.
+
+use oci::runtime::Capabilities;
+use rustix::thread::CapabilitySet;
+
+/// In the kernel's numbering, from 0.
+pub(crate) const NAMES: [&str; 41] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+];
+
+/// The five sets of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sets {
+    pub(crate) bounding: CapabilitySet,
+    pub(crate) effective: CapabilitySet,
+    pub(crate) permitted: CapabilitySet,
+    pub(crate) inheritable: CapabilitySet,
+    pub(crate) ambient: CapabilitySet,
+}
+
+impl Sets {
+    /// Reads the names; unknown ones (of a kernel newer than this list, or invented) are passed over, as runc
+    /// does. Nothing beyond `available`, the caller's bounding set, is asked for: what the host does not have
+    /// it cannot give.
+    pub(crate) fn parse(capabilities: &Capabilities, available: CapabilitySet) -> Self {
+        let set = |names: &[String]| {
+            let known = names.iter().filter_map(|name| NAMES.iter().position(|n| n == name));
+            CapabilitySet::from_bits_retain(known.fold(0, |bits, n| bits | 1 << n)) & available
+        };
+        Self {
+            bounding: set(&capabilities.bounding),
+            effective: set(&capabilities.effective),
+            permitted: set(&capabilities.permitted),
+            inheritable: set(&capabilities.inheritable),
+            ambient: set(&capabilities.ambient),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_bits_and_unknown_ones_vanish() {
+        let names = |n: &[&str]| n.iter().map(ToString::to_string).collect();
+        let wanted = Capabilities {
+            bounding: names(&["CAP_CHOWN", "CAP_SYS_RESOURCE", "CAP_FLY"]),
+            ambient: names(&["CAP_CHECKPOINT_RESTORE"]),
+            ..Capabilities::default()
+        };
+        let sets = Sets::parse(&wanted, CapabilitySet::all() - CapabilitySet::SYS_RESOURCE);
+        assert_eq!(sets.bounding, CapabilitySet::CHOWN);
+        assert_eq!(sets.ambient, CapabilitySet::CHECKPOINT_RESTORE);
+        assert!(sets.effective.is_empty());
+    }
+}

@@ -1,0 +1,90 @@
+//! Hooks: programs that get the state document on stdin.
+
+use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use oci::runtime::{Hook, Spec, State, Status, VERSION};
+
+use crate::{Error, Result};
+
+/// The state document of a container at some point of its life.
+pub(crate) fn document(id: &str, spec: &Spec, bundle: &std::path::Path, status: Status, pid: i32) -> State {
+    State {
+        oci_version: if spec.oci_version.is_empty() { VERSION.into() } else { spec.oci_version.clone() },
+        id: id.into(),
+        status,
+        pid,
+        bundle: bundle.display().to_string(),
+        annotations: spec.annotations.clone(),
+    }
+}
+
+/// Runs the hooks in their order, the first failure ends it.
+pub(crate) fn run(kind: &str, hooks: &[Hook], state: &State) -> Result<()> {
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    let text = serde_json::to_vec(state).map_err(|e| Error::Invalid(e.to_string()))?;
+    for (index, hook) in hooks.iter().enumerate() {
+        one(hook, &text).map_err(|problem| Error::Hook { kind: kind.into(), index, problem })?;
+    }
+    Ok(())
+}
+
+fn one(hook: &Hook, state: &[u8]) -> std::result::Result<(), String> {
+    let text = |error: io::Error| format!("{}: {error}", hook.path);
+    let mut command = Command::new(&hook.path);
+    if let Some((name, arguments)) = hook.args.split_first() {
+        command.arg0(name).args(arguments);
+    }
+    command.env_clear().envs(hook.env.iter().filter_map(|pair| pair.split_once('=')));
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let started = Instant::now();
+    let mut child = command.spawn().map_err(text)?;
+    if let Some(mut input) = child.stdin.take() {
+        match input.write_all(state) {
+            // A hook need not read it.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(text(error)),
+            _ => {}
+        }
+    }
+    let timeout = hook.timeout.and_then(|t| u64::try_from(t).ok()).map(Duration::from_secs);
+    if let Some(timeout) = timeout
+        && !ends_within(&child, started, timeout).map_err(text)?
+    {
+        // Already gone is as good.
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(format!("{}: timed out after {}s", hook.path, timeout.as_secs()));
+    }
+    let mut said = String::new();
+    if let Some(output) = child.stderr.take() {
+        // What it said is only for the message.
+        let _ = output.take(4096).read_to_string(&mut said);
+    }
+    let status = child.wait().map_err(text)?;
+    if status.success() {
+        return Ok(());
+    }
+    let code = status.code().map_or_else(|| status.to_string(), |code| format!("exit status {code}"));
+    Err(format!("{code}, stdout: , stderr: {}", said.trim_end()))
+}
+
+/// Waits on a pidfd, so that no signal and no polling is needed.
+fn ends_within(child: &std::process::Child, started: Instant, limit: Duration) -> io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(rustix::io::Errno::SRCH)?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+    loop {
+        let left = limit.saturating_sub(started.elapsed());
+        let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left)) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

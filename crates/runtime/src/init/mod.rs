@@ -1,0 +1,21 @@
+//! What the new process does between `clone3` and its program: it makes the container around itself.
+//!
+//! Single-threaded copy of the caller. It logs nothing, and every failure goes through the handshake as a
+//! typed error. Order matters and is explained where it does.
+
+mod console;
+mod devices;
+mod hooks;
+mod identity;
+mod lookup;
+mod mounts;
+mod namespaces;
+mod paths;
+mod program;
+mod reaper;
+mod root;
+mod stage;
+
+pub(crate) use hooks::{document, run as run_hooks};
+pub(crate) use program::container;
+pub(crate) use stage::{run as stage, run_exec as exec_stage};

@@ -1,0 +1,263 @@
+//! The spec's mounts, made detached, given their attributes, and only then attached: at no moment is
+//! something visible that the options forbid.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use cgroups::Version;
+use rustix::fs::{AtFlags, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, move_mount,
+};
+use sys::mount::{Change, attr, setattr};
+use sys::process::CloneFlags;
+
+use crate::job::{ContainerJob, MountJob, open_source};
+use crate::options::Options;
+use crate::{Error, Result, inside};
+
+/// All of them, in the spec's order.
+pub(super) fn all(job: &ContainerJob<'_>, root: BorrowedFd<'_>) -> Result<()> {
+    for mount in &job.mounts {
+        one(job, root, mount)?;
+    }
+    Ok(())
+}
+
+fn one(job: &ContainerJob<'_>, root: BorrowedFd<'_>, mount: &MountJob<'_>) -> Result<()> {
+    let failed = |source: io::Error| Error::Mount {
+        what: format!(
+            "{:?} to rootfs at {:?}",
+            if mount.mount.source.is_empty() { &mount.mount.kind } else { &mount.mount.source },
+            mount.mount.destination
+        ),
+        source,
+    };
+    if let Some(recursive) = mount.options.bind {
+        let opened;
+        let tree = match &mount.tree {
+            Some(tree) => tree.as_fd(),
+            None => {
+                opened = open_source(mount.mount, job.bundle, recursive)?;
+                opened.as_fd()
+            }
+        };
+        return bind(root, mount, tree).map_err(failed);
+    }
+    if mount.options.remount {
+        return remount(root, mount).map_err(failed);
+    }
+    match mount.mount.kind.as_str() {
+        "cgroup" => cgroup(job, root, mount).map_err(failed),
+        _ => file_system(root, mount).map_err(failed),
+    }
+}
+
+fn bind(root: BorrowedFd<'_>, mount: &MountJob<'_>, tree: BorrowedFd<'_>) -> io::Result<()> {
+    let path = mount.mount.destination.as_str();
+    let target = if inside::is_directory(tree) {
+        inside::directory(root, path, 0o755)?
+    } else {
+        inside::file(root, path)?
+    };
+    attributes(tree, &mount.options, true)?;
+    attach(tree, target.as_fd())?;
+    spread(tree, &mount.options)
+}
+
+fn file_system(root: BorrowedFd<'_>, job: &MountJob<'_>) -> io::Result<()> {
+    let (mount, options) = (job.mount, &job.options);
+    let target = match mount.kind.as_str() {
+        // A symlink planted at /proc or /sys would have the kernel's files appear somewhere else while
+        // what the container sees at /proc is its own fake.
+        "proc" | "sysfs" => {
+            inside::directory(root, &mount.destination, 0o755)?;
+            inside::open_plain(root, &mount.destination, OFlags::PATH | OFlags::DIRECTORY)?
+        }
+        _ => inside::directory(root, &mount.destination, 0o755)?,
+    };
+    let fs = fsopen(mount.kind.as_str(), FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let source = if mount.source.is_empty() { mount.kind.as_str() } else { mount.source.as_str() };
+    fsconfig_set_string(&fs, "source", source)?;
+    if mount.kind == "tmpfs" && !options.data.iter().any(|d| d.starts_with("mode=")) {
+        // Like the directory that it covers.
+        let stat = rustix::fs::statat(&target, "", AtFlags::EMPTY_PATH)?;
+        fsconfig_set_string(&fs, "mode", format!("{:o}", stat.st_mode & 0o7777))?;
+    }
+    configure(fs.as_fd(), options)?;
+    let tree = create(&fs, options)?;
+    if options.copy_up {
+        copy_up(target.as_fd(), tree.as_fd())?;
+    }
+    attributes(tree.as_fd(), options, false)?;
+    attach(tree.as_fd(), target.as_fd())?;
+    spread(tree.as_fd(), options)
+}
+
+fn configure(fs: BorrowedFd<'_>, options: &Options) -> io::Result<()> {
+    for flag in &options.file_system {
+        fsconfig_set_flag(fs, *flag)?;
+    }
+    for word in options.data.iter().flat_map(|words| words.split(',')) {
+        match word.split_once('=') {
+            Some((key, value)) => fsconfig_set_string(fs, key, value)?,
+            None => fsconfig_set_flag(fs, word)?,
+        }
+    }
+    Ok(())
+}
+
+fn create(fs: &OwnedFd, options: &Options) -> io::Result<OwnedFd> {
+    fsconfig_create(fs)?;
+    // A tmpfs that is filled first becomes read-only afterwards, with `attributes`.
+    let now = options.set & !(if options.copy_up { attr::RDONLY } else { 0 });
+    let flags = u32::try_from(now & 0xff).map_err(|_| Errno::INVAL)?;
+    Ok(fsmount(fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::from_bits_retain(flags))?)
+}
+
+/// One call per scope, and none when nothing is asked.
+fn attributes(tree: BorrowedFd<'_>, options: &Options, bound: bool) -> io::Result<()> {
+    let beyond = options.set & !0xff != 0 || options.copy_up;
+    if bound || beyond {
+        let (set, clear) = (options.set, options.clear);
+        if set != 0 || clear != 0 {
+            setattr(tree, c"", false, Change { set, clear, propagation: 0 }, None)?;
+        }
+    }
+    let (set, clear) = (options.set_recursive, options.clear_recursive);
+    if set != 0 || clear != 0 {
+        setattr(tree, c"", true, Change { set, clear, propagation: 0 }, None)?;
+    }
+    Ok(())
+}
+
+fn spread(tree: BorrowedFd<'_>, options: &Options) -> io::Result<()> {
+    for &(propagation, recursive) in &options.propagation {
+        setattr(tree, c"", recursive, Change { propagation, ..Change::default() }, None)?;
+    }
+    Ok(())
+}
+
+/// Puts a detached mount where the descriptor `target` leads.
+pub(super) fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(move_mount(tree, "", target, "", flags)?)
+}
+
+fn remount(root: BorrowedFd<'_>, mount: &MountJob<'_>) -> io::Result<()> {
+    let target = inside::open(root, &mount.mount.destination, OFlags::PATH)?;
+    attributes(target.as_fd(), &mount.options, true)?;
+    spread(target.as_fd(), &mount.options)
+}
+
+/// The container's view of its own cgroup.
+fn cgroup(job: &ContainerJob<'_>, root: BorrowedFd<'_>, mount: &MountJob<'_>) -> io::Result<()> {
+    let Some(cgroup) = job.process.cgroup else {
+        return Err(io::Error::other("the container has no cgroup"));
+    };
+    let own_namespace = job.new.contains(CloneFlags::NEWCGROUP);
+    let destination = mount.mount.destination.trim_end_matches('/');
+    let trees = cgroup.mounts();
+    let unified = matches!(&trees[..], [only] if only.version == Version::V2 && only.name.is_empty());
+    if !unified {
+        let target = inside::directory(root, destination, 0o755)?;
+        let fs = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_set_string(&fs, "source", "cgroup")?;
+        fsconfig_set_string(&fs, "mode", "755")?;
+        let basic = Options { set: mount.options.set & !attr::RDONLY, ..Options::default() };
+        let tree = create(&fs, &basic)?;
+        attach(tree.as_fd(), target.as_fd())?;
+        for tree in &trees {
+            one_cgroup(root, &format!("{destination}/{}", tree.name), tree, own_namespace, &mount.options)?;
+            for link in &tree.links {
+                let path = format!("{destination}/{link}");
+                let (parent, name) = inside::parent(root, &path)?;
+                rustix::fs::symlinkat(tree.name.as_str(), &parent, name)?;
+            }
+        }
+        let change = Change { set: mount.options.set & attr::RDONLY, ..Change::default() };
+        if change.set != 0 {
+            setattr(tree.as_fd(), c"", false, change, None)?;
+        }
+        return spread(tree.as_fd(), &mount.options);
+    }
+    match trees.first() {
+        Some(tree) => one_cgroup(root, destination, tree, own_namespace, &mount.options),
+        None => Ok(()),
+    }
+}
+
+fn one_cgroup(
+    root: BorrowedFd<'_>,
+    path: &str,
+    tree: &cgroups::CgroupMount,
+    own_namespace: bool,
+    options: &Options,
+) -> io::Result<()> {
+    let target = inside::directory(root, path, 0o755)?;
+    let plain = Options { data: Vec::new(), ..options.clone() };
+    if own_namespace {
+        let kind = if tree.version == Version::V2 { "cgroup2" } else { "cgroup" };
+        let fs = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_set_string(&fs, "source", "cgroup")?;
+        for word in tree.options.split(',').filter(|w| !w.is_empty()) {
+            match word.split_once('=') {
+                Some((key, value)) => fsconfig_set_string(&fs, key, value)?,
+                None => fsconfig_set_flag(&fs, word)?,
+            }
+        }
+        let made = create(&fs, &plain)?;
+        attach(made.as_fd(), target.as_fd())?;
+        return spread(made.as_fd(), &plain);
+    }
+    let flags =
+        rustix::mount::OpenTreeFlags::OPEN_TREE_CLONE | rustix::mount::OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let bound = rustix::mount::open_tree(rustix::fs::CWD, &tree.source, flags)?;
+    attributes(bound.as_fd(), &plain, true)?;
+    attach(bound.as_fd(), target.as_fd())?;
+    spread(bound.as_fd(), &plain)
+}
+
+/// Fills a tmpfs with what the directory holds: directories, files and symlinks with owner and mode.
+fn copy_up(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+    use rustix::fs::{Dir, FileType, Gid, Mode, Uid};
+    let open = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let source = rustix::fs::openat(from, ".", open, Mode::empty())?;
+    for entry in Dir::read_from(&source)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let stat = rustix::fs::statat(&source, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                rustix::fs::mkdirat(to, name, mode)?;
+                let below = rustix::fs::openat(&source, name, open, Mode::empty())?;
+                let into = rustix::fs::openat(to, name, open, Mode::empty())?;
+                copy_up(below.as_fd(), into.as_fd())?;
+            }
+            FileType::RegularFile => {
+                let read = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+                let write = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                let mut input = std::fs::File::from(rustix::fs::openat(&source, name, read, Mode::empty())?);
+                let mut output = std::fs::File::from(rustix::fs::openat(to, name, write, mode)?);
+                io::copy(&mut input, &mut output)?;
+            }
+            FileType::Symlink => {
+                let text = rustix::fs::readlinkat(&source, name, Vec::new())?;
+                rustix::fs::symlinkat(text.as_c_str(), to, name)?;
+            }
+            _ => {
+                let kind = FileType::from_raw_mode(stat.st_mode);
+                rustix::fs::mknodat(to, name, kind, mode, stat.st_rdev)?;
+            }
+        }
+        let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+        rustix::fs::chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! The root file system: mounted, entered, and the host's left behind.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+};
+use sys::mount::{Change, attr, setattr};
+
+use crate::error::Context;
+use crate::job::ContainerJob;
+use crate::options::{MS_SLAVE, propagation};
+use crate::{Error, Result, Rootfs};
+
+const MS_PRIVATE: u64 = 1 << 18;
+
+/// Cuts the mount namespace off from the host's and puts the container's root into it. Returns its root
+/// directory: all that follows happens relative to it.
+pub(super) fn prepare(job: &ContainerJob<'_>) -> Result<OwnedFd> {
+    let (flag, recursive) = wanted(job)?.unwrap_or((MS_SLAVE, true));
+    let change = Change { propagation: flag, ..Change::default() };
+    setattr(CWD, c"/", recursive, change, None).step(|| "change the propagation of /".into())?;
+    let (tree, place) = match job.rootfs {
+        Rootfs::Directory(path) => {
+            let path = job.bundle.join(path);
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE
+                | OpenTreeFlags::OPEN_TREE_CLOEXEC
+                | OpenTreeFlags::AT_RECURSIVE;
+            (open_tree(CWD, &path, flags).map_err(|e| failed(&path, e))?, path)
+        }
+        Rootfs::Overlay { lower, upper, work, options } => {
+            (overlay(lower, upper, work, options).map_err(|e| failed(upper, e))?, upper.clone())
+        }
+    };
+    if flag != MS_SLAVE && flag != MS_PRIVATE {
+        // pivot_root refuses a root whose parent mount is shared.
+        let parent = mount_point(&place)?;
+        let change = Change { propagation: MS_PRIVATE, ..Change::default() };
+        setattr(CWD, &parent, false, change, None)
+            .step(|| format!("make {} private", parent.to_string_lossy()))?;
+    }
+    // The overlay lies over its own upper directory: a place that exists, in a namespace nobody else sees.
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
+    move_mount(&tree, "", CWD, &place, flags).map_err(|e| failed(&place, e))?;
+    Ok(tree)
+}
+
+fn failed(path: &Path, source: impl Into<std::io::Error>) -> Error {
+    Error::Mount { what: format!("rootfs {:?}", path.display().to_string()), source: source.into() }
+}
+
+fn wanted(job: &ContainerJob<'_>) -> Result<Option<(u64, bool)>> {
+    let word = job.linux.rootfs_propagation.as_str();
+    if word.is_empty() {
+        return Ok(None);
+    }
+    let found = propagation(word);
+    found.map(Some).ok_or_else(|| Error::Invalid(format!("rootfsPropagation={word} is not supported")))
+}
+
+/// An overlay that is attached nowhere yet. Layers are named one by one: the old way, one string for all, ends
+/// at a page.
+fn overlay(
+    lower: &[std::path::PathBuf],
+    upper: &Path,
+    work: &Path,
+    options: &[String],
+) -> std::result::Result<OwnedFd, rustix::io::Errno> {
+    let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&fs, "source", "overlay")?;
+    let separate = lower.iter().try_for_each(|layer| fsconfig_set_string(&fs, "lowerdir+", layer));
+    match separate {
+        Err(rustix::io::Errno::INVAL) => {
+            // Before Linux 6.7.
+            let escape =
+                |p: &std::path::PathBuf| p.to_string_lossy().replace('\\', "\\\\").replace(':', "\\:");
+            let joined: Vec<String> = lower.iter().map(escape).collect();
+            fsconfig_set_string(&fs, "lowerdir", joined.join(":"))?;
+        }
+        other => other?,
+    }
+    fsconfig_set_string(&fs, "upperdir", upper)?;
+    fsconfig_set_string(&fs, "workdir", work)?;
+    for option in options {
+        match option.split_once('=') {
+            Some((key, value)) => fsconfig_set_string(&fs, key, value)?,
+            None => fsconfig_set_flag(&fs, option.as_str())?,
+        }
+    }
+    fsconfig_create(&fs)?;
+    fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+}
+
+/// Makes the container's root this process's, and forgets the host's.
+pub(super) fn enter(job: &ContainerJob<'_>, root: BorrowedFd<'_>) -> Result<()> {
+    rustix::process::fchdir(root).step(|| "chdir to rootfs".into())?;
+    if job.no_pivot {
+        rustix::mount::mount_move(".", "/").step(|| "move rootfs to /".into())?;
+        rustix::process::chroot(".").step(|| "chroot to rootfs".into())?;
+    } else {
+        // Old and new root lie on top of each other at "/"; "." is the old one, on top.
+        rustix::process::pivot_root(".", ".").step(|| "pivot_root".into())?;
+        if wanted(job)?.is_some_and(|w| w.0 != MS_SLAVE && w.0 != MS_PRIVATE) {
+            // Unmounting the host's tree here must not reach the host.
+            let change = Change { propagation: MS_SLAVE, ..Change::default() };
+            let old = rustix::fs::openat(CWD, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+                .step(|| "open the old root".into())?;
+            setattr(old.as_fd(), c"", true, change, None).step(|| "detach the old root".into())?;
+        }
+        unmount(".", UnmountFlags::DETACH).step(|| "unmount the old root".into())?;
+    }
+    rustix::process::chdir("/").step(|| "chdir to /".into())?;
+    if let Some((flag, recursive)) = wanted(job)? {
+        let change = Change { propagation: flag, ..Change::default() };
+        setattr(CWD, c"/", recursive, change, None).step(|| "change the propagation of rootfs".into())?;
+    }
+    if job.spec.root.as_ref().is_some_and(|r| r.readonly) {
+        let change = Change { set: attr::RDONLY, ..Change::default() };
+        setattr(CWD, c"/", false, change, None).step(|| "make rootfs read-only".into())?;
+    }
+    Ok(())
+}
+
+/// The mount point that `path` is on.
+fn mount_point(path: &Path) -> Result<std::ffi::CString> {
+    let path = path.canonicalize().step(|| format!("resolve {}", path.display()))?;
+    let table = std::fs::read_to_string("/proc/self/mountinfo").step(|| "read mountinfo".into())?;
+    let point = table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(|point| point.replace("\\040", " "))
+        .filter(|point| path.starts_with(point))
+        .max_by_key(String::len)
+        .unwrap_or_else(|| "/".into());
+    std::ffi::CString::new(point).map_err(|_| Error::Invalid("mount point with a NUL".into()))
+}

@@ -1,0 +1,116 @@
+//! Files inside a root that is not ours: every path is resolved by the kernel with that root as the end of
+//! the world (`openat2(2)`, `RESOLVE_IN_ROOT`), so that neither `..` nor a symlink planted in an image leads out.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+/// Files of a container that are read whole are not larger than this.
+const READ_BYTES_MAX: u64 = 8 << 20;
+
+/// Opens a path inside `root`. Symlinks count from `root`; `/proc`'s magic ones are refused.
+pub(crate) fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    open_with(root, path, flags, ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+}
+
+/// As [`open`], refusing every symlink on the way.
+pub(crate) fn open_plain(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    open_with(
+        root,
+        path,
+        flags,
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS,
+    )
+}
+
+fn open_with(
+    root: BorrowedFd<'_>,
+    path: &str,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    let path = if path.is_empty() { "/" } else { path };
+    loop {
+        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            // Something on the host was renamed in that moment; the kernel asks to try again.
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// The directory at `path` as an `O_PATH` descriptor, made (with its parents) where it is missing.
+pub(crate) fn directory(root: BorrowedFd<'_>, path: &str, mode: u32) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    match open(root, path, flags) {
+        Err(Errno::NOENT) => {}
+        other => return other,
+    }
+    let mut at = open(root, "/", flags)?;
+    let mut walked = String::new();
+    for name in path.split('/').filter(|n| !n.is_empty() && *n != ".") {
+        walked.push('/');
+        walked.push_str(name);
+        at = match open(root, &walked, flags) {
+            Err(Errno::NOENT) => {
+                match rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(mode)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error),
+                }
+                open(root, &walked, flags)?
+            }
+            other => other?,
+        };
+    }
+    Ok(at)
+}
+
+/// The parent directory of `path`, made where missing, and the path's last name.
+pub(crate) fn parent<'p>(root: BorrowedFd<'_>, path: &'p str) -> Result<(OwnedFd, &'p str), Errno> {
+    let path = path.trim_end_matches('/');
+    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if name.is_empty() || name == "." || name == ".." {
+        return Err(Errno::INVAL);
+    }
+    Ok((directory(root, parent, 0o755)?, name))
+}
+
+/// The file at `path` as an `O_PATH` descriptor, made empty where it is missing.
+pub(crate) fn file(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Errno> {
+    match open(root, path, OFlags::PATH) {
+        Err(Errno::NOENT) => {}
+        other => return other,
+    }
+    let (parent, name) = parent(root, path)?;
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+    match rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o644)) {
+        Ok(_) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error),
+    }
+    open(root, path, OFlags::PATH)
+}
+
+/// A small regular file's text; `None` when there is none. A device or a pipe planted there is not opened.
+pub(crate) fn text(root: BorrowedFd<'_>, path: &str) -> io::Result<Option<String>> {
+    let handle = match open(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
+        Ok(handle) => handle,
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let stat = rustix::fs::fstat(&handle)?;
+    if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    File::from(handle).take(READ_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Whether the descriptor leads to a directory.
+pub(crate) fn is_directory(handle: impl AsFd) -> bool {
+    rustix::fs::statat(handle, "", AtFlags::EMPTY_PATH)
+        .is_ok_and(|s| rustix::fs::FileType::from_raw_mode(s.st_mode) == rustix::fs::FileType::Directory)
+}

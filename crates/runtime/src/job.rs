@@ -1,0 +1,307 @@
+//! A request made ready: everything that can be read, parsed or opened before the process exists.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use cgroups::Cgroup;
+use oci::runtime::{IdMapping, Linux, Mount, NamespaceType, Process, Spec};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::process::Resource;
+use rustix::thread::CapabilitySet;
+use sys::process::CloneFlags;
+
+use crate::capability::{NAMES, Sets};
+use crate::error::Context;
+use crate::options::Options;
+use crate::{CreateRequest, Error, ExecRequest, Filter, Result, Rootfs, Stdio, idmap};
+
+/// A namespace that is entered instead of made.
+#[derive(Debug)]
+pub(crate) struct Join {
+    pub(crate) kind: NamespaceType,
+    pub(crate) fd: OwnedFd,
+}
+
+/// A mount of the spec.
+#[derive(Debug)]
+pub(crate) struct MountJob<'a> {
+    pub(crate) mount: &'a Mount,
+    pub(crate) options: Options,
+    /// What is bound, opened by the caller where the process could not (id mappings, user namespaces).
+    pub(crate) tree: Option<OwnedFd>,
+}
+
+/// How a process is to be, whichever way it came into its namespaces.
+#[derive(Debug)]
+pub(crate) struct ProcessJob<'a> {
+    pub(crate) process: &'a Process,
+    pub(crate) capabilities: Option<Sets>,
+    pub(crate) rlimits: Vec<(Resource, rustix::process::Rlimit)>,
+    /// `None` before the caller of `create` gave one: then none is installed.
+    pub(crate) filter: Option<Filter<'a>>,
+    pub(crate) stdio: Stdio<'a>,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) additional_groups: &'a [String],
+    pub(crate) preserve_fds: u32,
+    pub(crate) no_new_keyring: bool,
+    pub(crate) keyring: String,
+    pub(crate) cgroup: Option<&'a Cgroup>,
+    /// The host's `/proc`, checked to be one. `self` in it is the process that asks.
+    pub(crate) proc: OwnedFd,
+}
+
+/// A container to be set up.
+#[derive(Debug)]
+pub(crate) struct ContainerJob<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) spec: &'a Spec,
+    pub(crate) linux: &'a Linux,
+    pub(crate) bundle: &'a Path,
+    pub(crate) rootfs: &'a Rootfs,
+    pub(crate) mounts: Vec<MountJob<'a>>,
+    pub(crate) joins: Vec<Join>,
+    /// Namespaces to be made.
+    pub(crate) new: CloneFlags,
+    pub(crate) init_reaper: bool,
+    pub(crate) no_pivot: bool,
+    pub(crate) process: ProcessJob<'a>,
+}
+
+/// The flag of a kind of namespace.
+pub(crate) fn flag(kind: NamespaceType) -> CloneFlags {
+    match kind {
+        NamespaceType::Pid => CloneFlags::NEWPID,
+        NamespaceType::Network => CloneFlags::NEWNET,
+        NamespaceType::Mount => CloneFlags::NEWNS,
+        NamespaceType::Ipc => CloneFlags::NEWIPC,
+        NamespaceType::Uts => CloneFlags::NEWUTS,
+        NamespaceType::User => CloneFlags::NEWUSER,
+        NamespaceType::Cgroup => CloneFlags::NEWCGROUP,
+        NamespaceType::Time => CloneFlags::NEWTIME,
+    }
+}
+
+/// The host's `/proc`, or an error if something else is mounted there.
+pub(crate) fn open_proc() -> Result<OwnedFd> {
+    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let proc = rustix::fs::openat(CWD, "/proc", flags, Mode::empty()).step(|| "open /proc".into())?;
+    let stat = rustix::fs::fstatfs(&proc).step(|| "statfs /proc".into())?;
+    if stat.f_type != PROC_SUPER_MAGIC {
+        return Err(Error::Unsupported("/proc is not a proc file system".into()));
+    }
+    Ok(proc)
+}
+
+impl<'a> ContainerJob<'a> {
+    /// Checks and opens what a request names.
+    pub(crate) fn new(request: &'a CreateRequest<'a>, linux: &'a Linux) -> Result<Self> {
+        let spec = request.spec;
+        let process = spec.process.as_ref().ok_or_else(|| Error::Invalid("process is missing".into()))?;
+        refuse_what_there_is_not(linux)?;
+        let mut new = CloneFlags::empty();
+        let mut joins: Vec<Join> = Vec::new();
+        let mut seen = CloneFlags::empty();
+        for namespace in &linux.namespaces {
+            let kind = namespace.kind;
+            if seen.contains(flag(kind)) {
+                return Err(Error::Invalid(format!("duplicate namespace {}", kind.as_str())));
+            }
+            seen |= flag(kind);
+            if kind == NamespaceType::Network && request.netns.is_some() {
+                continue;
+            }
+            if namespace.path.is_empty() {
+                new |= flag(kind);
+            } else {
+                joins.push(Join { kind, fd: open_namespace(kind, &namespace.path)? });
+            }
+        }
+        if let Some(netns) = request.netns {
+            let fd = netns.try_clone_to_owned().step(|| "duplicate the network namespace".into())?;
+            joins.push(Join { kind: NamespaceType::Network, fd });
+        }
+        check_user_namespace(linux, new, &joins)?;
+        if !seen.contains(CloneFlags::NEWNS) && !spec.mounts.is_empty() {
+            return Err(Error::Invalid("mounts need a mount namespace".into()));
+        }
+        if !linux.time_offsets.is_empty() && !new.contains(CloneFlags::NEWTIME) {
+            return Err(Error::Invalid("timeOffsets need a new time namespace".into()));
+        }
+        let private_user = new.contains(CloneFlags::NEWUSER);
+        let mut mounts = Vec::with_capacity(spec.mounts.len());
+        for mount in &spec.mounts {
+            let options = Options::parse(mount)?;
+            let tree = match options.bind {
+                Some(recursive) if private_user || options.idmap.is_some() => {
+                    let tree = open_source(mount, request.bundle, recursive)?;
+                    if let Some(deep) = options.idmap {
+                        let (uids, gids) = mappings(mount, linux);
+                        idmap::apply(tree.as_fd(), uids, gids, deep).map_err(|source| Error::Mount {
+                            what: format!(
+                                "{:?} to rootfs at {:?} with id mappings",
+                                mount.source, mount.destination
+                            ),
+                            source,
+                        })?;
+                    }
+                    Some(tree)
+                }
+                _ => None,
+            };
+            mounts.push(MountJob { mount, options, tree });
+        }
+        Ok(Self {
+            id: request.id,
+            spec,
+            linux,
+            bundle: request.bundle,
+            rootfs: &request.rootfs,
+            mounts,
+            joins,
+            new,
+            init_reaper: request.init_reaper,
+            no_pivot: request.no_pivot,
+            process: ProcessJob {
+                process,
+                capabilities: capabilities(process)?,
+                rlimits: rlimits(process)?,
+                filter: request.seccomp,
+                stdio: request.stdio,
+                user: request.user,
+                additional_groups: request.additional_groups,
+                preserve_fds: request.preserve_fds,
+                no_new_keyring: request.no_new_keyring,
+                keyring: format!("_ses.{}", request.id),
+                cgroup: request.cgroup,
+                proc: open_proc()?,
+            },
+        })
+    }
+
+    /// Whether a process in between has to enter namespaces first, because the caller could not leave them
+    /// again, or because they count for children only.
+    pub(crate) fn needs_stage(&self) -> bool {
+        let late =
+            |join: &Join| matches!(join.kind, NamespaceType::Pid | NamespaceType::User | NamespaceType::Time);
+        self.joins.iter().any(late) || self.new.contains(CloneFlags::NEWTIME)
+    }
+}
+
+impl<'a> ProcessJob<'a> {
+    pub(crate) fn for_exec(request: &'a ExecRequest<'a>) -> Result<Self> {
+        Ok(Self {
+            process: request.process,
+            capabilities: capabilities(request.process)?,
+            rlimits: rlimits(request.process)?,
+            filter: request.seccomp,
+            stdio: request.stdio,
+            user: request.user,
+            additional_groups: request.additional_groups,
+            preserve_fds: request.preserve_fds,
+            no_new_keyring: request.no_new_keyring,
+            keyring: "_ses.exec".into(),
+            cgroup: request.cgroup,
+            proc: open_proc()?,
+        })
+    }
+}
+
+fn refuse_what_there_is_not(linux: &Linux) -> Result<()> {
+    if linux.intel_rdt.is_some() {
+        return Err(Error::Unsupported("linux.intelRdt is not supported".into()));
+    }
+    if !linux.net_devices.is_empty() {
+        return Err(Error::Unsupported("linux.netDevices is not supported".into()));
+    }
+    Ok(())
+}
+
+fn check_user_namespace(linux: &Linux, new: CloneFlags, joins: &[Join]) -> Result<()> {
+    let mapped = !linux.uid_mappings.is_empty() || !linux.gid_mappings.is_empty();
+    let joined = joins.iter().any(|j| j.kind == NamespaceType::User);
+    if new.contains(CloneFlags::NEWUSER) && (linux.uid_mappings.is_empty() || linux.gid_mappings.is_empty()) {
+        return Err(Error::Invalid("user namespaces enabled, but no user or group mappings found".into()));
+    }
+    if mapped && !joined && !new.contains(CloneFlags::NEWUSER) {
+        return Err(Error::Invalid("id mappings without a user namespace".into()));
+    }
+    Ok(())
+}
+
+fn open_namespace(kind: NamespaceType, path: &str) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, path, flags, Mode::empty())
+        .step(|| format!("open {} namespace {path:?}", kind.as_str()))
+}
+
+/// The mount's own mappings, or the container's.
+fn mappings<'m>(mount: &'m Mount, linux: &'m Linux) -> (&'m [IdMapping], &'m [IdMapping]) {
+    if mount.uid_mappings.is_empty() && mount.gid_mappings.is_empty() {
+        (&linux.uid_mappings, &linux.gid_mappings)
+    } else {
+        (&mount.uid_mappings, &mount.gid_mappings)
+    }
+}
+
+/// A detached copy of a bind mount's source.
+pub(crate) fn open_source(mount: &Mount, bundle: &Path, recursive: bool) -> Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    open_tree(CWD, bundle.join(&mount.source), flags).map_err(|source| Error::Mount {
+        what: format!("{:?} to rootfs at {:?}", mount.source, mount.destination),
+        source: source.into(),
+    })
+}
+
+fn capabilities(process: &Process) -> Result<Option<Sets>> {
+    let Some(wanted) = &process.capabilities else { return Ok(None) };
+    let available = (0..NAMES.len())
+        .map(|n| CapabilitySet::from_bits_retain(1 << n))
+        .filter(|c| rustix::thread::capability_is_in_bounding_set(*c).unwrap_or(false))
+        .fold(CapabilitySet::empty(), |all, c| all | c);
+    Ok(Some(Sets::parse(wanted, available)))
+}
+
+fn rlimits(process: &Process) -> Result<Vec<(Resource, rustix::process::Rlimit)>> {
+    let limit = |value: u64| if value == u64::MAX { None } else { Some(value) };
+    let mut limits: Vec<(Resource, rustix::process::Rlimit)> = Vec::new();
+    for wanted in &process.rlimits {
+        let resource = match wanted.kind.as_str() {
+            "RLIMIT_AS" => Resource::As,
+            "RLIMIT_CORE" => Resource::Core,
+            "RLIMIT_CPU" => Resource::Cpu,
+            "RLIMIT_DATA" => Resource::Data,
+            "RLIMIT_FSIZE" => Resource::Fsize,
+            "RLIMIT_LOCKS" => Resource::Locks,
+            "RLIMIT_MEMLOCK" => Resource::Memlock,
+            "RLIMIT_MSGQUEUE" => Resource::Msgqueue,
+            "RLIMIT_NICE" => Resource::Nice,
+            "RLIMIT_NOFILE" => Resource::Nofile,
+            "RLIMIT_NPROC" => Resource::Nproc,
+            "RLIMIT_RSS" => Resource::Rss,
+            "RLIMIT_RTPRIO" => Resource::Rtprio,
+            "RLIMIT_RTTIME" => Resource::Rttime,
+            "RLIMIT_SIGPENDING" => Resource::Sigpending,
+            "RLIMIT_STACK" => Resource::Stack,
+            other => return Err(Error::Invalid(format!("wrong rlimit value: {other}"))),
+        };
+        if limits.iter().any(|l| l.0 == resource) {
+            return Err(Error::Invalid(format!("duplicate rlimit {}", wanted.kind)));
+        }
+        let rlimit = rustix::process::Rlimit { current: limit(wanted.soft), maximum: limit(wanted.hard) };
+        limits.push((resource, rlimit));
+    }
+    Ok(limits)
+}
+
+/// A borrowed view for the process that is made.
+pub(crate) fn streams<'s>(stdio: &Stdio<'s>) -> Option<[BorrowedFd<'s>; 3]> {
+    match stdio {
+        Stdio::Streams { stdin, stdout, stderr } => Some([*stdin, *stdout, *stderr]),
+        Stdio::Inherit | Stdio::Terminal { .. } => None,
+    }
+}
