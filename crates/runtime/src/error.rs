@@ -41,6 +41,8 @@ pub enum Error {
     Setup { step: String, source: io::Error },
     #[error(transparent)]
     Cgroup(#[from] cgroups::Error),
+    #[error(transparent)]
+    Seccomp(#[from] crate::seccomp::Error),
     /// The spec or the request contradicts itself.
     #[error("{0}")]
     Invalid(String),

@@ -170,7 +170,7 @@ fn flatten(error: &Error) -> (u8, String, i32) {
         Error::Unsupported(text) => (12, text.clone(), 0),
         Error::NotRunning => (13, String::new(), 0),
         Error::Died(text) => (14, text.clone(), 0),
-        Error::Cgroup(_) | Error::Invalid(_) => (15, error.to_string(), 0),
+        Error::Cgroup(_) | Error::Seccomp(_) | Error::Invalid(_) => (15, error.to_string(), 0),
     }
 }
 

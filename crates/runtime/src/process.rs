@@ -14,7 +14,7 @@ use crate::error::Context;
 use crate::handshake::{Channel, Message};
 use crate::job::{ContainerJob, ProcessJob};
 use crate::request::Gate;
-use crate::{CreateRequest, Error, ExecRequest, Result, idmap, init};
+use crate::{CreateRequest, Error, ExecRequest, Filter, Result, idmap, init, seccomp};
 
 /// A container that waits to be started. Dropping it kills the waiting process.
 #[derive(Debug)]
@@ -70,7 +70,12 @@ pub fn create(mut request: CreateRequest<'_>) -> Result<Created> {
     };
     let nothing = Linux::default();
     let linux = request.spec.linux.as_ref().unwrap_or(&nothing);
-    let job = ContainerJob::new(&request, linux)?;
+    let compiled = match (&request.seccomp, &linux.seccomp) {
+        (None, Some(rules)) => Some(seccomp::compile(rules)?),
+        _ => None,
+    };
+    let mut job = ContainerJob::new(&request, linux)?;
+    job.process.filter = request.seccomp.or(compiled.as_ref().map(Filter::from));
     let (here, there) = Channel::pair().step(|| "make a socket pair".into())?;
     let into = job.process.cgroup.and_then(cgroups::Cgroup::directory);
     let staged = job.needs_stage();

@@ -38,9 +38,15 @@ pub enum Stdio<'a> {
 /// A compiled seccomp filter and the flags of `seccomp(2)` to install it with.
 #[derive(Debug, Clone, Copy)]
 pub struct Filter<'a> {
-    /// Instructions, 8 bytes each (`seccomp::Program::as_bytes`).
+    /// Instructions, 8 bytes each ([`crate::seccomp::Filter::program`]).
     pub program: &'a [u8],
     pub flags: u32,
+}
+
+impl<'a> From<&'a crate::seccomp::Filter> for Filter<'a> {
+    fn from(filter: &'a crate::seccomp::Filter) -> Self {
+        Self { program: filter.program(), flags: filter.flags() }
+    }
 }
 
 /// Who tells a created process to start.

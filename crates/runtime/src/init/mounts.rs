@@ -50,6 +50,9 @@ fn one(job: &ContainerJob<'_>, root: BorrowedFd<'_>, mount: &MountJob<'_>) -> Re
         return remount(root, mount).map_err(failed);
     }
     match mount.mount.kind.as_str() {
+        "cgroup" if job.process.cgroup.is_none() => {
+            Err(Error::Invalid(format!("mount {:?}: the container has no cgroup", mount.mount.destination)))
+        }
         "cgroup" => cgroup(job, root, mount).map_err(failed),
         _ => file_system(root, mount).map_err(failed),
     }
@@ -154,9 +157,7 @@ fn remount(root: BorrowedFd<'_>, mount: &MountJob<'_>) -> io::Result<()> {
 
 /// The container's view of its own cgroup.
 fn cgroup(job: &ContainerJob<'_>, root: BorrowedFd<'_>, mount: &MountJob<'_>) -> io::Result<()> {
-    let Some(cgroup) = job.process.cgroup else {
-        return Err(io::Error::other("the container has no cgroup"));
-    };
+    let Some(cgroup) = job.process.cgroup else { return Ok(()) };
     let own_namespace = job.new.contains(CloneFlags::NEWCGROUP);
     let destination = mount.mount.destination.trim_end_matches('/');
     let trees = cgroup.mounts();
