@@ -43,12 +43,6 @@ pub struct Filter<'a> {
     pub flags: u32,
 }
 
-impl<'a> From<&'a crate::seccomp::Filter> for Filter<'a> {
-    fn from(filter: &'a crate::seccomp::Filter) -> Self {
-        Self { program: filter.program(), flags: filter.flags() }
-    }
-}
-
 /// Who tells a created process to start.
 #[derive(Debug)]
 pub enum Gate {
