@@ -107,12 +107,36 @@ impl Fabric {
         self.ready() > 0
     }
 
-    /// A sandbox with an address, which is taken until [`Fabric::give_back`].
+    /// A sandbox with an address, which is taken until [`Fabric::give_back`]. Waits for milliseconds if none is
+    /// ready.
     ///
     /// # Errors
     ///
     /// No address, no sandbox; nothing is left behind then.
     pub fn take(&self, wanted: Option<Ipv4Addr>, mac: Option<Mac>) -> Result<(Sandbox, Address)> {
+        self.furnish(self.bridged.take()?, wanted, mac)
+    }
+
+    /// The same without waiting: `None` if no sandbox is ready.
+    ///
+    /// # Errors
+    ///
+    /// As [`Fabric::take`].
+    pub fn try_take(&self, wanted: Option<Ipv4Addr>, mac: Option<Mac>) -> Result<Option<(Sandbox, Address)>> {
+        self.bridged.try_take().map(|sandbox| self.furnish(sandbox, wanted, mac)).transpose()
+    }
+
+    /// Sandboxes are going to be needed: after a failure, tries again to prepare them.
+    pub fn nudge(&self) {
+        self.bridged.nudge();
+    }
+
+    fn furnish(
+        &self,
+        mut sandbox: Sandbox,
+        wanted: Option<Ipv4Addr>,
+        mac: Option<Mac>,
+    ) -> Result<(Sandbox, Address)> {
         let ip = {
             let mut ipam = self.ipam();
             match wanted {
@@ -120,17 +144,21 @@ impl Fabric {
                 None => ipam.take_next()?,
             }
         };
-        self.furnish(ip, mac).inspect_err(|_| self.give_back(ip))
-    }
-
-    fn furnish(&self, ip: Ipv4Addr, mac: Option<Mac>) -> Result<(Sandbox, Address)> {
-        let ipv4 =
-            Ipv4Net::new(ip, self.facts.address.prefix_len()).map_err(|e| Error::Config(e.to_string()))?;
-        let mac = mac.unwrap_or_else(|| mac_from_ipv4(ip));
-        let address = Address { ipv4, mac, gateway: Some(self.facts.gateway) };
-        let mut sandbox = self.bridged.take()?;
-        sandbox.assign(&address)?;
-        Ok((sandbox, address))
+        let assigned = Ipv4Net::new(ip, self.facts.address.prefix_len())
+            .map_err(|e| Error::Config(e.to_string()))
+            .map(|ipv4| Address {
+                ipv4,
+                mac: mac.unwrap_or_else(|| mac_from_ipv4(ip)),
+                gateway: Some(self.facts.gateway),
+            })
+            .and_then(|address| sandbox.assign(&address).map(|()| address));
+        match assigned {
+            Ok(address) => Ok((sandbox, address)),
+            Err(e) => {
+                self.give_back(ip);
+                Err(e)
+            }
+        }
     }
 
     /// Gives an address back. Twice is no error.

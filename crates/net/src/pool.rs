@@ -86,6 +86,16 @@ impl Pool {
         self.shared.lock().ready.len()
     }
 
+    /// After a failure: tries again to hold some ready.
+    pub fn nudge(&self) {
+        let mut state = self.shared.lock();
+        if state.target < state.target_full {
+            state.target = state.target_full;
+            drop(state);
+            self.shared.changed.notify_all();
+        }
+    }
+
     /// One that is ready, at once.
     pub fn try_take(&self) -> Option<Sandbox> {
         let taken = self.shared.lock().ready.pop_front();

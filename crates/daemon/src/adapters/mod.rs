@@ -1,3 +1,4 @@
 //! The engine's ports, over the rooms that fulfil them.
 
+pub mod network;
 pub mod runtime;
