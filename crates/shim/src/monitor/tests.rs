@@ -29,6 +29,7 @@ struct Setup {
     stdin: bool,
     stdin_once: bool,
     tty: bool,
+    nolog: bool,
     clients: Vec<(Wants, UnixStream)>,
 }
 
@@ -86,6 +87,7 @@ fn launch(script: &str, setup: Setup) -> Running {
         compress: false,
         attrs: None,
     });
+    let log = if setup.nolog { Destination::None } else { log };
     let launched = Launched {
         directory: directory.path().into(),
         pid,
@@ -331,4 +333,22 @@ fn a_million_lines_are_all_logged() {
     let log = run.log();
     assert_eq!(log.lines().count(), 1_000_000);
     assert!(log.lines().all(|line| line.contains(r#""log":"0123456789012345678901234567890123456789\n""#)));
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn gibibyte() {
+    let (given, mut ours) = client(Wants { stdout: true, ..Wants::default() });
+    let begun = Instant::now();
+    let run = launch("dd if=/dev/zero bs=1M count=1024 2>/dev/null", Setup { clients: vec![given], nolog: true, ..Setup::default() });
+    let mut buffer = vec![0; 1 << 18];
+    let mut total = 0;
+    loop {
+        match ours.read(&mut buffer).expect("read") {
+            0 => break,
+            count => total += count,
+        }
+    }
+    eprintln!("{total} bytes in {:?}", begun.elapsed());
+    run.exit();
 }
