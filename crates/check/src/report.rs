@@ -131,11 +131,8 @@ impl fmt::Display for Report {
         }
         match (self.count(Status::Fatal), self.count(Status::Missing)) {
             (0, 0) => writeln!(f, "\nThis machine is fit: nothing is missing."),
-            (0, n) => writeln!(f, "\nThis machine is fit; {n} optional parts are missing."),
-            (n, _) => writeln!(
-                f,
-                "\nThis machine is not fit: {n} parts are missing without which no container runs."
-            ),
+            (0, n) => writeln!(f, "\nThis machine is fit. Missing, but optional: {n}."),
+            (n, _) => writeln!(f, "\nThis machine is not fit. Missing, and needed by every container: {n}."),
         }
     }
 }

@@ -166,6 +166,24 @@ fn damage_costs_one_line_only() {
     assert_eq!(read(dir.path(), Query::default()), lines(1..2));
 }
 
+#[test]
+fn a_full_disk_is_told_and_the_writer_goes_on() {
+    use logs::JsonFileDestination;
+    let full = JsonFileDestination {
+        path: "/dev/full".into(),
+        file_bytes_max: None,
+        files_max: 1,
+        compress: false,
+        attrs: None,
+    };
+    let mut writer = logs::open(&Destination::JsonFile(full)).unwrap();
+    for n in 0..3 {
+        let error = writer.write(Stream::Stdout, format!("line {n}\n").as_bytes(), at(n)).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+        assert!(error.to_string().starts_with("log file /dev/full: "), "{error}");
+    }
+}
+
 fn wait_readable(reader: &Reader) {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {

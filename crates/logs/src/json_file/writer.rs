@@ -118,8 +118,8 @@ impl JsonFile {
         let result = self.file.write_all(&self.batch);
         match &result {
             Ok(()) => self.written += self.batch.len() as u64,
-            // Half a record would make the next one unreadable too.
-            Err(_) => self.file.set_len(self.written)?,
+            // Half a record would make the next one unreadable too. If even that fails, readers skip it.
+            Err(_) => drop(self.file.set_len(self.written)),
         }
         self.batch.clear();
         result.map_err(|e| self.explain(&e))
