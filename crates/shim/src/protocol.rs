@@ -261,3 +261,22 @@ pub enum FailureKind {
     /// All else.
     Other,
 }
+
+/// A compiled filter as a request carries it: its flags (four bytes, of the machine), then its program.
+#[must_use]
+pub fn seccomp_bytes(filter: &runtime::seccomp::Filter) -> Vec<u8> {
+    let mut bytes = filter.flags().to_ne_bytes().to_vec();
+    bytes.extend_from_slice(filter.program());
+    bytes
+}
+
+/// The way back. Instructions have eight bytes, so a program without flags is told from one with them.
+pub(crate) fn seccomp_filter(bytes: &[u8]) -> Option<runtime::Filter<'_>> {
+    match bytes.split_first_chunk::<4>() {
+        Some((flags, program)) if bytes.len() % 8 == 4 => {
+            Some(runtime::Filter { program, flags: u32::from_ne_bytes(*flags) })
+        }
+        Some(_) => Some(runtime::Filter { program: bytes, flags: 0 }),
+        None => None,
+    }
+}

@@ -47,7 +47,8 @@ fn main() -> ExitCode {
         engine(Path::new(&arguments[2]));
     }
     let filters: Vec<&String> = arguments[1..].iter().filter(|argument| !argument.starts_with('-')).collect();
-    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
+    let wanted =
+        |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     let mut failed = 0;
     for (name, test) in TESTS.iter().filter(|(name, _)| wanted(name)) {
         let begun = Instant::now();
@@ -174,7 +175,8 @@ fn request(root: &Path, args: &[&str]) -> StartRequest {
             ],
         },
     });
-    let log = logs::resolve("json-file", &Default::default(), &Default::default(), directory.join("log.json"));
+    let log =
+        logs::resolve("json-file", &Default::default(), &Default::default(), directory.join("log.json"));
     StartRequest {
         id,
         directory,
@@ -237,7 +239,8 @@ fn terminal_has_its_size_from_the_start() {
     let (theirs, ours) = UnixStream::pair().expect("pair");
     let clients = [Attached { client: listener(Framing::Raw), socket: theirs.as_fd(), input: b"" }];
     let mut request = request(world.root.path(), &["stty", "size"]);
-    request.io = Io { tty: true, size: Some(Size { rows: 41, columns: 123 }), stdin_open: true, ..Io::default() };
+    request.io =
+        Io { tty: true, size: Some(Size { rows: 41, columns: 123 }), stdin_open: true, ..Io::default() };
     let run = world.start(request, &clients);
     drop(theirs);
     assert!(run.started().tty);
@@ -248,7 +251,8 @@ fn terminal_has_its_size_from_the_start() {
 fn exec_request(run: &Run, state: &State, args: &[&str]) -> ExecRequest {
     let directory = shim::layout::exec(&run.directory, "e1");
     fs::create_dir_all(&directory).expect("mkdir");
-    let process = serde_json::json!({ "args": args, "cwd": "/", "env": ["PATH=/bin"], "user": { "uid": 0, "gid": 0 } });
+    let process =
+        serde_json::json!({ "args": args, "cwd": "/", "env": ["PATH=/bin"], "user": { "uid": 0, "gid": 0 } });
     ExecRequest {
         container: run.id.clone(),
         exec_id: "e1".into(),

@@ -10,7 +10,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
 use super::{Launched, finish};
-use crate::protocol::{Client, ExecRequest, Failure, FailureKind, Io, Request, Rootfs, Size, StartRequest};
+use crate::protocol::{
+    Client, ExecRequest, Failure, FailureKind, Io, Request, Rootfs, Size, StartRequest, seccomp_filter,
+};
 use crate::record;
 
 pub(super) fn launch(
@@ -49,7 +51,7 @@ fn start(
     let mut streams = Streams::open(&request.io)?;
     let created = runtime::create(runtime::CreateRequest {
         cgroup: Some(&cgroup),
-        seccomp: filter(seccomp),
+        seccomp: seccomp_filter(seccomp),
         stdio: streams.stdio(&request.io),
         netns: netns.as_ref().map(AsFd::as_fd),
         user: request.user.as_deref(),
@@ -114,7 +116,7 @@ fn exec(
     let mut streams = Streams::open(&request.io)?;
     let process = runtime::exec(runtime::ExecRequest {
         cgroup: Some(&cgroup),
-        seccomp: filter(seccomp),
+        seccomp: seccomp_filter(seccomp),
         stdio: streams.stdio(&request.io),
         user: request.user.as_deref(),
         additional_groups: &request.additional_groups,
@@ -135,10 +137,6 @@ fn exec(
         cgroup: None,
         cgroup_path: request.cgroup,
     })
-}
-
-fn filter(program: &[u8]) -> Option<runtime::Filter<'_>> {
-    (!program.is_empty()).then_some(runtime::Filter { program, flags: 0 })
 }
 
 /// Both ends of the standard streams; with a terminal there are none until `runtime` has made it.

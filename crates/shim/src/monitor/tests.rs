@@ -158,7 +158,11 @@ fn unframed(mut bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut streams = (Vec::new(), Vec::new());
     while let [stream, 0, 0, 0, a, b, c, d, rest @ ..] = bytes {
         let (chunk, after) = rest.split_at(u32::from_be_bytes([*a, *b, *c, *d]) as usize);
-        if *stream == 1 { streams.0.extend_from_slice(chunk) } else { streams.1.extend_from_slice(chunk) }
+        if *stream == 1 {
+            streams.0.extend_from_slice(chunk)
+        } else {
+            streams.1.extend_from_slice(chunk)
+        }
         bytes = after;
     }
     assert!(bytes.is_empty(), "half a frame: {bytes:?}");
@@ -252,7 +256,10 @@ fn terminal_is_raw_resizes_and_detaches_one_client() {
     let mut leaves = run.attach(keys);
     let mut ready = [0; 6];
     // Either may have been attached after the word was said: ask until the size is.
-    assert!(matches!(run.answer(Order::Resize(crate::protocol::Size { rows: 33, columns: 77 })), Reply::Done));
+    assert!(matches!(
+        run.answer(Order::Resize(crate::protocol::Size { rows: 33, columns: 77 })),
+        Reply::Done
+    ));
     stays.write_all(b"\n").expect("write");
     let mut seen = Vec::new();
     while !seen.ends_with(b"33 77\n") {
@@ -276,7 +283,10 @@ fn terminal_is_raw_resizes_and_detaches_one_client() {
 #[test]
 fn a_slow_client_delays_and_loses_nothing() {
     let (given, ours) = client(Wants { stdout: true, ..Wants::default() });
-    let run = launch("dd if=/dev/zero bs=64k count=64 2>/dev/null", Setup { clients: vec![given], ..Setup::default() });
+    let run = launch(
+        "dd if=/dev/zero bs=64k count=64 2>/dev/null",
+        Setup { clients: vec![given], ..Setup::default() },
+    );
     // Held back: 4 MiB are more than pipe and socket hold.
     assert!(matches!(run.engine.wait(Duration::from_millis(300)), Ok(Some(Event::Started(_)))));
     assert!(run.engine.wait(Duration::from_millis(300)).is_err_and(|error| error.would_block()));
@@ -287,7 +297,10 @@ fn a_slow_client_delays_and_loses_nothing() {
 #[test]
 fn a_dead_client_delays_nobody() {
     let (given, ours) = client(Wants { stdout: true, ..Wants::default() });
-    let run = launch("dd if=/dev/zero bs=64k count=64 2>/dev/null", Setup { clients: vec![given], ..Setup::default() });
+    let run = launch(
+        "dd if=/dev/zero bs=64k count=64 2>/dev/null",
+        Setup { clients: vec![given], ..Setup::default() },
+    );
     assert!(matches!(run.engine.wait(PATIENCE), Ok(Some(Event::Started(_)))));
     drop(ours);
     assert_eq!(run.exit().code, 0);
@@ -340,7 +353,10 @@ fn a_million_lines_are_all_logged() {
 fn gibibyte() {
     let (given, mut ours) = client(Wants { stdout: true, ..Wants::default() });
     let begun = Instant::now();
-    let run = launch("dd if=/dev/zero bs=1M count=1024 2>/dev/null", Setup { clients: vec![given], nolog: true, ..Setup::default() });
+    let run = launch(
+        "dd if=/dev/zero bs=1M count=1024 2>/dev/null",
+        Setup { clients: vec![given], nolog: true, ..Setup::default() },
+    );
     let mut buffer = vec![0; 1 << 18];
     let mut total = 0;
     loop {
