@@ -466,7 +466,9 @@ fn memory_of_a_monitor() {
         run.signal(9);
         run.exit();
     }
-    assert!(monitors + spawner / 10 < 512, "{monitors} KiB per monitor, {spawner} KiB the spawner");
+    // Unoptimised code is several times the size of what is shipped, and deep in its stack.
+    let limit = if cfg!(debug_assertions) { 1024 } else { 512 };
+    assert!(monitors + spawner / 10 < limit, "{monitors} KiB per monitor, {spawner} KiB the spawner");
 }
 
 fn kill(pid: i32) {
