@@ -43,6 +43,8 @@ struct AttachAttr {
     attach_type: u32,
     attach_flags: u32,
     replace_bpf_fd: u32,
+    /// Not used, but a field: the kernel wants zeros behind the last field it knows, and padding has none.
+    relative_fd: u32,
 }
 
 #[repr(C, align(8))]
@@ -54,6 +56,8 @@ struct QueryAttr {
     attach_flags: u32,
     prog_ids: u64,
     prog_cnt: u32,
+    /// As in [`AttachAttr`].
+    unused: u32,
 }
 
 /// One `struct bpf_insn`, packed as the kernel reads it.
@@ -107,6 +111,7 @@ pub fn attach_to_cgroup(
         attach_type,
         attach_flags: flags,
         replace_bpf_fd: replace.map_or(0, number),
+        relative_fd: 0,
     };
     // SAFETY: `attr` is the head of a bpf_attr of the size given; it holds no pointers.
     check(unsafe { libc::syscall(libc::SYS_bpf, PROG_ATTACH, &raw mut attr, size_of::<AttachAttr>()) })
