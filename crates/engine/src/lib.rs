@@ -2,22 +2,31 @@
 //!
 //! It knows no HTTP, no wire type, no flag, no terminal, no netlink and no clone: `server` converts requests
 //! into the types here, `daemon` plugs the adapters of [`ports`] in. [`Engine`] is a plain struct of services
-//! without methods of its own; what touches several resources is a flow in `flows/`, a list of steps that each
+//! with a door and a boot; what touches several resources is a flow in `flows/`, a list of steps that each
 //! push their undo. One task owns each container; list and inspect read what the tasks publish.
 
 pub mod containers;
+mod core;
 mod error;
 pub mod events;
 pub mod execs;
+mod flows;
 pub mod images;
+mod layout;
 pub mod ports;
+mod records;
+mod settings;
+mod storage;
 pub mod system;
 
 pub use containers::Containers;
+pub use core::Ports;
 pub use error::{Class, Error, Result};
 pub use events::Events;
 pub use execs::Execs;
 pub use images::Images;
+pub use storage::Disk;
+pub use settings::{BUILTIN_RUNTIMES, SeccompSetting, Settings};
 pub use system::System;
 
 /// The services. Each is cheap to clone and may be used from any task.
@@ -28,4 +37,27 @@ pub struct Engine {
     pub execs: Execs,
     pub events: Events,
     pub system: System,
+}
+
+impl Engine {
+    /// Plug the adapters in. Nothing happens until [`Engine::boot`].
+    pub fn new(settings: Settings, ports: Ports, store: std::sync::Arc<store::Store>, facts: system::Facts) -> Self {
+        let core = core::Core::new(settings, ports);
+        let containers = Containers { core: core.clone() };
+        let images = Images { core: core.clone(), store };
+        let execs = Execs { core: core.clone() };
+        let events = core.events.clone();
+        let facts = std::sync::Arc::new(facts);
+        let system = System { core, facts, images: images.clone(), containers: containers.clone() };
+        Self { containers, images, execs, events, system }
+    }
+
+    /// Take over what an earlier engine left, before the first request is served. Must run inside the runtime
+    /// that the engine lives in.
+    ///
+    /// # Errors
+    /// The records could not be read.
+    pub async fn boot(&self) -> Result<()> {
+        flows::boot::run(&self.containers.core).await
+    }
 }

@@ -310,3 +310,39 @@ pub trait Ids: Send + Sync + fmt::Debug {
     /// A random number for generated names.
     fn number(&self) -> u64;
 }
+
+// ------------------------------------------------------------------------------------------ storage
+
+/// An image, resolved: what a container needs of it.
+#[derive(Debug, Clone)]
+pub struct StoredImage {
+    /// `sha256:...` of the config.
+    pub id: String,
+    pub manifest: Option<String>,
+    pub os: String,
+    pub architecture: String,
+    pub config: crate::images::ImageConfig,
+}
+
+/// Disk: images to make containers from, their layers, and the records. Synchronous and short; what syncs the
+/// disk (`durable`) is called from a blocking thread. The real one is [`crate::storage::Disk`] over `store`.
+pub trait Storage: Send + Sync + fmt::Debug {
+    /// By any form of reference. `NotFound` with Docker's `No such image: x`.
+    fn resolve(&self, reference: &str) -> crate::Result<Arc<StoredImage>>;
+    /// A writable layer on top of the image.
+    fn create_layer(&self, container: &str, image: &StoredImage) -> crate::Result<Rootfs>;
+    /// Idempotent.
+    fn remove_layer(&self, container: &str) -> crate::Result<()>;
+    /// Containers that have a layer.
+    fn layers(&self) -> crate::Result<Vec<String>>;
+    /// Bytes in the container's own layer, and in the image below it.
+    fn layer_size(&self, container: &str, image: &str) -> crate::Result<(u64, u64)>;
+    /// Copy what the container's root has at `path` into `to` (owner, mode, everything below). Nothing there is no
+    /// error.
+    fn copy_out(&self, container: &str, path: &std::path::Path, to: &std::path::Path) -> crate::Result<()>;
+    fn put_record(&self, container: &str, json: &[u8], durable: bool) -> crate::Result<()>;
+    fn delete_record(&self, container: &str, durable: bool) -> crate::Result<()>;
+    fn records(&self) -> crate::Result<Vec<(String, Vec<u8>)>>;
+    /// `overlay2` or `vfs`.
+    fn driver(&self) -> &'static str;
+}

@@ -1,10 +1,25 @@
 //! Containers: one task owns each (`task.rs`), everybody else reads published snapshots (`view.rs`).
 
+pub(crate) mod files;
+pub(crate) mod index;
+pub(crate) mod keys;
+mod list;
+mod logs;
+pub(crate) mod merge;
+pub(crate) mod mounts;
+pub(crate) mod names;
+pub(crate) mod oci_spec;
 mod requests;
 mod service;
+pub(crate) mod signal;
 mod spec;
+pub(crate) mod state;
+pub(crate) mod task;
+mod top;
+pub(crate) mod validate;
 mod view;
 
+pub(crate) use list::until;
 pub use requests::{
     AttachRequest, Created, Filters, ListRequest, LogLine, LogStream, LogsRequest, Pruned, RemoveRequest,
     StopRequest, Stream, Top, WaitAnswer, WaitCondition,

@@ -1,100 +1,302 @@
-//! The container service: the methods the server calls.
+//! The container service: the methods the server calls. Each finds the container's handle and either reads its
+//! published snapshot or sends its task a command.
 
 use std::sync::Arc;
 
+use tokio::sync::{oneshot, watch};
+
+use super::index::{Handle, Published};
+use super::state::{self, Action};
+use super::task::Command;
 use super::{
     AttachRequest, Container, ContainerSpec, Created, Filters, ListRequest, LogStream, LogsRequest, Pruned,
-    RemoveRequest, StopRequest, Top, WaitAnswer, WaitCondition,
+    RemoveRequest, Status, StopRequest, Top, WaitAnswer, WaitCondition, keys, list, logs, signal, top,
 };
-use crate::error::{Error, Result};
+use crate::core::Core;
+use crate::error::{Class, Error, Result};
 use crate::execs::Connection;
+use crate::flows;
+use crate::ports::{Attachment, ProcessRef, RuntimeErrorKind};
 
 /// Everything about containers. Cheap to clone. `reference` is an id, an unambiguous id prefix, or a name.
 #[derive(Debug, Clone)]
-pub struct Containers {}
+pub struct Containers {
+    pub(crate) core: Arc<Core>,
+}
 
 /// An attach that may go ahead: checked before the server upgrades the connection. A start that follows waits
 /// for the ticket (it misses no byte); dropping the ticket gives up.
 #[derive(Debug)]
 pub struct AttachTicket {
     pub tty: bool,
+    core: Arc<Core>,
+    view: Arc<Container>,
+    request: AttachRequest,
+    detach_keys: Vec<u8>,
+    /// Where a container that does not run yet expects the client.
+    at_start: Option<oneshot::Sender<Attachment>>,
 }
 
 /// A registered wait: from now on the exit is not missed.
 #[derive(Debug)]
-pub struct WaitHandle {}
+pub struct WaitHandle {
+    published: watch::Receiver<Published>,
+    condition: WaitCondition,
+    exits_before: u64,
+}
 
 impl Containers {
     /// `name` without slash; empty: a generated one.
-    pub async fn create(&self, _name: &str, _spec: ContainerSpec) -> Result<Created> {
-        Err(Error::unsupported("containers: not wired yet"))
+    pub async fn create(&self, name: &str, spec: ContainerSpec) -> Result<Created> {
+        flows::create::run(&self.core, name, spec).await
     }
-    pub async fn list(&self, _request: ListRequest) -> Result<Vec<Arc<Container>>> {
-        Err(Error::unsupported("containers: not wired yet"))
+
+    pub async fn list(&self, request: ListRequest) -> Result<Vec<Arc<Container>>> {
+        let views = list::select(&self.core, &request)?;
+        if !request.size {
+            return Ok(views);
+        }
+        let mut sized = Vec::with_capacity(views.len());
+        for view in views {
+            sized.push(self.measured(view).await?);
+        }
+        Ok(sized)
     }
+
     /// `size`: measure `size_rw` and `size_rootfs`.
-    pub async fn inspect(&self, _reference: &str, _size: bool) -> Result<Arc<Container>> {
-        Err(Error::unsupported("containers: not wired yet"))
+    pub async fn inspect(&self, reference: &str, size: bool) -> Result<Arc<Container>> {
+        let view = self.core.index.find(reference)?.view();
+        let mut view = if size { self.measured(view).await? } else { view };
+        let execs = self.core.execs.of_container(&view.id);
+        if !execs.is_empty() {
+            Arc::make_mut(&mut view).exec_ids = execs;
+        }
+        Ok(view)
     }
+
+    async fn measured(&self, view: Arc<Container>) -> Result<Arc<Container>> {
+        let (storage, id, image) = (self.core.ports.storage.clone(), view.id.clone(), view.image_id.clone());
+        let (own, below) = crate::core::blocking(move || storage.layer_size(&id, &image)).await?;
+        let mut view = Container::clone(&view);
+        view.size_rw = Some(own);
+        view.size_rootfs = Some(own + below);
+        Ok(Arc::new(view))
+    }
+
+    /// Send the container's task a command and wait for its reply.
+    async fn ask<T>(&self, handle: &Handle, command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || Error::no_such_container(&handle.view().id);
+        handle.commands.send(command(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
     /// `NotModified` when it runs already.
-    pub async fn start(&self, _reference: &str) -> Result<()> {
-        Err(Error::unsupported("containers: not wired yet"))
+    pub async fn start(&self, reference: &str) -> Result<()> {
+        let handle = self.core.index.find(reference)?;
+        self.ask(&handle, Command::Start).await
     }
+
     /// `NotModified` when it does not run.
-    pub async fn stop(&self, _reference: &str, _request: StopRequest) -> Result<()> {
-        Err(Error::unsupported("containers: not wired yet"))
+    pub async fn stop(&self, reference: &str, request: StopRequest) -> Result<()> {
+        let handle = self.core.index.find(reference)?;
+        let stopped = self.ask(&handle, |reply| Command::Stop(request, reply)).await;
+        stopped.map_err(|error| match error.class {
+            Class::NotModified | Class::NotFound => error,
+            _ => error.context(format_args!("cannot stop container: {reference}")),
+        })
     }
-    pub async fn restart(&self, _reference: &str, _request: StopRequest) -> Result<()> {
-        Err(Error::unsupported("containers: not wired yet"))
+
+    /// The engine goes down: unlike a person's stop, `unless-stopped` brings it back at the next boot.
+    pub(crate) async fn stop_for_shutdown(&self, id: &str) -> Result<()> {
+        let handle = self.core.index.find(id)?;
+        self.ask(&handle, Command::Shutdown).await
     }
+
+    pub async fn restart(&self, reference: &str, request: StopRequest) -> Result<()> {
+        let handle = self.core.index.find(reference)?;
+        let restarted = self.ask(&handle, |reply| Command::Restart(request, reply)).await;
+        restarted.map_err(|error| error.context(format_args!("Cannot restart container {reference}")))
+    }
+
     /// `signal`: name with or without `SIG`, or number; empty: SIGKILL.
-    pub async fn kill(&self, _reference: &str, _signal: &str) -> Result<()> {
-        Err(Error::unsupported("containers: not wired yet"))
+    pub async fn kill(&self, reference: &str, signal: &str) -> Result<()> {
+        let number = if signal.is_empty() { signal::KILL } else { signal::parse(signal)? };
+        let handle = self.core.index.find(reference)?;
+        let killed = self.ask(&handle, |reply| Command::Kill(number, reply)).await;
+        killed.map_err(|error| error.context(format_args!("cannot kill container: {reference}")))?;
+        if number == signal::KILL {
+            // As Docker: after `kill` the container is down.
+            let mut published = handle.published.clone();
+            let _ = published.wait_for(|p| p.view.state.pid == 0 || p.removed).await;
+        }
+        Ok(())
     }
+
     /// Register first, then [`WaitHandle::answer`].
-    pub async fn wait(&self, _reference: &str, _condition: WaitCondition) -> Result<WaitHandle> {
-        Err(Error::unsupported("containers: not wired yet"))
+    pub async fn wait(&self, reference: &str, condition: WaitCondition) -> Result<WaitHandle> {
+        let published = self.core.index.find(reference)?.published;
+        let exits_before = published.borrow().exits;
+        Ok(WaitHandle { published, condition, exits_before })
     }
-    pub async fn attach(&self, _reference: &str, _request: AttachRequest) -> Result<AttachTicket> {
-        Err(Error::unsupported("containers: not wired yet"))
+
+    pub async fn attach(&self, reference: &str, request: AttachRequest) -> Result<AttachTicket> {
+        let detach_keys = keys::parse(request.detach_keys.as_deref())?;
+        let handle = self.core.index.find(reference)?;
+        let view = handle.view();
+        state::allow(view.state.status, Action::Attach, &view.id)?;
+        let running = view.state.status == Status::Running;
+        let mut at_start = None;
+        if !running && request.stream {
+            let (sender, receiver) = oneshot::channel();
+            let gone = || Error::no_such_container(reference);
+            handle.commands.send(Command::AttachAtStart(receiver)).await.map_err(|_| gone())?;
+            at_start = Some(sender);
+        }
+        self.event(&view, "attach", &[]);
+        Ok(AttachTicket { tty: view.spec.tty, core: self.core.clone(), view, request, detach_keys, at_start })
     }
-    pub async fn logs(&self, _reference: &str, _request: LogsRequest) -> Result<LogStream> {
-        Err(Error::unsupported("containers: not wired yet"))
+
+    pub async fn logs(&self, reference: &str, request: LogsRequest) -> Result<LogStream> {
+        if !request.stdout && !request.stderr {
+            return Err(Error::invalid("Bad parameters: you must choose at least one stream"));
+        }
+        let handle = self.core.index.find(reference)?;
+        logs::open(&handle, request)
     }
-    pub async fn resize(&self, _reference: &str, _rows: u16, _columns: u16) -> Result<()> {
-        Err(Error::unsupported("containers: not wired yet"))
+
+    pub async fn resize(&self, reference: &str, rows: u16, columns: u16) -> Result<()> {
+        let handle = self.core.index.find(reference)?;
+        self.ask(&handle, |reply| Command::Resize(rows, columns, reply)).await
     }
-    pub async fn rename(&self, _reference: &str, _name: &str) -> Result<()> {
-        Err(Error::unsupported("containers: not wired yet"))
+
+    pub async fn rename(&self, reference: &str, name: &str) -> Result<()> {
+        let handle = self.core.index.find(reference)?;
+        let empty = || Error::invalid("Neither old nor new names may be empty");
+        let name = super::names::check(name.trim())?.ok_or_else(empty)?;
+        self.ask(&handle, |reply| Command::Rename(name, reply)).await
     }
-    pub async fn pause(&self, _reference: &str) -> Result<()> {
-        Err(Error::unsupported("containers: not wired yet"))
+
+    pub async fn pause(&self, reference: &str) -> Result<()> {
+        let handle = self.core.index.find(reference)?;
+        self.ask(&handle, Command::Pause).await
     }
-    pub async fn unpause(&self, _reference: &str) -> Result<()> {
-        Err(Error::unsupported("containers: not wired yet"))
+
+    pub async fn unpause(&self, reference: &str) -> Result<()> {
+        let handle = self.core.index.find(reference)?;
+        self.ask(&handle, Command::Unpause).await
     }
-    pub async fn remove(&self, _reference: &str, _request: RemoveRequest) -> Result<()> {
-        Err(Error::unsupported("containers: not wired yet"))
+
+    pub async fn remove(&self, reference: &str, request: RemoveRequest) -> Result<()> {
+        let handle = self.core.index.find(reference)?;
+        if request.link {
+            return Err(Error::unsupported("removing a link is not built yet"));
+        }
+        let removed = self.ask(&handle, |reply| Command::Remove(request, reply)).await;
+        removed.map_err(|error| match error.class {
+            // It went away on its own (`--rm`) while we asked.
+            Class::NotFound => error,
+            _ => error.context(format_args!("cannot remove container \"{reference}\"")),
+        })
     }
+
     /// `ps_args` as for ps(1); empty: `-ef`.
-    pub async fn top(&self, _reference: &str, _ps_args: &str) -> Result<Top> {
-        Err(Error::unsupported("containers: not wired yet"))
+    pub async fn top(&self, reference: &str, ps_args: &str) -> Result<Top> {
+        let view = self.core.index.find(reference)?.view();
+        state::allow(view.state.status, Action::Top, &view.id)?;
+        let pids = self.core.ports.runtime.pids(&view.id).await;
+        let pids = pids.map_err(|error| Error::internal(error.message))?;
+        let table = top::table(&pids, ps_args)?;
+        self.event(&view, "top", &[]);
+        Ok(table)
     }
-    pub async fn prune(&self, _filters: Filters) -> Result<Pruned> {
-        Err(Error::unsupported("containers: not wired yet"))
+
+    /// Remove what is stopped and matches `label`, `label!`, `until`.
+    pub async fn prune(&self, filters: Filters) -> Result<Pruned> {
+        filters.check(&["label", "label!", "until"])?;
+        let until = list::until(&self.core, &filters)?;
+        let mut pruned = Pruned::default();
+        for view in self.core.index.views() {
+            let stopped = matches!(view.state.status, Status::Created | Status::Exited | Status::Dead);
+            let old_enough = until.is_none_or(|until| view.created < until);
+            let unwanted = filters.has("label!") && filters.labels_match("label!", &view.spec.labels);
+            if !stopped || !old_enough || unwanted || !filters.labels_match("label", &view.spec.labels) {
+                continue;
+            }
+            let size = self.measured(view.clone()).await.ok().and_then(|view| view.size_rw).unwrap_or(0);
+            match self.remove(&view.id, RemoveRequest::default()).await {
+                Ok(()) => {
+                    pruned.ids.push(view.id.clone());
+                    pruned.space_bytes += size;
+                }
+                // Started or removed meanwhile.
+                Err(error) if matches!(error.class, Class::Conflict | Class::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(pruned)
+    }
+
+    fn event(&self, view: &Container, action: &str, extra: &[(&str, String)]) {
+        let mut attributes = view.spec.labels.clone();
+        attributes.insert("image".into(), view.spec.image.clone());
+        attributes.insert("name".into(), view.name.clone());
+        attributes.extend(extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        self.core.events.publish("container", action, view.id.clone(), attributes);
     }
 }
 
 impl AttachTicket {
     /// The upgraded connection. Returns when it has been handed over (or, for a container that is not started
     /// yet, put where the start finds it).
-    pub async fn connect(self, _connection: Connection) -> Result<()> {
-        Err(Error::unsupported("containers: not wired yet"))
+    pub async fn connect(self, connection: Connection) -> Result<()> {
+        let Connection { stream, leftover } = connection;
+        let stream = match self.request.logs {
+            true => logs::replay(&self.view, &self.request, stream).await?,
+            false => stream,
+        };
+        if !self.request.stream {
+            return Ok(());
+        }
+        let attachment = Attachment {
+            stream,
+            leftover,
+            stdin: self.request.stdin && self.view.spec.open_stdin,
+            stdout: self.request.stdout,
+            stderr: self.request.stderr,
+            detach_keys: self.detach_keys,
+        };
+        if let Some(at_start) = self.at_start {
+            // Nobody there: the container was removed; the connection closes.
+            let _ = at_start.send(attachment);
+            return Ok(());
+        }
+        let process = ProcessRef::container(self.view.id.clone());
+        self.core.ports.runtime.attach(&process, attachment).await.map_err(|error| match error.kind {
+            RuntimeErrorKind::NotRunning => Error::conflict(format!("container {} is not running", self.view.id)),
+            _ => Error::internal(error.message),
+        })
     }
 }
 
 impl WaitHandle {
-    pub async fn answer(self) -> Result<WaitAnswer> {
-        Err(Error::unsupported("containers: not wired yet"))
+    pub async fn answer(mut self) -> Result<WaitAnswer> {
+        let (condition, before) = (self.condition, self.exits_before);
+        let done = |published: &Published| {
+            let running = published.view.state.is_running();
+            published.removed
+                || match condition {
+                    WaitCondition::NotRunning => !running || published.exits > before,
+                    WaitCondition::NextExit => published.exits > before,
+                    WaitCondition::Removed => false,
+                }
+        };
+        // An error: the task has ended; the last it published stands.
+        let _ = self.published.wait_for(done).await.map(drop);
+        let published = self.published.borrow().clone();
+        let state = &published.view.state;
+        let error = Some(state.error.clone()).filter(|text| !text.is_empty());
+        Ok(WaitAnswer { status_code: i64::from(state.exit_code), error })
     }
 }
+

@@ -1,5 +1,6 @@
 //! Execs: further processes in a running container.
 
+pub(crate) mod registry;
 mod service;
 pub use service::{ExecTicket, Execs};
 

@@ -1,40 +1,239 @@
 //! The exec service.
 
+use std::sync::Arc;
+
+use oci::runtime as rt;
+
+use super::registry::Exec;
 use super::{Connection, ExecSpec, ExecStartRequest, ExecView};
+use crate::containers::state::{self, Action};
+use crate::containers::{Container, keys, merge, oci_spec};
+use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::ports::{Attachment, ExecRequest, ProcessRef, RuntimeError, RuntimeErrorKind, Stdio};
+
+/// Docker keeps ended execs for inspect about this long.
+const KEEP_ENDED: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 
 /// Everything about execs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Execs {}
+pub struct Execs {
+    pub(crate) core: Arc<Core>,
+}
 
-/// An exec that may be started: checked before the server upgrades the connection.
+/// An exec that may be started: checked before the server upgrades the connection. Dropping it gives it back.
 #[derive(Debug)]
 pub struct ExecTicket {
     /// A pty: raw bytes on the connection, else frames.
     pub tty: bool,
+    core: Arc<Core>,
+    exec: Exec,
+    request: ExecStartRequest,
+    container: Arc<Container>,
+    started: bool,
 }
 
 impl Execs {
     /// Answers the exec's id.
-    pub async fn create(&self, _container: &str, _spec: ExecSpec) -> Result<String> {
-        Err(Error::unsupported("exec: not wired yet"))
+    pub async fn create(&self, container: &str, spec: ExecSpec) -> Result<String> {
+        if spec.cmd.is_empty() || spec.cmd[0].is_empty() {
+            return Err(Error::invalid("No exec command specified"));
+        }
+        keys::parse(spec.detach_keys.as_deref())?;
+        let view = self.core.index.find(container)?.view();
+        state::allow(view.state.status, Action::Exec, &view.id)?;
+        let id = self.core.ports.ids.id();
+        let exec_view = ExecView {
+            id: id.clone(),
+            container_id: view.id.clone(),
+            open_stdin: spec.attach_stdin,
+            open_stdout: spec.attach_stdout,
+            open_stderr: spec.attach_stderr,
+            detach_keys: spec.detach_keys.clone().unwrap_or_default(),
+            tty: spec.tty,
+            entrypoint: spec.cmd[0].clone(),
+            arguments: spec.cmd[1..].to_vec(),
+            user: if spec.user.is_empty() { view.spec.user.clone() } else { spec.user.clone() },
+            privileged: spec.privileged,
+            ..ExecView::default()
+        };
+        let words = spec.cmd.join(" ");
+        self.core.execs.insert(Exec { view: exec_view, spec, taken: false });
+        event(&self.core, &view, format!("exec_create: {words}"), &id, None);
+        Ok(id)
     }
+
     /// Check that it exists, has not run yet and its container runs. The exec is taken: a second open conflicts.
-    pub async fn open(&self, _id: &str, _request: ExecStartRequest) -> Result<ExecTicket> {
-        Err(Error::unsupported("exec: not wired yet"))
+    pub async fn open(&self, id: &str, request: ExecStartRequest) -> Result<ExecTicket> {
+        let exec = self.core.execs.get(id)?;
+        let container = self.core.index.find(&exec.view.container_id)?.view();
+        state::allow(container.state.status, Action::Exec, &container.id)?;
+        let exec = self.core.execs.take(id)?;
+        let tty = exec.spec.tty;
+        Ok(ExecTicket { tty, core: self.core.clone(), exec, request, container, started: false })
     }
-    pub async fn resize(&self, _id: &str, _rows: u16, _columns: u16) -> Result<()> {
-        Err(Error::unsupported("exec: not wired yet"))
+
+    pub async fn resize(&self, id: &str, rows: u16, columns: u16) -> Result<()> {
+        let exec = self.core.execs.get(id)?;
+        if !exec.view.running {
+            return Err(Error::conflict(format!("exec process is not running: {id}")));
+        }
+        let process = ProcessRef::exec(exec.view.container_id, id);
+        let resized = self.core.ports.runtime.resize(&process, rows, columns).await;
+        resized.map_err(|error| Error::internal(error.message))
     }
-    pub async fn inspect(&self, _id: &str) -> Result<ExecView> {
-        Err(Error::unsupported("exec: not wired yet"))
+
+    pub async fn inspect(&self, id: &str) -> Result<ExecView> {
+        let exec = self.core.execs.get(id)?;
+        // An exec of a container that has gone is gone with it.
+        self.core.index.find(&exec.view.container_id)?;
+        Ok(exec.view)
+    }
+}
+
+impl Drop for ExecTicket {
+    fn drop(&mut self) {
+        if !self.started {
+            self.core.execs.give_back(&self.exec.view.id);
+        }
     }
 }
 
 impl ExecTicket {
     /// Run it. `None` when detached. Returns when the process has been started; after an upgrade the server
     /// writes an error's text to the connection (`connection` is consumed: dup it before).
-    pub async fn start(self, _connection: Option<Connection>) -> Result<()> {
-        Err(Error::unsupported("exec: not wired yet"))
+    pub async fn start(mut self, connection: Option<Connection>) -> Result<()> {
+        self.started = true;
+        let core = self.core.clone();
+        let id = self.exec.view.id.clone();
+        let words = self.exec.spec.cmd.join(" ");
+        event(&core, &self.container, format!("exec_start: {words}"), &id, None);
+        let request = self.request(connection)?;
+        let started = match core.ports.runtime.exec(request).await {
+            Ok(started) => started,
+            Err(error) => {
+                let (code, error) = exec_error(error);
+                core.execs.ended(&id, code);
+                forget_later(core, id);
+                return Err(error);
+            }
+        };
+        core.execs.started(&id, started.pid);
+        let container = self.container.clone();
+        tokio::spawn(async move {
+            let exit = started.exit.await;
+            core.execs.ended(&id, exit.code);
+            event(&core, &container, "exec_die".to_owned(), &id, Some(exit.code));
+            core.ports.runtime.forget(&ProcessRef::exec(container.id.clone(), id.clone())).await;
+            forget_later(core, id);
+        });
+        Ok(())
     }
+
+    fn request(&self, connection: Option<Connection>) -> Result<ExecRequest> {
+        let (spec, container) = (&self.exec.spec, &self.container);
+        let settings = self.core.settings();
+        let record_spec = &container.spec;
+        let user = if spec.user.is_empty() { &record_spec.user } else { &spec.user };
+        let host = &record_spec.host;
+        let security = oci_spec::security_options(host)?;
+        let mut privileges = host.clone();
+        privileges.privileged |= spec.privileged;
+        let capabilities = oci_spec::capabilities(&privileges)?;
+        let seccomp = match oci_spec::seccomp_choice(&settings, &privileges, &security) {
+            oci_spec::Seccomp::Unconfined => None,
+            oci_spec::Seccomp::Profile(profile) => {
+                Some(self.core.seccomp_filter(profile.as_deref(), &capabilities)?)
+            }
+        };
+        let tty = spec.tty;
+        let console_size = self.request.console_size.or(spec.console_size);
+        let env = merge::merge_env(&oci_spec::base_environment(&record_spec.hostname, tty), &record_spec.env);
+        let process = rt::Process {
+            terminal: tty,
+            console_size: console_size.map(|(height, width)| rt::ConsoleSize { height, width }),
+            user: oci_spec::numeric_user(user),
+            args: spec.cmd.clone(),
+            env: merge::merge_env(&env, &spec.env),
+            cwd: match (spec.working_dir.as_str(), record_spec.working_dir.as_str()) {
+                ("", "") => "/".into(),
+                ("", own) => own.into(),
+                (said, _) => said.into(),
+            },
+            capabilities: Some(rt::Capabilities {
+                bounding: capabilities.clone(),
+                effective: capabilities.clone(),
+                permitted: capabilities,
+                ..rt::Capabilities::default()
+            }),
+            rlimits: oci_spec::rlimits(&settings, host)?,
+            no_new_privileges: security.no_new_privileges.unwrap_or(settings.no_new_privileges),
+            apparmor_profile: security.apparmor.unwrap_or_default(),
+            oom_score_adj: Some(host.oom_score_adj),
+            ..rt::Process::default()
+        };
+        let detach_keys = keys::parse(spec.detach_keys.as_deref())?;
+        let attachment = connection.map(|connection| Attachment {
+            stream: connection.stream,
+            leftover: connection.leftover,
+            stdin: spec.attach_stdin,
+            stdout: spec.attach_stdout,
+            stderr: spec.attach_stderr,
+            detach_keys,
+        });
+        Ok(ExecRequest {
+            process: ProcessRef::exec(container.id.clone(), self.exec.view.id.clone()),
+            pid: container.state.pid,
+            spec: Box::new(process),
+            seccomp,
+            stdio: Stdio {
+                tty,
+                open_stdin: spec.attach_stdin && !self.request.detach,
+                stdin_once: true,
+                console_size,
+            },
+            user: Some(user.clone()).filter(|user| !user.is_empty()),
+            additional_groups: host.group_add.clone(),
+            cgroup_path: oci_spec::cgroup_path(&settings, host, &container.id),
+            attachment,
+        })
+    }
+}
+
+/// Docker's text and exit code for an exec that did not start.
+fn exec_error(error: RuntimeError) -> (i32, Error) {
+    let text = |message: &str| {
+        format!("OCI runtime exec failed: exec failed: unable to start container process: {message}")
+    };
+    let message = error.message;
+    match error.kind {
+        RuntimeErrorKind::ExecutableNotFound | RuntimeErrorKind::WorkingDirectory => {
+            (127, Error::invalid(text(&message)))
+        }
+        RuntimeErrorKind::PermissionDenied | RuntimeErrorKind::ExecFormat => (126, Error::invalid(text(&message))),
+        RuntimeErrorKind::IsADirectory => {
+            (126, Error::invalid(format!("{}: permission denied", text(&message))))
+        }
+        RuntimeErrorKind::NoSuchUser | RuntimeErrorKind::Invalid => (126, Error::invalid(message)),
+        RuntimeErrorKind::NotRunning => (126, Error::conflict(message)),
+        RuntimeErrorKind::Mount | RuntimeErrorKind::Other => (126, Error::internal(text(&message))),
+    }
+}
+
+fn forget_later(core: Arc<Core>, id: String) {
+    tokio::spawn(async move {
+        core.ports.clock.sleep(KEEP_ENDED).await;
+        core.execs.forget(&id);
+    });
+}
+
+fn event(core: &Core, container: &Container, action: String, exec: &str, code: Option<i32>) {
+    let mut attributes = container.spec.labels.clone();
+    attributes.insert("image".into(), container.spec.image.clone());
+    attributes.insert("name".into(), container.name.clone());
+    attributes.insert("execID".into(), exec.to_owned());
+    if let Some(code) = code {
+        attributes.insert("exitCode".into(), code.to_string());
+    }
+    core.events.publish("container", action, container.id.clone(), attributes);
 }

@@ -1,61 +1,330 @@
 //! The image service.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use oci::Reference;
+use store::{Deleted, Image, ImageUse, LoadEvent, Store};
 
 use super::{HistoryEntry, ImageListRequest, ImageSummary, ImageView, ImportRequest, Progress, Removed};
+use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
+use crate::storage::image_config;
 
 /// Everything about images. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Images {}
+pub struct Images {
+    pub(crate) core: Arc<Core>,
+    pub(crate) store: Arc<Store>,
+}
+
+const FILTER_KEYS: &[&str] = &["before", "dangling", "label", "reference", "since", "until"];
 
 impl Images {
-    pub async fn list(&self, _request: ImageListRequest) -> Result<Vec<ImageSummary>> {
-        Err(Error::unsupported("images: not wired yet"))
+    pub async fn list(&self, request: ImageListRequest) -> Result<Vec<ImageSummary>> {
+        let filters = &request.filters;
+        filters.check(FILTER_KEYS)?;
+        let dangling = filters.flag("dangling")?;
+        let time_of = |key: &str| -> Result<Option<Timestamp>> {
+            match filters.get(key).first() {
+                Some(reference) => Ok(created(&*self.find(reference)?)),
+                None => Ok(None),
+            }
+        };
+        let (before, since) = (time_of("before")?, time_of("since")?);
+        let until = crate::containers::until(&self.core, filters)?;
+        let containers = self.core.index.views();
+        let mut summaries = Vec::new();
+        for image in self.store.images().list() {
+            let (mut tags, digests) = self.names(&image);
+            let at = created(&image);
+            let labels = image.config.config.labels.clone().unwrap_or_default();
+            let wanted = dangling.is_none_or(|dangling| dangling == tags.is_empty())
+                && before.is_none_or(|limit| at.is_some_and(|at| at < limit))
+                && since.is_none_or(|limit| at.is_some_and(|at| at > limit))
+                && until.is_none_or(|limit| at.is_some_and(|at| at < limit))
+                && filters.labels_match("label", &labels);
+            if !wanted {
+                continue;
+            }
+            if filters.has("reference") {
+                tags.retain(|tag| filters.get("reference").iter().any(|pattern| reference_matches(pattern, tag)));
+                if tags.is_empty() {
+                    continue;
+                }
+            }
+            let id = image.id.to_string();
+            summaries.push(ImageSummary {
+                containers: containers.iter().filter(|c| c.image_id == id).count() as u64,
+                id,
+                repo_tags: tags,
+                repo_digests: digests,
+                created: at,
+                size_bytes: image.size,
+                labels,
+            });
+        }
+        summaries.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+        Ok(summaries)
     }
+
     /// By name, `name:tag`, `name@digest`, id or id prefix.
-    pub async fn inspect(&self, _reference: &str) -> Result<ImageView> {
-        Err(Error::unsupported("images: not wired yet"))
+    pub async fn inspect(&self, reference: &str) -> Result<ImageView> {
+        let image = self.find(reference)?;
+        let (repo_tags, repo_digests) = self.names(&image);
+        let config = &image.config;
+        let descriptor = self.store.content().size(&image.manifest).ok().map(|size| {
+            (image.manifest.to_string(), "application/vnd.oci.image.manifest.v1+json".to_owned(), size)
+        });
+        Ok(ImageView {
+            id: image.id.to_string(),
+            repo_tags,
+            repo_digests,
+            comment: config.history.last().and_then(|line| line.comment.clone()).unwrap_or_default(),
+            created: created(&image),
+            author: config.author.clone().unwrap_or_default(),
+            architecture: config.architecture.clone(),
+            variant: config.variant.clone().unwrap_or_default(),
+            os: config.os.clone(),
+            os_version: config.os_version.clone().unwrap_or_default(),
+            size_bytes: image.size,
+            config: image_config(&config.config),
+            layers: config.rootfs.diff_ids.iter().map(ToString::to_string).collect(),
+            driver: self.core.ports.storage.driver().to_owned(),
+            driver_data: BTreeMap::new(),
+            descriptor,
+            last_tagged: self.store.images().last_tagged(&image.id).and_then(|at| at.parse().ok()),
+        })
     }
-    pub async fn history(&self, _reference: &str) -> Result<Vec<HistoryEntry>> {
-        Err(Error::unsupported("images: not wired yet"))
+
+    pub async fn history(&self, reference: &str) -> Result<Vec<HistoryEntry>> {
+        let image = self.find(reference)?;
+        let mut layers = image.layers.iter();
+        let mut rows: Vec<HistoryEntry> = image
+            .config
+            .history
+            .iter()
+            .map(|line| {
+                let layer = if line.empty_layer { None } else { layers.next() };
+                HistoryEntry {
+                    id: "<missing>".into(),
+                    created: line.created.as_deref().and_then(|at| at.parse().ok()),
+                    created_by: line.created_by.clone().unwrap_or_default(),
+                    tags: Vec::new(),
+                    size_bytes: layer.map_or(0, |layer| layer.descriptor.size),
+                    comment: line.comment.clone().unwrap_or_default(),
+                }
+            })
+            .collect();
+        rows.reverse();
+        if let Some(newest) = rows.first_mut() {
+            newest.id = image.id.to_string();
+            newest.tags = self.names(&image).0;
+        }
+        Ok(rows)
     }
-    pub async fn tag(&self, _reference: &str, _repo: &str, _tag: &str) -> Result<()> {
-        Err(Error::unsupported("images: not wired yet"))
+
+    pub async fn tag(&self, reference: &str, repo: &str, tag: &str) -> Result<()> {
+        let image = self.find(reference)?;
+        let name = name_of(repo, tag)?;
+        let store = self.store.clone();
+        let (id, target) = (image.id.clone(), name.clone());
+        blocking(move || store.images().tag(&id, &target)).await?;
+        self.event("tag", &image.id.to_string(), &name.familiar());
+        Ok(())
     }
-    pub async fn remove(&self, _reference: &str, _force: bool, _prune: bool) -> Result<Vec<Removed>> {
-        Err(Error::unsupported("images: not wired yet"))
+
+    pub async fn remove(&self, reference: &str, force: bool, prune: bool) -> Result<Vec<Removed>> {
+        let (store, core, text) = (self.store.clone(), self.core.clone(), reference.to_owned());
+        let deleted = blocking(move || {
+            let uses = |id: &oci::Digest| {
+                let id = id.to_string();
+                core.index
+                    .views()
+                    .into_iter()
+                    .filter(|view| view.image_id == id)
+                    .map(|view| ImageUse { container: view.id.clone(), running: view.state.is_running() })
+                    .collect()
+            };
+            store.images().delete(&text, force, prune, &uses)
+        })
+        .await?;
+        Ok(deleted
+            .into_iter()
+            .map(|line| match line {
+                Deleted::Untagged(name) => {
+                    self.event("untag", &name, &name);
+                    Removed::Untagged(name)
+                }
+                Deleted::Deleted(id) => {
+                    let id = id.to_string();
+                    self.event("delete", &id, &id);
+                    Removed::Deleted(id)
+                }
+            })
+            .collect())
     }
+
     /// docker-archive or OCI-layout tar. `progress` is called from a blocking thread.
     pub async fn load(
         &self,
-        _from: Box<dyn Read + Send>,
-        _progress: Box<dyn FnMut(Progress) + Send>,
+        from: Box<dyn Read + Send>,
+        mut progress: Box<dyn FnMut(Progress) + Send>,
     ) -> Result<()> {
-        Err(Error::unsupported("images: not wired yet"))
+        let store = self.store.clone();
+        let loaded = blocking(move || {
+            store.images().load(from, None, &mut |event| match event {
+                LoadEvent::Layer { diff_id, size } => progress(Progress::Status {
+                    id: diff_id.short().to_owned(),
+                    status: format!("Loading layer ({size} bytes)"),
+                }),
+                LoadEvent::Tagged(name) => progress(Progress::Line(format!("Loaded image: {}", name.familiar()))),
+                LoadEvent::Untagged(id) => progress(Progress::Line(format!("Loaded image ID: {id}"))),
+            })
+        })
+        .await?;
+        for image in loaded {
+            let id = image.id.to_string();
+            self.event("load", &id, &id);
+        }
+        Ok(())
     }
+
     /// docker-archive (with OCI layout) of these images, to `to`, from a blocking thread. References are
     /// checked before the first byte is written.
-    pub async fn save(&self, _references: Vec<String>, _to: Box<dyn Write + Send>) -> Result<()> {
-        Err(Error::unsupported("images: not wired yet"))
+    pub async fn save(&self, references: Vec<String>, to: Box<dyn Write + Send>) -> Result<()> {
+        self.check_save(&references).await?;
+        let store = self.store.clone();
+        let names = references.clone();
+        blocking(move || store.images().save(&names, to)).await?;
+        for reference in references {
+            let id = self.find(&reference).map_or_else(|_| reference.clone(), |image| image.id.to_string());
+            self.event("save", &id, &reference);
+        }
+        Ok(())
     }
+
     /// Check that all these can be saved.
-    pub async fn check_save(&self, _references: &[String]) -> Result<()> {
-        Err(Error::unsupported("images: not wired yet"))
+    pub async fn check_save(&self, references: &[String]) -> Result<()> {
+        references.iter().try_for_each(|reference| self.find(reference).map(drop))
     }
+
     /// A root file system tar becomes an image; answers its id.
-    pub async fn import(&self, _request: ImportRequest, _from: Box<dyn Read + Send>) -> Result<String> {
-        Err(Error::unsupported("images: not wired yet"))
+    pub async fn import(&self, request: ImportRequest, from: Box<dyn Read + Send>) -> Result<String> {
+        let reference = match request.repo.as_str() {
+            "" => None,
+            repo => Some(name_of(repo, &request.tag)?),
+        };
+        let mut options = store::ImportOptions {
+            reference: reference.clone(),
+            changes: request.changes,
+            message: Some(request.message).filter(|text| !text.is_empty()),
+            ..store::ImportOptions::default()
+        };
+        if !request.platform.is_empty() {
+            options.platform = request
+                .platform
+                .parse()
+                .map_err(|error| Error::invalid(format!("invalid platform {}: {error}", request.platform)))?;
+        }
+        let store = self.store.clone();
+        let image = blocking(move || store.images().import(from, &options)).await?;
+        let id = image.id.to_string();
+        let name = reference.map_or_else(|| id.clone(), |reference| reference.familiar());
+        self.event("import", &id, &name);
+        Ok(id)
     }
+
     /// Built-in images (`hello-world`) come out of the binary; every other name is refused by name until the
     /// registry client is built.
     pub async fn pull(
         &self,
-        _name: &str,
-        _tag: &str,
+        name: &str,
+        tag: &str,
         _platform: &str,
-        _progress: Box<dyn FnMut(Progress) + Send>,
+        mut progress: Box<dyn FnMut(Progress) + Send>,
     ) -> Result<()> {
-        Err(Error::unsupported("images: not wired yet"))
+        let reference = name_of(name, tag)?;
+        if !store::builtin::is_builtin(&reference) {
+            return Err(Error::unsupported(format!(
+                "pull {}: pulling from registries is not built yet (built-in: hello-world); use load or import",
+                reference.familiar()
+            )));
+        }
+        let store = self.store.clone();
+        let image = blocking(move || -> Result<Arc<Image>> {
+            let executable = std::fs::File::open("/proc/self/exe")
+                .map_err(|error| Error::internal(format!("open /proc/self/exe: {error}")))?;
+            Ok(store::builtin::hello_world(store.images(), executable)?)
+        })
+        .await?;
+        let id = image.id.to_string();
+        progress(Progress::Status { id: String::new(), status: format!("Made {} from this binary", reference.familiar()) });
+        progress(Progress::Status { id: String::new(), status: format!("Digest: {}", image.manifest) });
+        progress(Progress::Status {
+            id: String::new(),
+            status: format!("Status: Downloaded newer image for {}", reference.familiar()),
+        });
+        self.event("pull", &id, &reference.familiar());
+        Ok(())
+    }
+
+    fn find(&self, reference: &str) -> Result<Arc<Image>> {
+        Ok(self.store.images().resolve(reference)?)
+    }
+
+    /// Tags and digests under which the image is known, familiar and sorted.
+    fn names(&self, image: &Image) -> (Vec<String>, Vec<String>) {
+        let mut tags = Vec::new();
+        let mut digests = Vec::new();
+        for name in self.store.images().names(&image.id) {
+            match name.digest() {
+                Some(_) => digests.push(name.familiar()),
+                None => tags.push(name.familiar()),
+            }
+        }
+        tags.sort();
+        digests.sort();
+        (tags, digests)
+    }
+
+    fn event(&self, action: &str, id: &str, name: &str) {
+        let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
+        self.core.events.publish("image", action, id, attributes);
+    }
+}
+
+fn created(image: &Image) -> Option<Timestamp> {
+    image.created().and_then(|at| at.parse().ok())
+}
+
+/// `repo` + `tag` of a query; the tag may also be a digest, or be part of the name.
+fn name_of(repo: &str, tag: &str) -> Result<Reference> {
+    let text = match tag {
+        "" => repo.to_owned(),
+        digest if digest.contains(':') => format!("{repo}@{digest}"),
+        tag => format!("{repo}:{tag}"),
+    };
+    let reference = Reference::parse(&text).map_err(|error| Error::invalid(error.to_string()))?;
+    Ok(reference.or_latest())
+}
+
+/// `reference=` filters: Go's path.Match over the familiar name, with or without the tag.
+fn reference_matches(pattern: &str, name: &str) -> bool {
+    let without_tag = name.rsplit_once(':').map_or(name, |(repository, _)| repository);
+    glob(pattern.as_bytes(), name.as_bytes()) || glob(pattern.as_bytes(), without_tag.as_bytes())
+}
+
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern, text) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => {
+            glob(rest, text) || matches!(text, [byte, tail @ ..] if *byte != b'/' && glob(pattern, tail))
+        }
+        ([b'?', rest @ ..], [byte, tail @ ..]) => *byte != b'/' && glob(rest, tail),
+        ([a, rest @ ..], [b, tail @ ..]) => a == b && glob(rest, tail),
+        _ => false,
     }
 }

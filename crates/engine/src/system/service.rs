@@ -1,20 +1,140 @@
 //! The system service.
 
-use super::{DiskUsage, Info, Version};
-use crate::error::{Error, Result};
+use std::sync::Arc;
+
+use super::{DiskUsage, Facts, Info, Version};
+use crate::containers::{Containers, ListRequest, Status};
+use crate::core::Core;
+use crate::error::Result;
+use crate::images::{ImageListRequest, Images};
+use crate::layout;
 
 /// Info, version, disk usage. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct System {}
+pub struct System {
+    pub(crate) core: Arc<Core>,
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) images: Images,
+    pub(crate) containers: Containers,
+}
 
 impl System {
     pub async fn info(&self) -> Result<Info> {
-        Err(Error::unsupported("system: not wired yet"))
+        let settings = self.core.settings();
+        let mut info = Info {
+            facts: self.facts.clone(),
+            id: engine_id(&self.core),
+            name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            images: self.images.list(ImageListRequest::default()).await?.len() as u64,
+            driver: self.core.ports.storage.driver().to_owned(),
+            logging_driver: settings.log.driver.clone(),
+            log_drivers: vec!["json-file".into(), "none".into()],
+            network_drivers: ["bridge", "host", "null"].map(str::to_owned).to_vec(),
+            volume_drivers: vec!["local".into()],
+            ipv4_forwarding: std::fs::read("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.starts_with(b"1")),
+            debug: settings.debug,
+            open_files: count("/proc/self/fd"),
+            tasks: count("/proc/self/task"),
+            events_listeners: self.core.events.listeners() as u64,
+            system_time: self.core.ports.clock.now(),
+            labels: settings.labels.clone(),
+            experimental: settings.experimental,
+            default_runtime: settings.default_runtime.clone(),
+            live_restore: settings.live_restore,
+            default_address_pools: Vec::new(),
+            warnings: self.facts.warnings.clone(),
+            ..Info::default()
+        };
+        info.driver_status = match info.driver.as_str() {
+            "overlay2" => vec![("Backing Filesystem".into(), "native".into()), ("Native Overlay Diff".into(), "true".into())],
+            _ => Vec::new(),
+        };
+        for name in crate::settings::BUILTIN_RUNTIMES {
+            info.runtimes.insert((*name).to_owned(), ("wharf".to_owned(), Vec::new()));
+        }
+        for (name, (path, args)) in &settings.runtimes {
+            info.runtimes.insert(name.clone(), (path.to_string_lossy().into_owned(), args.clone()));
+        }
+        info.warnings.extend(self.core.ports.network.facts().warnings);
+        for view in self.core.index.views() {
+            info.containers += 1;
+            match view.state.status {
+                Status::Running | Status::Restarting => info.running += 1,
+                Status::Paused => info.paused += 1,
+                Status::Created | Status::Exited | Status::Removing | Status::Dead => info.stopped += 1,
+            }
+        }
+        Ok(info)
     }
+
     pub fn version(&self) -> Version {
-        Version::default()
+        Version { facts: self.facts.clone(), experimental: self.core.settings().experimental }
     }
+
     pub async fn disk_usage(&self) -> Result<DiskUsage> {
-        Err(Error::unsupported("system: not wired yet"))
+        let images = self.images.list(ImageListRequest { all: true, ..ImageListRequest::default() }).await?;
+        let containers =
+            self.containers.list(ListRequest { all: true, size: true, ..ListRequest::default() }).await?;
+        let layers_bytes = images.iter().map(|image| image.size_bytes).sum();
+        Ok(DiskUsage { layers_bytes, images, containers })
     }
+
+    /// `--live-restore=false`: stop every container, each with its own patience, together no longer than the
+    /// shutdown timeout. With live restore nothing is done. No policy restarts anything from here on.
+    pub async fn shut_down(&self) {
+        self.core.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
+        let settings = self.core.settings();
+        if settings.live_restore {
+            return;
+        }
+        let mut stops = tokio::task::JoinSet::new();
+        for handle in self.core.index.all() {
+            let view = handle.view();
+            if view.state.is_running() {
+                let containers = self.containers.clone();
+                stops.spawn(async move {
+                    if let Err(error) = containers.stop_for_shutdown(&view.id).await {
+                        tracing::warn!(container = %view.id, %error, "could not stop it");
+                    }
+                });
+            }
+        }
+        let all = async { while stops.join_next().await.is_some() {} };
+        match u64::try_from(settings.shutdown_timeout_s) {
+            Ok(seconds) => {
+                let patience = std::time::Duration::from_secs(seconds);
+                if tokio::time::timeout(patience, all).await.is_err() {
+                    tracing::warn!("not all containers stopped in time");
+                }
+            }
+            Err(_) => all.await,
+        }
+    }
+
+    /// The reloadable settings, changed by SIGHUP.
+    pub fn reload(&self, change: impl FnOnce(&mut crate::Settings)) {
+        let mut settings = crate::Settings::clone(&self.core.settings());
+        change(&mut settings);
+        self.core.replace_settings(settings);
+        self.core.events.publish("daemon", "reload", engine_id(&self.core), std::collections::BTreeMap::new());
+    }
+}
+
+/// Made once per data root, as Docker's is.
+fn engine_id(core: &Core) -> String {
+    let path = layout::engine_id(&core.settings().data_root);
+    if let Ok(id) = std::fs::read_to_string(&path) {
+        return id.trim().to_owned();
+    }
+    let hex = core.ports.ids.id();
+    let group = |at: usize, length: usize| hex[at..at + length].to_owned();
+    let id = [group(0, 8), group(8, 4), group(12, 4), group(16, 4), group(20, 12)].join("-");
+    if let Err(error) = std::fs::write(&path, &id) {
+        tracing::warn!(path = %path.display(), %error, "could not keep the engine's id");
+    }
+    id
+}
+
+fn count(directory: &str) -> u64 {
+    std::fs::read_dir(directory).map_or(0, |entries| entries.count() as u64)
 }

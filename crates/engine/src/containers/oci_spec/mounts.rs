@@ -1,0 +1,194 @@
+//! The mount list: Docker's seven, the three files, then what the user mounts, outer before inner.
+
+use oci::runtime as rt;
+
+use super::{Joined, SecurityOptions};
+use crate::containers::files::Files;
+use crate::containers::{IpcMode, MountKind, MountPoint, MountSpec};
+use crate::error::{Error, Result};
+use crate::records::Record;
+use crate::settings::Settings;
+
+fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> rt::Mount {
+    rt::Mount {
+        destination: destination.into(),
+        kind: kind.into(),
+        source: source.into(),
+        options: options.iter().map(|option| (*option).to_owned()).collect(),
+        ..rt::Mount::default()
+    }
+}
+
+pub(super) fn mounts(
+    settings: &Settings,
+    record: &Record,
+    files: &Files,
+    joined: &Joined,
+    security: &SecurityOptions,
+    linux: &mut rt::Linux,
+) -> Result<Vec<rt::Mount>> {
+    let host = &record.spec.host;
+    let mut user = user_mounts(record, linux)?;
+    let taken = |destination: &str, user: &[rt::Mount]| user.iter().any(|m| m.destination == destination);
+
+    for (path, destination) in
+        [(&files.resolv_conf, "/etc/resolv.conf"), (&files.hostname, "/etc/hostname"), (&files.hosts, "/etc/hosts")]
+    {
+        if !taken(destination, &user) {
+            user.push(mount(destination, "bind", &path.to_string_lossy(), &["rbind", "rprivate"]));
+        }
+    }
+    let shm_size = if host.shm_size_bytes == 0 { settings.shm_size_bytes } else { host.shm_size_bytes };
+    let ipc = if host.ipc_mode == IpcMode::Default { settings.ipc_mode.clone() } else { host.ipc_mode.clone() };
+    let shm = match &ipc {
+        IpcMode::None => None,
+        IpcMode::Host => Some(mount("/dev/shm", "bind", "/dev/shm", &["rbind", "rprivate"])),
+        IpcMode::Container(_) => {
+            let pid = joined.ipc.as_ref().map_or(0, |other| other.state.pid);
+            let source = format!("/proc/{pid}/root/dev/shm");
+            Some(mount("/dev/shm", "bind", &source, &["rbind", "rprivate"]))
+        }
+        IpcMode::Default | IpcMode::Private | IpcMode::Shareable => {
+            let size = format!("size={shm_size}");
+            Some(mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &size]))
+        }
+    };
+    let writable_cgroups = security.writable_cgroups.unwrap_or(host.privileged);
+    let cgroup: &[&str] = match writable_cgroups {
+        true => &["nosuid", "noexec", "nodev"],
+        false => &["ro", "nosuid", "noexec", "nodev"],
+    };
+    let sys: &[&str] = match host.privileged {
+        true => &["nosuid", "noexec", "nodev"],
+        false => &["nosuid", "noexec", "nodev", "ro"],
+    };
+    let pts = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"];
+    let mut list = vec![
+        mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        mount("/dev/pts", "devpts", "devpts", &pts),
+        mount("/sys", "sysfs", "sysfs", sys),
+        mount("/sys/fs/cgroup", "cgroup", "cgroup", cgroup),
+        mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+    ];
+    list.extend(shm);
+    let own_dev = taken("/dev", &user);
+    list.retain(|m| !taken(&m.destination, &user) && !(own_dev && m.destination.starts_with("/dev/")));
+    if host.readonly_rootfs {
+        for m in &mut list {
+            let stays = matches!(m.destination.as_str(), "/proc" | "/dev/pts" | "/dev/shm" | "/dev/mqueue" | "/dev");
+            if !stays && !m.options.iter().any(|option| option == "ro") {
+                m.options.push("ro".into());
+            }
+        }
+    }
+    // Outer mounts come before those inside them.
+    user.sort_by_key(|m| (m.destination.matches('/').count(), m.destination.clone()));
+    list.extend(user);
+    Ok(list)
+}
+
+fn user_mounts(record: &Record, linux: &mut rt::Linux) -> Result<Vec<rt::Mount>> {
+    let host = &record.spec.host;
+    let spec_of = |point: &MountPoint| {
+        host.mounts.iter().find(|m| {
+            crate::containers::mounts::clean(&m.target).is_some_and(|target| target == point.destination)
+        })
+    };
+    let mut list = Vec::new();
+    for point in &record.mounts {
+        let spec = spec_of(point);
+        if point.kind == "tmpfs" {
+            list.push(tmpfs(point, spec));
+            continue;
+        }
+        let from_mount = spec.is_some();
+        if point.kind == "bind" && !std::path::Path::new(&point.source).exists() {
+            let create = !from_mount
+                || spec.and_then(|m| m.bind.as_ref()).is_some_and(|bind| bind.create_mountpoint);
+            if !create {
+                return Err(Error::invalid(format!(
+                    "invalid mount config for type \"bind\": bind source path does not exist: {}",
+                    point.source
+                )));
+            }
+            std::fs::create_dir_all(&point.source).map_err(|error| {
+                Error::internal(format!("error while creating mount source path '{}': mkdir: {error}", point.source))
+            })?;
+        }
+        let bind = spec.and_then(|m| m.bind.clone()).unwrap_or_default();
+        let mut options = vec![if bind.non_recursive { "bind" } else { "rbind" }.to_owned()];
+        if !point.read_write {
+            if bind.read_only_non_recursive && bind.read_only_force_recursive {
+                return Err(Error::invalid("mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive"));
+            }
+            options.push(if bind.read_only_non_recursive { "ro" } else { "rro" }.to_owned());
+        }
+        let propagation = if point.propagation.is_empty() { "rprivate" } else { &point.propagation };
+        options.push(propagation.to_owned());
+        match propagation {
+            "shared" | "rshared" => linux.rootfs_propagation = "shared".into(),
+            "slave" | "rslave" if linux.rootfs_propagation.is_empty() => linux.rootfs_propagation = "rslave".into(),
+            _ => {}
+        }
+        list.push(rt::Mount {
+            destination: point.destination.clone(),
+            kind: "bind".into(),
+            source: point.source.clone(),
+            options,
+            ..rt::Mount::default()
+        });
+    }
+    for (target, options) in &host.tmpfs {
+        let destination = crate::containers::mounts::clean(target).unwrap_or_else(|| target.clone());
+        let words = options.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+        list.push(rt::Mount {
+            destination,
+            kind: "tmpfs".into(),
+            source: "tmpfs".into(),
+            options: tmpfs_options(words),
+            ..rt::Mount::default()
+        });
+    }
+    Ok(list)
+}
+
+fn tmpfs(point: &MountPoint, spec: Option<&MountSpec>) -> rt::Mount {
+    let mut words = Vec::new();
+    if let Some(options) = spec.filter(|m| m.kind == MountKind::Tmpfs).and_then(|m| m.tmpfs.as_ref()) {
+        if options.size_bytes > 0 {
+            words.push(format!("size={}", options.size_bytes));
+        }
+        if let Some(mode) = options.mode {
+            words.push(format!("mode={mode:o}"));
+        }
+        words.extend(options.options.iter().map(|pair| pair.join("=")));
+    }
+    if !point.read_write {
+        words.push("ro".into());
+    }
+    rt::Mount {
+        destination: point.destination.clone(),
+        kind: "tmpfs".into(),
+        source: "tmpfs".into(),
+        options: tmpfs_options(words),
+        ..rt::Mount::default()
+    }
+}
+
+/// Docker's four defaults, each replaced by its opposite when that is said.
+fn tmpfs_options(said: Vec<String>) -> Vec<String> {
+    let opposite = |option: &str| match option {
+        "noexec" => "exec",
+        "nosuid" => "suid",
+        "nodev" => "dev",
+        _ => "",
+    };
+    let mut options: Vec<String> = ["noexec", "nosuid", "nodev", "rprivate"]
+        .into_iter()
+        .filter(|default| !said.iter().any(|word| word == opposite(default) || word == default))
+        .map(str::to_owned)
+        .collect();
+    options.extend(said);
+    options
+}

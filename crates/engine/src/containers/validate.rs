@@ -1,0 +1,220 @@
+//! What is wrong with a request before anything is made, in Docker's words; and what is not built yet, refused
+//! by name.
+
+use super::{ContainerSpec, IpcMode, NetworkMode, PidMode, RestartPolicy, UtsMode, signal};
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::ports::StoredImage;
+use crate::settings::BUILTIN_RUNTIMES;
+
+/// Smallest memory limit Docker takes.
+const MEMORY_MIN_BYTES: i64 = 6 << 20;
+
+/// Check, and resolve references to other containers to ids. Answers warnings.
+pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    let invalid = |text: &str| Err(Error::invalid(text));
+    if !spec.platform.is_empty() {
+        check_platform(spec, image)?;
+    }
+    if let Some(text) = spec.stop_signal.as_deref().filter(|text| !text.is_empty()) {
+        signal::parse(text)?;
+    }
+    for variable in &spec.env {
+        if variable.is_empty() || variable.starts_with('=') {
+            return Err(Error::invalid(format!("invalid environment variable: {variable}")));
+        }
+    }
+    let host = &mut spec.host;
+    if host.auto_remove && host.restart != RestartPolicy::No {
+        return invalid("can't create 'AutoRemove' container with restart policy");
+    }
+    match &mut host.network_mode {
+        NetworkMode::Container(other) => {
+            *other = core.index.find(other)?.view().id.clone();
+            if !spec.hostname.is_empty() {
+                return invalid("conflicting options: hostname and the network mode");
+            }
+            if !host.links.is_empty() {
+                return invalid("conflicting options: container type network can't be used with links. This would result in undefined behavior");
+            }
+            if !host.dns.is_empty() {
+                return invalid("conflicting options: dns and the network mode");
+            }
+            if !host.extra_hosts.is_empty() {
+                return invalid("conflicting options: custom host-to-IP mapping and the network mode");
+            }
+            if !host.port_bindings.is_empty() || host.publish_all_ports {
+                return invalid("conflicting options: port publishing and the container type network mode");
+            }
+            if !spec.exposed_ports.is_empty() {
+                return invalid("conflicting options: port exposing and the container type network mode");
+            }
+        }
+        NetworkMode::Named(name) => return Err(Error::not_found(format!("network {name} not found"))),
+        NetworkMode::Host if !host.links.is_empty() => {
+            return invalid("conflicting options: host type networking can't be used with links. This would result in undefined behavior");
+        }
+        NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => {}
+    }
+    if host.uts_mode == UtsMode::Host && !spec.hostname.is_empty() {
+        return invalid("conflicting options: hostname and the UTS mode");
+    }
+    if let PidMode::Container(other) = &mut host.pid_mode {
+        *other = core.index.find(other)?.view().id.clone();
+    }
+    if let IpcMode::Container(other) = &mut host.ipc_mode {
+        *other = core.index.find(other)?.view().id.clone();
+    }
+    let publishes = !host.port_bindings.is_empty() || host.publish_all_ports;
+    if publishes && !matches!(host.network_mode, NetworkMode::Host | NetworkMode::None) {
+        return Err(Error::unsupported("publishing ports (PortBindings, PublishAllPorts) is not built yet"));
+    }
+    refuse_unbuilt(host)?;
+    check_resources(&host.resources, &mut warnings)?;
+    let runtime = host.runtime.as_str();
+    if !runtime.is_empty() && !BUILTIN_RUNTIMES.contains(&runtime) && !core.settings().runtimes.contains_key(runtime) {
+        return Err(Error::invalid(format!("unknown or invalid runtime name: {runtime}")));
+    }
+    if host.shm_size_bytes < 0 {
+        return invalid("SHM size can not be less than 0");
+    }
+    if !(-1000..=1000).contains(&host.oom_score_adj) {
+        return Err(Error::invalid(format!(
+            "Invalid value {}, range for oom score adj is [-1000, 1000]",
+            host.oom_score_adj
+        )));
+    }
+    super::oci_spec::capabilities(host)?;
+    super::oci_spec::security_options(host)?;
+    Ok(warnings)
+}
+
+fn refuse_unbuilt(host: &super::HostSpec) -> Result<()> {
+    let refuse = |what: &str| Err(Error::unsupported(format!("{what} is not built yet")));
+    match () {
+        () if !host.links.is_empty() => refuse("linking containers (Links)"),
+        () if !host.resources.device_requests.is_empty() => {
+            let request = &host.resources.device_requests[0];
+            Err(Error::invalid(format!(
+                "could not select device driver \"{}\" with capabilities: {:?}",
+                request.driver, request.capabilities
+            )))
+        }
+        () if !host.storage_opt.is_empty() => refuse("StorageOpt"),
+        () if !matches!(host.userns_mode.as_str(), "" | "host") => {
+            Err(Error::invalid(format!("invalid USER mode: {}", host.userns_mode)))
+        }
+        () => Ok(()),
+    }
+}
+
+fn check_platform(spec: &ContainerSpec, image: &StoredImage) -> Result<()> {
+    let mut parts = spec.platform.split('/');
+    let (os, architecture) = (parts.next().unwrap_or_default(), parts.next());
+    let architecture_fits = architecture.is_none_or(|asked| {
+        let asked = match asked {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        image.architecture.is_empty() || asked == image.architecture
+    });
+    if (image.os.is_empty() || os == image.os || architecture.is_none() && os == image.architecture) && architecture_fits {
+        return Ok(());
+    }
+    Err(Error::not_found(format!(
+        "image with reference {} was found but its platform ({}/{}) does not match the specified platform ({})",
+        spec.image, image.os, image.architecture, spec.platform
+    )))
+}
+
+fn check_resources(resources: &super::Resources, warnings: &mut Vec<String>) -> Result<()> {
+    let r = resources;
+    let invalid = |text: &str| Err(Error::invalid(text));
+    if r.memory_bytes != 0 && r.memory_bytes < MEMORY_MIN_BYTES {
+        return invalid("Minimum memory limit allowed is 6MB");
+    }
+    if r.memory_bytes == 0 && r.memory_swap_bytes > 0 {
+        return invalid("You should always set the Memory limit when using Memoryswap limit, see usage");
+    }
+    if r.memory_bytes > 0 && r.memory_swap_bytes > 0 && r.memory_swap_bytes < r.memory_bytes {
+        return invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
+    }
+    if r.memory_swappiness.is_some_and(|value| !(-1..=100).contains(&value)) {
+        let value = r.memory_swappiness.unwrap_or_default();
+        return Err(Error::invalid(format!("Invalid value: {value}, valid memory swappiness range is 0-100")));
+    }
+    if r.memory_reservation_bytes != 0 && r.memory_reservation_bytes < MEMORY_MIN_BYTES {
+        return invalid("Minimum memory reservation allowed is 6MB");
+    }
+    if r.memory_bytes > 0 && r.memory_reservation_bytes > 0 && r.memory_bytes < r.memory_reservation_bytes {
+        return invalid("Minimum memory limit can not be less than memory reservation limit, see usage");
+    }
+    if r.nano_cpus > 0 && (r.cpu_period_us > 0 || r.cpu_quota_us > 0) {
+        return invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set.");
+    }
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as i64;
+    if r.nano_cpus < 0 || r.nano_cpus > cpus * 1_000_000_000 {
+        return Err(Error::invalid(format!("Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available")));
+    }
+    if r.cpu_shares < 0 {
+        return Err(Error::invalid(format!("shares must be greater than or equal to 0: {}", r.cpu_shares)));
+    }
+    if r.cpu_period_us != 0 && !(1000..=1_000_000).contains(&r.cpu_period_us) {
+        return invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+    }
+    if r.cpu_quota_us > 0 && r.cpu_quota_us < 1000 {
+        return invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)");
+    }
+    if r.blkio_weight > 0 && !(10..=1000).contains(&r.blkio_weight) {
+        return invalid("Range of blkio weight is from 10 to 1000");
+    }
+    if r.oom_kill_disable == Some(true) && r.memory_bytes == 0 {
+        warnings.push(
+            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system \
+             running out of resources."
+                .into(),
+        );
+    }
+    for ulimit in &r.ulimits {
+        super::oci_spec::rlimit(ulimit)?;
+    }
+    Ok(())
+}
+
+/// Settle the log driver; options that the driver does not know are refused.
+pub(crate) fn log_driver(core: &Core, spec: &mut ContainerSpec) -> Result<String> {
+    let settings = core.settings();
+    let log = &mut spec.host.log;
+    if log.driver.is_empty() {
+        *log = settings.log.clone();
+    } else if log.driver == settings.log.driver {
+        for (key, value) in &settings.log.options {
+            log.options.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    let known: &[&str] = match log.driver.as_str() {
+        "json-file" => {
+            &["max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"]
+        }
+        "none" => &[],
+        "local" | "syslog" | "journald" | "gelf" | "fluentd" | "awslogs" | "splunk" | "etwlogs" | "gcplogs" => {
+            return Err(Error::unsupported(format!("log driver {} is not built yet", log.driver)));
+        }
+        unknown => {
+            return Err(Error::invalid(format!(
+                "logger: no log driver named '{unknown}' is registered"
+            )));
+        }
+    };
+    if log.driver != "none" {
+        if let Some(option) = log.options.keys().find(|option| !known.contains(&option.as_str())) {
+            return Err(Error::invalid(format!(
+                "unknown log opt '{option}' for {} log driver",
+                log.driver
+            )));
+        }
+    }
+    Ok(log.driver.clone())
+}

@@ -1,0 +1,99 @@
+//! The execs this engine knows. They live in memory only, as in Docker; an exec's process outlives the engine in
+//! its monitor.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard};
+
+use super::{ExecSpec, ExecView};
+use crate::error::{Error, Result};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Exec {
+    pub(crate) view: ExecView,
+    pub(crate) spec: ExecSpec,
+    /// Somebody has begun to start it.
+    pub(crate) taken: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    /// Held for map operations only.
+    execs: Mutex<HashMap<String, Exec>>,
+}
+
+impl Registry {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Exec>> {
+        self.execs.lock().expect("nothing panics while it holds the execs")
+    }
+
+    pub(crate) fn insert(&self, exec: Exec) {
+        self.lock().insert(exec.view.id.clone(), exec);
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Result<Exec> {
+        self.lock().get(id).cloned().ok_or_else(|| Error::not_found(format!("No such exec instance: {id}")))
+    }
+
+    /// Reserve it for one start.
+    pub(crate) fn take(&self, id: &str) -> Result<Exec> {
+        let mut execs = self.lock();
+        let exec =
+            execs.get_mut(id).ok_or_else(|| Error::not_found(format!("No such exec instance: {id}")))?;
+        if exec.view.exit_code.is_some() {
+            return Err(Error::conflict(format!("exec command {id} has already run")));
+        }
+        if exec.taken {
+            return Err(Error::conflict(format!("exec command {id} is already running")));
+        }
+        exec.taken = true;
+        Ok(exec.clone())
+    }
+
+    /// A start that did not come to be.
+    pub(crate) fn give_back(&self, id: &str) {
+        if let Some(exec) = self.lock().get_mut(id) {
+            exec.taken = false;
+        }
+    }
+
+    pub(crate) fn started(&self, id: &str, pid: u32) {
+        if let Some(exec) = self.lock().get_mut(id) {
+            exec.view.running = true;
+            exec.view.pid = pid;
+        }
+    }
+
+    pub(crate) fn ended(&self, id: &str, code: i32) {
+        if let Some(exec) = self.lock().get_mut(id) {
+            exec.view.running = false;
+            exec.view.pid = 0;
+            exec.view.exit_code = Some(code);
+        }
+    }
+
+    /// Ids of a container's execs that have not ended.
+    pub(crate) fn of_container(&self, container: &str) -> Vec<String> {
+        let execs = self.lock();
+        let mut ids: Vec<_> = execs
+            .values()
+            .filter(|exec| exec.view.container_id == container && exec.view.exit_code.is_none())
+            .map(|exec| exec.view.id.clone())
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    /// The container's process has ended: what was not started never will be. (Running ones die with the pid
+    /// namespace and report by themselves.)
+    pub(crate) fn container_ended(&self, container: &str) {
+        self.lock().retain(|_, exec| exec.view.container_id != container || exec.taken);
+    }
+
+    pub(crate) fn forget(&self, id: &str) {
+        self.lock().remove(id);
+    }
+
+    pub(crate) fn container_removed(&self, container: &str) {
+        self.lock().retain(|_, exec| exec.view.container_id != container);
+    }
+}

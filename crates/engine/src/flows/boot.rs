@@ -1,0 +1,163 @@
+//! Boot: make memory and machine agree with the records again.
+//!
+//! Records whose process still runs are adopted; those whose process ended meanwhile are marked exited;
+//! half-removed and `--rm` ones are removed; layers and directories without a record are swept; restart policies
+//! are obeyed. Afterwards no trace of a killed engine is left.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::containers::{RestartPolicy, Status, task::Owner};
+use crate::core::Core;
+use crate::error::Result;
+use crate::layout;
+use crate::ports::{ProcessRef, Reconnected};
+use crate::records::{self, Record};
+
+pub(crate) async fn run(core: &Arc<Core>) -> Result<()> {
+    let settings = core.settings();
+    let storage = core.ports.storage.clone();
+    let mut known = HashSet::new();
+    let mut running = Vec::new();
+    let mut owners = Vec::new();
+
+    for (id, json) in storage.records()? {
+        known.insert(id.clone());
+        let record = match records::read(&id, &json) {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::error!(%error, "left alone");
+                continue;
+            }
+        };
+        let Some((owner, endpoint)) = one(core, record).await else { continue };
+        if let Some(endpoint) = endpoint {
+            running.push((id, endpoint));
+        }
+        owners.push(owner);
+    }
+    if let Err(error) = core.ports.network.reconcile(running).await {
+        tracing::error!(%error, "could not put the network in order");
+    }
+    sweep(core, &known).await;
+    for owner in owners {
+        let restart = wants_boot_restart(&owner.record);
+        let mut owner = owner;
+        if restart {
+            owner.restart_soon();
+        }
+        owner.spawn();
+    }
+    let _ = settings;
+    Ok(())
+}
+
+/// One record. `None`: it was removed.
+async fn one(core: &Arc<Core>, mut record: Record) -> Option<(Owner, Option<crate::ports::Endpoint>)> {
+    let process = ProcessRef::container(record.id.clone());
+    let reconnected = core.ports.runtime.reconnect(&process).await;
+    let is_running = matches!(reconnected, Reconnected::Running { .. });
+    if record.status == Status::Removing || (record.spec.host.auto_remove && !is_running) {
+        record.status = Status::Removing;
+        match super::remove::run(core, &record, record.spec.host.auto_remove).await {
+            Ok(()) => return None,
+            Err(error) => {
+                tracing::error!(container = %record.id, %error, "could not finish its removal");
+                record.status = Status::Dead;
+            }
+        }
+    }
+    if core.index.reserve(&record.name, &record.id).is_err() {
+        let name = record.id[..12].to_owned();
+        tracing::error!(container = %record.id, name = %record.name, "its name is taken, it is now {name}");
+        record.name = name;
+        let _ = core.index.reserve(&record.name, &record.id);
+    }
+    let was_alive = matches!(record.status, Status::Running | Status::Paused | Status::Restarting);
+    let mut adopted = None;
+    match reconnected {
+        Reconnected::Running { started, paused } => {
+            record.started_at = Some(started.started_at);
+            adopted = Some((started, paused));
+        }
+        // Once in the record, it is not asked for again.
+        Reconnected::Exited(exit) if was_alive || record.started_at.is_none_or(|at| exit.at > at) => {
+            record.status = Status::Exited;
+            record.exit_code = exit.code;
+            record.oom_killed = exit.oom_killed;
+            record.finished_at = Some(exit.at);
+            record.error = exit.error.unwrap_or_default();
+        }
+        Reconnected::Gone if was_alive => {
+            record.status = Status::Exited;
+            record.exit_code = if record.pid == 0 { record.exit_code } else { 255 };
+            record.finished_at = Some(core.ports.clock.now());
+        }
+        Reconnected::Exited(_) | Reconnected::Gone => {}
+    }
+    let endpoint = record.endpoint.clone().filter(|_| adopted.is_some());
+    if adopted.is_none() && was_alive {
+        record.pid = 0;
+        record.endpoint = None;
+        record.sandbox_id.clear();
+        core.ports.runtime.forget(&process).await;
+        if let Err(error) = core.ports.storage.put_record(&record.id, &records::write(&record), false) {
+            tracing::warn!(container = %record.id, %error, "could not save its state");
+        }
+    }
+    let id = record.id.clone();
+    let (mut owner, handle) = Owner::new(core.clone(), record);
+    if let Some((started, paused)) = adopted {
+        owner.adopt(started, paused);
+    }
+    core.index.insert(&id, handle);
+    Some((owner, endpoint))
+}
+
+fn wants_boot_restart(record: &Record) -> bool {
+    if record.status != Status::Exited || record.started_at.is_none() {
+        return false;
+    }
+    match record.spec.host.restart {
+        RestartPolicy::No => false,
+        RestartPolicy::Always => true,
+        RestartPolicy::UnlessStopped => !record.stopped_by_user,
+        RestartPolicy::OnFailure { max_retries } => {
+            record.exit_code != 0 && !record.stopped_by_user && (max_retries == 0 || record.restart_count < max_retries)
+        }
+    }
+}
+
+/// What a killed engine had begun and nobody was told of.
+async fn sweep(core: &Arc<Core>, known: &HashSet<String>) {
+    let storage = &core.ports.storage;
+    match storage.layers() {
+        Ok(layers) => {
+            for id in layers.iter().filter(|id| !known.contains(*id)) {
+                if let Err(error) = storage.remove_layer(id) {
+                    tracing::warn!(container = %id, %error, "could not sweep a layer without a record");
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "could not look for layers without a record"),
+    }
+    let directories = layout::containers(&core.settings().data_root);
+    for entry in std::fs::read_dir(&directories).into_iter().flatten().flatten() {
+        let id = entry.file_name().to_string_lossy().into_owned();
+        // Only what this engine made: names of 64 hex digits.
+        if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) && !known.contains(&id) {
+            let _ = super::create::remove_directory(entry.path()).await;
+        }
+    }
+    for id in core.ports.runtime.leftovers().await {
+        if known.contains(&id) {
+            continue;
+        }
+        let process = ProcessRef::container(id.clone());
+        if let Reconnected::Running { .. } = core.ports.runtime.reconnect(&process).await {
+            tracing::warn!(container = %id, "runs without a record, killing it");
+            let _ = core.ports.runtime.signal(&process, crate::containers::signal::KILL).await;
+        }
+        core.ports.runtime.forget(&process).await;
+    }
+}

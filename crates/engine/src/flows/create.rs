@@ -1,0 +1,162 @@
+//! Create: image → names → directory → layer → volumes → record → task. One durable commit, and none for
+//! `--rm`; the network gets its sandbox ready meanwhile.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Undo, finish};
+use crate::containers::merge::Merged;
+use crate::containers::task::{Owner, publish_event};
+use crate::containers::{ContainerSpec, Created, NetworkMode, merge, mounts, names, validate};
+use crate::core::{Core, blocking};
+use crate::error::{Error, Result};
+use crate::layout;
+use crate::records::{self, Record};
+
+pub(crate) async fn run(core: &Arc<Core>, name: &str, mut spec: ContainerSpec) -> Result<Created> {
+    if matches!(spec.host.network_mode, NetworkMode::Bridge) {
+        core.ports.network.prepare();
+    }
+    let name = names::check(name)?;
+    let image = core.ports.storage.resolve(&spec.image)?;
+    let warnings = validate::check(core, &mut spec, &image)?;
+    let id = core.ports.ids.id();
+    let Merged { path, args } = merge::with_image(&mut spec, &image, &id)?;
+    let log_driver = validate::log_driver(core, &mut spec)?;
+
+    let mut undo = Undo::default();
+    let result = steps(core, &mut undo, StepsInput { id, name, spec, image, path, args, log_driver }).await;
+    let record = finish(undo, result).await?;
+
+    let created = Created { id: record.id.clone(), warnings };
+    publish_event(core, &record, "create", &[]);
+    let (owner, handle) = Owner::new(core.clone(), record);
+    core.index.insert(&created.id, handle);
+    owner.spawn();
+    Ok(created)
+}
+
+struct StepsInput {
+    id: String,
+    name: Option<String>,
+    spec: ContainerSpec,
+    image: Arc<crate::ports::StoredImage>,
+    path: String,
+    args: Vec<String>,
+    log_driver: String,
+}
+
+async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<Record> {
+    let StepsInput { id, name, spec, image, path, args, log_driver } = input;
+    let settings = core.settings();
+    core.failpoints.hit("create.name")?;
+    let name = take_name(core, name, &id)?;
+    {
+        let (core, name, id) = (core.clone(), name.clone(), id.clone());
+        undo.push("name", async move {
+            core.index.release(&name, &id);
+            Ok(())
+        });
+    }
+
+    core.failpoints.hit("create.directory")?;
+    let directory = layout::container(&settings.data_root, &id);
+    make_directory(&directory)?;
+    undo.push("directory", remove_directory(directory));
+
+    core.failpoints.hit("create.layer")?;
+    let rootfs = core.ports.storage.create_layer(&id, &image)?;
+    {
+        let (storage, id) = (core.ports.storage.clone(), id.clone());
+        undo.push("layer", async move { storage.remove_layer(&id) });
+    }
+
+    core.failpoints.hit("create.volumes")?;
+    let plan = mounts::plan(core, &spec, &image)?;
+    for volume in &plan.volumes {
+        if mounts::make_volume(core, volume, &id).await? && volume.anonymous {
+            let directory = layout::volume(&settings.data_root, &volume.name);
+            undo.push("volume", remove_directory(directory));
+        }
+    }
+    let anonymous_volumes = plan.volumes.iter().filter(|v| v.anonymous).map(|v| v.name.clone()).collect();
+
+    core.failpoints.hit("create.record")?;
+    let auto_remove = spec.host.auto_remove;
+    let record = Record {
+        version: Record::VERSION,
+        created: core.ports.clock.now(),
+        id,
+        name,
+        image_id: image.id.clone(),
+        image_manifest: image.manifest.clone(),
+        path,
+        args,
+        spec,
+        rootfs: rootfs.into(),
+        driver: core.ports.storage.driver().to_owned(),
+        mounts: plan.points,
+        anonymous_volumes,
+        log_driver,
+        status: crate::containers::Status::Created,
+        pid: 0,
+        exit_code: 0,
+        error: String::new(),
+        oom_killed: false,
+        started_at: None,
+        finished_at: None,
+        restart_count: 0,
+        stopped_by_user: false,
+        sandbox_id: String::new(),
+        endpoint: None,
+    };
+    let json = records::write(&record);
+    if auto_remove {
+        core.ports.storage.put_record(&record.id, &json, false)?;
+    } else {
+        let (storage, id) = (core.ports.storage.clone(), record.id.clone());
+        blocking(move || storage.put_record(&id, &json, true)).await?;
+    }
+    {
+        let (storage, id) = (core.ports.storage.clone(), record.id.clone());
+        undo.push("record", async move { storage.delete_record(&id, false) });
+    }
+    core.failpoints.hit("create.publish")?;
+    Ok(record)
+}
+
+/// The asked-for name, or a free generated one, or in the end the short id.
+fn take_name(core: &Core, asked: Option<String>, id: &str) -> Result<String> {
+    if let Some(name) = asked {
+        core.index.reserve(&name, id)?;
+        return Ok(name);
+    }
+    for attempt in 0..6 {
+        let name = names::generate(core.ports.ids.number(), attempt);
+        if core.index.reserve(&name, id).is_ok() {
+            return Ok(name);
+        }
+    }
+    let name = id[..12].to_owned();
+    core.index.reserve(&name, id)?;
+    Ok(name)
+}
+
+fn make_directory(directory: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o710)
+        .create(directory)
+        .map_err(|error| Error::internal(format!("mkdir {}: {error}", directory.display())))
+}
+
+/// Idempotent.
+pub(super) async fn remove_directory(directory: PathBuf) -> Result<()> {
+    match std::fs::remove_dir_all(&directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::internal(format!("remove {}: {error}", directory.display())))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,264 @@
+//! Start: sandbox → files → spec → filter → process. See `docs/life-of-a-run.md`.
+
+use std::sync::Arc;
+
+use super::{Undo, finish};
+use crate::containers::{NetworkMode, files, oci_spec};
+use crate::core::Core;
+use crate::error::{Class, Error, Result};
+use crate::layout;
+use crate::ports::{
+    Attachment, LogTarget, NetworkError, ProcessRef, RuntimeError, RuntimeErrorKind, SandboxKind, Started,
+    StartRequest, Stdio,
+};
+use crate::records::Record;
+use crate::settings::BUILTIN_RUNTIMES;
+
+/// A start that did not succeed, and the exit code it leaves.
+#[derive(Debug)]
+pub(crate) struct StartFailure {
+    pub(crate) error: Error,
+    pub(crate) exit_code: i32,
+}
+
+impl From<Error> for StartFailure {
+    fn from(error: Error) -> Self {
+        Self { error, exit_code: 128 }
+    }
+}
+
+/// What every OCI failure text begins with; clients look for parts of it.
+const PREFIX: &str = "failed to create task for container: failed to create shim task: OCI runtime create failed: \
+                      runc create failed: unable to start container process";
+
+/// Bring the process up. On success the record has its sandbox and endpoint; status and pid are the caller's.
+pub(crate) async fn run(
+    core: &Arc<Core>,
+    record: &mut Record,
+    attachments: Vec<Attachment>,
+) -> Result<Started, StartFailure> {
+    let mut undo = Undo::default();
+    let mut failed_code = 128;
+    let result = steps(core, record, attachments, &mut undo, &mut failed_code).await;
+    let failed = result.is_err();
+    let result = finish(undo, result).await;
+    if failed {
+        record.sandbox_id.clear();
+        record.endpoint = None;
+    }
+    result.map_err(|error| StartFailure { error, exit_code: failed_code })
+}
+
+async fn steps(
+    core: &Arc<Core>,
+    record: &mut Record,
+    attachments: Vec<Attachment>,
+    undo: &mut Undo,
+    failed_code: &mut i32,
+) -> Result<Started> {
+    let settings = core.settings();
+    let id = record.id.clone();
+
+    core.failpoints.hit("start.network")?;
+    let sandbox = match sandbox_kind(record)? {
+        None => None,
+        Some(kind) => {
+            let sandbox = core.ports.network.take(&id, &kind).await.map_err(network_error)?;
+            record.sandbox_id.clone_from(&sandbox.sandbox_id);
+            record.endpoint.clone_from(&sandbox.endpoint);
+            let (core, id, endpoint) = (core.clone(), id.clone(), sandbox.endpoint.clone());
+            undo.push("network", async move {
+                core.ports.network.release(&id, endpoint.as_ref()).await;
+                Ok(())
+            });
+            Some(sandbox.netns)
+        }
+    };
+
+    core.failpoints.hit("start.files")?;
+    let joined = oci_spec::joined(core, record)?;
+    let directory = layout::container(&settings.data_root, &id);
+    let files = files::write(&settings, record, &directory, &joined, core.ports.network.facts().gateway)?;
+
+    core.failpoints.hit("start.spec")?;
+    let built = oci_spec::build(&settings, record, &files, &joined)?;
+    let seccomp = match &built.seccomp {
+        oci_spec::Seccomp::Unconfined => None,
+        oci_spec::Seccomp::Profile(profile) => {
+            Some(core.seccomp_filter(profile.as_deref(), &built.capabilities)?)
+        }
+    };
+
+    core.failpoints.hit("start.process")?;
+    let request = StartRequest {
+        id: id.clone(),
+        spec: Box::new(built.spec),
+        rootfs: record.rootfs.clone().into(),
+        netns: sandbox,
+        seccomp,
+        stdio: Stdio {
+            tty: record.spec.tty,
+            open_stdin: record.spec.open_stdin,
+            stdin_once: record.spec.stdin_once,
+            console_size: Some(record.spec.host.console_size).filter(|size| *size != (0, 0)),
+        },
+        log: log_target(record, &directory),
+        init_reaper: built.init_reaper,
+        user: Some(record.spec.user.clone()).filter(|user| !user.is_empty()),
+        additional_groups: record.spec.host.group_add.clone(),
+        attachments,
+        foreign_runtime: foreign_runtime(&settings, record)?,
+    };
+    let started = core.ports.runtime.start(request).await.map_err(|error| {
+        let (code, error) = runtime_error(error);
+        *failed_code = code;
+        error
+    })?;
+    {
+        let (core, process) = (core.clone(), ProcessRef::container(id));
+        undo.push("process", async move {
+            let killed = core.ports.runtime.signal(&process, crate::containers::signal::KILL).await;
+            core.ports.runtime.forget(&process).await;
+            killed.map_err(|error| Error::internal(error.message))
+        });
+    }
+    core.failpoints.hit("start.publish")?;
+    Ok(started)
+}
+
+/// The process has ended: address and run-time files go back. The endpoint's network name stays.
+pub(crate) async fn release(core: &Arc<Core>, record: &mut Record) {
+    if sandbox_kind(record).is_ok_and(|kind| kind.is_some()) {
+        core.ports.network.release(&record.id, record.endpoint.as_ref()).await;
+    }
+    record.endpoint = None;
+    record.sandbox_id.clear();
+    core.ports.runtime.forget(&ProcessRef::container(record.id.clone())).await;
+}
+
+fn sandbox_kind(record: &Record) -> Result<Option<SandboxKind>> {
+    if record.spec.network_disabled {
+        return Ok(Some(SandboxKind::None));
+    }
+    match &record.spec.host.network_mode {
+        NetworkMode::Host | NetworkMode::Container(_) => Ok(None),
+        NetworkMode::None => Ok(Some(SandboxKind::None)),
+        NetworkMode::Bridge => {
+            let endpoint = record.spec.endpoints.values().next();
+            Ok(Some(SandboxKind::Bridge {
+                mac: endpoint.map(|e| e.mac.clone()).filter(|mac| !mac.is_empty()),
+                ipv4: endpoint.and_then(|e| e.ipv4),
+            }))
+        }
+        NetworkMode::Named(name) => Err(Error::not_found(format!("network {name} not found"))),
+    }
+}
+
+fn network_error(error: NetworkError) -> Error {
+    let class = if error.unsupported { Class::Unsupported } else { Class::Internal };
+    Error::new(class, format!("failed to set up container networking: {}", error.message))
+}
+
+/// Docker's text, status class and exit code for a failed start.
+fn runtime_error(error: RuntimeError) -> (i32, Error) {
+    let message = error.message;
+    let inside = |message: &str| format!("{PREFIX}: error during container init: {message}");
+    match error.kind {
+        RuntimeErrorKind::ExecutableNotFound => (127, Error::invalid(inside(&message))),
+        RuntimeErrorKind::PermissionDenied => (126, Error::invalid(inside(&message))),
+        // The docker CLI looks for "permission denied" to exit with 126.
+        RuntimeErrorKind::IsADirectory => (126, Error::invalid(format!("{}: permission denied", inside(&message)))),
+        RuntimeErrorKind::ExecFormat => (126, Error::invalid(inside(&message))),
+        RuntimeErrorKind::NoSuchUser => (126, Error::invalid(message)),
+        RuntimeErrorKind::WorkingDirectory => (127, Error::invalid(inside(&message))),
+        RuntimeErrorKind::Mount if message.to_lowercase().contains("not a directory") => (
+            127,
+            Error::invalid(format!(
+                "{}: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host \
+                 path exists and is the expected type",
+                inside(&message)
+            )),
+        ),
+        RuntimeErrorKind::Mount if message.to_lowercase().contains("no such file") => {
+            (127, Error::invalid(inside(&message)))
+        }
+        RuntimeErrorKind::Invalid => (128, Error::invalid(inside(&message))),
+        RuntimeErrorKind::Mount | RuntimeErrorKind::NotRunning | RuntimeErrorKind::Other => {
+            (128, Error::internal(inside(&message)))
+        }
+    }
+}
+
+fn log_target(record: &Record, directory: &std::path::Path) -> LogTarget {
+    match record.log_driver.as_str() {
+        "none" => LogTarget::None,
+        driver => LogTarget::File {
+            driver: driver.to_owned(),
+            path: layout::log(directory, &record.id),
+            options: record.spec.host.log.options.clone(),
+            attrs: log_attributes(record),
+        },
+    }
+}
+
+/// `--log-opt labels=a,b env=C tag=...`: what goes into the `attrs` of each line.
+fn log_attributes(record: &Record) -> std::collections::BTreeMap<String, String> {
+    let options = &record.spec.host.log.options;
+    let listed = |key: &str| {
+        options.get(key).map(|list| list.split(',').map(str::to_owned).collect::<Vec<_>>()).unwrap_or_default()
+    };
+    let mut attributes = std::collections::BTreeMap::new();
+    for label in listed("labels") {
+        if let Some(value) = record.spec.labels.get(&label) {
+            attributes.insert(label, value.clone());
+        }
+    }
+    for variable in listed("env") {
+        let value = record.spec.env.iter().find_map(|e| e.strip_prefix(&variable)?.strip_prefix('='));
+        if let Some(value) = value {
+            attributes.insert(variable, value.to_owned());
+        }
+    }
+    attributes
+}
+
+fn foreign_runtime(
+    settings: &crate::settings::Settings,
+    record: &Record,
+) -> Result<Option<(std::path::PathBuf, Vec<String>)>> {
+    let name = match record.spec.host.runtime.as_str() {
+        "" => settings.default_runtime.as_str(),
+        name => name,
+    };
+    if let Some((path, args)) = settings.runtimes.get(name) {
+        return Ok(Some((path.clone(), args.clone())));
+    }
+    if BUILTIN_RUNTIMES.contains(&name) {
+        return Ok(None);
+    }
+    Err(Error::invalid(format!("unknown or invalid runtime name: {name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_become_dockers_codes_and_texts() {
+        let of = |kind, message: &str| runtime_error(RuntimeError { kind, message: message.into() });
+        let (code, error) =
+            of(RuntimeErrorKind::ExecutableNotFound, "exec: \"foo\": executable file not found in $PATH");
+        assert_eq!((code, error.class), (127, Class::Invalid));
+        assert_eq!(
+            error.message,
+            "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create \
+             failed: unable to start container process: error during container init: exec: \"foo\": executable file \
+             not found in $PATH"
+        );
+        assert_eq!(of(RuntimeErrorKind::PermissionDenied, "exec: \"/x\": permission denied").0, 126);
+        let (code, error) = of(RuntimeErrorKind::IsADirectory, "exec: \"/etc\": is a directory");
+        assert_eq!(code, 126);
+        assert!(error.message.ends_with("permission denied"));
+        assert_eq!(of(RuntimeErrorKind::Other, "clone: no memory").0, 128);
+    }
+}

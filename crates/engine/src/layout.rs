@@ -1,0 +1,33 @@
+//! Where the engine's own files are, spelled once. (`store` has its own layout below the same root.)
+
+use std::path::{Path, PathBuf};
+
+/// `<data-root>/containers`
+pub(crate) fn containers(data_root: &Path) -> PathBuf {
+    data_root.join("containers")
+}
+
+/// `<data-root>/containers/<id>`
+pub(crate) fn container(data_root: &Path, id: &str) -> PathBuf {
+    containers(data_root).join(id)
+}
+
+/// `<data-root>/containers/<id>/<id>-json.log`
+pub(crate) fn log(directory: &Path, id: &str) -> PathBuf {
+    directory.join(format!("{id}-json.log"))
+}
+
+/// `<data-root>/volumes/<name>`
+pub(crate) fn volume(data_root: &Path, name: &str) -> PathBuf {
+    data_root.join("volumes").join(name)
+}
+
+/// `<data-root>/volumes/<name>/_data`
+pub(crate) fn volume_data(data_root: &Path, name: &str) -> PathBuf {
+    volume(data_root, name).join("_data")
+}
+
+/// `<data-root>/engine-id`
+pub(crate) fn engine_id(data_root: &Path) -> PathBuf {
+    data_root.join("engine-id")
+}

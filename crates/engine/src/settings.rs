@@ -1,0 +1,81 @@
+//! What the engine was configured to do. The daemon parses flags and `daemon.json` into this; SIGHUP replaces
+//! the reloadable part as a whole.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::containers::{CgroupnsMode, IpcMode, LogSpec, Ulimit};
+
+/// The daemon's defaults for containers, and where things are.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub data_root: PathBuf,
+    pub exec_root: PathBuf,
+    pub cgroup_v2: bool,
+    /// `--cgroup-parent`; empty: `/docker`.
+    pub cgroup_parent: String,
+    pub log: LogSpec,
+    pub ulimits: Vec<Ulimit>,
+    pub shm_size_bytes: i64,
+    pub dns: Vec<String>,
+    pub dns_options: Vec<String>,
+    pub dns_search: Vec<String>,
+    pub init: bool,
+    pub seccomp: SeccompSetting,
+    pub no_new_privileges: bool,
+    pub ipc_mode: IpcMode,
+    pub cgroupns_mode: CgroupnsMode,
+    pub live_restore: bool,
+    pub debug: bool,
+    pub experimental: bool,
+    pub labels: Vec<String>,
+    pub default_runtime: String,
+    /// Name → path and arguments; the built-in ones (`wharf`, `runc`, `io.containerd.runc.v2`) not included.
+    pub runtimes: BTreeMap<String, (PathBuf, Vec<String>)>,
+    pub shutdown_timeout_s: i64,
+    /// What `host-gateway` in `--add-host` means; `None`: the bridge's gateway.
+    pub host_gateway: Option<std::net::IpAddr>,
+}
+
+/// `--seccomp-profile`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SeccompSetting {
+    Builtin,
+    Unconfined,
+    /// The text of a profile.
+    Profile(String),
+}
+
+impl Settings {
+    /// Docker's defaults with these two directories.
+    pub fn new(data_root: PathBuf, exec_root: PathBuf) -> Self {
+        Self {
+            data_root,
+            exec_root,
+            cgroup_v2: false,
+            cgroup_parent: String::new(),
+            log: LogSpec { driver: "json-file".into(), options: BTreeMap::new() },
+            ulimits: Vec::new(),
+            shm_size_bytes: 64 << 20,
+            dns: Vec::new(),
+            dns_options: Vec::new(),
+            dns_search: Vec::new(),
+            init: false,
+            seccomp: SeccompSetting::Builtin,
+            no_new_privileges: false,
+            ipc_mode: IpcMode::Private,
+            cgroupns_mode: CgroupnsMode::Host,
+            live_restore: true,
+            debug: false,
+            experimental: false,
+            labels: Vec::new(),
+            default_runtime: "runc".into(),
+            runtimes: BTreeMap::new(),
+            shutdown_timeout_s: 15,
+            host_gateway: None,
+        }
+    }
+}
+
+/// Names that mean the built-in runtime, so that configurations written for Docker go on working.
+pub const BUILTIN_RUNTIMES: &[&str] = &["runc", "wharf", "io.containerd.runc.v2"];

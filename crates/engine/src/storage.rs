@@ -1,0 +1,172 @@
+//! The real [`Storage`], over `store`.
+
+use std::io::pipe;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use store::{Durability, Root, Store};
+
+use crate::containers::Healthcheck;
+use crate::error::{Class, Error, Result};
+use crate::images::ImageConfig;
+use crate::ports::{Rootfs, Storage, StoredImage};
+
+/// A data root, seen as the engine needs it.
+#[derive(Debug)]
+pub struct Disk {
+    store: Arc<Store>,
+}
+
+/// A container's record as text: the engine versions it itself (`records/`).
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct ContainerJson(Box<RawValue>);
+
+impl store::Record for ContainerJson {
+    const NAMESPACE: &'static str = "containers";
+    const VERSION: u32 = 1;
+}
+
+impl Disk {
+    pub fn new(store: Arc<Store>) -> Self {
+        Self { store }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        let class = match error.class() {
+            store::ErrorClass::NotFound => Class::NotFound,
+            store::ErrorClass::Conflict => Class::Conflict,
+            store::ErrorClass::Invalid => Class::Invalid,
+            store::ErrorClass::Unsupported => Class::Unsupported,
+            store::ErrorClass::Internal => Class::Internal,
+        };
+        Self::new(class, error.to_string())
+    }
+}
+
+fn durability(durable: bool) -> Durability {
+    if durable { Durability::Full } else { Durability::Relaxed }
+}
+
+/// The image's defaults in the engine's shape.
+pub(crate) fn image_config(config: &oci::ContainerConfig) -> ImageConfig {
+    let keys = |set: &Option<oci::GoSet>| set.iter().flat_map(|set| set.keys().cloned()).collect();
+    ImageConfig {
+        user: config.user.clone().unwrap_or_default(),
+        exposed_ports: keys(&config.exposed_ports),
+        env: config.env.clone().unwrap_or_default(),
+        entrypoint: config.entrypoint.clone(),
+        cmd: config.cmd.clone(),
+        volumes: keys(&config.volumes),
+        working_dir: config.working_dir.clone().unwrap_or_default(),
+        labels: config.labels.clone().unwrap_or_default(),
+        stop_signal: config.stop_signal.clone(),
+        stop_timeout_s: config.stop_timeout,
+        shell: config.shell.clone(),
+        on_build: config.on_build.clone(),
+        healthcheck: config.healthcheck.as_ref().map(|check| Healthcheck {
+            test: check.test.clone(),
+            interval_ns: check.interval,
+            timeout_ns: check.timeout,
+            start_period_ns: check.start_period,
+            start_interval_ns: check.start_interval,
+            retries: check.retries,
+        }),
+        args_escaped: config.args_escaped.unwrap_or(false),
+    }
+}
+
+impl Storage for Disk {
+    fn resolve(&self, reference: &str) -> Result<Arc<StoredImage>> {
+        let image = self.store.images().resolve(reference)?;
+        Ok(Arc::new(StoredImage {
+            id: image.id.to_string(),
+            manifest: Some(image.manifest.to_string()),
+            os: image.config.os.clone(),
+            architecture: image.config.architecture.clone(),
+            config: image_config(&image.config.config),
+        }))
+    }
+
+    fn create_layer(&self, container: &str, image: &StoredImage) -> Result<Rootfs> {
+        let image = self.store.images().resolve(&image.id)?;
+        Ok(match self.store.snapshots().prepare(container, &image)? {
+            Root::Directory(path) => Rootfs::Directory(path),
+            Root::Overlay { lower, upper, work } => Rootfs::Overlay { lower, upper, work },
+        })
+    }
+
+    fn remove_layer(&self, container: &str) -> Result<()> {
+        Ok(self.store.snapshots().remove(container)?)
+    }
+
+    fn layers(&self) -> Result<Vec<String>> {
+        Ok(self.store.snapshots().list())
+    }
+
+    fn layer_size(&self, container: &str, image: &str) -> Result<(u64, u64)> {
+        let own = self.store.snapshots().usage(container)?.bytes;
+        let below = self.store.images().resolve(image).map_or(0, |image| image.size);
+        Ok((own, below))
+    }
+
+    fn copy_out(&self, container: &str, path: &Path, to: &Path) -> Result<()> {
+        let failed = |what: &str, error: &dyn std::fmt::Display| {
+            Error::internal(format!("fill volume from {}: {what}: {error}", path.display()))
+        };
+        let root = self.store.snapshots().open_root(container, store::Access::Read)?;
+        // Confined: the image's links may point anywhere.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let relative = path.strip_prefix("/").unwrap_or(path);
+        if relative.as_os_str().is_empty() {
+            return Ok(());
+        }
+        let from: OwnedFd = match openat2(&root, relative, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+            Ok(fd) => fd,
+            // Nothing there, or a file: the volume stays empty, as in Docker.
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(()),
+            Err(error) => return Err(failed("open", &error)),
+        };
+        let status = rustix::fs::fstat(&from).map_err(|error| failed("stat", &error))?;
+        let (reader, writer) = pipe().map_err(|error| failed("pipe", &error))?;
+        std::thread::scope(|scope| {
+            let packing = scope.spawn(move || {
+                let mut tar = archive::TarWriter::new(writer);
+                tar.append_tree(from, archive::PackOptions::default())?;
+                tar.finish().map(drop)
+            });
+            let extracted = archive::Extractor::open(to, archive::Mode::Verbatim)
+                .and_then(|extractor| extractor.extract(reader).map(drop));
+            let packed = packing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            packed.and(extracted).map_err(|error| failed("copy", &error))
+        })?;
+        rustix::fs::chmod(to, Mode::from_raw_mode(status.st_mode)).map_err(|error| failed("chmod", &error))?;
+        std::os::unix::fs::chown(to, Some(status.st_uid), Some(status.st_gid))
+            .map_err(|error| failed("chown", &error))
+    }
+
+    fn put_record(&self, container: &str, json: &[u8], durable: bool) -> Result<()> {
+        let text = String::from_utf8_lossy(json).into_owned();
+        let raw = RawValue::from_string(text).map_err(|error| Error::internal(error.to_string()))?;
+        Ok(self.store.records().put(container, &ContainerJson(raw), durability(durable))?)
+    }
+
+    fn delete_record(&self, container: &str, durable: bool) -> Result<()> {
+        Ok(self.store.records().delete::<ContainerJson>(container, durability(durable))?)
+    }
+
+    fn records(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let records = self.store.records().list::<ContainerJson>()?;
+        Ok(records.into_iter().map(|(id, json)| (id, json.0.get().as_bytes().to_vec())).collect())
+    }
+
+    fn driver(&self) -> &'static str {
+        self.store.snapshots().driver_name()
+    }
+}
