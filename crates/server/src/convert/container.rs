@@ -1,0 +1,207 @@
+//! Containers, outwards: the lines of a list, and inspect.
+
+use super::{host_config, time};
+use api::container::{
+    ContainerConfig, ContainerInspectResponse, ContainerState, ContainerSummary, DriverData, Empty,
+    NetworkSettings, PortSummary, SummaryHostConfig, SummaryNetworkSettings,
+};
+use api::image::{Descriptor, Platform};
+use api::mount::MountPoint;
+use api::network::{EndpointIpamConfig, EndpointSettings};
+use engine::containers::{self, Container, NetworkMode};
+use engine::ports::Rootfs;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub(crate) fn summary(c: &Container, now: Timestamp) -> ContainerSummary {
+    let size = |bytes: Option<u64>| bytes.map_or(0, |n| i64::try_from(n).unwrap_or(i64::MAX));
+    ContainerSummary {
+        id: c.id.clone(),
+        names: vec![format!("/{}", c.name)],
+        image: c.spec.image.clone(),
+        image_id: c.image_id.clone(),
+        image_manifest_descriptor: None,
+        command: c.command_text(),
+        created: c.created.as_second(),
+        ports: c.spec.exposed_ports.iter().filter_map(|port| port_summary(port)).collect(),
+        size_rw: size(c.size_rw),
+        size_root_fs: size(c.size_rootfs),
+        labels: c.spec.labels.clone(),
+        state: c.state.status.word().into(),
+        status: c.status_text(now),
+        host_config: SummaryHostConfig {
+            network_mode: c.spec.host.network_mode.word(),
+            annotations: c.spec.host.annotations.clone(),
+        },
+        health: None,
+        network_settings: Some(SummaryNetworkSettings { networks: endpoints(c) }),
+        mounts: c.mounts.iter().map(mount_point).collect(),
+    }
+}
+
+fn port_summary(port: &str) -> Option<PortSummary> {
+    let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+    Some(PortSummary { private_port: number.parse().ok()?, kind: protocol.to_owned(), ..Default::default() })
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+pub(crate) fn inspect(c: &Container) -> ContainerInspectResponse {
+    let size = |bytes: Option<u64>| bytes.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+    ContainerInspectResponse {
+        id: c.id.clone(),
+        created: c.created.to_string(),
+        path: c.path.clone(),
+        args: c.args.clone(),
+        state: Some(state(&c.state)),
+        image: c.image_id.clone(),
+        resolv_conf_path: text(&c.resolv_conf_path),
+        hostname_path: text(&c.hostname_path),
+        hosts_path: text(&c.hosts_path),
+        log_path: text(&c.log_path),
+        name: format!("/{}", c.name),
+        restart_count: c.restart_count.into(),
+        driver: c.driver.clone(),
+        platform: "linux".to_owned(),
+        mount_label: c.mount_label.clone(),
+        process_label: c.process_label.clone(),
+        app_armor_profile: c.apparmor_profile.clone(),
+        exec_ids: c.exec_ids.clone(),
+        host_config: Some(host_config::wire(c)),
+        graph_driver: Some(DriverData { data: rootfs(&c.rootfs), name: c.driver.clone() }),
+        storage: None,
+        size_rw: size(c.size_rw),
+        size_root_fs: size(c.size_rootfs),
+        mounts: c.mounts.iter().map(mount_point).collect(),
+        config: Some(config(c)),
+        network_settings: Some(NetworkSettings {
+            sandbox_id: c.network.sandbox_id.clone(),
+            sandbox_key: c.network.sandbox_key.clone(),
+            ports: match c.state.is_running() {
+                true => c.spec.exposed_ports.iter().map(|port| (port.clone(), None)).collect(),
+                false => BTreeMap::new(),
+            },
+            networks: endpoints(c),
+        }),
+        image_manifest_descriptor: c.image_manifest.clone().map(|digest| Descriptor {
+            media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+            digest,
+            platform: Some(Platform { os: "linux".to_owned(), ..Default::default() }),
+            ..Default::default()
+        }),
+    }
+}
+
+fn state(state: &containers::StateView) -> ContainerState {
+    use containers::Status;
+    ContainerState {
+        status: state.status.word().into(),
+        running: state.is_running(),
+        paused: state.status == Status::Paused,
+        restarting: state.status == Status::Restarting,
+        oom_killed: state.oom_killed,
+        dead: state.status == Status::Dead,
+        pid: state.pid.into(),
+        exit_code: state.exit_code.into(),
+        error: state.error.clone(),
+        started_at: time(state.started_at),
+        finished_at: time(state.finished_at),
+        health: None,
+    }
+}
+
+fn rootfs(rootfs: &Rootfs) -> BTreeMap<String, String> {
+    match rootfs {
+        Rootfs::Directory(path) => BTreeMap::from([("Dir".to_owned(), text(path))]),
+        Rootfs::Overlay { lower, upper, work } => {
+            let lower: Vec<_> = lower.iter().map(|path| text(path)).collect();
+            BTreeMap::from([
+                ("LowerDir".to_owned(), lower.join(":")),
+                ("UpperDir".to_owned(), text(upper)),
+                ("WorkDir".to_owned(), text(work)),
+            ])
+        }
+    }
+}
+
+fn mount_point(mount: &containers::MountPoint) -> MountPoint {
+    MountPoint {
+        kind: mount.kind.as_str().into(),
+        name: mount.name.clone(),
+        source: mount.source.clone(),
+        destination: mount.destination.clone(),
+        driver: mount.driver.clone(),
+        mode: mount.mode.clone(),
+        rw: mount.read_write,
+        propagation: mount.propagation.as_str().into(),
+    }
+}
+
+/// What was asked for each network, with what is.
+fn endpoints(c: &Container) -> BTreeMap<String, EndpointSettings> {
+    let mut all = BTreeMap::new();
+    for (name, found) in &c.network.endpoints {
+        let asked = c.spec.endpoints.get(name);
+        let ip = |ip: Option<std::net::Ipv4Addr>| ip.map(|ip| ip.to_string()).unwrap_or_default();
+        let endpoint = EndpointSettings {
+            ipam_config: asked
+                .and_then(|a| a.ipv4)
+                .map(|ipv4| EndpointIpamConfig { ipv4_address: ipv4.to_string(), ..Default::default() }),
+            links: asked.map(|a| a.links.clone()).unwrap_or_default(),
+            aliases: asked.map(|a| a.aliases.clone()).unwrap_or_default(),
+            driver_opts: asked.map(|a| a.driver_opts.clone()).unwrap_or_default(),
+            gw_priority: asked.map_or(0, |a| a.gw_priority),
+            network_id: found.network_id.clone(),
+            endpoint_id: found.endpoint_id.clone(),
+            gateway: found.gateway.map(|ip| ip.to_string()).unwrap_or_default(),
+            ip_address: ip(found.ipv4),
+            mac_address: found.mac.clone(),
+            ip_prefix_len: found.ipv4_prefix.into(),
+            ..Default::default()
+        };
+        all.insert(name.clone(), endpoint);
+    }
+    if all.is_empty() && !matches!(c.spec.host.network_mode, NetworkMode::Container(_)) {
+        all.insert(c.spec.host.network_mode.word(), EndpointSettings::default());
+    }
+    all
+}
+
+fn config(c: &Container) -> ContainerConfig {
+    let spec = &c.spec;
+    let set =
+        |keys: &std::collections::BTreeSet<String>| keys.iter().map(|k| (k.clone(), Empty {})).collect();
+    let hostname = match spec.hostname.as_str() {
+        "" if c.spec.host.network_mode != NetworkMode::Host => c.short_id().to_owned(),
+        name => name.to_owned(),
+    };
+    ContainerConfig {
+        hostname,
+        domainname: spec.domainname.clone(),
+        user: spec.user.clone(),
+        attach_stdin: spec.attach_stdin,
+        attach_stdout: spec.attach_stdout,
+        attach_stderr: spec.attach_stderr,
+        exposed_ports: set(&spec.exposed_ports),
+        tty: spec.tty,
+        open_stdin: spec.open_stdin,
+        stdin_once: spec.stdin_once,
+        env: spec.env.clone(),
+        cmd: spec.cmd.clone().unwrap_or_default(),
+        healthcheck: spec.healthcheck.as_ref().map(host_config::health),
+        args_escaped: spec.args_escaped,
+        image: spec.image.clone(),
+        volumes: set(&spec.volumes),
+        working_dir: spec.working_dir.clone(),
+        entrypoint: spec.entrypoint.clone().filter(|words| !words.is_empty()),
+        network_disabled: spec.network_disabled,
+        on_build: spec.on_build.clone().unwrap_or_default(),
+        labels: spec.labels.clone(),
+        stop_signal: spec.stop_signal.clone().unwrap_or_default(),
+        stop_timeout: spec.stop_timeout_s,
+        shell: spec.shell.clone().unwrap_or_default(),
+    }
+}

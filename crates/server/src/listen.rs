@@ -1,0 +1,353 @@
+//! Accepting connections, and what is done with one before and after HTTP.
+//!
+//! hyper drops a request whose client has closed its sending side unless told otherwise (`half_close`), which
+//! is why the accept loop is our own. Old clients attach without `Upgrade`: they expect `200 OK` and then raw
+//! bytes. hyper has no such thing, so the first head of a connection is looked at; if it is one of those, the
+//! upgrade header is put in for hyper, and the head of its answer is rewritten on the way out ([`Socket`]).
+
+use crate::router;
+use bytes::{Buf, Bytes, BytesMut};
+use engine::Engine;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// A bound socket. Who may connect is decided by whoever binds it.
+#[derive(Debug)]
+pub enum Listener {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+/// The API of one engine. Cheap to clone; several listeners may share it.
+#[derive(Clone, Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) engine: Engine,
+    /// The `Server` header.
+    pub(crate) product: http::HeaderValue,
+    pub(crate) experimental: bool,
+}
+
+/// How long requests that are being answered may take once the server is told to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+/// After accept failed (out of descriptors, mostly) there is no point in asking again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A head that is larger is left to hyper to refuse.
+const SNIFF_BYTES_MAX: usize = 64 << 10;
+
+impl Server {
+    pub fn new(engine: Engine) -> Self {
+        let version = engine.system.version();
+        let product = format!("Docker/{} (linux)", version.facts.server_version);
+        let product = http::HeaderValue::try_from(product)
+            .unwrap_or_else(|_| http::HeaderValue::from_static("Docker (linux)"));
+        Self { shared: Arc::new(Shared { engine, product, experimental: version.experimental }) }
+    }
+
+    /// Serves until `shutdown` resolves, then lets open requests end (for some seconds; upgraded connections are
+    /// not waited for, they belong to the containers).
+    pub async fn serve(&self, listener: Listener, shutdown: impl Future<Output = ()>) {
+        let graceful = GracefulShutdown::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut shutdown => break,
+            };
+            match accepted {
+                Ok(stream) => {
+                    let watcher = graceful.watcher();
+                    let shared = self.shared.clone();
+                    tokio::spawn(async move {
+                        if let Err(e) = converse(shared, stream, watcher).await {
+                            tracing::debug!("a connection ended: {e}");
+                        }
+                    });
+                }
+                Err(e) => {
+                    tracing::error!("cannot accept a connection: {e}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+            tracing::warn!("some requests were still open when the server stopped");
+        }
+    }
+
+    /// Serves one connection that is there already (socket activation, tests).
+    pub async fn serve_connection(&self, stream: UnixStream) -> io::Result<()> {
+        converse(self.shared.clone(), Stream::Unix(stream), GracefulShutdown::new().watcher()).await
+    }
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Listener::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
+            Listener::Tcp(listener) => {
+                let stream = listener.accept().await?.0;
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+        }
+    }
+}
+
+async fn converse(
+    shared: Arc<Shared>,
+    stream: Stream,
+    watcher: hyper_util::server::graceful::Watcher,
+) -> io::Result<()> {
+    let peer = Arc::new(Peer { fd: stream.fd()?, is_unix: matches!(stream, Stream::Unix(_)) });
+    let socket = Socket::sniff(stream).await?;
+    let service = service_fn(move |request| {
+        let (shared, peer) = (shared.clone(), peer.clone());
+        async move { Ok::<_, std::convert::Infallible>(router::answer(shared, peer, request).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().half_close(true);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), service).into_owned();
+    watcher.watch(connection).await.map_err(io::Error::other)
+}
+
+/// The other end of a connection, for noticing that it is gone while there is nothing to send.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    fd: OwnedFd,
+    is_unix: bool,
+}
+
+impl Peer {
+    /// Resolves when the client has gone. Half-closed is not gone on a unix socket, where the kernel tells the
+    /// two apart; on TCP it is, as in Docker.
+    pub(crate) async fn gone(&self) {
+        let watched = self.fd.try_clone().and_then(|fd| match self.is_unix {
+            true => UnixStream::from_std(fd.into()).map(Stream::Unix),
+            false => TcpStream::from_std(fd.into()).map(Stream::Tcp),
+        });
+        let Ok(watched) = watched else {
+            return std::future::pending().await;
+        };
+        // A second registration of the same socket: the other one is hyper's. Readiness is cleared after each
+        // look, so that only a change wakes this task.
+        let blocked = || Err::<(), _>(io::Error::from(io::ErrorKind::WouldBlock));
+        loop {
+            let ready = match &watched {
+                Stream::Unix(s) => s.ready(Interest::WRITABLE).await,
+                Stream::Tcp(s) => s.ready(Interest::READABLE | Interest::WRITABLE).await,
+            };
+            let Ok(ready) = ready else { return std::future::pending().await };
+            if ready.is_write_closed() || (!self.is_unix && ready.is_read_closed()) {
+                return;
+            }
+            let _ = match &watched {
+                Stream::Unix(s) => s.try_io(Interest::WRITABLE, blocked),
+                Stream::Tcp(s) => s.try_io(Interest::READABLE | Interest::WRITABLE, blocked),
+            };
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Stream {
+    fn fd(&self) -> io::Result<OwnedFd> {
+        match self {
+            Stream::Unix(s) => s.as_fd().try_clone_to_owned(),
+            Stream::Tcp(s) => s.as_fd().try_clone_to_owned(),
+        }
+    }
+}
+
+/// A connection as hyper sees it.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: Stream,
+    /// Already received, still to be read.
+    prefix: Bytes,
+    answer: Answer,
+}
+
+/// What happens to the answer to a hijacking request without `Upgrade`.
+#[derive(Debug)]
+enum Answer {
+    /// Nothing.
+    AsIs,
+    /// Its head is gathered.
+    Gather(Vec<u8>),
+    /// Its head goes out.
+    Send(Bytes),
+}
+
+impl Socket {
+    async fn sniff(stream: Stream) -> io::Result<Socket> {
+        let mut socket = Socket { stream, prefix: Bytes::new(), answer: Answer::AsIs };
+        let mut head = BytesMut::with_capacity(4096);
+        if socket.stream.read_buf(&mut head).await? == 0 {
+            return Ok(socket);
+        }
+        if may_hijack(&head) {
+            while find_end(&head).is_none() && head.len() < SNIFF_BYTES_MAX {
+                if socket.stream.read_buf(&mut head).await? == 0 {
+                    break;
+                }
+            }
+            if let Some(end) = find_end(&head)
+                && !has_upgrade(&head[..end])
+            {
+                let rest = head.split_off(end);
+                head.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: tcp\r\n");
+                head.extend_from_slice(&rest);
+                socket.answer = Answer::Gather(Vec::new());
+            }
+        }
+        socket.prefix = head.freeze();
+        Ok(socket)
+    }
+
+    /// The raw connection, and bytes that were received and not read.
+    pub(crate) fn into_parts(self) -> io::Result<(OwnedFd, Bytes)> {
+        let fd = match self.stream {
+            Stream::Unix(s) => OwnedFd::from(s.into_std()?),
+            Stream::Tcp(s) => OwnedFd::from(s.into_std()?),
+        };
+        Ok((fd, self.prefix))
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Answer::Send(bytes) = &mut self.answer {
+            if bytes.is_empty() {
+                self.answer = Answer::AsIs;
+                break;
+            }
+            let written = ready!(poll_write(&mut self.stream, cx, bytes))?;
+            bytes.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The request line is one of the two that hijack.
+fn may_hijack(head: &[u8]) -> bool {
+    let line = head.split(|&b| b == b'\r').next().unwrap_or_default();
+    let Ok(line) = std::str::from_utf8(line) else { return false };
+    let Some(target) = line.strip_prefix("POST ") else { return false };
+    let path = target.split(['?', ' ']).next().unwrap_or_default();
+    path.contains("/containers/") && path.ends_with("/attach")
+        || path.contains("/exec/") && path.ends_with("/start")
+}
+
+/// Where the empty line begins that ends the head.
+fn find_end(head: &[u8]) -> Option<usize> {
+    head.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 2)
+}
+
+fn has_upgrade(head: &[u8]) -> bool {
+    head.split(|&b| b == b'\n').any(|line| line.len() > 8 && line[..8].eq_ignore_ascii_case(b"upgrade:"))
+}
+
+fn poll_write(stream: &mut Stream, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    match stream {
+        Stream::Unix(s) => Pin::new(s).poll_write(cx, bytes),
+        Stream::Tcp(s) => Pin::new(s).poll_write(cx, bytes),
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Unix(s) => Pin::new(s).poll_read(cx, buf),
+            Stream::Tcp(s) => Pin::new(s).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.prefix.is_empty() {
+            let length = self.prefix.len().min(buf.remaining());
+            buf.put_slice(&self.prefix[..length]);
+            self.prefix.advance(length);
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        const SWITCHED: &[u8] = b"HTTP/1.1 101 ";
+        const RAW: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n";
+        if let Answer::Gather(head) = &mut self.answer {
+            head.extend_from_slice(bytes);
+            if let Some(end) = find_end(head) {
+                let head = std::mem::take(head);
+                self.answer = Answer::Send(match head.starts_with(SWITCHED) {
+                    true => [RAW, &head[end + 2..]].concat().into(),
+                    false => head.into(),
+                });
+            }
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        ready!(self.poll_answer(cx))?;
+        poll_write(&mut self.stream, cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Sockets need no flush of their own.
+        self.poll_answer(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_answer(cx))?;
+        match &mut self.stream {
+            Stream::Unix(s) => Pin::new(s).poll_shutdown(cx),
+            Stream::Tcp(s) => Pin::new(s).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_hijacking_requests_are_recognized() {
+        for (line, hijacks) in [
+            ("POST /v1.24/containers/x/attach?stream=1 HTTP/1.1\r\n", true),
+            ("POST /exec/abc/start HTTP/1.1\r\n", true),
+            ("GET /containers/x/attach HTTP/1.1\r\n", false),
+            ("POST /containers/x/start HTTP/1.1\r\n", false),
+            ("PRI * HTTP/2.0\r\n", false),
+        ] {
+            assert_eq!(may_hijack(line.as_bytes()), hijacks, "{line}");
+        }
+        assert!(has_upgrade(b"POST / HTTP/1.1\r\nupGrade: tcp\r\n"));
+        assert!(!has_upgrade(b"POST / HTTP/1.1\r\nX-Upgrade: tcp\r\n"));
+    }
+}

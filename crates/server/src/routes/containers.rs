@@ -1,0 +1,180 @@
+//! Containers, but for their streams.
+
+use crate::body::{self, Body};
+use crate::call::{Call, json_error, read_json};
+use crate::convert;
+use crate::versions::{ApiVersion, answers, requests};
+use api::container::{CreateRequest, CreateResponse, TopResponse, WaitExitError, WaitResponse};
+use bytes::Bytes;
+use engine::containers::{ListRequest, RemoveRequest, StopRequest, WaitCondition};
+use engine::{Error, Result};
+use http::header::CONTENT_LENGTH;
+use http::{Response, StatusCode};
+use serde_json::Value;
+
+pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
+    let limit = call.query.number("limit")?.unwrap_or(0);
+    let request = ListRequest {
+        all: call.query.flag("all"),
+        limit: usize::try_from(limit).ok().filter(|n| *n > 0),
+        size: call.query.flag("size"),
+        filters: call.query.filters()?,
+    };
+    let now = jiff::Timestamp::now();
+    let found = call.engine().containers.list(request).await?;
+    let list: Vec<_> = found.iter().map(|c| convert::container::summary(c, now)).collect();
+    if call.version == ApiVersion::MAX {
+        return Ok(body::json(StatusCode::OK, &list));
+    }
+    Ok(body::json(StatusCode::OK, &answers::containers(call.version, &list)))
+}
+
+pub(crate) async fn create(call: Call) -> Result<Response<Body>> {
+    call.check_json()?;
+    let (engine, version) = (call.engine().clone(), call.version);
+    let name = call.query.get("name").trim_start_matches('/').to_owned();
+    let platform = if version < ApiVersion::minor(41) { "" } else { call.query.get("platform") }.to_owned();
+    let bytes = call.json_bytes().await?;
+    let document: Value = read_json(&bytes)?;
+    if document.as_object().is_none_or(|fields| fields.is_empty()) {
+        return Err(Error::invalid("config cannot be empty in order to create a container"));
+    }
+    let mut request = CreateRequest::from_slice(&bytes).map_err(|e| json_error(&bytes, &e))?;
+    let mut warnings = requests::create(version, &mut request, &document)?;
+    let spec = convert::create::spec(request, platform)?;
+    let created = engine.containers.create(&name, spec).await?;
+    warnings.splice(..0, created.warnings);
+    Ok(body::json(StatusCode::CREATED, &CreateResponse { id: created.id, warnings }))
+}
+
+pub(crate) async fn inspect(call: Call) -> Result<Response<Body>> {
+    let found = call.engine().containers.inspect(&call.name, call.query.flag("size")).await?;
+    let answer = convert::container::inspect(&found);
+    if call.version == ApiVersion::MAX {
+        return Ok(body::json(StatusCode::OK, &answer));
+    }
+    Ok(body::json(StatusCode::OK, &answers::container(call.version, &answer)))
+}
+
+pub(crate) async fn start(call: Call) -> Result<Response<Body>> {
+    // Clients of 1.21 and older sent a HostConfig here; `{}` and `null` are let through.
+    let length =
+        call.request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|n| n > 7) || (length.is_none() && !call.is_bodiless()) {
+        return Err(Error::invalid(
+            "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
+        ));
+    }
+    if !call.query.get("checkpoint").is_empty() {
+        return Err(Error::unsupported("starting a container from a checkpoint is not supported yet"));
+    }
+    call.engine().containers.start(&call.name).await?;
+    Ok(body::empty(StatusCode::NO_CONTENT))
+}
+
+fn stop_request(call: &Call) -> Result<StopRequest> {
+    let signal = call.query.get("signal");
+    let asked = call.version >= ApiVersion::minor(42) && !signal.is_empty();
+    Ok(StopRequest { signal: asked.then(|| signal.to_owned()), timeout_s: call.query.number("t")? })
+}
+
+pub(crate) async fn stop(call: Call) -> Result<Response<Body>> {
+    call.engine().containers.stop(&call.name, stop_request(&call)?).await?;
+    Ok(body::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn restart(call: Call) -> Result<Response<Body>> {
+    call.engine().containers.restart(&call.name, stop_request(&call)?).await?;
+    Ok(body::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn kill(call: Call) -> Result<Response<Body>> {
+    let killed = call.engine().containers.kill(&call.name, call.query.get("signal")).await;
+    killed.map_err(|e| e.context(format_args!("cannot kill container: {}", call.name)))?;
+    Ok(body::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn pause(call: Call) -> Result<Response<Body>> {
+    call.engine().containers.pause(&call.name).await?;
+    Ok(body::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn unpause(call: Call) -> Result<Response<Body>> {
+    call.engine().containers.unpause(&call.name).await?;
+    Ok(body::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn rename(call: Call) -> Result<Response<Body>> {
+    call.engine().containers.rename(&call.name, call.query.get("name").trim_start_matches('/')).await?;
+    Ok(body::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn resize(call: Call) -> Result<Response<Body>> {
+    let (rows, columns) = (call.query.dimension("h", "height")?, call.query.dimension("w", "width")?);
+    call.engine().containers.resize(&call.name, rows, columns).await?;
+    Ok(body::empty(StatusCode::OK))
+}
+
+pub(crate) async fn remove(call: Call) -> Result<Response<Body>> {
+    let request = RemoveRequest {
+        force: call.query.flag("force"),
+        volumes: call.query.flag("v"),
+        link: call.query.flag("link"),
+    };
+    call.engine().containers.remove(&call.name, request).await?;
+    Ok(body::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn prune(call: Call) -> Result<Response<Body>> {
+    let pruned = call.engine().containers.prune(call.query.filters()?).await?;
+    Ok(body::json(
+        StatusCode::OK,
+        &serde_json::json!({
+            "ContainersDeleted": if pruned.ids.is_empty() { Value::Null } else { pruned.ids.into() },
+            "SpaceReclaimed": pruned.space_bytes,
+        }),
+    ))
+}
+
+pub(crate) async fn top(call: Call) -> Result<Response<Body>> {
+    let top = call.engine().containers.top(&call.name, call.query.get("ps_args")).await?;
+    Ok(body::json(StatusCode::OK, &TopResponse { processes: top.processes, titles: top.titles }))
+}
+
+/// The head goes out as soon as the wait is registered, so that a client may start the container then.
+pub(crate) async fn wait(call: Call) -> Result<Response<Body>> {
+    let is_old = call.version < ApiVersion::minor(30);
+    let condition = match call.query.get("condition") {
+        _ if is_old => WaitCondition::NotRunning,
+        "" | "not-running" => WaitCondition::NotRunning,
+        "next-exit" => WaitCondition::NextExit,
+        "removed" => WaitCondition::Removed,
+        other => return Err(Error::invalid(format!("invalid condition: \"{other}\""))),
+    };
+    let handle = call.engine().containers.wait(&call.name, condition).await?;
+    if is_old {
+        return Ok(body::json(StatusCode::OK, &wait_response(handle.answer().await)));
+    }
+    let (sender, response) = body::channel(api::media_type::JSON);
+    let peer = call.peer;
+    tokio::spawn(async move {
+        let answer = tokio::select! {
+            answer = handle.answer() => wait_response(answer),
+            () = peer.gone() => return,
+            () = sender.closed() => return,
+        };
+        // Two numbers and a text have a JSON form.
+        let mut text = serde_json::to_vec(&answer).unwrap_or_default();
+        text.push(b'\n');
+        let _ = sender.send(Ok(Bytes::from(text))).await;
+    });
+    Ok(response)
+}
+
+fn wait_response(answer: Result<engine::containers::WaitAnswer>) -> WaitResponse {
+    let (status_code, error) = match answer {
+        Ok(answer) => (answer.status_code, answer.error),
+        Err(e) => (-1, Some(e.message)),
+    };
+    WaitResponse { status_code, error: error.map(|message| WaitExitError { message }) }
+}

@@ -1,0 +1,202 @@
+//! Images.
+
+use crate::body::{self, Body, ChunkSender};
+use crate::call::Call;
+use crate::convert;
+use crate::versions::answers;
+use api::image::ImageDeleteItem;
+use api::media_type::{JSON, TAR};
+use api::progress::{ErrorDetail, ProgressMessage};
+use bytes::Bytes;
+use engine::images::{ImageListRequest, ImportRequest, Progress, Removed};
+use engine::{Engine, Error, Result};
+use http::{Response, StatusCode};
+use std::future::Future;
+use tokio::sync::mpsc;
+
+pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
+    let request = ImageListRequest {
+        all: call.query.flag("all"),
+        digests: call.query.flag("digests"),
+        filters: call.query.filters()?,
+    };
+    let found = call.engine().images.list(request).await?;
+    let list: Vec<_> = found.into_iter().map(convert::image::summary).collect();
+    Ok(body::json(StatusCode::OK, &answers::images(call.version, &list)))
+}
+
+pub(crate) async fn inspect(call: Call) -> Result<Response<Body>> {
+    let view = call.engine().images.inspect(&call.name).await?;
+    Ok(body::json(StatusCode::OK, &answers::image(call.version, &convert::image::inspect(view))))
+}
+
+pub(crate) async fn history(call: Call) -> Result<Response<Body>> {
+    let history = call.engine().images.history(&call.name).await?;
+    let list: Vec<_> = history.into_iter().map(convert::image::history).collect();
+    Ok(body::json(StatusCode::OK, &list))
+}
+
+pub(crate) async fn tag(call: Call) -> Result<Response<Body>> {
+    call.engine().images.tag(&call.name, call.query.get("repo"), call.query.get("tag")).await?;
+    Ok(body::empty(StatusCode::CREATED))
+}
+
+pub(crate) async fn remove(call: Call) -> Result<Response<Body>> {
+    if call.name.trim().is_empty() {
+        return Err(Error::invalid("image name cannot be blank"));
+    }
+    let (force, prune) = (call.query.flag("force"), !call.query.flag("noprune"));
+    let removed = call.engine().images.remove(&call.name, force, prune).await?;
+    let list: Vec<_> = removed
+        .into_iter()
+        .map(|item| match item {
+            Removed::Untagged(untagged) => ImageDeleteItem { untagged, ..Default::default() },
+            Removed::Deleted(deleted) => ImageDeleteItem { deleted, ..Default::default() },
+        })
+        .collect();
+    Ok(body::json(StatusCode::OK, &list))
+}
+
+pub(crate) async fn save_one(call: Call) -> Result<Response<Body>> {
+    let names = vec![call.name.clone()];
+    save(call, names).await
+}
+
+pub(crate) async fn save_many(call: Call) -> Result<Response<Body>> {
+    let names = call.query.all("names");
+    save(call, names).await
+}
+
+async fn save(call: Call, names: Vec<String>) -> Result<Response<Body>> {
+    let engine = call.engine().clone();
+    engine.images.check_save(&names).await?;
+    let (sender, response) = body::channel(TAR);
+    tokio::spawn(async move {
+        let to = Box::new(body::writer(sender.clone()));
+        if let Err(e) = engine.images.save(names, to).await {
+            tracing::error!("saving images broke off: {e}");
+            // The answer has begun: breaking it off is the only way to tell.
+            let _ = sender.send(Err(std::io::Error::other(e))).await;
+        }
+    });
+    Ok(response)
+}
+
+pub(crate) async fn load(call: Call) -> Result<Response<Body>> {
+    let engine = call.engine().clone();
+    let quiet = call.query.flag("quiet");
+    let from = Box::new(body::reader(call.request.into_body()));
+    progress(move |lines| async move {
+        let report = Box::new(move |progress| {
+            let line = match progress {
+                Progress::Line(text) => ProgressMessage { stream: format!("{text}\n"), ..Default::default() },
+                Progress::Status { .. } if quiet => return,
+                Progress::Status { id, status } => ProgressMessage { id, status, ..Default::default() },
+            };
+            lines.put(&line);
+        });
+        engine.images.load(from, report).await
+    })
+    .await
+}
+
+/// Pull (`fromImage`) or import (`fromSrc`).
+pub(crate) async fn create(call: Call) -> Result<Response<Body>> {
+    let engine = call.engine().clone();
+    let platform = call.query.get("platform").to_owned();
+    let (image, source) = (call.query.get("fromImage").to_owned(), call.query.get("fromSrc").to_owned());
+    let tag = call.query.get("tag").to_owned();
+    if !image.is_empty() {
+        return pull(engine, image, tag, platform).await;
+    }
+    if source != "-" {
+        return Err(Error::unsupported(format!(
+            "importing from {source:?} is not supported yet: send the archive"
+        )));
+    }
+    let request = ImportRequest {
+        repo: call.query.get("repo").to_owned(),
+        tag,
+        message: call.query.get("message").to_owned(),
+        changes: call.query.all("changes"),
+        platform,
+    };
+    let from = Box::new(body::reader(call.request.into_body()));
+    progress(move |lines| async move {
+        let status = engine.images.import(request, from).await?;
+        lines.put(&ProgressMessage { status, ..Default::default() });
+        Ok(())
+    })
+    .await
+}
+
+async fn pull(engine: Engine, image: String, tag: String, platform: String) -> Result<Response<Body>> {
+    progress(move |lines| async move {
+        let report = Box::new(move |progress| {
+            lines.put(&match progress {
+                Progress::Line(status) => ProgressMessage { status, ..Default::default() },
+                Progress::Status { id, status } => ProgressMessage { id, status, ..Default::default() },
+            });
+        });
+        engine.images.pull(&image, &tag, &platform, report).await
+    })
+    .await
+}
+
+/// Where an operation's lines go. Unbounded: lines are few and small, and may be put from any thread.
+struct Lines(mpsc::UnboundedSender<Bytes>);
+
+impl Lines {
+    fn put(&self, line: &ProgressMessage) {
+        // Strings and numbers have a JSON form; a client that has gone needs no lines.
+        let mut text = serde_json::to_vec(line).unwrap_or_default();
+        text.extend_from_slice(b"\r\n");
+        let _ = self.0.send(text.into());
+    }
+}
+
+/// Runs an operation and answers its lines. A failure before the first line is a proper error; later it is a line.
+async fn progress<F, T>(operation: F) -> Result<Response<Body>>
+where
+    F: FnOnce(Lines) -> T,
+    T: Future<Output = Result<()>> + Send + 'static,
+{
+    let (sender, mut lines) = mpsc::unbounded_channel();
+    let mut running = tokio::spawn(operation(Lines(sender)));
+    let first = lines.recv().await;
+    if first.is_none() {
+        outcome((&mut running).await)?;
+        return Ok(body::bytes(StatusCode::OK, JSON, Vec::new()));
+    }
+    let (to, response) = body::channel(JSON);
+    tokio::spawn(async move {
+        let mut line = first;
+        while let Some(text) = line {
+            if to.send(Ok(text)).await.is_err() {
+                return;
+            }
+            line = lines.recv().await;
+        }
+        if let Err(e) = outcome(running.await) {
+            send_error(&to, &e).await;
+        }
+    });
+    Ok(response)
+}
+
+fn outcome(ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
+    ended.unwrap_or_else(|e| Err(Error::internal(format!("the operation broke off: {e}"))))
+}
+
+async fn send_error(to: &ChunkSender, e: &Error) {
+    let message = e.message.clone();
+    let line = ProgressMessage {
+        error: message.clone(),
+        error_detail: Some(ErrorDetail { message, code: 0 }),
+        ..Default::default()
+    };
+    let mut text = serde_json::to_vec(&line).unwrap_or_default();
+    text.extend_from_slice(b"\r\n");
+    // A client that has gone needs no reason.
+    let _ = to.send(Ok(text.into())).await;
+}

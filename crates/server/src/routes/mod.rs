@@ -1,0 +1,148 @@
+//! The table of contents: method, path, handler, first version.
+
+mod containers;
+mod events;
+mod execs;
+mod images;
+mod streams;
+mod system;
+
+use crate::router::Route;
+use crate::versions::ApiVersion;
+use http::Method;
+
+macro_rules! routes {
+    ($($method:ident $path:literal => $handler:path $(, since $since:literal)?;)*) => {
+        &[$(Route {
+            method: Method::$method,
+            path: $path,
+            since: routes!(@since $($since)?),
+            run: |call| Box::pin($handler(call)),
+        },)*]
+    };
+    (@since) => { ApiVersion::MIN };
+    (@since $since:literal) => { ApiVersion::minor($since) };
+}
+
+pub(crate) static ROUTES: &[Route] = routes! {
+    GET "/_ping" => system::ping;
+    HEAD "/_ping" => system::ping;
+    GET "/version" => system::version;
+    GET "/info" => system::info;
+    GET "/system/df" => system::disk_usage, since 25;
+    GET "/events" => events::stream;
+
+    GET "/containers/json" => containers::list;
+    POST "/containers/create" => containers::create;
+    POST "/containers/prune" => containers::prune, since 25;
+    GET "/containers/{name}/json" => containers::inspect;
+    GET "/containers/{name}/top" => containers::top;
+    GET "/containers/{name}/logs" => streams::logs;
+    POST "/containers/{name}/start" => containers::start;
+    POST "/containers/{name}/stop" => containers::stop;
+    POST "/containers/{name}/restart" => containers::restart;
+    POST "/containers/{name}/kill" => containers::kill;
+    POST "/containers/{name}/pause" => containers::pause;
+    POST "/containers/{name}/unpause" => containers::unpause;
+    POST "/containers/{name}/rename" => containers::rename;
+    POST "/containers/{name}/resize" => containers::resize;
+    POST "/containers/{name}/wait" => containers::wait;
+    POST "/containers/{name}/attach" => streams::attach;
+    DELETE "/containers/{name}" => containers::remove;
+
+    POST "/containers/{name}/exec" => execs::create;
+    POST "/exec/{name}/start" => execs::start;
+    POST "/exec/{name}/resize" => execs::resize;
+    GET "/exec/{name}/json" => execs::inspect;
+
+    GET "/images/json" => images::list;
+    GET "/images/get" => images::save_many;
+    POST "/images/load" => images::load;
+    POST "/images/create" => images::create;
+    GET "/images/{name*}/json" => images::inspect;
+    GET "/images/{name*}/history" => images::history;
+    GET "/images/{name*}/get" => images::save_one;
+    POST "/images/{name*}/tag" => images::tag;
+    DELETE "/images/{name*}" => images::remove;
+};
+
+/// Docker has these, Wharf not yet: 501 with their name, never a 404 as if nobody had heard of them.
+pub(crate) const NOT_BUILT: &[(&str, &str)] = &[
+    ("GET", "/containers/{name}/changes"),
+    ("GET", "/containers/{name}/export"),
+    ("GET", "/containers/{name}/stats"),
+    ("GET", "/containers/{name}/attach/ws"),
+    ("POST", "/containers/{name}/update"),
+    ("HEAD", "/containers/{name}/archive"),
+    ("GET", "/containers/{name}/archive"),
+    ("PUT", "/containers/{name}/archive"),
+    ("POST", "/containers/{name}/copy"),
+    ("GET", "/containers/{name}/checkpoints"),
+    ("POST", "/containers/{name}/checkpoints"),
+    ("POST", "/build"),
+    ("POST", "/build/prune"),
+    ("POST", "/build/cancel"),
+    ("POST", "/commit"),
+    ("POST", "/images/{name*}/push"),
+    ("GET", "/images/{name*}/attestations"),
+    ("GET", "/images/search"),
+    ("POST", "/images/prune"),
+    ("POST", "/auth"),
+    ("GET", "/distribution/{name*}/json"),
+    ("POST", "/session"),
+    ("POST", "/grpc"),
+    ("GET", "/volumes"),
+    ("POST", "/volumes/create"),
+    ("POST", "/volumes/prune"),
+    ("GET", "/volumes/{name}"),
+    ("PUT", "/volumes/{name}"),
+    ("DELETE", "/volumes/{name}"),
+    ("GET", "/networks"),
+    ("POST", "/networks/create"),
+    ("POST", "/networks/prune"),
+    ("GET", "/networks/{name}"),
+    ("DELETE", "/networks/{name}"),
+    ("POST", "/networks/{name}/connect"),
+    ("POST", "/networks/{name}/disconnect"),
+    ("GET", "/plugins"),
+    ("GET", "/plugins/privileges"),
+    ("POST", "/plugins/pull"),
+    ("POST", "/plugins/create"),
+    ("GET", "/plugins/{name*}/json"),
+    ("DELETE", "/plugins/{name*}"),
+    ("POST", "/plugins/{name*}/enable"),
+    ("POST", "/plugins/{name*}/disable"),
+    ("POST", "/plugins/{name*}/push"),
+    ("POST", "/plugins/{name*}/upgrade"),
+    ("POST", "/plugins/{name*}/set"),
+    ("GET", "/swarm"),
+    ("POST", "/swarm/init"),
+    ("POST", "/swarm/join"),
+    ("POST", "/swarm/leave"),
+    ("POST", "/swarm/update"),
+    ("GET", "/swarm/unlockkey"),
+    ("POST", "/swarm/unlock"),
+    ("GET", "/nodes"),
+    ("GET", "/nodes/{name}"),
+    ("DELETE", "/nodes/{name}"),
+    ("POST", "/nodes/{name}/update"),
+    ("GET", "/services"),
+    ("POST", "/services/create"),
+    ("GET", "/services/{name}"),
+    ("DELETE", "/services/{name}"),
+    ("POST", "/services/{name}/update"),
+    ("GET", "/services/{name}/logs"),
+    ("GET", "/tasks"),
+    ("GET", "/tasks/{name}"),
+    ("GET", "/tasks/{name}/logs"),
+    ("GET", "/secrets"),
+    ("POST", "/secrets/create"),
+    ("GET", "/secrets/{name}"),
+    ("DELETE", "/secrets/{name}"),
+    ("POST", "/secrets/{name}/update"),
+    ("GET", "/configs"),
+    ("POST", "/configs/create"),
+    ("GET", "/configs/{name}"),
+    ("DELETE", "/configs/{name}"),
+    ("POST", "/configs/{name}/update"),
+];
