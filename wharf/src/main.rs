@@ -13,8 +13,12 @@ mod hello;
 /// What this process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Face {
+    /// The engine's helper that forks a monitor for each process.
+    Spawner,
     /// The program of the built-in `hello-world` image.
     Hello,
+    /// `wharf check`: is this machine fit?
+    Check,
     /// `docker` and `wharf`: the command line.
     Client,
 }
@@ -22,7 +26,9 @@ enum Face {
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     match face(&args, || std::env::current_exe().is_ok_and(|exe| exe == Path::new("/hello"))) {
+        Face::Spawner => shim::spawner::main(),
         Face::Hello => hello::main(),
+        Face::Check => check::main(args),
         Face::Client => cli::main(args),
     }
 }
@@ -33,8 +39,12 @@ fn main() -> ExitCode {
 fn face(args: &[OsString], is_hello_image: impl FnOnce() -> bool) -> Face {
     let called = args.first().map_or(OsStr::new(""), |name| Path::new(name).file_name().unwrap_or(name));
     match called.as_bytes() {
+        b"wharf-spawner" => Face::Spawner,
         b"hello" if is_hello_image() => Face::Hello,
-        _ => Face::Client,
+        _ => match args.get(1).map(|first| first.as_bytes()) {
+            Some(b"check") => Face::Check,
+            _ => Face::Client,
+        },
     }
 }
 
@@ -51,6 +61,9 @@ mod tests {
     fn argv0_decides_first() {
         assert_eq!(face_of("/hello"), Face::Hello);
         assert_eq!(face_of("/usr/bin/hello"), Face::Client);
+        assert_eq!(face_of("wharf-spawner"), Face::Spawner);
+        assert_eq!(face_of("wharf check"), Face::Check);
+        assert_eq!(face_of("wharf run check"), Face::Client);
         assert_eq!(face_of("docker ps"), Face::Client);
     }
 }

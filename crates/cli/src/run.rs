@@ -32,6 +32,9 @@ pub(crate) fn run(program: &'static str, args: &[String]) -> ExitCode {
 
 fn start(program: &'static str, args: &[String]) -> Outcome {
     let globals = Globals::read(args).map_err(|error| wrong_global(program, args, &error))?;
+    if !globals.log_level_known {
+        return Err(Failure::new(format!("Unable to parse logging level: {}", globals.log_level)));
+    }
     if globals.version {
         output::out(&format!("{}\n", help::version_line(program)));
         return Ok(0);
@@ -56,7 +59,7 @@ fn start(program: &'static str, args: &[String]) -> Outcome {
         ))),
         Found::NounFlag { noun, flag } => Err(Failure::with_status(
             format!(
-                "{flag}\n\nUsage:  {program} {0} COMMAND\n\nRun '{program} {0} --help' for more information",
+                "{flag}\n\nUsage:  {program} {0}\n\nRun '{program} {0} --help' for more information",
                 noun.name
             ),
             FLAG_STATUS,

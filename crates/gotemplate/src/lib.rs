@@ -72,11 +72,19 @@ impl Template {
                 .parse(&plain)
                 .map_err(|error| Error::parse(source, &error))
         };
+        let lenient = read(false, MissingKey::Invalid)?;
+        // Go knows its functions when it reads; here an unknown one shows when it is called. Nothing is there to be
+        // looked at, so any other failure of this call means nothing.
+        if let Err(error @ TemplateError::UndefinedFunction(_)) =
+            lenient.execute_to_string(&Value::Map(Default::default()))
+        {
+            return Err(Error::parse(source, &error));
+        }
         Ok(Self {
             source: source.to_owned(),
             rows: read(false, MissingKey::Error)?,
             header: read(true, MissingKey::Invalid)?,
-            lenient: read(false, MissingKey::Invalid)?,
+            lenient,
         })
     }
 

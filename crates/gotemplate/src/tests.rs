@@ -83,6 +83,7 @@ fn json_of_a_row_is_sorted_and_has_no_methods() {
 
 #[test]
 fn unreadable_templates() {
+    assert!(Template::parse("{{.Id}} {{foo}}").is_err(), "an unknown function is known before there is data");
     assert_eq!(inspect("{{.Id").unwrap_err(), "template: :1: unclosed action");
     assert_eq!(inspect("{{foo .Id}}").unwrap_err(), "template: :1: function \"foo\" not defined");
 }

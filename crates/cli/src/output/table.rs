@@ -23,17 +23,29 @@ pub(crate) struct Row {
     pub(crate) labels: Option<BTreeMap<String, String>>,
 }
 
+/// Is `format` readable? For what should be said before an engine is asked.
+///
+/// # Errors
+/// What is wrong with the template.
+pub(crate) fn check(format: &str) -> Result<(), String> {
+    read(format).map(drop)
+}
+
+fn read(format: &str) -> Result<Template, String> {
+    let source = match format.strip_prefix("table") {
+        _ if format == "json" => "{{json .}}".to_owned(),
+        body => body.unwrap_or(format).trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n"),
+    };
+    Template::parse(&source).map_err(|error| error.to_string())
+}
+
 /// Prints rows in `format`: `json`, `table <template>` or a template.
 ///
 /// # Errors
 /// What is wrong with the template.
 pub(crate) fn render(listing: &Listing, format: &str, rows: Vec<Row>) -> Result<String, String> {
     let table = format.strip_prefix("table");
-    let source = match table {
-        _ if format == "json" => "{{json .}}".to_owned(),
-        body => body.unwrap_or(format).trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n"),
-    };
-    let template = Template::parse(&source).map_err(|error| format!("template parsing error: {error}"))?;
+    let template = read(format).map_err(|error| format!("template parsing error: {error}"))?;
     let mut text = String::new();
     if table.is_some() {
         let titles = Data::titles(listing.titles.iter().copied());

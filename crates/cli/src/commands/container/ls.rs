@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
-use crate::output::table::{Listing, Row, render};
+use crate::output::table::{Listing, Row, check, render};
 use crate::output::units::{human_duration, human_size};
 use crate::output::{self, ellipsis, short_id};
 use crate::{filters, moment};
@@ -70,6 +70,7 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     };
     let wants_size = line.switch("size");
     let template = template(&format, quiet, wants_size);
+    check(&template).map_err(|error| Failure::new(format!("failed to parse template: {error}")))?;
     let size = wants_size || (!quiet && (template == "json" || template.contains(".Size")));
     let last = if line.switch("latest") && !line.changed("last") { 1 } else { line.int("last") };
     let limit = usize::try_from(last).unwrap_or(0);

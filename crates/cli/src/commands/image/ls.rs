@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
-use crate::output::table::{Listing, Row, render};
+use crate::output::table::{Listing, Row, check, render};
 use crate::output::units::{human_duration, human_size};
 use crate::output::{self, short_id};
 use crate::{filters, moment};
@@ -69,6 +69,7 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         "" | "table" => TABLE.to_owned(),
         format => format.to_owned(),
     };
+    check(&format).map_err(|error| Failure::new(format!("template parsing error: {error}")))?;
     let images = app.client.images().list(line.switch("all"), digests, &filters).await?;
     let with_digests = digests || format.contains(".Digest");
     let truncate = !line.switch("no-trunc");
