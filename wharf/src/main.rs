@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     match face(&args, || std::env::current_exe().is_ok_and(|exe| exe == Path::new("/hello"))) {
         Face::Spawner => shim::spawner::main(),
         Face::Hello => hello::main(),
-        Face::Check => check::main(args),
+        Face::Check => check::main(args.into_iter().skip(2)),
         Face::Client => cli::main(args),
     }
 }

@@ -2,8 +2,11 @@
 
 use client::Remove;
 
-use crate::command::{Command, Operands};
+use crate::app::App;
+use crate::command::{Command, Operands, Outcome};
+use crate::failure::Failure;
 use crate::flags::Flag;
+use crate::output;
 
 pub(crate) const COMMAND: Command = Command {
     name: "rm",
@@ -25,17 +28,21 @@ pub(crate) const COMMAND: Command = Command {
                 link: line.switch("link"),
                 volumes: line.switch("volumes"),
             };
-            super::each(app, &line.operands, |app, name| async move {
-                match app.client.containers().remove(name.trim_matches('/'), how).await {
-                    // With --force, what is not there is as good as removed.
-                    Err(error) if how.force && error.is_not_found() => {
-                        crate::output::err(&format!("{error}\n"));
-                        Ok(())
-                    }
-                    result => result,
-                }
-            })
-            .await
+            run(app, &line.operands, how).await
         })
     },
 };
+
+async fn run(app: &App, names: &[String], how: Remove) -> Outcome {
+    let mut failures = Vec::new();
+    for name in names {
+        match app.client.containers().remove(name.trim_matches('/'), how).await {
+            Ok(()) => output::out(&format!("{name}\n")),
+            Err(error) if error.is_connect() => return Err(error.into()),
+            // With --force, what is not there is as good as removed.
+            Err(error) if how.force && error.is_not_found() => output::err(&format!("{error}\n")),
+            Err(error) => failures.push(error.to_string()),
+        }
+    }
+    if failures.is_empty() { Ok(0) } else { Err(Failure::new(failures.join("\n"))) }
+}
