@@ -402,6 +402,9 @@ fn a_start_pays_little() {
     let mut slowest_join = Duration::ZERO;
     for _ in 0..10 {
         let scratch = Scratch::new();
+        // As with Docker's /docker, the parent is there but for the first time.
+        let parent = CgroupPath::resolve(Some(&scratch.parent), "", false).unwrap();
+        Cgroup::create(machine().unwrap(), &parent, &Resources::default()).unwrap();
         let mut process = Command::new("/bin/sleep").arg("60").spawn().unwrap();
         let started = Instant::now();
         let cgroup = scratch.create(&resources);
