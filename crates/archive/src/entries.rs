@@ -87,7 +87,7 @@ impl<R: Read> Entries<R> {
                 };
             };
             let bad = |error: io::Error| Error::Header(error.to_string());
-            let size = header.entry_size().map_err(bad)?;
+            let size = number(&header.as_old().size, || header.entry_size()).map_err(bad)?;
             let flag = header.entry_type().as_byte();
             match flag {
                 b'x' | b'X' => pax.parse(&self.extension(size)?)?,
@@ -127,7 +127,9 @@ impl<R: Read> Entries<R> {
             other => return Err(reason(&format!("unhandled tar header type {other}"))),
         };
         let stored = match kind {
-            Kind::File => pax.size.map_or_else(|| header.entry_size().map_err(bad), Ok)?,
+            Kind::File => pax
+                .size
+                .map_or_else(|| number(&header.as_old().size, || header.entry_size()).map_err(bad), Ok)?,
             // A size there means nothing (pax(1)), and some writers leave one.
             Kind::Hardlink | Kind::Symlink | Kind::Directory | Kind::Char | Kind::Block | Kind::Fifo => 0,
         };
@@ -151,23 +153,27 @@ impl<R: Read> Entries<R> {
         if let Some(pieces) = &sparse {
             check_sparse(pieces, size, self.data_left).ok_or_else(|| reason("invalid sparse map"))?;
         }
+        let old = header.as_old();
         let id = |id: u64| u32::try_from(id).map_err(|_| reason("owner is out of range"));
         let mtime = match pax.mtime {
             Some(mtime) => mtime,
-            None => (header.mtime().map_err(bad)?.cast_signed(), 0),
+            None => (number(&old.mtime, || header.mtime()).map_err(bad)?.cast_signed(), 0),
         };
         Ok(Entry {
             kind,
             size,
-            mode: header.mode().map_err(bad)? & 0o7777,
-            uid: id(pax.uid.map_or_else(|| header.uid().map_err(bad), Ok)?)?,
-            gid: id(pax.gid.map_or_else(|| header.gid().map_err(bad), Ok)?)?,
+            mode: number(&old.mode, || header.mode()).map_err(bad)? & 0o7777,
+            uid: id(pax.uid.map_or_else(|| number(&old.uid, || header.uid()).map_err(bad), Ok)?)?,
+            gid: id(pax.gid.map_or_else(|| number(&old.gid, || header.gid()).map_err(bad), Ok)?)?,
             mtime,
             link,
-            device: (
-                header.device_major().map_err(bad)?.unwrap_or_default(),
-                header.device_minor().map_err(bad)?.unwrap_or_default(),
-            ),
+            device: match kind {
+                Kind::Char | Kind::Block => (
+                    header.device_major().map_err(bad)?.unwrap_or_default(),
+                    header.device_minor().map_err(bad)?.unwrap_or_default(),
+                ),
+                _ => (0, 0),
+            },
             xattrs: pax.xattrs,
             sparse,
             name,
@@ -330,6 +336,11 @@ fn check_sparse(pieces: &[(u64, u64)], size: u64, stored: u64) -> Option<()> {
         sum = sum.checked_add(length)?;
     }
     (end <= size && sum == stored && size <= i64::MAX as u64).then_some(())
+}
+
+/// A blank field is zero, as in Go: some writers leave blank what means nothing.
+fn number<T: Default>(field: &[u8], parse: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    if field.iter().all(|&b| b == 0 || b == b' ') { Ok(T::default()) } else { parse() }
 }
 
 fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {
