@@ -1,4 +1,4 @@
-//! What a snapshot driver does. `tests.rs` is the suite that each passes.
+//! What a snapshot driver does. `tests/store.rs` runs one suite on each.
 
 use std::collections::HashSet;
 use std::fmt::Debug;

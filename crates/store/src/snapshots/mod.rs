@@ -11,8 +11,6 @@
 mod driver;
 mod overlay;
 mod syncer;
-#[cfg(test)]
-mod tests;
 mod vfs;
 mod view;
 
@@ -365,11 +363,14 @@ impl Snapshots {
         let (kind, chain_id) = (self.kind, chain_id.clone());
         let synced = LayerRecord { unsynced_since_boot: None, ..record };
         self.syncer.after_sync(Box::new(move || {
-            let still_there = match kind {
-                DriverKind::Overlay => matches!(records.get::<OverlayLayer>(chain_id.as_str()), Ok(Some(_))),
-                DriverKind::Vfs => matches!(records.get::<VfsLayer>(chain_id.as_str()), Ok(Some(_))),
+            // It may have been deleted since, even made anew under another number.
+            let now = match kind {
+                DriverKind::Overlay => {
+                    records.get::<OverlayLayer>(chain_id.as_str()).ok().flatten().map(|l| l.0)
+                }
+                DriverKind::Vfs => records.get::<VfsLayer>(chain_id.as_str()).ok().flatten().map(|l| l.0),
             };
-            if still_there {
+            if now.is_some_and(|now| now.number == synced.number) {
                 // Failing costs one more unpacking after a crash.
                 let _ = put_layer(&records, kind, &chain_id, &synced, Durability::Relaxed);
             }
