@@ -29,6 +29,8 @@ const TESTS: &[(&str, fn())] = &[
     ("terminal_has_its_size_from_the_start", terminal_has_its_size_from_the_start),
     ("exec_in_a_container", exec_in_a_container),
     ("exec_after_the_end", exec_after_the_end),
+    ("reaper_holds_nothing_of_the_monitor", reaper_holds_nothing_of_the_monitor),
+    ("client_that_goes_on_reading_after_the_end", client_that_goes_on_reading_after_the_end),
     ("twenty_at_once", twenty_at_once),
     ("spawner_killed", spawner_killed),
     ("engine_killed", engine_killed),
@@ -73,7 +75,7 @@ impl World {
             fs::create_dir_all(rootfs.join(directory)).expect("mkdir");
         }
         fs::copy("/bin/busybox", rootfs.join("bin/busybox")).expect("busybox-static is installed");
-        for name in ["sh", "sleep", "echo", "cat", "stty", "dd", "true", "id"] {
+        for name in ["sh", "sleep", "echo", "cat", "stty", "dd", "true", "id", "ls"] {
             std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(name)).expect("symlink");
         }
         Self { root, spawner: Spawner::start().expect("spawner") }
@@ -302,6 +304,46 @@ fn exec_after_the_end() {
         _ => None,
     });
     assert_eq!(failure.kind, FailureKind::NotRunning);
+}
+
+/// PID 1 is then our code, which never executes anything: close-on-exec would not help.
+fn reaper_holds_nothing_of_the_monitor() {
+    let world = World::new();
+    let (theirs, mut ours) = UnixStream::pair().expect("pair");
+    let client = Client { stdin: true, ..listener(Framing::Multiplexed) };
+    let clients = [Attached { client, socket: theirs.as_fd(), input: b"" }];
+    let mut request = request(world.root.path(), &["sh", "-c", "read x; sleep 1000 & exit 12"]);
+    request.init_reaper = true;
+    request.io = Io { stdin_open: true, stdin_once: true, ..Io::default() };
+    let run = world.start(request, &clients);
+    drop(theirs);
+    let state = run.started();
+    // Pipes, sockets, the log, cgroups, the spawner's memfd: none of them is for a container.
+    let open = fs::read_dir(format!("/proc/{}/fd", state.pid)).expect("PID 1 waits");
+    let held: Vec<PathBuf> = open.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
+    println!("     {held:?}");
+    let bad = |target: &&PathBuf| target.starts_with("/sys") || target.starts_with(world.root.path());
+    assert_eq!(held.iter().find(bad), None);
+    ours.write_all(b"go\n").expect("write");
+    assert_eq!(run.exit().code, 12);
+    drop(ours);
+    assert_eq!(run.cgroups(), Vec::<PathBuf>::new());
+}
+
+/// The exit is told although the client is behind, and the client gets everything.
+fn client_that_goes_on_reading_after_the_end() {
+    let world = World::new();
+    let (theirs, ours) = UnixStream::pair().expect("pair");
+    let clients = [Attached { client: listener(Framing::Raw), socket: theirs.as_fd(), input: b"" }];
+    // More than the client's socket takes, no more than that and the pipe.
+    let run =
+        world.start(request(world.root.path(), &["dd", "if=/dev/zero", "bs=1k", "count=250"]), &clients);
+    drop(theirs);
+    run.started();
+    let begun = Instant::now();
+    assert_eq!(run.exit().code, 0);
+    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+    assert!(all(ours).len() >= 250 * 1024);
 }
 
 fn twenty_at_once() {

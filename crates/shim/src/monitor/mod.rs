@@ -371,7 +371,12 @@ impl Monitor {
         }
     }
 
+    /// Whether a client that is behind holds the stream back. What a container leaves in its pipes is little
+    /// and finite, since nobody outlives its PID 1 to write more: that is taken at once.
     fn is_held(&self, stream: Stream) -> bool {
+        if self.ended.is_some() && self.cgroup.as_ref().is_some_and(|container| container.own_pid_namespace) {
+            return false;
+        }
         self.clients.values().any(|client| client.wants(stream) && client.is_behind())
     }
 
