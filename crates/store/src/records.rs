@@ -88,15 +88,7 @@ impl Records {
     }
 
     pub fn get<R: Record>(&self, key: &str) -> Result<Option<R>> {
-        let row = self
-            .state()
-            .connection
-            .prepare_cached("SELECT version, value FROM records WHERE namespace = ?1 AND key = ?2")?
-            .query_row(params![R::NAMESPACE, key], |row| {
-                Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?))
-            })
-            .optional()?;
-        row.map(|(version, value)| decode::<R>(key, version, &value)).transpose()
+        Self::read(&self.state(), key)
     }
 
     /// All records of a type, by key.
@@ -134,7 +126,36 @@ impl Records {
         if batch.writes.is_empty() {
             return Ok(());
         }
+        Self::write(&mut self.state(), &batch, durability)
+    }
+
+    /// Reads a record and writes what `change` makes of it, with no other write in between.
+    /// Nothing happens if there is no record, or if `change` answers `None`.
+    pub fn modify<R: Record>(
+        &self,
+        key: &str,
+        durability: Durability,
+        change: impl FnOnce(R) -> Option<R>,
+    ) -> Result<()> {
         let mut state = self.state();
+        let Some(changed) = Self::read::<R>(&state, key)?.and_then(change) else { return Ok(()) };
+        let mut batch = Batch::new();
+        batch.put(key, &changed)?;
+        Self::write(&mut state, &batch, durability)
+    }
+
+    fn read<R: Record>(state: &State, key: &str) -> Result<Option<R>> {
+        let row = state
+            .connection
+            .prepare_cached("SELECT version, value FROM records WHERE namespace = ?1 AND key = ?2")?
+            .query_row(params![R::NAMESPACE, key], |row| {
+                Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?))
+            })
+            .optional()?;
+        row.map(|(version, value)| decode::<R>(key, version, &value)).transpose()
+    }
+
+    fn write(state: &mut State, batch: &Batch, durability: Durability) -> Result<()> {
         if state.durability != durability {
             let level = match durability {
                 Durability::Full => "FULL",

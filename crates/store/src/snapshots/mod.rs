@@ -361,19 +361,20 @@ impl Snapshots {
         drop(layers);
         let records = self.records.clone();
         let (kind, chain_id) = (self.kind, chain_id.clone());
-        let synced = LayerRecord { unsynced_since_boot: None, ..record };
         self.syncer.after_sync(Box::new(move || {
             // It may have been deleted since, even made anew under another number.
-            let now = match kind {
-                DriverKind::Overlay => {
-                    records.get::<OverlayLayer>(chain_id.as_str()).ok().flatten().map(|l| l.0)
-                }
-                DriverKind::Vfs => records.get::<VfsLayer>(chain_id.as_str()).ok().flatten().map(|l| l.0),
+            let synced = |layer: LayerRecord| {
+                (layer.number == number).then_some(LayerRecord { unsynced_since_boot: None, ..layer })
             };
-            if now.is_some_and(|now| now.number == synced.number) {
-                // Failing costs one more unpacking after a crash.
-                let _ = put_layer(&records, kind, &chain_id, &synced, Durability::Relaxed);
-            }
+            let (key, relaxed) = (chain_id.as_str(), Durability::Relaxed);
+            let outcome = match kind {
+                DriverKind::Overlay => {
+                    records.modify(key, relaxed, |l: OverlayLayer| synced(l.0).map(OverlayLayer))
+                }
+                DriverKind::Vfs => records.modify(key, relaxed, |l: VfsLayer| synced(l.0).map(VfsLayer)),
+            };
+            // Failing costs one more unpacking after a crash of the machine.
+            drop(outcome);
         }));
         Ok(layer)
     }
