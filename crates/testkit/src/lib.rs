@@ -1,1 +1,15 @@
-//! (testkit)
+//! Throw-away engines and fixtures for black-box tests.
+//!
+//! [`Engine`] runs the built binary as `wharf daemon` with everything of its own: data and exec root, socket, pid file,
+//! bridge and subnet; several run side by side. When it is dropped it removes its containers, ends the engine, and
+//! panics if anything is left. [`canned::Server`] answers as an engine would, from a table: for what a client does
+//! rather than what an engine does. [`busybox_image`] is a root file system to import.
+
+pub mod canned;
+mod engine;
+mod image;
+mod output;
+
+pub use engine::Engine;
+pub use image::busybox_image;
+pub use output::Output;

@@ -71,6 +71,9 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     if tty && terminal::stdin_is_terminal() {
         signals = signals.resize()?;
     }
+    if tty && terminal::stdin_is_terminal() {
+        Target::Exec(&id).resize(app).await;
+    }
     let session = Session::start(connection, &Wants { stdin, output: true, tty, detach_keys: keys })?;
     let ending =
         attached::attend(app, Target::Exec(&id), Some(session), signals, std::future::ready(Ok(()))).await?;

@@ -97,6 +97,10 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         }
         return Err(classified(app, error.into()));
     }
+    if tty && terminal::stdout_is_terminal() {
+        // The create request told our size; an engine before API 1.42 does not hear that, and a window may have changed.
+        Target::Container(id).resize(app).await;
+    }
     // The exit of a process whose output nobody reads ends it all; otherwise output is drained first.
     let session = wants.output.then_some(session);
     let answer = async { wait.answer().await.map_err(Failure::from) };
