@@ -13,6 +13,7 @@
 //! command `wharf oci` is in `command`.
 
 mod capability;
+pub mod command;
 mod error;
 mod handshake;
 mod idmap;

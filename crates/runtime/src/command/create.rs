@@ -1,0 +1,244 @@
+//! `create` and `run`.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use cgroups::{Cgroup, CgroupPath};
+use clap::Args;
+use oci::runtime::{ContainerProcessState, DeviceRule, Resources, Spec, Status, VERSION};
+
+use super::record::{Home, Record};
+use super::{Failure, Global, Outcome, foreground, socket};
+use crate::{CreateRequest, Created, Gate, Rootfs, Stdio, init};
+
+/// What both take.
+#[derive(Debug, Args)]
+pub(super) struct Common {
+    /// Directory of the bundle
+    #[arg(short, long, default_value = ".")]
+    bundle: PathBuf,
+    /// Socket that gets the master of the pty
+    #[arg(long)]
+    console_socket: Option<PathBuf>,
+    /// Socket that gets a pidfd of the container's process
+    #[arg(long)]
+    pidfd_socket: Option<PathBuf>,
+    /// File that gets the pid
+    #[arg(long)]
+    pid_file: Option<PathBuf>,
+    /// Do not use pivot_root
+    #[arg(long)]
+    no_pivot: bool,
+    /// Do not make a session keyring
+    #[arg(long)]
+    no_new_keyring: bool,
+    /// Number of further descriptors to pass on
+    #[arg(long, default_value_t = 0)]
+    preserve_fds: u32,
+    /// Name of the container
+    id: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Return once it is started
+    #[arg(short, long)]
+    detach: bool,
+    /// Do not delete the container when it ends
+    #[arg(long)]
+    keep: bool,
+    /// Do not reap orphaned descendants
+    #[arg(long)]
+    no_subreaper: bool,
+}
+
+/// What was made, and how to unmake it.
+struct Made {
+    home: Home,
+    cgroup: Cgroup,
+    created: Created,
+    spec: Spec,
+    bundle: PathBuf,
+}
+
+pub(super) fn create(global: &Global, args: &CreateArgs) -> Outcome {
+    let made = make(global, &args.common, true)?;
+    // It waits at its gate, whoever comes.
+    drop(made.created.detach());
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn run(global: &Global, args: &RunArgs) -> Outcome {
+    if !args.no_subreaper && !args.detach {
+        sys::process::set_subreaper(true)?;
+    }
+    let Made { home, cgroup, created, spec, bundle } = make(global, &args.common, false)?;
+    let pid = created.pid;
+    let process = match created.start() {
+        Ok(process) => process,
+        Err(error) => {
+            cgroup.delete()?;
+            home.release()?;
+            return Err(Failure(format!(
+                "runc run failed: unable to start container process: error during container init: {error}"
+            )));
+        }
+    };
+    let hooks = spec.hooks.as_ref();
+    let pid = pid.as_raw_nonzero().get();
+    let state = |status| init::document(&args.common.id, &spec, &bundle, status, pid);
+    if let Some(hooks) = hooks {
+        init::run_hooks("poststart", &hooks.poststart, &state(Status::Running))?;
+    }
+    if args.detach {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let code = foreground::stay(process)?;
+    if !args.keep {
+        cgroup.kill()?;
+        cgroup.delete()?;
+        home.release()?;
+        if let Some(hooks) = hooks {
+            init::run_hooks("poststop", &hooks.poststop, &state(Status::Stopped))?;
+        }
+    }
+    Ok(ExitCode::from(code))
+}
+
+fn make(global: &Global, args: &Common, gated: bool) -> Result<Made, Failure> {
+    let bundle = std::path::absolute(&args.bundle)?;
+    let spec = load(&bundle)?;
+    let home = Home::claim(global, &args.id)?;
+    let verb = if gated { "create" } else { "run" };
+    match make_in(global, args, &bundle, &spec, &home, gated) {
+        Ok((cgroup, created)) => Ok(Made { home, cgroup, created, spec, bundle }),
+        Err(failure) => {
+            home.release()?;
+            Err(Failure(format!("runc {verb} failed: {failure}")))
+        }
+    }
+}
+
+/// A bundle's configuration.
+fn load(bundle: &Path) -> Result<Spec, Failure> {
+    let path = bundle.join("config.json");
+    let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure("JSON specification file config.json not found".into()),
+        _ => Failure(format!("open {}: {error}", path.display())),
+    })?;
+    serde_json::from_slice(&bytes).map_err(|error| Failure(format!("{}: {error}", path.display())))
+}
+
+fn make_in(
+    global: &Global,
+    args: &Common,
+    bundle: &Path,
+    spec: &Spec,
+    home: &Home,
+    gated: bool,
+) -> Result<(Cgroup, Created), Failure> {
+    let linux = spec.linux.as_ref();
+    let process = spec.process.as_ref().ok_or_else(|| Failure("process is missing".into()))?;
+    let path = CgroupPath::resolve(linux.map(|l| l.cgroups_path.as_str()), &args.id, global.systemd_cgroup)?;
+    let resources = resources(linux.and_then(|l| l.resources.as_ref()));
+    let cgroup = Cgroup::create(cgroups::machine()?, &path, &resources)?;
+    let root = spec.root.as_ref().map(|r| r.path.clone()).unwrap_or_default();
+    let mut request = CreateRequest::new(&args.id, spec, bundle, Rootfs::Directory(root.into()));
+    request.cgroup = Some(&cgroup);
+    request.no_pivot = args.no_pivot;
+    request.no_new_keyring = args.no_new_keyring;
+    request.preserve_fds = args.preserve_fds;
+    if process.terminal {
+        if gated && args.console_socket.is_none() {
+            cgroup.delete()?;
+            return Err(Failure(
+                "cannot allocate tty if runc will detach without setting console socket".into(),
+            ));
+        }
+        let size = process.console_size.as_ref().map(|s| (s.height, s.width));
+        let (rows, columns) = size.or_else(foreground::window).unwrap_or((0, 0));
+        request.stdio = Stdio::Terminal { rows, columns };
+    } else if args.console_socket.is_some() {
+        cgroup.delete()?;
+        return Err(Failure("cannot use console socket if runc will not detach or allocate tty".into()));
+    }
+    if gated {
+        request.gate = Gate::Listener(home.gate()?);
+    }
+    let finished = crate::create(request)
+        .map_err(|error| {
+            Failure(format!("unable to start container process: error during container init: {error}"))
+        })
+        .and_then(|created| {
+            let record = Record::new(&args.id, bundle, spec, created.pid, &path);
+            home.save(&record)?;
+            hand_over(args, &record, created)
+        });
+    match finished {
+        Ok(created) => Ok((cgroup, created)),
+        Err(failure) => {
+            cgroup.delete()?;
+            Err(failure)
+        }
+    }
+}
+
+/// Tells the engine what it asked to know.
+fn hand_over(args: &Common, record: &Record, mut created: Created) -> Result<Created, Failure> {
+    if let (Some(path), Some(console)) = (&args.console_socket, created.console.take()) {
+        socket::send(path, b"/dev/ptmx", console.as_fd())?;
+    }
+    if let Some(path) = &args.pidfd_socket {
+        socket::send(path, b"pidfd", created.pidfd.as_fd())?;
+    }
+    let seccomp = record.spec.linux.as_ref().and_then(|l| l.seccomp.as_ref());
+    if let (Some(seccomp), Some(listener)) = (seccomp, created.listener.take()) {
+        if seccomp.listener_path.is_empty() {
+            return Err(Failure("seccomp: SCMP_ACT_NOTIFY needs a listenerPath".into()));
+        }
+        let state = ContainerProcessState {
+            oci_version: VERSION.into(),
+            fds: vec!["seccompFd".into()],
+            pid: record.pid,
+            metadata: seccomp.listener_metadata.clone(),
+            state: record.document(Status::Creating),
+        };
+        socket::send(Path::new(&seccomp.listener_path), &serde_json::to_vec(&state)?, listener.as_fd())?;
+    }
+    if let Some(path) = &args.pid_file {
+        write_pid(path, record.pid)?;
+    }
+    Ok(created)
+}
+
+/// Beside and renamed over: engines watch for the file and read it at once.
+pub(super) fn write_pid(path: &Path, pid: i32) -> Result<(), Failure> {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let beside = path.with_file_name(format!(".{name}"));
+    std::fs::write(&beside, pid.to_string())?;
+    Ok(std::fs::rename(beside, path)?)
+}
+
+/// The limits, with the devices that every container may use: runc adds them, and engines rely on it.
+fn resources(wanted: Option<&Resources>) -> Resources {
+    let mut all = wanted.cloned().unwrap_or_default();
+    let mut allow = |kind: &str, major: Option<i64>, minor: Option<i64>, access: &str| {
+        all.devices.push(DeviceRule { allow: true, kind: kind.into(), major, minor, access: access.into() });
+    };
+    allow("c", None, None, "m");
+    allow("b", None, None, "m");
+    for (major, minor) in [(1, 3), (1, 8), (1, 7), (5, 0), (1, 5), (1, 9), (5, 2)] {
+        allow("c", Some(major), Some(minor), "rwm");
+    }
+    allow("c", Some(136), None, "rwm");
+    all
+}

@@ -1,0 +1,145 @@
+//! `exec`.
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use oci::runtime::{Capabilities, Process, Status};
+
+use super::create::write_pid;
+use super::{Failure, Global, Outcome, foreground, record, socket};
+use crate::{ExecRequest, Stdio, seccomp};
+
+#[derive(Debug, Args)]
+pub(super) struct ExecArgs {
+    /// Socket that gets the master of the pty
+    #[arg(long)]
+    console_socket: Option<PathBuf>,
+    /// Socket that gets a pidfd of the process
+    #[arg(long)]
+    pidfd_socket: Option<PathBuf>,
+    /// Working directory
+    #[arg(long)]
+    cwd: Option<String>,
+    /// Environment variable, NAME=value
+    #[arg(short, long)]
+    env: Vec<String>,
+    /// Give it a terminal
+    #[arg(short, long)]
+    tty: bool,
+    /// User, uid[:gid] or name[:group]
+    #[arg(short, long)]
+    user: Option<String>,
+    /// Additional group ids
+    #[arg(short = 'g', long)]
+    additional_gids: Vec<u32>,
+    /// File with the process, as in config.json
+    #[arg(short, long)]
+    process: Option<PathBuf>,
+    /// Return once it is started
+    #[arg(short, long)]
+    detach: bool,
+    /// File that gets the pid
+    #[arg(long)]
+    pid_file: Option<PathBuf>,
+    /// SELinux label
+    #[arg(long)]
+    process_label: Option<String>,
+    /// AppArmor profile
+    #[arg(long)]
+    apparmor: Option<String>,
+    /// Set no_new_privs
+    #[arg(long)]
+    no_new_privs: bool,
+    /// Further capability
+    #[arg(short, long)]
+    cap: Vec<String>,
+    /// Number of further descriptors to pass on
+    #[arg(long, default_value_t = 0)]
+    preserve_fds: u32,
+    /// Run also in a paused container (the process then waits)
+    #[arg(long)]
+    ignore_paused: bool,
+    id: String,
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+pub(super) fn exec(global: &Global, args: ExecArgs) -> Outcome {
+    let (home, record) = record::open(global, &args.id)?;
+    match record.status(&home) {
+        Status::Stopped => return Err(Failure("cannot exec in a stopped container".into())),
+        Status::Paused if !args.ignore_paused => {
+            return Err(Failure(
+                "cannot exec in a paused container (use --ignore-paused to override)".into(),
+            ));
+        }
+        _ => {}
+    }
+    let process = process(&args, record.spec.process.as_ref())?;
+    if process.terminal && args.detach && args.console_socket.is_none() {
+        return Err(Failure("cannot allocate tty if runc will detach without setting console socket".into()));
+    }
+    let rules = record.spec.linux.as_ref().and_then(|l| l.seccomp.as_ref());
+    let filter = rules.map(seccomp::compile).transpose().map_err(crate::Error::from)?;
+    let cgroup = record.cgroup().ok();
+    let mut request = ExecRequest::new(record.process()?, &process);
+    request.cgroup = cgroup.as_ref();
+    request.seccomp = filter.as_ref().map(crate::Filter::from);
+    request.user = args.user.as_deref();
+    request.preserve_fds = args.preserve_fds;
+    if process.terminal {
+        let size = process.console_size.as_ref().map(|s| (s.height, s.width));
+        let (rows, columns) = size.or_else(foreground::window).unwrap_or((0, 0));
+        request.stdio = Stdio::Terminal { rows, columns };
+    }
+    let mut process = crate::exec(request)
+        .map_err(|e| Failure(format!("exec failed: unable to start container process: {e}")))?;
+    if let (Some(path), Some(console)) = (&args.console_socket, process.console.take()) {
+        socket::send(path, b"/dev/ptmx", console.as_fd())?;
+    }
+    if let Some(path) = &args.pidfd_socket {
+        socket::send(path, b"pidfd", process.pidfd.as_fd())?;
+    }
+    if let Some(path) = &args.pid_file {
+        write_pid(path, process.pid.as_raw_nonzero().get())?;
+    }
+    if args.detach {
+        return Ok(ExitCode::SUCCESS);
+    }
+    foreground::stay(process).map(ExitCode::from)
+}
+
+/// The process of `--process`, or the container's own with what the flags change.
+fn process(args: &ExecArgs, of_container: Option<&Process>) -> Result<Process, Failure> {
+    if let Some(path) = &args.process {
+        return Ok(serde_json::from_slice(&std::fs::read(path)?)?);
+    }
+    if args.command.is_empty() {
+        return Err(Failure("process args cannot be empty".into()));
+    }
+    let mut process = of_container.cloned().unwrap_or_default();
+    process.args.clone_from(&args.command);
+    process.terminal = args.tty;
+    process.console_size = None;
+    process.env.extend(args.env.iter().cloned());
+    process.user.additional_gids.extend(&args.additional_gids);
+    if let Some(cwd) = &args.cwd {
+        process.cwd.clone_from(cwd);
+    }
+    if let Some(label) = &args.process_label {
+        process.selinux_label.clone_from(label);
+    }
+    if let Some(profile) = &args.apparmor {
+        process.apparmor_profile.clone_from(profile);
+    }
+    process.no_new_privileges |= args.no_new_privs;
+    if !args.cap.is_empty() {
+        let sets = process.capabilities.get_or_insert_with(Capabilities::default);
+        for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+            set.extend(args.cap.iter().cloned());
+        }
+    }
+    Ok(process)
+}

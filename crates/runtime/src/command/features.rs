@@ -1,0 +1,78 @@
+//! `features`.
+
+use std::process::ExitCode;
+
+use oci::runtime::{
+    CgroupFeatures, Enabled, Features, LinuxFeatures, MountExtensions, SeccompFeatures, VERSION,
+};
+
+use super::{Outcome, print};
+use crate::{capability, options};
+
+pub(super) fn features() -> Outcome {
+    let words = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<String>>();
+    let enabled = |on| Some(Enabled { enabled: Some(on) });
+    let document = Features {
+        oci_version_min: "1.0.0".into(),
+        oci_version_max: VERSION.into(),
+        hooks: words(&[
+            "prestart",
+            "createRuntime",
+            "createContainer",
+            "startContainer",
+            "poststart",
+            "poststop",
+        ]),
+        mount_options: options::known(),
+        linux: Some(LinuxFeatures {
+            namespaces: words(&["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"]),
+            capabilities: words(&capability::NAMES),
+            cgroup: Some(CgroupFeatures {
+                v1: Some(true),
+                v2: Some(true),
+                systemd: Some(false),
+                systemd_user: Some(false),
+                rdma: Some(false),
+            }),
+            seccomp: Some(SeccompFeatures {
+                enabled: Some(true),
+                actions: words(&[
+                    "SCMP_ACT_ALLOW",
+                    "SCMP_ACT_ERRNO",
+                    "SCMP_ACT_KILL",
+                    "SCMP_ACT_KILL_PROCESS",
+                    "SCMP_ACT_KILL_THREAD",
+                    "SCMP_ACT_LOG",
+                    "SCMP_ACT_NOTIFY",
+                    "SCMP_ACT_TRACE",
+                    "SCMP_ACT_TRAP",
+                ]),
+                operators: words(&[
+                    "SCMP_CMP_EQ",
+                    "SCMP_CMP_GE",
+                    "SCMP_CMP_GT",
+                    "SCMP_CMP_LE",
+                    "SCMP_CMP_LT",
+                    "SCMP_CMP_MASKED_EQ",
+                    "SCMP_CMP_NE",
+                ]),
+                archs: Vec::new(),
+                known_flags: words(&[
+                    "SECCOMP_FILTER_FLAG_LOG",
+                    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+                    "SECCOMP_FILTER_FLAG_TSYNC",
+                    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+                ]),
+                supported_flags: Vec::new(),
+            }),
+            apparmor: enabled(true),
+            selinux: enabled(true),
+            intel_rdt: enabled(false),
+            mount_extensions: Some(MountExtensions { idmap: enabled(true) }),
+            net_devices: enabled(false),
+        }),
+        ..Features::default()
+    };
+    print(&format!("{}\n", serde_json::to_string_pretty(&document)?));
+    Ok(ExitCode::SUCCESS)
+}

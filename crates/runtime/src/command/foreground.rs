@@ -1,0 +1,102 @@
+//! A command that stays with its container: signals forwarded, terminal relayed, exit status passed on.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use sys::signal::SignalSet;
+
+use super::Failure;
+use crate::Process;
+
+const SIGCHLD: i32 = 17;
+const SIGWINCH: i32 = 28;
+/// Signals that stop or break this process itself.
+const OWN: [i32; 8] = [4, 5, 7, 8, 11, 6, 21, 22];
+
+/// Rows and columns of the caller's terminal.
+pub(super) fn window() -> Option<(u16, u16)> {
+    tcgetwinsize(rustix::stdio::stdin()).ok().map(|w| (w.ws_row, w.ws_col))
+}
+
+/// Puts the terminal back as it was.
+struct Raw(Termios);
+
+impl Raw {
+    fn begin() -> Option<Self> {
+        let stdin = rustix::stdio::stdin();
+        if !isatty(stdin) {
+            return None;
+        }
+        let before = tcgetattr(stdin).ok()?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(stdin, OptionalActions::Now, &raw).ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // The terminal may be gone.
+        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.0);
+    }
+}
+
+/// Waits for the process's end; its status, or 128 and the signal.
+pub(super) fn stay(process: Process) -> Result<u8, Failure> {
+    let waited: Vec<i32> = (1..=64).filter(|n| !OWN.contains(n)).collect();
+    let set = SignalSet::of(&waited);
+    sys::signal::set_mask(&set)?;
+    let raw = process.console.as_ref().and_then(|_| Raw::begin());
+    let output = process.console.as_ref().map(relay).transpose()?;
+    loop {
+        // Looked at first: it may have ended before the signals were blocked.
+        let status =
+            waitid(WaitId::PidFd(process.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)?;
+        if let Some(status) = status {
+            if let Some(output) = output {
+                // Ends when the last of the container has closed its side.
+                let _ = output.join();
+            }
+            drop(raw);
+            let code = status.exit_status().or(status.terminating_signal().map(|s| 128 + s));
+            return Ok(code.and_then(|c| u8::try_from(c).ok()).unwrap_or(255));
+        }
+        match sys::signal::wait(&set, None)? {
+            Some(SIGCHLD) | None => {}
+            Some(SIGWINCH) => {
+                if let (Some(console), Ok(size)) = (&process.console, tcgetwinsize(rustix::stdio::stdin())) {
+                    tcsetwinsize(console, size)?;
+                }
+            }
+            Some(number) => {
+                if let Some(signal) = rustix::process::Signal::from_named_raw(number) {
+                    // It may have ended just now.
+                    let _ = rustix::process::pidfd_send_signal(&process.pidfd, signal);
+                }
+            }
+        }
+    }
+}
+
+/// Two threads copy; the one for input ends with the process.
+fn relay(console: &OwnedFd) -> io::Result<std::thread::JoinHandle<()>> {
+    let mut input = File::from(console.try_clone()?);
+    let mut output = File::from(console.try_clone()?);
+    std::thread::spawn(move || {
+        // An error is the end of one of the two sides.
+        let _ = io::copy(&mut io::stdin().lock(), &mut input);
+    });
+    Ok(std::thread::spawn(move || {
+        let _ = io::copy(
+            &mut output,
+            &mut File::from(match rustix::stdio::stdout().try_clone_to_owned() {
+                Ok(stdout) => stdout,
+                Err(_) => return,
+            }),
+        );
+    }))
+}
