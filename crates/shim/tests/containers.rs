@@ -58,7 +58,15 @@ fn main() -> ExitCode {
         failed += usize::from(!passed);
         println!("test {name} ... {} ({:?})", if passed { "ok" } else { "FAILED" }, begun.elapsed());
     }
+    remove_parent_cgroups();
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The cgroups that the tests' own lay in.
+fn remove_parent_cgroups() {
+    for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+        let _ = fs::remove_dir(hierarchy.path().join("wharf-shim-test"));
+    }
 }
 
 /// One throw-away exec root with a busybox root file system.

@@ -298,7 +298,8 @@ impl ContainerRuntime for ShimRuntime {
                 directory: self.directory(&request.process),
                 container_pid: container.state.pid,
                 container_start_ticks: container.state.start_ticks,
-                cgroup: request.cgroup_path,
+                // What the container was started with, rather than what the engine believes it was.
+                cgroup: container.state.cgroup.clone(),
                 process: *request.spec,
                 user: request.user,
                 additional_groups: request.additional_groups,
@@ -314,7 +315,17 @@ impl ContainerRuntime for ShimRuntime {
         Box::pin(async move {
             match &self.handle(process)?.peer {
                 Peer::Nobody(orphan) => orphan.get_ref().signal(signal).map_err(|_| not_running()),
-                Peer::Monitor(monitor) => done(monitor.call(Order::Signal(signal), None).await?),
+                Peer::Monitor(monitor) => match monitor.call(Order::Signal(signal), None).await {
+                    // Without its monitor the process may still be there.
+                    Err(error) => match shim::client::observe(&self.directory(process)) {
+                        Ok(Observed::Orphaned(orphan)) => orphan.signal(signal).map_err(|_| not_running()),
+                        _ => Err(error),
+                    },
+                    Ok(Reply::Refused { message }) => {
+                        Err(RuntimeError { kind: RuntimeErrorKind::NotRunning, message })
+                    }
+                    Ok(_) => Ok(()),
+                },
             }
         })
     }

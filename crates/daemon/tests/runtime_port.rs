@@ -1,0 +1,264 @@
+//! The engine's runtime port with real containers. Needs root, and Debian's busybox-static.
+//!
+//! Its own `main`, because the spawner is this binary under another name.
+#![expect(clippy::print_stdout, reason = "this is a test harness")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use daemon::adapters::runtime::ShimRuntime;
+use engine::ports::{
+    Attachment, ContainerRuntime, ExecRequest, LogTarget, ProcessRef, Reconnected, Rootfs, RuntimeErrorKind,
+    StartRequest, Started, Stdio,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn main() -> ExitCode {
+    if std::env::args().next().as_deref() == Some(shim::spawner::NAME) {
+        return shim::spawner::main();
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("runtime").block_on(async {
+        for (name, test) in [
+            ("start_attach_exit", Box::pin(start_attach_exit()) as engine::ports::BoxFuture<'static, ()>),
+            ("failures_are_typed", Box::pin(failures_are_typed())),
+            ("exec_pause_pids_signal", Box::pin(exec_pause_pids_signal())),
+            ("a_dead_spawner_is_replaced", Box::pin(a_dead_spawner_is_replaced())),
+            ("the_next_engine_reconnects", Box::pin(the_next_engine_reconnects())),
+            ("a_killed_monitor_leaves_an_orphan", Box::pin(a_killed_monitor_leaves_an_orphan())),
+        ] {
+            tokio::time::timeout(PATIENCE, test).await.expect("in time");
+            println!("test {name} ... ok");
+        }
+    });
+    remove_parent_cgroups();
+    ExitCode::SUCCESS
+}
+
+/// The cgroups that the tests' own lay in.
+fn remove_parent_cgroups() {
+    for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+        let _ = fs::remove_dir(hierarchy.path().join("wharf-port-test"));
+    }
+}
+
+struct World {
+    root: tempfile::TempDir,
+    port: ShimRuntime,
+}
+
+impl World {
+    fn new() -> Self {
+        let root = tempfile::tempdir().expect("tempdir");
+        let rootfs = root.path().join("rootfs");
+        for directory in ["bin", "proc", "dev"] {
+            fs::create_dir_all(rootfs.join(directory)).expect("mkdir");
+        }
+        fs::copy("/bin/busybox", rootfs.join("bin/busybox")).expect("busybox-static is installed");
+        for name in ["sh", "sleep", "echo", "cat", "true"] {
+            std::os::unix::fs::symlink("busybox", rootfs.join("bin").join(name)).expect("symlink");
+        }
+        let port = ShimRuntime::new(&root.path().join("exec")).expect("port");
+        Self { root, port }
+    }
+
+    fn request(&self, id: &str, args: &[&str]) -> StartRequest {
+        let id = format!("{}-{id}", std::process::id());
+        let spec = serde_json::json!({
+            "ociVersion": "1.2.0",
+            "process": { "args": args, "cwd": "/", "env": ["PATH=/bin"], "user": { "uid": 0, "gid": 0 } },
+            "root": { "path": self.root.path().join("rootfs") },
+            "mounts": [{ "destination": "/proc", "type": "proc", "source": "proc" }],
+            "linux": {
+                "cgroupsPath": format!("/wharf-port-test/{id}"),
+                "namespaces": [
+                    { "type": "pid" }, { "type": "mount" }, { "type": "ipc" }, { "type": "uts" }, { "type": "network" },
+                ],
+            },
+        });
+        StartRequest {
+            spec: Box::new(serde_json::from_value(spec).expect("spec")),
+            rootfs: Rootfs::Directory(self.root.path().join("rootfs")),
+            netns: None,
+            seccomp: None,
+            stdio: Stdio { open_stdin: true, stdin_once: true, ..Stdio::default() },
+            log: LogTarget::File {
+                driver: "json-file".into(),
+                path: self.log(&id),
+                options: BTreeMap::new(),
+                attrs: BTreeMap::new(),
+            },
+            init_reaper: false,
+            user: None,
+            additional_groups: Vec::new(),
+            attachments: Vec::new(),
+            foreign_runtime: None,
+            id,
+        }
+    }
+
+    fn log(&self, id: &str) -> PathBuf {
+        self.root.path().join(format!("{id}.log"))
+    }
+
+    async fn start(&self, id: &str, script: &str) -> (ProcessRef, Started) {
+        let request = self.request(id, &["sh", "-c", script]);
+        let process = ProcessRef::container(request.id.clone());
+        (process, self.port.start(request).await.expect("start"))
+    }
+}
+
+fn attachment() -> (Attachment, UnixStream) {
+    let (theirs, ours) = UnixStream::pair().expect("pair");
+    let attachment = Attachment {
+        stream: theirs.into(),
+        leftover: b"left ".to_vec(),
+        stdin: true,
+        stdout: true,
+        stderr: true,
+        detach_keys: Vec::new(),
+    };
+    (attachment, ours)
+}
+
+async fn all(mut socket: UnixStream) -> Vec<u8> {
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        socket.read_to_end(&mut bytes).expect("read");
+        bytes
+    });
+    reading.await.expect("reader")
+}
+
+async fn start_attach_exit() {
+    let world = World::new();
+    let (attachment, mut ours) = attachment();
+    let mut request = world.request("attach", &["sh", "-c", "read x; echo got $x; exit 4"]);
+    request.attachments.push(attachment);
+    let process = ProcessRef::container(request.id.clone());
+    let started = world.port.start(request).await.expect("start");
+    ours.write_all(b"over\n").expect("write");
+    assert!(all(ours).await.ends_with(b"got left over\n"));
+    let exit = started.exit.await;
+    assert_eq!((exit.code, exit.oom_killed, exit.error), (4, false, None));
+    let signalled = world.port.signal(&process, 9).await.expect_err("it has ended");
+    assert_eq!(signalled.kind, RuntimeErrorKind::NotRunning);
+    assert!(matches!(world.port.reconnect(&process).await, Reconnected::Exited(exit) if exit.code == 4));
+    assert_eq!(world.port.leftovers().await, [process.container.clone()]);
+    world.port.forget(&process).await;
+    assert!(world.port.leftovers().await.is_empty());
+    assert!(fs::read_to_string(world.log(&process.container)).expect("log").contains("got left over"));
+}
+
+async fn failures_are_typed() {
+    let world = World::new();
+    for (args, kind) in [
+        (&["nothing-here"][..], RuntimeErrorKind::ExecutableNotFound),
+        (&["/proc"][..], RuntimeErrorKind::IsADirectory),
+    ] {
+        let error = world.port.start(world.request("fail", args)).await.expect_err("fails");
+        assert_eq!(error.kind, kind, "{error:?}");
+    }
+    let mut request = world.request("user", &["true"]);
+    request.user = Some("nobody-of-this-name".into());
+    let error = world.port.start(request).await.expect_err("fails");
+    assert_eq!(error.kind, RuntimeErrorKind::NoSuchUser, "{error:?}");
+    assert!(world.port.leftovers().await.is_empty());
+}
+
+async fn exec_pause_pids_signal() {
+    let world = World::new();
+    let (process, started) = world.start("exec", "sleep 1000").await;
+    let spec = serde_json::json!({ "args": ["sh", "-c", "cat; exit 9"], "cwd": "/", "env": ["PATH=/bin"],
+        "user": { "uid": 0, "gid": 0 } });
+    let (attachment, ours) = attachment();
+    ours.shutdown(std::net::Shutdown::Write).expect("half close");
+    let exec = ExecRequest {
+        process: ProcessRef::exec(&process.container, "e1"),
+        pid: started.pid,
+        spec: Box::new(serde_json::from_value(spec).expect("process")),
+        seccomp: None,
+        stdio: Stdio { open_stdin: true, stdin_once: true, ..Stdio::default() },
+        user: None,
+        additional_groups: Vec::new(),
+        cgroup_path: format!("/wharf-port-test/{}", process.container),
+        attachment: Some(attachment),
+    };
+    let run = world.port.exec(exec).await.expect("exec");
+    assert!(all(ours).await.ends_with(b"left "));
+    assert_eq!(run.exit.await.code, 9);
+
+    assert!(world.port.pids(&process.container).await.expect("pids").contains(&started.pid));
+    world.port.pause(&process.container).await.expect("pause");
+    assert!(matches!(world.port.reconnect(&process).await, Reconnected::Running { paused: true, .. }));
+    world.port.resume(&process.container).await.expect("resume");
+    assert!(world.port.resize(&process, 1, 1).await.is_err(), "there is no terminal");
+    world.port.signal(&process, 9).await.expect("signal");
+    assert_eq!(started.exit.await.code, 137);
+}
+
+async fn a_dead_spawner_is_replaced() {
+    let world = World::new();
+    let (process, started) = world.start("before", "sleep 1000").await;
+    for child in children() {
+        let pid = rustix::process::Pid::from_raw(child).expect("pid");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("kill");
+    }
+    let (_, next) = world.start("after", "exit 5").await;
+    assert_eq!(next.exit.await.code, 5);
+    world.port.signal(&process, 9).await.expect("the container went on");
+    assert_eq!(started.exit.await.code, 137);
+}
+
+/// This process's: spawners, and nothing else.
+fn children() -> Vec<i32> {
+    let tasks = fs::read_dir("/proc/self/task").expect("tasks").flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+async fn the_next_engine_reconnects() {
+    let world = World::new();
+    let (process, _started) = world.start("old", "read x; exit 6").await;
+    let next = ShimRuntime::new(&world.root.path().join("exec")).expect("port");
+    let Reconnected::Running { started, paused: false } = next.reconnect(&process).await else {
+        panic!("running")
+    };
+    let (attachment, mut ours) = attachment();
+    next.attach(&process, attachment).await.expect("attach");
+    ours.write_all(b"\n").expect("write");
+    assert_eq!(started.exit.await.code, 6);
+}
+
+async fn a_killed_monitor_leaves_an_orphan() {
+    let world = World::new();
+    let (process, started) = world.start("orphan", "sleep 1000").await;
+    let directory = world.root.path().join("exec/containers").join(&process.container);
+    let state = shim::record::State::read(&directory).expect("state").expect("there");
+    let monitor = rustix::process::Pid::from_raw(state.monitor_pid).expect("pid");
+    rustix::process::kill_process(monitor, rustix::process::Signal::KILL).expect("kill");
+    // The engine that started it can still send signals, and so can the next one.
+    world.port.signal(&process, 18).await.expect("signal");
+    let next = ShimRuntime::new(&world.root.path().join("exec")).expect("port");
+    // The dying monitor may still accept.
+    let again = loop {
+        match next.reconnect(&process).await {
+            Reconnected::Running { started, .. } => break started,
+            other => assert!(!matches!(other, Reconnected::Exited(_)), "{other:?}"),
+        }
+    };
+    next.signal(&process, 9).await.expect("signal");
+    for exit in [again.exit.await, started.exit.await] {
+        assert!(exit.error.is_some(), "{exit:?}");
+    }
+    next.forget(&process).await;
+    assert!(next.leftovers().await.is_empty());
+}
