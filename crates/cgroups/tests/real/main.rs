@@ -1,6 +1,8 @@
 //! Limits as the kernel enforces them, on whatever version this machine mounts. Needs root. Every test works in
 //! a subtree of its own and removes it. `vm` runs this same binary again on a v2-only kernel.
 
+#![allow(clippy::print_stdout, reason = "limited processes answer on it, and figures are reported on demand")]
+
 mod vm;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -7,7 +7,7 @@
 pub(super) type Row = (&'static str, [i32; 6]);
 
 #[rustfmt::skip]
-pub(super) const TABLE: [Row; 487] = [
+pub(super) static TABLE: [Row; 487] = [
     ("_llseek", [-1, 140, -1, -1, 140, -1]),
     ("_newselect", [-1, 142, -1, -1, 142, -1]),
     ("_sysctl", [156, 149, -1, -1, 149, -1]),
