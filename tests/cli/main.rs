@@ -2,6 +2,7 @@
 
 mod errors;
 mod run;
+mod scenarios;
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
