@@ -4,12 +4,15 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
 
 use crate::error::Error;
 
 /// Bytes that [`Compression::sniff`] wants to see.
 pub const SNIFF_LEN: usize = 6;
 const BUFFER_LEN: usize = 256 << 10;
+/// `xz -9` wants 65 MiB to decompress; a header may ask for 4 GiB. (zstd's own limit is a window of 128 MiB.)
+const XZ_MEMORY_BYTES_MAX: u64 = 256 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
@@ -58,7 +61,11 @@ impl<R: Read> Decoder<R> {
             Compression::Zstd => Inner::Zstd(Box::new(
                 zstd::stream::read::Decoder::with_buffer(buffered).map_err(Error::Decompress)?,
             )),
-            Compression::Xz => Inner::Xz(Box::new(XzDecoder::new_multi_decoder(buffered))),
+            Compression::Xz => {
+                let stream = Stream::new_stream_decoder(XZ_MEMORY_BYTES_MAX, CONCATENATED)
+                    .map_err(|error| Error::Decompress(error.into()))?;
+                Inner::Xz(Box::new(XzDecoder::new_stream(buffered, stream)))
+            }
         };
         Ok(Decoder { inner })
     }

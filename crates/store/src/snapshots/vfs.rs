@@ -24,9 +24,8 @@ impl Driver for Vfs {
     }
 
     fn seed(&self, staged: &Path, parent: Option<&Layer>) -> Result<()> {
-        match parent {
-            Some(layer) => copy(&layer.path, staged)?,
-            None => {}
+        if let Some(layer) = parent {
+            copy(&layer.path, staged)?;
         }
         inherit_root(staged, parent)
     }
