@@ -15,6 +15,8 @@ mod hello;
 enum Face {
     /// The engine's helper that forks a monitor for each process.
     Spawner,
+    /// `wharf oci`, or called as `runc`: the OCI runtime on its own.
+    Runtime,
     /// The program of the built-in `hello-world` image.
     Hello,
     /// `wharf check`: is this machine fit?
@@ -27,6 +29,10 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     match face(&args, || std::env::current_exe().is_ok_and(|exe| exe == Path::new("/hello"))) {
         Face::Spawner => shim::spawner::main(),
+        Face::Runtime => {
+            let named = args.first().is_some_and(|name| base_name(name) == "runc");
+            runtime::command::main(args.into_iter().skip(usize::from(!named)))
+        }
         Face::Hello => hello::main(),
         Face::Check => check::main(args.into_iter().skip(2)),
         Face::Client => cli::main(args),
@@ -37,15 +43,21 @@ fn main() -> ExitCode {
 ///
 /// `is_hello_image` is asked only when `argv[0]` is `hello`: a user may well have named a copy of the binary so.
 fn face(args: &[OsString], is_hello_image: impl FnOnce() -> bool) -> Face {
-    let called = args.first().map_or(OsStr::new(""), |name| Path::new(name).file_name().unwrap_or(name));
+    let called = args.first().map_or(OsStr::new(""), |name| base_name(name));
     match called.as_bytes() {
         b"wharf-spawner" => Face::Spawner,
+        b"runc" => Face::Runtime,
         b"hello" if is_hello_image() => Face::Hello,
         _ => match args.get(1).map(|first| first.as_bytes()) {
+            Some(b"oci") => Face::Runtime,
             Some(b"check") => Face::Check,
             _ => Face::Client,
         },
     }
+}
+
+fn base_name(path: &OsStr) -> &OsStr {
+    Path::new(path).file_name().unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -62,6 +74,8 @@ mod tests {
         assert_eq!(face_of("/hello"), Face::Hello);
         assert_eq!(face_of("/usr/bin/hello"), Face::Client);
         assert_eq!(face_of("wharf-spawner"), Face::Spawner);
+        assert_eq!(face_of("/usr/sbin/runc --version"), Face::Runtime);
+        assert_eq!(face_of("wharf oci list"), Face::Runtime);
         assert_eq!(face_of("wharf check"), Face::Check);
         assert_eq!(face_of("wharf run check"), Face::Client);
         assert_eq!(face_of("docker ps"), Face::Client);
