@@ -1,7 +1,7 @@
 //! What is wrong with a request before anything is made, in Docker's words; and what is not built yet, refused
 //! by name.
 
-use super::{ContainerSpec, IpcMode, NetworkMode, PidMode, RestartPolicy, UtsMode, signal};
+use super::{CgroupnsMode, ContainerSpec, IpcMode, NetworkMode, PidMode, RestartPolicy, UtsMode, signal};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ports::StoredImage;
@@ -66,6 +66,16 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
     if let IpcMode::Container(other) = &mut host.ipc_mode {
         *other = core.index.find(other)?.view().id.clone();
     }
+    // What was not said is decided here, once: a later change of the daemon's defaults leaves this container alone,
+    // and inspect shows what holds.
+    let settings = core.settings();
+    if host.ipc_mode == IpcMode::Default {
+        host.ipc_mode = settings.ipc_mode.clone();
+    }
+    host.cgroupns_mode.get_or_insert(match host.privileged && !settings.cgroup_v2 {
+        true => CgroupnsMode::Host,
+        false => settings.cgroupns_mode,
+    });
     let publishes = !host.port_bindings.is_empty() || host.publish_all_ports;
     if publishes && !matches!(host.network_mode, NetworkMode::Host | NetworkMode::None) {
         return Err(Error::unsupported("publishing ports (PortBindings, PublishAllPorts) is not built yet"));

@@ -127,9 +127,6 @@ fn config_check(config: &ContainerConfig) -> Result<()> {
             return Err(Error::invalid(format!("invalid environment variable: {variable}")));
         }
     }
-    if !config.volumes.is_empty() {
-        return Err(host_config::not_yet("Volumes"));
-    }
     if let Some(check) = &config.healthcheck {
         health_check(check)?;
     }

@@ -101,15 +101,16 @@ pub(crate) fn spec(host: HostConfig) -> Result<HostSpec> {
     })
 }
 
-/// What comes with later issues: volumes, published ports, links, devices by request, quotas.
+/// What comes with later issues: published ports, links, devices by request, quotas.
 fn refuse_unbuilt(host: &HostConfig) -> Result<()> {
-    let publishes = host.port_bindings.values().any(|b| b.as_ref().is_none_or(|list| !list.is_empty()));
+    // There is nothing to publish without a network of one's own; Docker drops the wish as well.
+    let has_network = !matches!(host.network_mode.as_str(), "host" | "none");
+    let publishes =
+        has_network && host.port_bindings.values().any(|b| b.as_ref().is_none_or(|list| !list.is_empty()));
     let unbuilt = [
         ("PortBindings", publishes),
-        ("PublishAllPorts", host.publish_all_ports),
+        ("PublishAllPorts", has_network && host.publish_all_ports),
         ("Links", !host.links.is_empty()),
-        ("VolumesFrom", !host.volumes_from.is_empty()),
-        ("VolumeDriver", !matches!(host.volume_driver.as_str(), "" | "local")),
         ("DeviceRequests", !host.device_requests.is_empty()),
         ("StorageOpt", !host.storage_opt.is_empty()),
         ("Cgroup", !host.cgroup.is_empty()),
@@ -165,16 +166,12 @@ fn check(host: &HostConfig) -> Result<()> {
     Ok(())
 }
 
-/// `source:target[:mode]`; a source that is no path names a volume.
+/// `source:target[:mode]`, or a bare target. What the parts mean is the engine's business.
 fn bind_check(bind: &str) -> Result<()> {
     let parts: Vec<&str> = bind.split(':').collect();
-    let (source, target) = match parts[..] {
-        [target] if target.starts_with('/') => {
-            return Err(not_yet(&format!("HostConfig.Binds (anonymous volume {target})")));
-        }
-        [source, target] | [source, target, _] if !source.is_empty() && !target.is_empty() => {
-            (source, target)
-        }
+    let target = match parts[..] {
+        [target] if target.starts_with('/') => target,
+        [source, target] | [source, target, _] if !source.is_empty() && !target.is_empty() => target,
         _ => return invalid(format!("invalid volume specification: '{bind}'")),
     };
     if !target.starts_with('/') {
@@ -187,9 +184,6 @@ fn bind_check(bind: &str) -> Result<()> {
         return invalid(format!(
             "invalid volume specification: '{bind}': invalid specification: destination can't be '/'"
         ));
-    }
-    if !source.starts_with('/') {
-        return Err(not_yet(&format!("HostConfig.Binds (named volume {source})")));
     }
     Ok(())
 }
@@ -368,7 +362,8 @@ fn mount_spec(mount: mount::Mount) -> Result<MountSpec> {
     let kind = match kind_name.as_str() {
         "bind" => MountKind::Bind,
         "tmpfs" => MountKind::Tmpfs,
-        "volume" | "image" | "npipe" | "cluster" => {
+        "volume" => MountKind::Volume,
+        "image" | "npipe" | "cluster" => {
             return Err(not_yet(&format!("HostConfig.Mounts of type {kind_name}")));
         }
         "" => return invalid("mount type unknown"),
@@ -422,7 +417,7 @@ fn mount_spec(mount: mount::Mount) -> Result<MountSpec> {
                 "mount source is not read-only: ReadOnlyForceRecursive is set, but ReadOnly is not",
             ));
         }
-    } else if !mount.source.is_empty() {
+    } else if kind == MountKind::Tmpfs && !mount.source.is_empty() {
         return Err(wrong("field Source must not be specified"));
     }
     Ok(MountSpec {
