@@ -548,7 +548,11 @@ impl Monitor {
                 }
                 Ok(Some(Event::Exited(exit))) => break ended(exit),
                 Ok(Some(_)) => {}
-                Ok(None) | Err(_) => break without_monitor(&directory).await,
+                Ok(None) | Err(_) => {
+                    // Nobody will answer; the process itself may go on for long.
+                    self.calls.lock().clear();
+                    break without_monitor(&directory).await;
+                }
             }
         };
         self.calls.lock().clear();

@@ -105,7 +105,7 @@ pub(crate) fn main(descriptors: Vec<OwnedFd>) {
         Ok(launched) => {
             if let Err(error) = Monitor::new(launched, listener).and_then(|mut monitor| {
                 monitor.add_engine(engine)?;
-                monitor.begin()?;
+                monitor.begin();
                 monitor.run()
             }) {
                 note(&layout::panic_log(&directory), &error.to_string());
@@ -240,10 +240,13 @@ impl Monitor {
         Ok(monitor)
     }
 
-    /// Says that the process runs, then writes it down: an engine that dies in between finds the socket.
-    fn begin(&mut self) -> Result<(), Error> {
+    /// Writes down that the process runs, then says so: whoever heard of it can find it again, even without
+    /// this monitor.
+    fn begin(&mut self) {
+        if let Err(error) = self.state.write(&self.directory) {
+            note(&layout::panic_log(&self.directory), &error.to_string());
+        }
         self.tell(&Event::Started(self.state.clone()));
-        self.state.write(&self.directory)
     }
 
     fn run(&mut self) -> Result<(), Error> {

@@ -107,7 +107,7 @@ fn launch(script: &str, setup: Setup) -> Running {
     let monitor = std::thread::spawn(move || {
         let mut monitor = Monitor::new(launched, listener).expect("monitor");
         monitor.add_engine(theirs).expect("engine");
-        monitor.begin().expect("begin");
+        monitor.begin();
         monitor.run().expect("run");
     });
     Running { directory, engine: Connection::new(ours), monitor }
