@@ -27,6 +27,11 @@ enum Face {
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
+    if std::env::var_os("WHARF_AUTOSTARTED").is_some() {
+        // A client started this engine in the background: a session of its own lets it outlive that terminal. It is
+        // refused to a session leader, and then there is nothing to do.
+        let _ = rustix::process::setsid();
+    }
     match face(&args, || std::env::current_exe().is_ok_and(|exe| exe == Path::new("/hello"))) {
         Face::Spawner => shim::spawner::main(),
         Face::Runtime => {
