@@ -78,7 +78,6 @@ const SCENARIOS: &[&[&str]] = &[
 ];
 
 #[test]
-#[ignore = "needs `wharf daemon`: the engine lands with the daemon"]
 fn both_clients_say_the_same() {
     let directory = tempfile::tempdir().unwrap();
     // Any engine can be compared with; by default it is a private one.
