@@ -295,7 +295,9 @@ impl WaitHandle {
         let _ = self.published.wait_for(done).await.map(drop);
         let published = self.published.borrow().clone();
         let state = &published.view.state;
-        let error = Some(state.error.clone()).filter(|text| !text.is_empty());
+        // A start that failed told its own caller; here only what an exit had to say belongs.
+        let ended = published.exits > self.exits_before;
+        let error = Some(state.error.clone()).filter(|text| ended && !text.is_empty());
         Ok(WaitAnswer { status_code: i64::from(state.exit_code), error })
     }
 }

@@ -9,6 +9,8 @@ pub(crate) mod boot;
 pub(crate) mod create;
 pub(crate) mod remove;
 pub(crate) mod start;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{Error, Result};
 use crate::ports::BoxFuture;

@@ -1,0 +1,382 @@
+//! The flows over fake ports: undo at each step, a killed engine at each step, name races, boot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+use crate::containers::{ContainerSpec, Containers, RemoveRequest, Status, WaitCondition};
+use crate::core::{Core, Ports};
+use crate::error::{Class, Result};
+use crate::images::ImageConfig;
+use crate::ports::*;
+use crate::settings::Settings;
+
+/// Everything the fakes hold; survives the "engine", as machine and disk do.
+#[derive(Debug, Default)]
+struct World {
+    layers: Mutex<BTreeSet<String>>,
+    records: Mutex<BTreeMap<String, Vec<u8>>>,
+    sandboxes: Mutex<BTreeSet<String>>,
+    /// Ends when something is sent.
+    processes: Mutex<BTreeMap<String, watch::Sender<Option<i32>>>>,
+    ids: Mutex<u64>,
+}
+
+#[derive(Debug, Clone)]
+struct Fake(Arc<World>);
+
+fn started(ended: &watch::Sender<Option<i32>>) -> Started {
+    let mut ended = ended.subscribe();
+    let exit = async move {
+        let code = ended.wait_for(Option::is_some).await.ok().and_then(|code| *code).unwrap_or(255);
+        Exit { code, oom_killed: false, at: jiff::Timestamp::now(), error: None }
+    };
+    Started { pid: 4242, started_at: jiff::Timestamp::now(), exit: Box::pin(exit) }
+}
+
+impl ContainerRuntime for Fake {
+    fn start(&self, request: StartRequest) -> BoxFuture<'_, Result<Started, RuntimeError>> {
+        Box::pin(async move {
+            if request.spec.process.as_ref().is_some_and(|process| process.args[0] == "missing") {
+                let message = "exec: \"missing\": executable file not found in $PATH".into();
+                return Err(RuntimeError { kind: RuntimeErrorKind::ExecutableNotFound, message });
+            }
+            let (ended, _) = watch::channel(None);
+            let started = started(&ended);
+            self.0.processes.lock().unwrap().insert(request.id, ended);
+            Ok(started)
+        })
+    }
+    fn exec(&self, _: ExecRequest) -> BoxFuture<'_, Result<Started, RuntimeError>> {
+        Box::pin(async { Err(RuntimeError { kind: RuntimeErrorKind::Other, message: "no execs here".into() }) })
+    }
+    fn signal<'a>(&'a self, process: &'a ProcessRef, signal: i32) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async move {
+            if let Some(ended) = self.0.processes.lock().unwrap().get(&process.container) {
+                ended.send_replace(Some(128 + signal));
+            }
+            Ok(())
+        })
+    }
+    fn pause<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn resume<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn resize<'a>(&'a self, _: &'a ProcessRef, _: u16, _: u16) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn attach<'a>(&'a self, _: &'a ProcessRef, _: Attachment) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn pids<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<u32>, RuntimeError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+    fn reconnect<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, Reconnected> {
+        Box::pin(async move {
+            match self.0.processes.lock().unwrap().get(&process.container) {
+                None => Reconnected::Gone,
+                Some(ended) => match *ended.borrow() {
+                    None => Reconnected::Running { started: started(ended), paused: false },
+                    Some(code) => Reconnected::Exited(Exit {
+                        code,
+                        oom_killed: false,
+                        at: jiff::Timestamp::now(),
+                        error: None,
+                    }),
+                },
+            }
+        })
+    }
+    fn leftovers(&self) -> BoxFuture<'_, Vec<String>> {
+        Box::pin(async { self.0.processes.lock().unwrap().keys().cloned().collect() })
+    }
+    fn forget<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            self.0.processes.lock().unwrap().remove(&process.container);
+        })
+    }
+}
+
+impl NetworkFabric for Fake {
+    fn prepare(&self) {}
+    fn take<'a>(&'a self, id: &'a str, _: &'a SandboxKind) -> BoxFuture<'a, Result<Sandbox, NetworkError>> {
+        Box::pin(async move {
+            self.0.sandboxes.lock().unwrap().insert(id.to_owned());
+            let netns = std::fs::File::open("/dev/null").unwrap().into();
+            Ok(Sandbox { netns, sandbox_id: "5".repeat(64), endpoint: Some(Endpoint::default()) })
+        })
+    }
+    fn release<'a>(&'a self, id: &'a str, _: Option<&'a Endpoint>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            self.0.sandboxes.lock().unwrap().remove(id);
+        })
+    }
+    fn reconcile(&self, running: Vec<(String, Endpoint)>) -> BoxFuture<'_, Result<(), NetworkError>> {
+        Box::pin(async move {
+            self.0.sandboxes.lock().unwrap().retain(|id| running.iter().any(|(other, _)| other == id));
+            Ok(())
+        })
+    }
+    fn facts(&self) -> NetworkFacts {
+        NetworkFacts::default()
+    }
+}
+
+impl Storage for Fake {
+    fn resolve(&self, _: &str) -> Result<Arc<StoredImage>> {
+        let config = ImageConfig { cmd: Some(vec!["sh".into()]), volumes: vec!["/v".into()], ..ImageConfig::default() };
+        let (os, architecture) = ("linux".into(), "amd64".into());
+        Ok(Arc::new(StoredImage { id: "sha256:1".into(), manifest: None, os, architecture, config }))
+    }
+    fn create_layer(&self, id: &str, _: &StoredImage) -> Result<Rootfs> {
+        self.0.layers.lock().unwrap().insert(id.to_owned());
+        Ok(Rootfs::Directory("/nowhere".into()))
+    }
+    fn remove_layer(&self, id: &str) -> Result<()> {
+        self.0.layers.lock().unwrap().remove(id);
+        Ok(())
+    }
+    fn layers(&self) -> Result<Vec<String>> {
+        Ok(self.0.layers.lock().unwrap().iter().cloned().collect())
+    }
+    fn layer_size(&self, _: &str, _: &str) -> Result<(u64, u64)> {
+        Ok((1, 2))
+    }
+    fn copy_out(&self, _: &str, _: &Path, _: &Path) -> Result<()> {
+        Ok(())
+    }
+    fn put_record(&self, id: &str, json: &[u8], _: bool) -> Result<()> {
+        self.0.records.lock().unwrap().insert(id.to_owned(), json.to_vec());
+        Ok(())
+    }
+    fn delete_record(&self, id: &str, _: bool) -> Result<()> {
+        self.0.records.lock().unwrap().remove(id);
+        Ok(())
+    }
+    fn records(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        Ok(self.0.records.lock().unwrap().clone().into_iter().collect())
+    }
+    fn driver(&self) -> &'static str {
+        "vfs"
+    }
+}
+
+impl SeccompCompiler for Fake {
+    fn compile(&self, _: Option<&str>, _: &[String]) -> Result<Arc<[u8]>, String> {
+        Ok(Arc::new([]))
+    }
+}
+
+impl Clock for Fake {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+    fn sleep(&self, for_: std::time::Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(for_))
+    }
+}
+
+impl Ids for Fake {
+    fn id(&self) -> String {
+        let mut ids = self.0.ids.lock().unwrap();
+        *ids += 1;
+        format!("{:0>64x}", *ids + 0xabc000)
+    }
+    fn number(&self) -> u64 {
+        *self.0.ids.lock().unwrap()
+    }
+}
+
+fn engine(world: &Arc<World>, root: &Path) -> Containers {
+    let fake = Fake(world.clone());
+    let ports = Ports {
+        runtime: Arc::new(fake.clone()),
+        network: Arc::new(fake.clone()),
+        storage: Arc::new(fake.clone()),
+        seccomp: Arc::new(fake.clone()),
+        clock: Arc::new(fake.clone()),
+        ids: Arc::new(fake),
+    };
+    Containers { core: Core::new(Settings::new(root.join("data"), root.join("exec")), ports) }
+}
+
+fn spec() -> ContainerSpec {
+    ContainerSpec { image: "i".into(), ..ContainerSpec::default() }
+}
+
+fn entries(directory: &Path) -> usize {
+    std::fs::read_dir(directory).map_or(0, Iterator::count)
+}
+
+/// Nothing of any container is left, in the fakes or on disk.
+fn assert_clean(world: &World, root: &Path, when: &str) {
+    assert!(world.layers.lock().unwrap().is_empty(), "layer left {when}");
+    assert!(world.records.lock().unwrap().is_empty(), "record left {when}");
+    assert!(world.sandboxes.lock().unwrap().is_empty(), "sandbox left {when}");
+    assert!(world.processes.lock().unwrap().is_empty(), "process left {when}");
+    assert_eq!(entries(&root.join("data/containers")), 0, "directory left {when}");
+}
+
+const CREATE: [&str; 6] =
+    ["create.name", "create.directory", "create.layer", "create.volumes", "create.record", "create.publish"];
+const START: [&str; 5] = ["start.network", "start.files", "start.spec", "start.process", "start.publish"];
+const REMOVE: [&str; 5] =
+    ["remove.process", "remove.layer", "remove.directory", "remove.volumes", "remove.record"];
+
+#[tokio::test]
+async fn a_create_that_fails_anywhere_leaves_nothing() {
+    for point in CREATE {
+        let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+        let containers = engine(&world, root.path());
+        containers.core.failpoints.arm(point);
+        containers.create("web", spec()).await.unwrap_err();
+        assert_clean(&world, root.path(), point);
+        assert_eq!(entries(&root.path().join("data/volumes")), 0, "volume left after {point}");
+        containers.core.failpoints.arm("");
+        containers.create("web", spec()).await.expect("the name is free again");
+    }
+}
+
+#[tokio::test]
+async fn an_engine_killed_in_create_is_tidied_up_by_the_next() {
+    for point in &CREATE[..5] {
+        let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+        let containers = engine(&world, root.path());
+        containers.core.failpoints.arm(&format!("{point}:crash"));
+        containers.create("web", spec()).await.unwrap_err();
+        let next = engine(&world, root.path());
+        super::boot::run(&next.core).await.unwrap();
+        assert_clean(&world, root.path(), point);
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_fails_anywhere_can_be_repeated() {
+    for point in START {
+        let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+        let containers = engine(&world, root.path());
+        let id = containers.create("web", spec()).await.unwrap().id;
+        containers.core.failpoints.arm(point);
+        containers.start(&id).await.unwrap_err();
+        assert!(world.sandboxes.lock().unwrap().is_empty(), "sandbox left after {point}");
+        assert!(world.processes.lock().unwrap().is_empty(), "process left after {point}");
+        containers.core.failpoints.arm("");
+        containers.start("web").await.unwrap();
+        assert_eq!(containers.inspect("web", false).await.unwrap().state.status, Status::Running);
+    }
+}
+
+#[tokio::test]
+async fn an_engine_killed_in_start_leaves_a_container_that_starts() {
+    for point in START {
+        let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+        let containers = engine(&world, root.path());
+        containers.create("web", spec()).await.unwrap();
+        containers.core.failpoints.arm(&format!("{point}:crash"));
+        containers.start("web").await.unwrap_err();
+        let next = engine(&world, root.path());
+        super::boot::run(&next.core).await.unwrap();
+        let view = next.inspect("web", false).await.unwrap();
+        if view.state.status == Status::Running {
+            assert_eq!(point, "start.publish", "adopted");
+        } else {
+            next.start("web").await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_engine_killed_in_remove_is_finished_by_the_next() {
+    for point in REMOVE {
+        let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+        let containers = engine(&world, root.path());
+        containers.create("web", spec()).await.unwrap();
+        // Play the kill inside the flow itself: the task would write its own failure.
+        let mut record = crate::records::read("web", world.records.lock().unwrap().values().next().unwrap()).unwrap();
+        record.status = Status::Removing;
+        containers.core.failpoints.arm(&format!("{point}:crash"));
+        super::remove::run(&containers.core, &record, false).await.unwrap_err();
+        let next = engine(&world, root.path());
+        super::boot::run(&next.core).await.unwrap();
+        assert_clean(&world, root.path(), point);
+        assert_eq!(next.inspect("web", false).await.unwrap_err().class, Class::NotFound);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_fifty_creates_with_one_name_one_wins() {
+    let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+    let containers = engine(&world, root.path());
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let containers = containers.clone();
+        tasks.spawn(async move { containers.create("web", spec()).await });
+    }
+    let results = tasks.join_all().await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    let losers = results.iter().filter_map(|result| result.as_ref().err());
+    for error in losers {
+        assert!(error.message.starts_with("Conflict. The container name \"/web\" is already in use by container"));
+    }
+    assert_eq!(world.records.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_running_container_outlives_its_engine() {
+    let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+    let containers = engine(&world, root.path());
+    let id = containers.create("web", spec()).await.unwrap().id;
+    containers.start("web").await.unwrap();
+    assert_eq!(containers.start("web").await.unwrap_err().class, Class::NotModified);
+
+    let next = engine(&world, root.path());
+    super::boot::run(&next.core).await.unwrap();
+    assert_eq!(next.inspect(&id[..60], false).await.unwrap().state.status, Status::Running);
+    let wait = next.wait("web", WaitCondition::NextExit).await.unwrap();
+    next.kill("web", "KILL").await.unwrap();
+    assert_eq!(wait.answer().await.unwrap().status_code, 137);
+    next.remove("web", RemoveRequest::default()).await.unwrap();
+    assert_clean(&world, root.path(), "after remove");
+}
+
+#[tokio::test]
+async fn what_ended_while_no_engine_ran_is_told_by_the_next() {
+    let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+    let containers = engine(&world, root.path());
+    let id = containers.create("web", spec()).await.unwrap().id;
+    containers.start("web").await.unwrap();
+    // The first engine is gone as far as the records go: it never sees this.
+    world.processes.lock().unwrap()[&id].send_replace(None);
+    let (ended, _) = watch::channel(Some(7));
+    let _first = world.processes.lock().unwrap().insert(id, ended);
+    let next = engine(&world, root.path());
+    super::boot::run(&next.core).await.unwrap();
+    let state = next.inspect("web", false).await.unwrap().state.clone();
+    assert_eq!((state.status, state.exit_code), (Status::Exited, 7));
+}
+
+#[tokio::test]
+async fn a_missing_executable_keeps_its_code_and_an_auto_removed_one_goes() {
+    let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+    let containers = engine(&world, root.path());
+    let missing = ContainerSpec { cmd: Some(vec!["missing".into()]), ..spec() };
+    containers.create("web", missing.clone()).await.unwrap();
+    containers.start("web").await.unwrap_err();
+    let state = containers.inspect("web", false).await.unwrap().state.clone();
+    assert_eq!((state.status, state.exit_code), (Status::Created, 127));
+    assert!(state.error.contains("executable file not found"));
+    containers.remove("web", RemoveRequest::default()).await.unwrap();
+
+    let mut auto = missing;
+    auto.host.auto_remove = true;
+    containers.create("web", auto).await.unwrap();
+    let wait = containers.wait("web", WaitCondition::Removed).await.unwrap();
+    containers.start("web").await.unwrap_err();
+    let answer = wait.answer().await.unwrap();
+    assert_eq!((answer.status_code, answer.error), (127, None));
+    assert_clean(&world, root.path(), "after a failed --rm start");
+}
