@@ -229,11 +229,12 @@ pub(crate) fn event(version: ApiVersion, event: &api::events::EventMessage) -> V
     answer
 }
 
-/// `GET /system/df`: until 1.52 the lists themselves.
+/// `GET /system/df`: until 1.52 the lists themselves; since then usages, and the lists beside them for who does not
+/// ask for `verbose`, because clients that send no version expect them.
 pub(crate) fn disk_usage(version: ApiVersion, verbose: bool, mut usage: api::system::DiskUsage) -> Value {
-    let legacy = version < ApiVersion::minor(52);
+    let is_old = version < ApiVersion::minor(52);
     let mut answer = Map::new();
-    if legacy {
+    if is_old || !verbose {
         if let Some(images) = &usage.image_usage {
             answer.insert("LayersSize".into(), json!(images.total_size));
             answer.insert("Images".into(), self::images(version, &images.items));
@@ -250,6 +251,8 @@ pub(crate) fn disk_usage(version: ApiVersion, verbose: bool, mut usage: api::sys
                 answer.insert("BuilderSize".into(), json!(0));
             }
         }
+    }
+    if is_old {
         return Value::Object(answer);
     }
     if !verbose {
@@ -258,7 +261,10 @@ pub(crate) fn disk_usage(version: ApiVersion, verbose: bool, mut usage: api::sys
         usage.volume_usage.iter_mut().for_each(|u| u.items.clear());
         usage.build_cache_usage.iter_mut().for_each(|u| u.items.clear());
     }
-    value(&usage)
+    if let Value::Object(newest) = value(&usage) {
+        answer.extend(newest);
+    }
+    Value::Object(answer)
 }
 
 #[cfg(test)]
