@@ -19,6 +19,8 @@ enum Face {
     Runtime,
     /// The program of the built-in `hello-world` image.
     Hello,
+    /// `wharf daemon`, `dockerd`: the engine.
+    Daemon,
     /// `wharf check`: is this machine fit?
     Check,
     /// `docker` and `wharf`: the command line.
@@ -39,6 +41,11 @@ fn main() -> ExitCode {
             runtime::command::main(args.into_iter().skip(usize::from(!named)))
         }
         Face::Hello => hello::main(),
+        Face::Daemon => {
+            let named = args.first().is_some_and(|name| base_name(name) == "dockerd");
+            let words = args.into_iter().skip(if named { 1 } else { 2 });
+            daemon::main(&words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>())
+        }
         Face::Check => check::main(args.into_iter().skip(2)),
         Face::Client => cli::main(args),
     }
@@ -52,10 +59,12 @@ fn face(args: &[OsString], is_hello_image: impl FnOnce() -> bool) -> Face {
     match called.as_bytes() {
         b"wharf-spawner" => Face::Spawner,
         b"runc" => Face::Runtime,
+        b"dockerd" => Face::Daemon,
         b"hello" if is_hello_image() => Face::Hello,
         _ => match args.get(1).map(|first| first.as_bytes()) {
             Some(b"oci") => Face::Runtime,
             Some(b"check") => Face::Check,
+            Some(b"daemon") => Face::Daemon,
             _ => Face::Client,
         },
     }

@@ -1,3 +1,149 @@
-//! (daemon)
+//! The daemon: composition root of the engine. It reads flags and `daemon.json`, binds the sockets, plugs the
+//! adapters in, and listens to signals. It decides nothing about containers.
 
 pub mod adapters;
+mod config;
+mod listen;
+mod notify;
+mod pidfile;
+mod wire;
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
+
+use config::{Asked, Config};
+
+type LevelHandle = reload::Handle<EnvFilter, Registry>;
+
+/// `wharf daemon`, `dockerd`. `args` without the words that name the face.
+pub fn main(args: &[String]) -> ExitCode {
+    let config = match config::read(args) {
+        Ok(Asked::Run(config)) => config,
+        Ok(Asked::Help) => return say(&config::help()),
+        Ok(Asked::Version) => return say(&format!("Docker version {}, build wharf\n", wire::SERVER_VERSION)),
+        Ok(Asked::Valid) => return say("configuration OK\n"),
+        Err(error) => return complain(&error),
+    };
+    let level = match start_log(&config) {
+        Ok(level) => level,
+        Err(error) => return complain(&error),
+    };
+    // Two to four: the work is system calls, and each thread costs memory while idle.
+    let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 4));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("wharf")
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("could not start: {error}")),
+    };
+    let result = runtime.block_on(run(config, args, &level));
+    // Log followers and the like must not hold the exit up.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the command's answer")]
+fn say(text: &str) -> ExitCode {
+    print!("{text}");
+    ExitCode::SUCCESS
+}
+
+#[expect(clippy::print_stderr, reason = "why it did not start, before or instead of a log")]
+fn complain(error: &str) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::FAILURE
+}
+
+fn start_log(config: &Config) -> Result<LevelHandle, String> {
+    let filter = EnvFilter::new(config.level()?);
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(!config.flag("raw-logs", false) && rustix::termios::isatty(std::io::stderr()));
+    tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|error| error.to_string())?;
+    Ok(handle)
+}
+
+async fn run(config: Config, args: &[String], level: &LevelHandle) -> Result<(), String> {
+    for option in &config.without_effect {
+        tracing::warn!("--{option} has no effect: Wharf does not have this part");
+    }
+    let pid_path = config.text("pidfile").unwrap_or("/var/run/docker.pid");
+    let _pidfile = pidfile::Pidfile::create(std::path::Path::new(pid_path))?;
+    let failed = |error: std::io::Error| error.to_string();
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+
+    // First the sockets: who connects now waits in the backlog instead of being refused.
+    let mut bound = Vec::new();
+    for host in config.hosts() {
+        bound.extend(listen::bind(&host, config.text("group"))?);
+    }
+    let sockets: Vec<_> = bound.iter().filter_map(|b| b.socket.clone()).collect();
+    let result = async {
+        let engine = wire::engine(&config).await?;
+        let server = server::Server::new(engine.clone());
+        let (stop, stopped) = watch::channel(false);
+        let mut serving = tokio::task::JoinSet::new();
+        for one in bound {
+            let (server, mut stopped) = (server.clone(), stopped.clone());
+            serving.spawn(async move {
+                let shutdown = async move {
+                    let _ = stopped.wait_for(|stop| *stop).await;
+                };
+                server.serve(one.listener, shutdown).await;
+            });
+        }
+        notify::notify("READY=1");
+        tracing::info!(hosts = ?config.hosts(), "API listens");
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => match reload(args, &engine, level) {
+                    Ok(()) => tracing::info!("configuration reloaded"),
+                    Err(error) => tracing::error!(%error, "configuration not reloaded"),
+                },
+            }
+        }
+        notify::notify("STOPPING=1");
+        tracing::info!("stopping");
+        engine.system.shut_down().await;
+        let _ = stop.send(true);
+        while serving.join_next().await.is_some() {}
+        Ok(())
+    }
+    .await;
+    for socket in sockets {
+        let _ = std::fs::remove_file(socket);
+    }
+    result
+}
+
+/// SIGHUP: flags as they were, the file as it is now; the reloadable part of both.
+fn reload(args: &[String], engine: &engine::Engine, level: &LevelHandle) -> Result<(), String> {
+    let Asked::Run(config) = config::read(args)? else { return Ok(()) };
+    let mut checked = wire::settings(&config)?;
+    wire::reloadable(&config, &mut checked)?;
+    level.reload(EnvFilter::new(config.level()?)).map_err(|error| error.to_string())?;
+    engine.system.reload(|settings| {
+        settings.debug = checked.debug;
+        settings.labels = checked.labels;
+        settings.live_restore = checked.live_restore;
+        settings.shutdown_timeout_s = checked.shutdown_timeout_s;
+        settings.runtimes = checked.runtimes;
+        settings.default_runtime = checked.default_runtime;
+    });
+    Ok(())
+}

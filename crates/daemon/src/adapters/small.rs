@@ -1,0 +1,62 @@
+//! The small ports: clock, ids, seccomp compiler.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::ports::{BoxFuture, Clock, Ids, SeccompCompiler};
+use rustix::rand::{GetRandomFlags, getrandom};
+
+#[derive(Debug)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+    fn sleep(&self, for_: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(for_))
+    }
+}
+
+#[derive(Debug)]
+pub struct RandomIds;
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    // Up to 256 bytes come whole, once the kernel's pool is ready.
+    getrandom(&mut bytes, GetRandomFlags::empty()).expect("the kernel has random numbers");
+    bytes
+}
+
+impl Ids for RandomIds {
+    fn id(&self) -> String {
+        use std::fmt::Write as _;
+        random::<32>().iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+    fn number(&self) -> u64 {
+        u64::from_ne_bytes(random())
+    }
+}
+
+/// Docker's profiles, compiled by `runtime`.
+#[derive(Debug)]
+pub struct Seccomp;
+
+impl SeccompCompiler for Seccomp {
+    fn compile(&self, profile_json: Option<&str>, capabilities: &[String]) -> Result<Arc<[u8]>, String> {
+        use runtime::seccomp::{Host, Profile, compile, default_profile};
+        let host = Host::detect();
+        let resolved = match profile_json {
+            None => default_profile().resolve(capabilities, host),
+            Some(text) => Profile::parse(text.as_bytes()).and_then(|profile| profile.resolve(capabilities, host)),
+        };
+        let filter = resolved.and_then(|resolved| compile(&resolved)).map_err(|error| error.to_string())?;
+        if filter.notifies() {
+            return Err("SCMP_ACT_NOTIFY needs a listener, which the engine does not have".into());
+        }
+        Ok(filter.program().into())
+    }
+}
