@@ -3,10 +3,11 @@
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Output;
+use crate::left::left_over;
+use crate::place::Place;
 
 /// Starting and stopping may wait for a loaded machine, never for ever.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -19,6 +20,7 @@ pub struct Engine {
     directory: PathBuf,
     child: Option<Child>,
     flags: Vec<String>,
+    place: Place,
 }
 
 impl Engine {
@@ -27,22 +29,40 @@ impl Engine {
     /// # Panics
     /// When it does not start; its log is in the message.
     pub fn start(binary: &Path, directory: &Path) -> Self {
-        let index = next_index();
-        let bridge = format!("wt{index}");
-        // 10.200.0.0/14 is used by nothing here; each engine has a /24 of it.
-        let bip = format!("10.{}.{}.1/24", 200 + (index >> 8) % 4, index & 0xff);
-        let flags = vec![format!("--bridge={bridge}"), format!("--bip={bip}")];
-        Self::start_with(binary, directory, flags)
+        Self::start_with(binary, directory, &[])
     }
 
-    /// As [`Engine::start`], with network flags of the caller's.
+    /// As [`Engine::start`], with more flags. Bridge, subnet and cgroup parent are the engine's own in any case.
     ///
     /// # Panics
     /// As `start`.
-    pub fn start_with(binary: &Path, directory: &Path, flags: Vec<String>) -> Self {
-        let mut engine = Self { binary: binary.into(), directory: directory.into(), child: None, flags };
+    pub fn start_with(binary: &Path, directory: &Path, flags: &[&str]) -> Self {
+        let directory = directory.canonicalize().expect("find the engine's directory");
+        let place = Place::claim();
+        let mut engine = Self {
+            binary: binary.into(),
+            directory,
+            child: None,
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            place,
+        };
         engine.run();
         engine
+    }
+
+    /// The cgroup that its containers are in, below each hierarchy: `wharf-test-<n>`.
+    pub fn cgroup_parent(&self) -> &str {
+        &self.place.cgroup
+    }
+
+    /// Name of its bridge.
+    pub fn bridge(&self) -> &str {
+        &self.place.bridge
+    }
+
+    /// Where everything of it lies; `data` and `exec` are its roots.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Starts it again on the same directories, after [`Engine::kill`].
@@ -56,11 +76,17 @@ impl Engine {
             .open(self.directory.join("engine.log"))
             .expect("open the engine's log");
         let path = |name: &str| self.directory.join(name).display().to_string();
+        // A named configuration file must exist; what a test wrote there stays.
+        let config = std::fs::OpenOptions::new().create(true).append(true).open(path("daemon.json"));
+        config.expect("make the configuration file");
         let child = Command::new(&self.binary)
             .arg("daemon")
             .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
             .args(["--config-file", &path("daemon.json"), "-H", &self.host()])
+            .args(self.place.flags())
             .args(&self.flags)
+            // What it starts inherits this, and can be found by it.
+            .env("WHARF_TEST_DIRECTORY", &self.directory)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("share the log"))
             .stderr(log)
@@ -143,68 +169,47 @@ impl Engine {
         }
     }
 
-    /// What is still there of this engine: mounts below its directory, processes that name it.
-    fn left_over(&self) -> Vec<String> {
-        let here = self.directory.display().to_string();
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let mut found: Vec<String> =
-            mounts.lines().filter(|line| line.contains(&here)).map(|line| format!("mount: {line}")).collect();
-        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
-            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            if pid != std::process::id() && line.contains(&here) {
-                found.push(format!("process {pid}: {line}"));
-            }
+    /// Ends it as its supervisor would, and waits for it. Containers go on (`live-restore`).
+    pub fn terminate(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
-        found
+        let deadline = Instant::now() + DEADLINE;
+        while child.try_wait().ok().flatten().is_none() {
+            if Instant::now() > deadline {
+                let _ = child.kill();
+                let _ = child.wait();
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        if self.child.is_none() {
-            return;
+        if self.child.is_none() && !std::thread::panicking() {
+            // A killed engine's containers run on: only an engine can end them.
+            self.run();
         }
-        self.sweep();
-        if let Some(mut child) = self.child.take() {
-            if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-            }
-            let deadline = Instant::now() + DEADLINE;
-            while child.try_wait().ok().flatten().is_none() {
-                if Instant::now() > deadline {
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    break;
-                }
-                std::thread::sleep(PAUSE);
-            }
+        if self.child.is_some() {
+            self.sweep();
         }
-        if let Some(bridge) = self
-            .flags
-            .iter()
-            .find_map(|flag| flag.strip_prefix("--bridge="))
-            .filter(|name| name.starts_with("wt"))
-        {
-            // The engine leaves its bridge, as Docker does; a throw-away one takes its own with it.
-            let _ = Command::new("ip").args(["link", "del", bridge]).stderr(Stdio::null()).status();
-        }
+        self.terminate();
         let deadline = Instant::now() + DEADLINE;
-        let mut left = self.left_over();
+        let mut left = left_over(&self.directory, &self.place);
         while !left.is_empty() && Instant::now() < deadline {
             std::thread::sleep(PAUSE);
-            left = self.left_over();
+            left = left_over(&self.directory, &self.place);
         }
-        if !std::thread::panicking() {
-            assert!(left.is_empty(), "the engine left behind:\n{}\n{}", left.join("\n"), self.log());
+        self.place.clear();
+        match std::thread::panicking() {
+            // The first failure is the one to show; this may be its cause.
+            true => eprintln!("the engine's log:\n{}\nleft: {left:?}", self.log()),
+            false => {
+                assert!(left.is_empty(), "the engine left behind:\n{}\n{}", left.join("\n"), self.log());
+            }
         }
     }
-}
-
-/// Numbers that no two tests share: processes differ by their id, engines of one by a counter.
-fn next_index() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let process = (std::process::id() & 0x7f) as u16;
-    (process << 3 | (NEXT.fetch_add(1, Ordering::Relaxed) & 7)) & 0x3ff
 }

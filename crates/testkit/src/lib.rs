@@ -8,7 +8,9 @@
 pub mod canned;
 mod engine;
 mod image;
+mod left;
 mod output;
+mod place;
 
 pub use engine::Engine;
 pub use image::busybox_image;
