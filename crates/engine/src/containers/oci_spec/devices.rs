@@ -36,13 +36,12 @@ pub(super) fn plan(host: &HostSpec) -> Result<Plan> {
     for kind in ["c", "b"] {
         rules.push(rule(true, kind, None, None, "m"));
     }
-    // zero, null, full, urandom, random, tty, console, ptmx; fuse stays forbidden.
+    // zero, null, full, urandom, random, tty, console, ptmx; everything else, fuse too, is denied above.
     for (major, minor) in [(1, 5), (1, 3), (1, 7), (1, 9), (1, 8), (5, 0), (5, 1), (5, 2)] {
         rules.push(rule(true, "c", Some(major), Some(minor), "rwm"));
     }
     // pseudo-terminals, whatever their number
     rules.push(rule(true, "c", Some(136), None, "rwm"));
-    rules.push(rule(false, "c", Some(10), Some(229), "rwm"));
     for mapping in &host.resources.devices {
         let target = if mapping.path_in_container.is_empty() { &mapping.path_on_host } else { &mapping.path_in_container };
         let access = if mapping.permissions.is_empty() { "rwm" } else { mapping.permissions.as_str() };
