@@ -98,7 +98,7 @@ pub(crate) fn version(program: &str, args: &[&str]) -> Option<String> {
 pub(crate) fn wharf(binary: &str, dir: &Path) -> Result<Engine, Error> {
     let socket = dir.join("wharf.sock");
     let engine = format!(
-        "{binary} daemon --data-root {d}/data --exec-root {d}/exec --pidfile {d}/pid --config-file {d}/daemon.json -H unix://{s}",
+        "{binary} daemon --data-root {d}/data --exec-root {d}/exec --pidfile {d}/pid --config-file {d}/engine.json -H unix://{s}",
         d = dir.display(),
         s = socket.display()
     );
@@ -111,7 +111,7 @@ pub(crate) fn docker(dir: &Path) -> Result<Option<Engine>, Error> {
     let Some(version) = version("dockerd", &["--version"]) else { return Ok(None) };
     let socket = dir.join("docker.sock");
     let engine = format!(
-        "dockerd --data-root {d}/data --exec-root {d}/exec --pidfile {d}/pid -H unix://{s}",
+        "dockerd --data-root {d}/data --exec-root {d}/exec --pidfile {d}/pid --config-file {d}/engine.json -H unix://{s}",
         d = dir.display(),
         s = socket.display()
     );
@@ -127,6 +127,8 @@ fn start(
     mut client: Vec<String>,
 ) -> Result<Engine, Error> {
     fs::create_dir_all(dir)?;
+    // Not the machine's own configuration.
+    fs::write(dir.join("engine.json"), "{}\n")?;
     let log = fs::File::create(dir.join("engine.log"))?;
     let begin = Instant::now();
     let daemon = Command::new("unshare")

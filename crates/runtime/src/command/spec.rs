@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use oci::runtime::LinuxSeccomp;
 use serde_json::{Value, json};
 
 use super::{Failure, Outcome};
+use crate::seccomp;
 
 #[derive(Debug, Args)]
 pub(super) struct SpecArgs {
@@ -16,11 +18,19 @@ pub(super) struct SpecArgs {
     /// For a container of an ordinary user
     #[arg(long)]
     rootless: bool,
+    /// Filter system calls with this profile (Wharf's addition: runc has no such flag)
+    #[arg(long, value_name = "PROFILE", value_parser = ["default"])]
+    seccomp: Option<String>,
 }
 
 pub(super) fn spec(args: &SpecArgs) -> Outcome {
     let path = args.bundle.join("config.json");
-    let text = format!("{}\n", serde_json::to_string_pretty(&example(args.rootless))?);
+    let mut config = example(args.rootless);
+    // The parser knows one name, so there is one profile: Docker's, as the engine installs it.
+    if args.seccomp.is_some() {
+        config["linux"]["seccomp"] = serde_json::to_value(default_filter(&config)?)?;
+    }
+    let text = format!("{}\n", serde_json::to_string_pretty(&config)?);
     let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
     let mut file = file.map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => Failure("file config.json exists. Remove it first".into()),
@@ -28,6 +38,16 @@ pub(super) fn spec(args: &SpecArgs) -> Outcome {
     })?;
     std::io::Write::write_all(&mut file, text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Docker's default profile, its conditions decided for the configuration's capabilities and this machine: a
+/// bundle has no place for conditions.
+fn default_filter(config: &Value) -> Result<LinuxSeccomp, Failure> {
+    let bounding = config["process"]["capabilities"]["bounding"].as_array();
+    let bounding: Vec<&str> = bounding.into_iter().flatten().filter_map(Value::as_str).collect();
+    seccomp::default_profile()
+        .resolve(&bounding, seccomp::Host::detect())
+        .map_err(|error| Failure(format!("default seccomp profile: {error}")))
 }
 
 fn example(rootless: bool) -> Value {
@@ -89,11 +109,29 @@ fn example(rootless: bool) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use oci::runtime::Action;
+
     #[test]
     fn the_example_is_a_configuration() {
         for rootless in [false, true] {
             let spec: oci::runtime::Spec = serde_json::from_value(super::example(rootless)).unwrap();
             assert_eq!(spec.linux.unwrap().uid_mappings.is_empty(), !rootless);
         }
+    }
+
+    #[test]
+    fn the_default_filter_is_decided_for_the_examples_capabilities() {
+        let filter = super::default_filter(&super::example(false)).unwrap();
+        let allows = |name: &str| {
+            let mut rules = filter.syscalls.iter().filter(|rule| rule.action == Action::Allow);
+            rules.any(|rule| rule.args.is_empty() && rule.names.iter().any(|n| n == name))
+        };
+        assert!(allows("execve"));
+        // Only with CAP_SYS_BOOT.
+        assert!(!allows("reboot"));
+        // What is written can be read and compiled again.
+        let text = serde_json::to_string(&filter).unwrap();
+        let read: oci::runtime::LinuxSeccomp = serde_json::from_str(&text).unwrap();
+        assert!(!crate::seccomp::compile(&read).unwrap().program().is_empty());
     }
 }
