@@ -47,6 +47,8 @@ pub(crate) fn bundle(wharf: &str, dir: &Path, rootfs: &Path, seccomp: bool) -> R
     }
     let path = bundle.join("config.json");
     let mut config: Value = serde_json::from_slice(&fs::read(&path)?)?;
+    // Debian 12's crun knows nothing newer, and nothing newer is used.
+    config["ociVersion"] = json!("1.0.2");
     config["process"]["terminal"] = json!(false);
     config["process"]["args"] = json!(["/bin/true"]);
     config["root"] = json!({"path": rootfs, "readonly": false});
