@@ -134,7 +134,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let global = &cli.global;
     let is_exec = matches!(cli.verb, Verb::Exec(_));
     if matches!(cli.verb, Verb::Create(_) | Verb::Run(_) | Verb::Exec(_)) {
-        seal::seal(&args);
+        seal::seal();
     }
     let outcome = match cli.verb {
         Verb::Create(args) => create::create(global, &args),

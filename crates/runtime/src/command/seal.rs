@@ -5,7 +5,7 @@
 //! open it for writing once it ends (CVE-2019-5736). So the program starts itself again through a detached
 //! read-only mount of its own file: whatever handle a container gets, it is on that mount.
 
-use std::ffi::{CString, OsString};
+use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -16,7 +16,7 @@ use sys::mount::{Change, attr, setattr};
 
 /// Goes on in a sealed copy of this process, unless this is one. Where that cannot be (no privilege, a file
 /// system that is no mount of ours, as a sealed memfd) this process goes on as it is.
-pub(super) fn seal(args: &[OsString]) {
+pub(super) fn seal() {
     if is_sealed() {
         return;
     }
@@ -29,7 +29,8 @@ pub(super) fn seal(args: &[OsString]) {
     let strings = |all: Vec<Vec<u8>>| {
         all.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>().map(Strings::new)
     };
-    let argv = strings(args.iter().map(|a| a.as_bytes().to_vec()).collect());
+    // As this process was called, not as the command was parsed: `wharf oci` needs its first word again.
+    let argv = strings(std::env::args_os().map(OsStringExt::into_vec).collect());
     let envp = strings(
         std::env::vars_os()
             .map(|(name, value)| [&name.into_vec()[..], b"=", value.as_bytes()].concat())
