@@ -13,7 +13,7 @@ use crate::directory::Directory;
 use crate::machine::{Hierarchy, Layout, Machine, Version};
 use crate::path::CgroupPath;
 use crate::wait::Backoff;
-use crate::{Error, Expedited, Result, controllers};
+use crate::{Error, Result, controllers};
 
 /// How long processes that were killed may take to leave before a removal gives up.
 const DELETE_DEADLINE: Duration = Duration::from_secs(10);
@@ -166,8 +166,11 @@ impl Cgroup {
     }
 
     /// Moves a process (all its threads) into the cgroup, in every hierarchy.
+    ///
+    /// On v1 the first move after a pause waits 5 to 15 ms for an RCU grace period, under the kernel's
+    /// thread-group semaphore. Nothing that starts a container comes here: a new process uses
+    /// [`Cgroup::join_self`], or is born in its group.
     pub fn join(&self, pid: Pid) -> Result<()> {
-        let _expedited = Expedited::begin();
         let text = pid.as_raw_nonzero().to_string();
         for member in &self.members {
             let mut backoff = Backoff::until(Duration::from_millis(200));

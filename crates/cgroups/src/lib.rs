@@ -17,7 +17,6 @@ mod cgroup;
 mod controllers;
 mod directory;
 mod error;
-mod expedite;
 mod freezer;
 mod kill;
 mod machine;
@@ -29,7 +28,6 @@ mod wait;
 
 pub use cgroup::Cgroup;
 pub use error::{Error, Result};
-pub use expedite::Expedited;
 pub use machine::{Hierarchy, Layout, Machine, Version, machine};
 pub use mounts::CgroupMount;
 pub use oom::OomWatch;

@@ -115,8 +115,6 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> Outcome {
 }
 
 fn make(global: &Global, args: &Common, gated: bool) -> Result<Made, Failure> {
-    // Making a network namespace and unmounting the host's tree wait for the kernel's grace periods.
-    let _expedited = cgroups::Expedited::begin();
     let bundle = std::path::absolute(&args.bundle)?;
     let spec = load(&bundle)?;
     let home = Home::claim(global, &args.id)?;
