@@ -16,12 +16,15 @@ use crate::options::{MS_SLAVE, propagation};
 use crate::{Error, Result, Rootfs};
 
 const MS_PRIVATE: u64 = 1 << 18;
+const MS_UNBINDABLE: u64 = 1 << 17;
 
 /// Cuts the mount namespace off from the host's and puts the container's root into it. Returns its root
 /// directory: all that follows happens relative to it.
 pub(super) fn prepare(job: &ContainerJob<'_>) -> Result<OwnedFd> {
     let (flag, recursive) = wanted(job)?.unwrap_or((MS_SLAVE, true));
-    let change = Change { propagation: flag, ..Change::default() };
+    // What cannot be bound could not become the container's root either: that comes last, in `enter`.
+    let now = if flag == MS_UNBINDABLE { MS_PRIVATE } else { flag };
+    let change = Change { propagation: now, ..Change::default() };
     setattr(CWD, c"/", recursive, change, None).step(|| "change the propagation of /".into())?;
     let (tree, place) = match job.rootfs {
         Rootfs::Directory(path) => {
@@ -35,10 +38,11 @@ pub(super) fn prepare(job: &ContainerJob<'_>) -> Result<OwnedFd> {
             (overlay(lower, upper, work, options).map_err(|e| failed(upper, e))?, upper.clone())
         }
     };
-    if flag != MS_SLAVE && flag != MS_PRIVATE {
-        // pivot_root refuses a root whose parent mount is shared.
+    if now != MS_SLAVE && now != MS_PRIVATE {
+        // pivot_root refuses a root that is shared, or whose parent mount is; `enter` shares it afterwards.
         let parent = mount_point(&place)?;
         let change = Change { propagation: MS_PRIVATE, ..Change::default() };
+        setattr(tree.as_fd(), c"", false, change, None).step(|| "make rootfs private".into())?;
         setattr(CWD, &parent, false, change, None)
             .step(|| format!("make {} private", parent.to_string_lossy()))?;
     }
