@@ -4,6 +4,7 @@
 pub mod adapters;
 mod config;
 mod listen;
+mod log;
 mod notify;
 mod pidfile;
 mod wire;
@@ -12,22 +13,21 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing_subscriber::{EnvFilter, Registry, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
+use tracing_subscriber::EnvFilter;
 
 use config::{Asked, Config};
-
-type LevelHandle = reload::Handle<EnvFilter, Registry>;
+use log::LevelHandle;
 
 /// `wharf daemon`, `dockerd`. `args` without the words that name the face.
 pub fn main(args: &[String]) -> ExitCode {
     let config = match config::read(args) {
         Ok(Asked::Run(config)) => config,
         Ok(Asked::Help) => return say(&config::help()),
-        Ok(Asked::Version) => return say(&format!("Docker version {}, build wharf\n", wire::SERVER_VERSION)),
+        Ok(Asked::Version) => return say(&format!("Docker version {}, build {}\n", wire::SERVER_VERSION, wire::GIT_COMMIT)),
         Ok(Asked::Valid) => return say("configuration OK\n"),
         Err(error) => return complain(&error),
     };
-    let level = match start_log(&config) {
+    let level = match log::start(&config) {
         Ok(level) => level,
         Err(error) => return complain(&error),
     };
@@ -61,17 +61,6 @@ fn say(text: &str) -> ExitCode {
 fn complain(error: &str) -> ExitCode {
     eprintln!("{error}");
     ExitCode::FAILURE
-}
-
-fn start_log(config: &Config) -> Result<LevelHandle, String> {
-    let filter = EnvFilter::new(config.level()?);
-    let (filter, handle) = reload::Layer::new(filter);
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(!config.flag("raw-logs", false) && rustix::termios::isatty(std::io::stderr()));
-    tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|error| error.to_string())?;
-    Ok(handle)
 }
 
 async fn run(config: Config, args: &[String], level: &LevelHandle) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -109,7 +109,10 @@ fn inherited() -> io::Result<Vec<Bound>> {
     let count = count.ok_or_else(|| io::Error::other("no sockets found via socket activation: make sure the service was started by systemd"))?;
     (LISTEN_FDS_START..LISTEN_FDS_START + count)
         .map(|number| {
-            let fd = take_fd(number)?;
+            // Ours by sd_listen_fds(3): between 3 and 3 + LISTEN_FDS, handed to this process, taken once.
+            let fd = sys::fd::inherited(number)?;
+            // systemd leaves them open over exec; a container must not have the engine's socket.
+            rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
             let listener = match rustix::net::getsockname(&fd).map(|address| address.address_family()) {
                 Ok(rustix::net::AddressFamily::UNIX) => {
                     let listener = std::os::unix::net::UnixListener::from(fd);
@@ -125,15 +128,4 @@ fn inherited() -> io::Result<Vec<Bound>> {
             Ok(Bound { listener, socket: None })
         })
         .collect()
-}
-
-/// A descriptor by its number, without `unsafe`: through /proc a socket cannot be opened, so it is taken over
-/// with pidfd_getfd(2) from ourselves.
-fn take_fd(number: RawFd) -> io::Result<OwnedFd> {
-    let own = rustix::process::pidfd_open(
-        rustix::process::getpid(),
-        rustix::process::PidfdFlags::empty(),
-    )?;
-    let fd = rustix::process::pidfd_getfd(&own, number, rustix::process::PidfdGetfdFlags::empty())?;
-    Ok(fd)
 }

@@ -15,8 +15,11 @@ use crate::adapters::runtime::ShimRuntime;
 use crate::adapters::small::{RandomIds, Seccomp, SystemClock};
 use crate::config::Config;
 
-/// The Docker release whose behaviour this is; clients compare versions.
+/// The Docker release whose behaviour this is, not Wharf's own: clients parse it and compare (Compose, Buildx,
+/// Testcontainers ask for a least version). Wharf's own stands among the components of `/version`.
 pub(crate) const SERVER_VERSION: &str = "29.0.0";
+/// From `build.rs`; `unknown` for a build outside of a checkout.
+pub(crate) const GIT_COMMIT: &str = env!("WHARF_GIT_COMMIT");
 
 pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
     let mut settings = Settings::new(config.data_root(), config.exec_root());
@@ -145,7 +148,7 @@ fn desired(config: &Config) -> Result<Option<net::Desired>, String> {
         // Every engine of a host has its own table.
         table: if name == "docker0" { "wharf".into() } else { format!("wharf-{name}") },
         masquerade: config.flag("ip-masq", true),
-        inter_container: true,
+        inter_container: config.flag("icc", true),
     });
     Ok(Some(net::Desired {
         bridge: net::BridgeConfig {
@@ -233,8 +236,9 @@ fn facts(settings: &Settings, network: &dyn NetworkFabric) -> Facts {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     Facts {
         server_version: SERVER_VERSION.into(),
-        git_commit: "wharf".into(),
-        build_time: String::new(),
+        git_commit: GIT_COMMIT.into(),
+        wharf_version: env!("CARGO_PKG_VERSION").into(),
+        build_time: env!("WHARF_BUILD_TIME").into(),
         data_root: settings.data_root.to_string_lossy().into_owned(),
         kernel_version: uname.release().to_string_lossy().into_owned(),
         operating_system: machine.operating_system.clone(),

@@ -18,6 +18,9 @@ impl Clock for SystemClock {
     }
 }
 
+/// Digits of an id that people see, and that are the default host name.
+const SHORT: usize = 12;
+
 #[derive(Debug)]
 pub struct RandomIds;
 
@@ -31,10 +34,17 @@ fn random<const N: usize>() -> [u8; N] {
 impl Ids for RandomIds {
     fn id(&self) -> String {
         use std::fmt::Write as _;
-        random::<32>().iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        loop {
+            let id = random::<32>().iter().fold(String::with_capacity(64), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            });
+            // As in Docker: a short id of digits alone would be taken for a number (as a host name it is even an
+            // address). One in 280 is.
+            if !id.bytes().take(SHORT).all(|digit| digit.is_ascii_digit()) {
+                return id;
+            }
+        }
     }
     fn number(&self) -> u64 {
         u64::from_ne_bytes(random())
@@ -57,6 +67,7 @@ impl SeccompCompiler for Seccomp {
         if filter.notifies() {
             return Err("SCMP_ACT_NOTIFY needs a listener, which the engine does not have".into());
         }
-        Ok(filter.program().into())
+        // With its flags: a profile may ask for SECCOMP_FILTER_FLAG_LOG or SPEC_ALLOW.
+        Ok(shim::protocol::seccomp_bytes(&filter).into())
     }
 }

@@ -71,7 +71,7 @@ fn find_flag(text: &str) -> Result<(&'static Option_, Option<String>), String> {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (long, None),
         };
-        let option = OPTIONS.iter().find(|o| o.flag == name).ok_or_else(|| format!("unknown flag: --{name}"))?;
+        let option = OPTIONS.iter().find(|o| !o.flag.is_empty() && o.flag == name).ok_or_else(|| format!("unknown flag: --{name}"))?;
         return Ok((option, value));
     }
     let mut letters = text.strip_prefix('-').unwrap_or_default().chars();
@@ -153,10 +153,10 @@ fn merge(
         if !fits {
             return Err(failed(format!("the value of {key} has the wrong type: {value}")));
         }
-        match values.get(option.flag) {
+        match values.get(option.name()) {
             Some(flag) => twice.push(format!("{key}: (from flag: {}, from file: {})", plain(flag), plain(value))),
             None => {
-                values.insert(option.flag, value.clone());
+                values.insert(option.name(), value.clone());
             }
         }
     }
@@ -173,13 +173,16 @@ fn merge(
         )));
     }
     let mut without_effect = Vec::new();
-    for option in OPTIONS.iter().filter(|o| values.contains_key(o.flag)) {
+    for option in OPTIONS.iter().filter(|o| values.contains_key(o.name())) {
         // A switch that is switched off asks for nothing.
-        let off = values[option.flag] == Value::Bool(false);
+        let off = values[option.name()] == Value::Bool(false);
         match option.standing {
             Standing::Built => {}
-            Standing::NoEffect => without_effect.push(option.flag),
+            Standing::NoEffect => without_effect.push(option.name()),
             Standing::NotBuilt if off => {}
+            Standing::NotBuilt if option.flag.is_empty() => {
+                return Err(failed(format!("{} is not built yet", option.key)));
+            }
             Standing::NotBuilt => return Err(format!("--{} ({}) is not built yet", option.flag, option.key)),
         }
     }
@@ -245,14 +248,22 @@ impl Config {
             }
             other => return Err(format!("storage-driver {other} is not built yet (known: overlay2, vfs)")),
         }
-        if !self.flag("icc", true) {
-            return Err("--icc=false (icc) is not built yet".into());
+        if !matches!(self.log_format(), "text" | "json") {
+            return Err(format!("invalid log format: {}", self.log_format()));
         }
-        if self.text("log-format").unwrap_or("text") == "json" {
-            return Err("--log-format=json is not built yet".into());
+        if !self.flag("icc", true) && !self.flag("iptables", true) {
+            return Err("You specified --iptables=false with --icc=false. ICC=false uses iptables to function. Please \
+                        set --icc or --iptables to true"
+                .into());
         }
-        if self.text("log-format").unwrap_or("text") != "text" {
-            return Err(format!("invalid log format: {}", self.text("log-format").unwrap_or_default()));
+        // Docker refuses any bridge beside an address; Wharf gives it to the bridge that it makes.
+        if self.text("bridge") == Some("none") && self.text("bip").is_some() {
+            return Err("You specified -b & --bip, mutually exclusive options. Please specify only one".into());
+        }
+        for label in self.list("label") {
+            if !label.contains('=') {
+                return Err(format!("bad attribute format: {label}"));
+            }
         }
         self.level()?;
         if !matches!(self.text("firewall-backend").unwrap_or("nftables"), "nftables") {
@@ -265,6 +276,10 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn log_format(&self) -> &str {
+        self.text("log-format").unwrap_or("text")
     }
 
     /// The log's level in `tracing`'s words.
@@ -286,7 +301,7 @@ impl Config {
 /// `--help`: the table, as a list.
 pub(crate) fn help() -> String {
     let mut text = String::from("Usage:  wharf daemon [OPTIONS]\n\nA self-sufficient runtime for containers.\n\nOptions:\n");
-    for option in OPTIONS.iter().filter(|o| o.standing != Standing::NotBuilt) {
+    for option in OPTIONS.iter().filter(|o| o.standing != Standing::NotBuilt && !o.flag.is_empty()) {
         let letter = option.short.map_or_else(|| "    ".to_owned(), |letter| format!("-{letter}, "));
         let value = match option.kind {
             Kind::Bool => "",

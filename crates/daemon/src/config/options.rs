@@ -24,6 +24,7 @@ pub(crate) enum Standing {
 
 #[derive(Debug)]
 pub(crate) struct Option_ {
+    /// Without dashes; empty: a key of the file only.
     pub(crate) flag: &'static str,
     pub(crate) short: Option<char>,
     /// Key in `daemon.json`; empty: a flag only.
@@ -32,12 +33,19 @@ pub(crate) struct Option_ {
     pub(crate) standing: Standing,
 }
 
+impl Option_ {
+    /// What its value is kept under.
+    pub(crate) fn name(&self) -> &'static str {
+        if self.flag.is_empty() { self.key } else { self.flag }
+    }
+}
+
 const fn row(flag: &'static str, key: &'static str, kind: Kind, standing: Standing) -> Option_ {
     Option_ { flag, short: None, key, kind, standing }
 }
 
 const fn short(flag: &'static str, letter: char, key: &'static str, kind: Kind) -> Option_ {
-    Option_ { flag, short: Some(letter), key, kind, standing: Standing::Built }
+    Option_ { flag, short: Some(letter), key, kind, standing: Built }
 }
 
 use Kind::{Bool, List, Map, Number, Text};
@@ -131,4 +139,9 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("userland-proxy-path", "userland-proxy-path", Text, NoEffect),
     row("userns-remap", "userns-remap", Text, NotBuilt),
     row("validate", "", Bool, Built),
+    // Keys of the file without a flag.
+    row("", "builder", Map, NotBuilt),
+    row("", "min-api-version", Text, NotBuilt),
+    row("", "nri-opts", Map, NotBuilt),
+    row("", "proxies", Map, NotBuilt),
 ];

@@ -49,7 +49,11 @@ fn what_is_not_known_or_not_built_is_refused_by_name() {
         (&["--mtu"][..0], r#"{"nope":1}"#, "don't match any configuration option: nope"),
         (&[], r#"{"debug":"yes"}"#, "wrong type"),
         (&["--tlsverify"], "{}", "--tlsverify (tlsverify) is not built yet"),
-        (&["--icc=false"], "{}", "--icc=false"),
+        (&["--icc=false", "--iptables=false"], "{}", "ICC=false uses iptables to function"),
+        (&["--label=x"], "{}", "bad attribute format: x"),
+        (&["--log-format=xml"], "{}", "invalid log format: xml"),
+        (&[], r#"{"builder":{"gc":{}}}"#, "builder is not built yet"),
+        (&["--builder=x"], "{}", "unknown flag: --builder"),
         (&["--storage-driver=devicemapper"], "{}", "use overlay2"),
         (&["--log-level=loud"], "{}", "invalid logging level: loud"),
         (&["--mtu=x"], "{}", "invalid argument \"x\" for \"--mtu\" flag"),
@@ -63,4 +67,79 @@ fn what_is_not_known_or_not_built_is_refused_by_name() {
 fn parts_wharf_does_not_have_are_accepted_without_effect() {
     let got = config(&["--containerd=/run/c.sock", "--userland-proxy=false"], None).unwrap();
     assert_eq!(got.without_effect, ["containerd", "userland-proxy"]);
+}
+
+/// The checklist of dockerd 29: none of these is unknown.
+const FLAGS: &str = "add-runtime allow-direct-routing authorization-plugin bip bip6 bridge bridge-accept-fwmark \
+    cdi-spec-dir cgroup-parent config-file containerd containerd-namespace containerd-plugins-namespace cpu-rt-period \
+    cpu-rt-runtime cri-containerd data-root debug default-address-pool default-cgroupns-mode default-gateway \
+    default-gateway-v6 default-ipc-mode default-network-opt default-runtime default-shm-size default-ulimit dns dns-opt \
+    dns-search exec-opt exec-root experimental feature firewall-backend fixed-cidr fixed-cidr-v6 group host \
+    host-gateway-ip http-proxy https-proxy icc init init-path insecure-registry ip ip-forward ip-forward-no-drop ip-masq \
+    ip6tables iptables ipv6 label live-restore log-driver log-format log-level log-opt max-concurrent-downloads \
+    max-concurrent-uploads max-download-attempts metrics-addr mtu network-control-plane-mtu no-new-privileges no-proxy \
+    node-generic-resource pidfile raw-logs registry-mirror rootless seccomp-profile selinux-enabled shutdown-timeout \
+    storage-driver storage-opt swarm-default-advertise-addr tls tlsverify tlscacert tlscert tlskey userland-proxy \
+    userland-proxy-path userns-remap validate";
+
+const KEYS: &str = "allow-direct-routing authorization-plugins bip bip6 bridge bridge-accept-fwmark builder \
+    cgroup-parent containerd containerd-namespace containerd-plugins-namespace data-root debug default-address-pools \
+    default-cgroupns-mode default-gateway default-gateway-v6 default-network-opts default-runtime default-shm-size \
+    default-ulimits dns dns-opts dns-search exec-opts exec-root experimental features firewall-backend fixed-cidr \
+    fixed-cidr-v6 group host-gateway-ip hosts proxies icc init init-path insecure-registries ip ip-forward ip-masq \
+    iptables ip6tables ipv6 labels live-restore log-driver log-format log-level log-opts max-concurrent-downloads \
+    max-concurrent-uploads max-download-attempts mtu no-new-privileges node-generic-resources pidfile raw-logs \
+    registry-mirrors runtimes seccomp-profile selinux-enabled shutdown-timeout storage-driver storage-opts \
+    swarm-default-advertise-addr tls tlscacert tlscert tlskey tlsverify userland-proxy userland-proxy-path userns-remap \
+    nri-opts min-api-version cdi-spec-dirs default-ipc-mode metrics-addr network-control-plane-mtu cpu-rt-period \
+    cpu-rt-runtime";
+
+/// A value that every option of this kind takes, as a flag and as JSON.
+fn sample(option: &Option_) -> (&'static str, &'static str) {
+    match (option.name(), option.kind) {
+        ("storage-driver", _) => ("vfs", "\"vfs\""),
+        ("log-level", _) => ("warn", "\"warn\""),
+        ("log-format", _) => ("json", "\"json\""),
+        ("firewall-backend", _) => ("nftables", "\"nftables\""),
+        ("exec-opt", _) => ("native.cgroupdriver=cgroupfs", "[\"native.cgroupdriver=cgroupfs\"]"),
+        (_, Kind::Bool) => ("true", "true"),
+        (_, Kind::Text) => ("x", "\"x\""),
+        (_, Kind::Number) => ("1", "1"),
+        (_, Kind::List) => ("a=b", "[\"a=b\"]"),
+        (_, Kind::Map) => ("a=b", "{\"a\":\"b\"}"),
+    }
+}
+
+#[test]
+fn every_option_of_dockerd_works_is_without_effect_or_is_refused_by_name() {
+    for name in FLAGS.split_whitespace().filter(|name| !matches!(*name, "validate" | "config-file")) {
+        let option = OPTIONS.iter().find(|o| o.flag == name).unwrap_or_else(|| panic!("--{name} is unknown"));
+        let said = format!("--{name}={}", sample(option).0);
+        match (option.standing, config(&[&said], None)) {
+            (Standing::Built, Ok(got)) => assert!(got.values.contains_key(name), "--{name} is forgotten"),
+            (Standing::NoEffect, Ok(got)) => assert_eq!(got.without_effect, [name]),
+            (Standing::NotBuilt, Err(error)) => assert!(error.contains(&format!("--{name}")), "{error}"),
+            (standing, got) => panic!("--{name} ({standing:?}): {got:?}"),
+        }
+    }
+    for key in KEYS.split_whitespace() {
+        let option = OPTIONS.iter().find(|o| o.key == key).unwrap_or_else(|| panic!("{key} is unknown"));
+        let file = format!("{{\"{key}\":{}}}", sample(option).1);
+        match (option.standing, config(&[], Some(&file))) {
+            (Standing::Built, Ok(got)) => assert!(got.values.contains_key(option.name()), "{key} is forgotten"),
+            (Standing::NoEffect, Ok(got)) => assert_eq!(got.without_effect, [option.name()]),
+            (Standing::NotBuilt, Err(error)) => assert!(error.contains(key), "{error}"),
+            (standing, got) => panic!("{key} ({standing:?}): {got:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_built_option_is_read_somewhere() {
+    // A flag that is parsed and then forgotten would be worse than one that is refused.
+    let sources = [include_str!("mod.rs"), include_str!("../wire.rs"), include_str!("../lib.rs"), include_str!("../log.rs")];
+    for option in OPTIONS.iter().filter(|o| o.standing == Standing::Built && o.flag != "config-file") {
+        let quoted = format!("\"{}\"", option.flag);
+        assert!(sources.iter().any(|source| source.contains(&quoted)), "--{} is read nowhere", option.flag);
+    }
 }

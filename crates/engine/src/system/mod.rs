@@ -14,7 +14,10 @@ use std::sync::Arc;
 /// Facts that do not change while the engine runs, gathered by `daemon` (from `check` and the configuration).
 #[derive(Debug, Clone, Default)]
 pub struct Facts {
+    /// The Docker release whose behaviour this is.
     pub server_version: String,
+    /// Wharf's own.
+    pub wharf_version: String,
     pub git_commit: String,
     pub build_time: String,
     pub data_root: String,

@@ -9,6 +9,10 @@ use crate::error::Result;
 use crate::images::{ImageListRequest, Images};
 use crate::layout;
 
+/// A container's patience where it says nothing, and what is allowed on top when the engine stops (as in Docker).
+const DEFAULT_STOP_S: i64 = 10;
+const GRACE_S: i64 = 5;
+
 /// Info, version, disk usage. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct System {
@@ -80,17 +84,23 @@ impl System {
     }
 
     /// `--live-restore=false`: stop every container, each with its own patience, together no longer than the
-    /// shutdown timeout. With live restore nothing is done. No policy restarts anything from here on.
+    /// shutdown timeout, or the most patient container's if that is longer. With live restore nothing is done. No policy restarts anything from here on.
     pub async fn shut_down(&self) {
         self.core.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
         let settings = self.core.settings();
         if settings.live_restore {
             return;
         }
+        let mut patience_s = settings.shutdown_timeout_s;
         let mut stops = tokio::task::JoinSet::new();
         for handle in self.core.index.all() {
             let view = handle.view();
             if view.state.is_running() {
+                let own_s = view.spec.stop_timeout_s.unwrap_or(DEFAULT_STOP_S);
+                patience_s = match (patience_s, own_s) {
+                    (..0, _) | (_, ..0) => -1,
+                    (all_s, own_s) => all_s.max(own_s + GRACE_S),
+                };
                 let containers = self.containers.clone();
                 stops.spawn(async move {
                     if let Err(error) = containers.stop_for_shutdown(&view.id).await {
@@ -100,7 +110,7 @@ impl System {
             }
         }
         let all = async { while stops.join_next().await.is_some() {} };
-        match u64::try_from(settings.shutdown_timeout_s) {
+        match u64::try_from(patience_s) {
             Ok(seconds) => {
                 let patience = std::time::Duration::from_secs(seconds);
                 if tokio::time::timeout(patience, all).await.is_err() {

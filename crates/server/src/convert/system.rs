@@ -39,11 +39,14 @@ pub(crate) fn version(version: &Version) -> VersionResponse {
         min_api_version: api::MIN_VERSION.to_owned(),
         os: "linux".to_owned(),
         arch: arch.to_owned(),
-        components: vec![ComponentVersion {
-            name: "Engine".to_owned(),
-            version: facts.server_version.clone(),
-            details,
-        }],
+        components: vec![
+            ComponentVersion { name: "Engine".to_owned(), version: facts.server_version.clone(), details },
+            ComponentVersion {
+                name: "Wharf".to_owned(),
+                version: facts.wharf_version.clone(),
+                details: BTreeMap::from([("GitCommit".to_owned(), facts.git_commit.clone())]),
+            },
+        ],
         git_commit: facts.git_commit.clone(),
         go_version: String::new(),
         kernel_version: facts.kernel_version.clone(),
