@@ -1,41 +1,39 @@
 //! Reading a container's log: `docker logs`, and the past that `attach --logs` begins with.
 //!
-//! A thread per reader does the (blocking) reading and waits in poll(2) when it follows; a bounded channel
-//! carries the lines to the server, so a slow client slows only its own reader.
+//! A task per reader. Reading may wait for the disk and is done where that is allowed; between two writes a follower
+//! is only a task that waits for inotify, its container's end and its client's, so that an idle one costs nothing.
+//! A bounded channel carries the lines to the server: a slow client slows only its own reader.
 
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
+use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
 
 use super::index::{Handle, Published};
 use super::{AttachRequest, Container, LogLine, LogStream, LogsRequest, Stream};
-use crate::core::blocking;
+use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
+use crate::ports::Clock;
 
 /// Lines in flight between reader and client.
 const CHANNEL: usize = 256;
-/// A follower looks up this often whether its container or its client has gone; new lines wake it at once.
-const LOOK_UP: Duration = Duration::from_millis(500);
-
-pub(crate) fn open(handle: &Handle, request: LogsRequest) -> Result<LogStream> {
+pub(crate) fn open(core: &Core, handle: &Handle, request: LogsRequest) -> Result<LogStream> {
     let view = handle.view();
     readable(&view)?;
     let (sender, lines) = mpsc::channel(CHANNEL);
     let published = handle.published.clone();
     let tty = view.spec.tty;
-    // A thread of its own: a follower would occupy one of tokio's for as long as the container lives.
-    std::thread::Builder::new()
-        .name("log-reader".into())
-        .spawn(move || {
-            if let Err(error) = read(&view, &request, published, &sender) {
-                let _ = sender.blocking_send(Err(error));
-            }
-        })
-        .map_err(|error| Error::internal(format!("could not start a log reader: {error}")))?;
+    let clock = core.ports.clock.clone();
+    tokio::spawn(async move {
+        if let Err(error) = read(&view, request, published, &sender, &*clock).await {
+            // Nobody to tell when the client has gone.
+            let _ = sender.send(Err(error)).await;
+        }
+    });
     Ok(LogStream { tty, lines })
 }
 
@@ -59,34 +57,78 @@ fn failed(view: &Container, error: std::io::Error) -> Error {
     Error::internal(format!("could not read the log of container {}: {error}", view.id))
 }
 
-fn read(
+async fn read(
     view: &Arc<Container>,
-    request: &LogsRequest,
-    published: watch::Receiver<Published>,
+    request: LogsRequest,
+    mut published: watch::Receiver<Published>,
     sender: &mpsc::Sender<Result<LogLine>>,
+    clock: &dyn Clock,
 ) -> Result<()> {
-    let mut reader = logs::Reader::open(&view.log_path, query(request)).map_err(|error| failed(view, error))?;
+    let (path, asked) = (view.log_path.clone(), query(&request));
+    let opened = blocking(move || logs::Reader::open(&path, asked)).await;
+    let mut reader = opened.map_err(|error| failed(view, error))?;
+    let events = match reader.event_fd() {
+        // A copy of the descriptor: the reader goes to and fro between threads meanwhile.
+        Some(events) => Some(events.try_clone_to_owned().and_then(watched).map_err(|error| failed(view, error))?),
+        None => None,
+    };
+    let left = request.until.map(|until| Duration::try_from(until.duration_since(clock.now())).unwrap_or_default());
+    let mut until = left.filter(|_| request.follow).map(|left| clock.sleep(left));
+    let mut last = !request.follow;
     loop {
         // Asked before reading: what is written before the end is then surely seen.
-        let ended = !request.follow || {
-            let now = published.borrow();
+        last = last || published.has_changed().is_err() || {
+            let now = published.borrow_and_update();
             now.removed || !now.view.state.is_running()
-        } || published.has_changed().is_err();
-        reader.clear_events().map_err(|error| failed(view, error))?;
-        while let Some(entry) = reader.next_entry().map_err(|error| failed(view, error))? {
-            let Some(line) = line(entry, request) else { continue };
-            if sender.blocking_send(Ok(line)).is_err() {
-                return Ok(());
-            }
-        }
-        if ended || reader.is_finished() || sender.is_closed() {
+        };
+        let (sender_, request_) = (sender.clone(), request.clone());
+        let (back, all_sent) = blocking(move || {
+            let sent = send_what_is_there(&mut reader, &request_, &sender_);
+            (reader, sent)
+        })
+        .await;
+        reader = back;
+        if !all_sent.map_err(|error| failed(view, error))? || last || reader.is_finished() {
             return Ok(());
         }
-        if let Some(events) = reader.event_fd() {
-            let patience = Timespec { tv_sec: 0, tv_nsec: LOOK_UP.subsec_nanos().into() };
-            let _ = poll(&mut [PollFd::from_borrowed_fd(events, PollFlags::IN)], Some(&patience));
+        let Some(events) = &events else { return Ok(()) };
+        tokio::select! {
+            ready = events.readable() => ready.map_err(|error| failed(view, error))?.clear_ready(),
+            // An error is the end as well: its task has gone.
+            _ = published.changed() => {}
+            () = sender.closed() => return Ok(()),
+            () = async { match &mut until { Some(until) => until.await, None => std::future::pending().await } } => {
+                until = None;
+                last = true;
+            }
         }
     }
+}
+
+/// Registers a descriptor with the event loop.
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe, to demand what holds here: the descriptor is owned for life and names no other"
+)]
+fn watched(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::new(fd)
+}
+
+/// False when the client has gone.
+fn send_what_is_there(
+    reader: &mut logs::Reader,
+    request: &LogsRequest,
+    sender: &mpsc::Sender<Result<LogLine>>,
+) -> std::io::Result<bool> {
+    reader.clear_events()?;
+    while let Some(entry) = reader.next_entry()? {
+        if let Some(line) = line(entry, request)
+            && sender.blocking_send(Ok(line)).is_err()
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn line(entry: logs::Entry, request: &LogsRequest) -> Option<LogLine> {

@@ -162,7 +162,7 @@ impl Containers {
             return Err(Error::invalid("Bad parameters: you must choose at least one stream"));
         }
         let handle = self.core.index.find(reference)?;
-        logs::open(&handle, request)
+        logs::open(&self.core, &handle, request)
     }
 
     pub async fn resize(&self, reference: &str, rows: u16, columns: u16) -> Result<()> {
