@@ -295,6 +295,9 @@ impl Owner {
         };
         let timeout_s = request.timeout_s.or(self.record.spec.stop_timeout_s).unwrap_or(10);
         let sent = self.send(number).await;
+        if sent.is_ok() {
+            self.event("kill", &[("signal", number.to_string())]);
+        }
         let wait = match (&sent, u64::try_from(timeout_s)) {
             // Could not be told: it is probably ending already.
             (Err(_), _) => Some(Duration::from_secs(2)),
@@ -310,8 +313,9 @@ impl Owner {
     /// The stop's patience is over.
     async fn force(&mut self) {
         tracing::info!(container = %self.record.id, "did not stop in time, killing it");
-        if let Err(error) = self.send(signal::KILL).await {
-            tracing::warn!(container = %self.record.id, %error, "could not kill");
+        match self.send(signal::KILL).await {
+            Ok(()) => self.event("kill", &[("signal", signal::KILL.to_string())]),
+            Err(error) => tracing::warn!(container = %self.record.id, %error, "could not kill"),
         }
     }
 
@@ -420,6 +424,7 @@ impl Owner {
                     let _ = reply.send(Ok(()));
                 }
                 AfterExit::Restart(reply) => {
+                    self.event("stop", &[]);
                     let result = if self.exit.is_some() { Ok(()) } else { self.start_by_user().await };
                     if result.is_ok() {
                         self.event("restart", &[]);
@@ -447,6 +452,7 @@ impl Owner {
         }
     }
 
+    /// One try: a start that fails ends the policy's work, as in Docker (`handleContainerExit` sets it stopped).
     async fn restart(&mut self) {
         if let Err(error) = self.start().await {
             tracing::warn!(container = %self.record.id, %error, "restart failed");

@@ -198,8 +198,9 @@ pub(crate) fn log_driver(core: &Core, spec: &mut ContainerSpec) -> Result<String
     let settings = core.settings();
     let log = &mut spec.host.log;
     if log.driver.is_empty() {
-        *log = settings.log.clone();
-    } else if log.driver == settings.log.driver {
+        log.driver.clone_from(&settings.log.driver);
+    }
+    if log.driver == settings.log.driver {
         for (key, value) in &settings.log.options {
             log.options.entry(key.clone()).or_insert_with(|| value.clone());
         }

@@ -109,6 +109,7 @@ async fn steps(
         attachments,
         foreign_runtime: foreign_runtime(&settings, record)?,
     };
+    network_event(core, record, "connect");
     let started = core.ports.runtime.start(request).await.map_err(|error| {
         let (code, error) = runtime_error(error);
         *failed_code = code;
@@ -126,10 +127,23 @@ async fn steps(
     Ok(started)
 }
 
+/// `network connect` and `disconnect`: the network is the actor, the container an attribute.
+pub(crate) fn network_event(core: &Core, record: &Record, action: &str) {
+    let Some(endpoint) = &record.endpoint else { return };
+    let attributes = [
+        ("container", record.id.clone()),
+        ("name", endpoint.network.clone()),
+        ("type", "bridge".to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value));
+    core.events.publish("network", action, endpoint.network_id.clone(), attributes.into());
+}
+
 /// The process has ended: address and run-time files go back. The endpoint's network name stays.
 pub(crate) async fn release(core: &Arc<Core>, record: &mut Record) {
     if sandbox_kind(record).is_ok_and(|kind| kind.is_some()) {
         core.ports.network.release(&record.id, record.endpoint.as_ref()).await;
+        network_event(core, record, "disconnect");
     }
     record.endpoint = None;
     record.sandbox_id.clear();

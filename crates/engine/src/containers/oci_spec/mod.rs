@@ -92,12 +92,17 @@ pub(crate) fn build(settings: &Settings, record: &Record, files: &Files, joined:
     let rlimits = rlimits(settings, host)?;
     let mut args = vec![record.path.clone()];
     args.extend(record.args.iter().cloned());
+    // Who shares a network shares its name, in a namespace of its own (as in Docker).
+    let (hostname, domainname) = match &joined.network {
+        Some(other) => (&other.spec.hostname, &other.spec.domainname),
+        None => (&spec.hostname, &spec.domainname),
+    };
     let process = rt::Process {
         terminal: spec.tty,
         console_size: console_size(record),
         user: numeric_user(&spec.user),
         args,
-        env: super::merge::merge_env(&base_environment(&spec.hostname, spec.tty), &spec.env),
+        env: super::merge::merge_env(&base_environment(hostname, spec.tty), &spec.env),
         cwd: if spec.working_dir.is_empty() { "/".into() } else { spec.working_dir.clone() },
         capabilities: Some(ambientless),
         rlimits,
@@ -138,8 +143,8 @@ pub(crate) fn build(settings: &Settings, record: &Record, files: &Files, joined:
         oci_version: rt::VERSION.into(),
         process: Some(process),
         root: Some(rt::Root { path: "rootfs".into(), readonly: host.readonly_rootfs }),
-        hostname: if private_uts { spec.hostname.clone() } else { String::new() },
-        domainname: if private_uts { spec.domainname.clone() } else { String::new() },
+        hostname: if private_uts { hostname.clone() } else { String::new() },
+        domainname: if private_uts { domainname.clone() } else { String::new() },
         mounts,
         hooks: None,
         annotations: host.annotations.clone(),
@@ -228,11 +233,7 @@ fn namespaces(settings: &Settings, record: &Record, joined: &Joined) -> Vec<rt::
         _ => list.push(new(T::Network)),
     }
     if host.uts_mode == UtsMode::Private {
-        list.push(match &joined.network {
-            // Who shares a network shares its host name.
-            Some(other) if other.spec.host.uts_mode == UtsMode::Private => of(T::Uts, other),
-            _ => new(T::Uts),
-        });
+        list.push(new(T::Uts));
     }
     match (&joined.pid, &host.pid_mode) {
         (Some(other), _) => list.push(of(T::Pid, other)),

@@ -1,0 +1,110 @@
+//! Pause, restart, rename, top, wait, kill, stop; and restart policies.
+
+use crate::{House, eventually};
+
+#[test]
+fn a_container_is_paused_renamed_and_looked_into() {
+    let house = House::new();
+    house.ok(&["run", "-d", "--name", "ca", "bb", "sleep", "1000"]);
+    house.ok(&["pause", "ca"]);
+    assert_eq!(house.inspect("ca", "{{.State.Status}} {{.State.Running}} {{.State.Paused}}"), "paused true true");
+    assert!(house.fails(&["pause", "ca"]).1.contains("is already paused"));
+    assert!(house.fails(&["exec", "ca", "true"]).1.contains("is paused, unpause the container before exec"));
+    house.ok(&["unpause", "ca"]);
+    assert!(house.fails(&["unpause", "ca"]).1.contains("is not paused"));
+    house.ok(&["rename", "ca", "cb"]);
+    assert!(house.fails(&["inspect", "ca"]).1.to_lowercase().contains("no such"));
+    let top = house.ok(&["top", "cb", "-o", "pid,args"]);
+    assert!(top.contains("sleep 1000"), "{top}");
+    let before = house.inspect("cb", "{{.State.Pid}}");
+    house.ok(&["restart", "-t", "0", "cb"]);
+    assert_ne!(house.inspect("cb", "{{.State.Pid}}"), before);
+    // A paused container is stopped all the same.
+    house.ok(&["pause", "cb"]);
+    house.ok(&["stop", "-t", "0", "cb"]);
+    assert_eq!(house.inspect("cb", "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
+}
+
+#[test]
+fn waits_end_as_they_were_asked() {
+    let house = House::new();
+    house.ok(&["create", "--name", "cw", "bb", "sh", "-c", "exit 5"]);
+    assert_eq!(house.ok(&["wait", "cw"]), "0", "not running already");
+    house.ok(&["start", "cw"]);
+    house.until("cw", "{{.State.Status}}", "exited");
+    assert_eq!(house.ok(&["wait", "cw"]), "5");
+}
+
+#[test]
+fn signals_in_every_spelling() {
+    let house = House::new();
+    let line = "trap 'echo usr1' USR1; trap 'echo hup' HUP; trap 'echo thirty-seven' 37; trap 'exit 3' TERM; \
+                echo ready; while :; do sleep 0.05; done";
+    house.ok(&["run", "-d", "--name", "cs", "bb", "sh", "-c", line]);
+    let says = |what: &str| {
+        let said = eventually(|| house.ok(&["logs", "cs"]).lines().any(|line| line == what));
+        assert!(said, "{what}: {}", house.ok(&["logs", "cs"]));
+    };
+    says("ready");
+    for (signal, word) in [("USR1", "usr1"), ("sighup", "hup"), ("RTMIN+3", "thirty-seven")] {
+        house.ok(&["kill", "-s", signal, "cs"]);
+        says(word);
+    }
+    assert!(house.fails(&["kill", "-s", "NOPE", "cs"]).1.contains("invalid signal: NOPE"));
+    house.ok(&["kill", "-s", "15", "cs"]);
+    house.until("cs", "{{.State.Status}} {{.State.ExitCode}}", "exited 3");
+    assert!(house.fails(&["kill", "cs"]).1.contains("is not running"));
+}
+
+#[test]
+fn a_stop_is_patient_and_then_not() {
+    let house = House::new();
+    let deaf = "trap '' TERM; echo ready; while :; do sleep 0.05; done";
+    house.ok(&["run", "-d", "--name", "deaf", "--stop-timeout", "1", "bb", "sh", "-c", deaf]);
+    assert!(eventually(|| house.ok(&["logs", "deaf"]) == "ready"));
+    let begun = std::time::Instant::now();
+    house.ok(&["stop", "deaf"]);
+    assert!(begun.elapsed().as_millis() >= 1000, "{:?}", begun.elapsed());
+    assert_eq!(house.inspect("deaf", "{{.State.ExitCode}}"), "137");
+    let polite = "trap 'exit 4' INT; echo ready; while :; do sleep 0.05; done";
+    house.ok(&["run", "-d", "--name", "polite", "--stop-signal", "INT", "bb", "sh", "-c", polite]);
+    assert!(eventually(|| house.ok(&["logs", "polite"]) == "ready"));
+    house.ok(&["stop", "polite"]);
+    assert_eq!(house.inspect("polite", "{{.State.ExitCode}}"), "4");
+}
+
+#[test]
+fn failures_are_restarted_as_often_as_asked() {
+    let house = House::new();
+    house.ok(&["run", "-d", "--name", "cf", "--restart", "on-failure:2", "bb", "sh", "-c", "echo try; exit 3"]);
+    house.until("cf", "{{.State.Status}} {{.RestartCount}} {{.State.ExitCode}}", "exited 2 3");
+    assert_eq!(house.ok(&["logs", "cf"]), "try\ntry\ntry");
+    house.ok(&["run", "-d", "--name", "good", "--restart", "on-failure", "bb", "true"]);
+    house.until("good", "{{.State.Status}} {{.RestartCount}}", "exited 0");
+}
+
+#[test]
+fn policies_hold_over_a_crash_of_the_engine() {
+    let mut house = House::new();
+    for policy in ["always", "unless-stopped"] {
+        house.ok(&["run", "-d", "--name", policy, "--restart", policy, "bb", "sleep", "1000"]);
+        let stopped = format!("{policy}-stopped");
+        house.ok(&["run", "-d", "--name", &stopped, "--restart", policy, "bb", "sleep", "1000"]);
+        house.ok(&["stop", "-t", "0", &stopped]);
+    }
+    house.ok(&["run", "-d", "--name", "none", "bb", "sleep", "1000"]);
+    let pid_of = |house: &House, name: &str| house.inspect(name, "{{.State.Pid}}");
+    let (untouched, ended) = (pid_of(&house, "none"), pid_of(&house, "always"));
+    house.engine.kill();
+    // One ends while nobody looks.
+    let pid = rustix::process::Pid::from_raw(ended.parse().expect("a pid")).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("kill it");
+    house.engine.run();
+    house.until("always", "{{.State.Status}}", "running");
+    assert_ne!(pid_of(&house, "always"), ended);
+    assert_eq!(pid_of(&house, "none"), untouched);
+    house.until("unless-stopped", "{{.State.Status}}", "running");
+    // Docker starts these again with the daemon, whoever stopped them.
+    house.until("always-stopped", "{{.State.Status}}", "running");
+    assert_eq!(house.inspect("unless-stopped-stopped", "{{.State.Status}}"), "exited");
+}
