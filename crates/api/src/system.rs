@@ -22,7 +22,7 @@ pub struct VersionResponse {
     pub components: Vec<ComponentVersion>,
     #[serde(skip_serializing_if = "go::is_zero")]
     pub git_commit: String,
-    #[serde(skip_serializing_if = "go::is_zero")]
+    /// Always there: clients print it unasked.
     pub go_version: String,
     #[serde(skip_serializing_if = "go::is_zero")]
     pub kernel_version: String,

@@ -18,7 +18,7 @@ pub(crate) fn with_image(spec: &mut ContainerSpec, image: &StoredImage, id: &str
         spec.user.clone_from(&config.user);
     }
     spec.exposed_ports.extend(config.exposed_ports.iter().cloned());
-    spec.env = merge_env(&config.env, &spec.env);
+    spec.env = keep_env(std::mem::take(&mut spec.env), &config.env);
     for (key, value) in &config.labels {
         spec.labels.entry(key.clone()).or_insert_with(|| value.clone());
     }
@@ -92,6 +92,15 @@ fn default_hostname(spec: &ContainerSpec, id: &str) -> String {
     }
 }
 
+/// What the user said as it was said, then the image's variables that the user does not name. A bare `KEY` stays:
+/// inspect shows it, and [`merge_env`] takes the variable away when a process starts.
+fn keep_env(user: Vec<String>, image: &[String]) -> Vec<String> {
+    let key = |entry: &str| entry.split_once('=').map_or(entry, |(key, _)| key).to_owned();
+    let named: Vec<_> = user.iter().map(|entry| key(entry)).collect();
+    let missing = image.iter().filter(|entry| !named.contains(&key(entry))).cloned();
+    user.into_iter().chain(missing).collect()
+}
+
 /// The image's variables, replaced by name where the user sets them; a bare `KEY` takes one away.
 pub(crate) fn merge_env(image: &[String], user: &[String]) -> Vec<String> {
     let key = |entry: &str| entry.split_once('=').map_or(entry, |(key, _)| key).to_owned();
@@ -156,6 +165,13 @@ mod tests {
             });
             assert_eq!(got, expected.map(strings));
         }
+    }
+
+    #[test]
+    fn the_record_keeps_what_was_said() {
+        let kept = keep_env(strings(&["A", "C=1"]), &strings(&["PATH=/bin", "A=1"]));
+        assert_eq!(kept, strings(&["A", "C=1", "PATH=/bin"]));
+        assert_eq!(merge_env(&strings(&["A=base"]), &kept), strings(&["C=1", "PATH=/bin"]));
     }
 
     #[test]

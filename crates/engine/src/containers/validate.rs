@@ -76,6 +76,13 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
         true => CgroupnsMode::Host,
         false => settings.cgroupns_mode,
     });
+    if host.runtime.is_empty() {
+        host.runtime.clone_from(&settings.default_runtime);
+    }
+    if !host.privileged && !super::oci_spec::security_options(host)?.systempaths_unconfined {
+        host.masked_paths.get_or_insert_with(super::oci_spec::masked_paths);
+        host.readonly_paths.get_or_insert_with(super::oci_spec::readonly_paths);
+    }
     let publishes = !host.port_bindings.is_empty() || host.publish_all_ports;
     if publishes && !matches!(host.network_mode, NetworkMode::Host | NetworkMode::None) {
         return Err(Error::unsupported("publishing ports (PortBindings, PublishAllPorts) is not built yet"));
@@ -205,27 +212,12 @@ pub(crate) fn log_driver(core: &Core, spec: &mut ContainerSpec) -> Result<String
             log.options.entry(key.clone()).or_insert_with(|| value.clone());
         }
     }
-    let known: &[&str] = match log.driver.as_str() {
-        "json-file" => {
-            &["max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode", "max-buffer-size"]
-        }
-        "none" => &[],
-        "local" | "syslog" | "journald" | "gelf" | "fluentd" | "awslogs" | "splunk" | "etwlogs" | "gcplogs" => {
-            return Err(Error::unsupported(format!("log driver {} is not built yet", log.driver)));
-        }
-        unknown => {
-            return Err(Error::invalid(format!(
-                "logger: no log driver named '{unknown}' is registered"
-            )));
-        }
-    };
-    if log.driver != "none" {
-        if let Some(option) = log.options.keys().find(|option| !known.contains(&option.as_str())) {
-            return Err(Error::invalid(format!(
-                "unknown log opt '{option}' for {} log driver",
-                log.driver
-            )));
-        }
+    if matches!(
+        log.driver.as_str(),
+        "local" | "syslog" | "journald" | "gelf" | "fluentd" | "awslogs" | "splunk" | "etwlogs" | "gcplogs"
+    ) {
+        return Err(Error::unsupported(format!("log driver {} is not built yet", log.driver)));
     }
+    logs::validate(&log.driver, &log.options).map_err(|error| Error::invalid(error.to_string()))?;
     Ok(log.driver.clone())
 }

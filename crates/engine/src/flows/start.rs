@@ -102,7 +102,7 @@ async fn steps(
             stdin_once: record.spec.stdin_once,
             console_size: Some(record.spec.host.console_size).filter(|size| *size != (0, 0)),
         },
-        log: log_target(record, &directory),
+        log: log_target(record, &directory)?,
         init_reaper: built.init_reaper,
         user: Some(record.spec.user.clone()).filter(|user| !user.is_empty()),
         additional_groups: record.spec.host.group_add.clone(),
@@ -203,37 +203,31 @@ fn runtime_error(error: RuntimeError) -> (i32, Error) {
     }
 }
 
-fn log_target(record: &Record, directory: &std::path::Path) -> LogTarget {
-    match record.log_driver.as_str() {
+fn log_target(record: &Record, directory: &std::path::Path) -> Result<LogTarget> {
+    Ok(match record.log_driver.as_str() {
         "none" => LogTarget::None,
         driver => LogTarget::File {
             driver: driver.to_owned(),
             path: layout::log(directory, &record.id),
             options: record.spec.host.log.options.clone(),
-            attrs: log_attributes(record),
+            attrs: log_attributes(record)?,
         },
-    }
+    })
 }
 
 /// `--log-opt labels=a,b env=C tag=...`: what goes into the `attrs` of each line.
-fn log_attributes(record: &Record) -> std::collections::BTreeMap<String, String> {
-    let options = &record.spec.host.log.options;
-    let listed = |key: &str| {
-        options.get(key).map(|list| list.split(',').map(str::to_owned).collect::<Vec<_>>()).unwrap_or_default()
+fn log_attributes(record: &Record) -> Result<std::collections::BTreeMap<String, String>> {
+    let command: Vec<_> = std::iter::once(&record.path).chain(&record.args).cloned().collect();
+    let facts = logs::ContainerFacts {
+        id: &record.id,
+        name: &record.name,
+        image_id: &record.image_id,
+        image_name: &record.spec.image,
+        command: &command,
+        labels: &record.spec.labels,
+        env: &record.spec.env,
     };
-    let mut attributes = std::collections::BTreeMap::new();
-    for label in listed("labels") {
-        if let Some(value) = record.spec.labels.get(&label) {
-            attributes.insert(label, value.clone());
-        }
-    }
-    for variable in listed("env") {
-        let value = record.spec.env.iter().find_map(|e| e.strip_prefix(&variable)?.strip_prefix('='));
-        if let Some(value) = value {
-            attributes.insert(variable, value.to_owned());
-        }
-    }
-    attributes
+    logs::attributes(&record.spec.host.log.options, &facts).map_err(|error| Error::invalid(error.to_string()))
 }
 
 fn foreign_runtime(

@@ -87,6 +87,7 @@ pub(crate) async fn load(call: Call) -> Result<Response<Body>> {
     let quiet = call.query.flag("quiet");
     let from = Box::new(body::reader(call.request.into_body()));
     progress(move |lines| async move {
+        let failed = lines.clone();
         let report = Box::new(move |progress| {
             let line = match progress {
                 Progress::Line(text) => ProgressMessage { stream: format!("{text}\n"), ..Default::default() },
@@ -95,7 +96,11 @@ pub(crate) async fn load(call: Call) -> Result<Response<Body>> {
             };
             lines.put(&line);
         });
-        engine.images.load(from, report).await
+        // As Docker: whatever the archive is, the answer is 200 and a line that says what is wrong with it.
+        if let Err(e) = engine.images.load(from, report).await {
+            failed.put(&error_line(&e));
+        }
+        Ok(())
     })
     .await
 }
@@ -144,6 +149,7 @@ async fn pull(engine: Engine, image: String, tag: String, platform: String) -> R
 }
 
 /// Where an operation's lines go. Unbounded: lines are few and small, and may be put from any thread.
+#[derive(Clone)]
 struct Lines(mpsc::UnboundedSender<Bytes>);
 
 impl Lines {
@@ -189,14 +195,18 @@ fn outcome(ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Re
 }
 
 async fn send_error(to: &ChunkSender, e: &Error) {
-    let message = e.message.clone();
-    let line = ProgressMessage {
-        error: message.clone(),
-        error_detail: Some(ErrorDetail { message, code: 0 }),
-        ..Default::default()
-    };
+    let line = error_line(e);
     let mut text = serde_json::to_vec(&line).unwrap_or_default();
     text.extend_from_slice(b"\r\n");
     // A client that has gone needs no reason.
     let _ = to.send(Ok(text.into())).await;
+}
+
+fn error_line(e: &Error) -> ProgressMessage {
+    let message = e.message.clone();
+    ProgressMessage {
+        error: message.clone(),
+        error_detail: Some(ErrorDetail { message, code: 0 }),
+        ..Default::default()
+    }
 }

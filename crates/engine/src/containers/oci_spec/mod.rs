@@ -18,7 +18,7 @@ use crate::records::Record;
 use crate::settings::{SeccompSetting, Settings};
 
 pub(crate) use resources::rlimit;
-pub(crate) use security::{SecurityOptions, capabilities, security_options};
+pub(crate) use security::{SecurityOptions, capabilities, masked_paths, readonly_paths, security_options};
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -121,8 +121,8 @@ pub(crate) fn build(settings: &Settings, record: &Record, files: &Files, joined:
         cgroups_path: cgroup_path(settings, host, &record.id),
         namespaces: namespaces(settings, record, joined),
         devices: devices.nodes,
-        masked_paths: security::masked_paths(host),
-        readonly_paths: security::readonly_paths(host),
+        masked_paths: masked_paths(),
+        readonly_paths: readonly_paths(),
         mount_label: String::new(),
         ..rt::Linux::default()
     };

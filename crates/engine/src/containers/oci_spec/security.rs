@@ -137,7 +137,7 @@ pub(crate) fn security_options(host: &HostSpec) -> Result<SecurityOptions> {
 }
 
 /// Docker's list. `thermal_throttle` of each processor belongs to it where it exists.
-pub(super) fn masked_paths(_host: &HostSpec) -> Vec<String> {
+pub(crate) fn masked_paths() -> Vec<String> {
     static PATHS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
     PATHS
         .get_or_init(|| {
@@ -159,7 +159,7 @@ pub(super) fn masked_paths(_host: &HostSpec) -> Vec<String> {
         .clone()
 }
 
-pub(super) fn readonly_paths(_host: &HostSpec) -> Vec<String> {
+pub(crate) fn readonly_paths() -> Vec<String> {
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"].map(str::to_owned).to_vec()
 }
 
