@@ -194,9 +194,9 @@ pub(crate) fn podman(dir: &Path) -> Result<Option<Engine>, Error> {
         stdout.read_exact(&mut [0; 5])?;
     }
     let pid = holder.id().to_string();
-    // Its own default raises the limit of open files, which not every machine's root may.
+    // Its own defaults raise limits, which not every machine's root may.
     let conf = dir.join("containers.conf");
-    fs::write(&conf, "[containers]\ndefault_ulimits = [\"nofile=1024:1024\"]\n")?;
+    fs::write(&conf, "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n")?;
     engine.client = ["nsenter", "-t", &pid, "-n", "-m", "env"].map(str::to_owned).to_vec();
     engine.client.push(format!("CONTAINERS_CONF={}", conf.display()));
     engine.client.extend(["podman", "--cgroup-manager=cgroupfs", "--events-backend=file"].map(str::to_owned));
