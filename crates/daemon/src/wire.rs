@@ -32,12 +32,18 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
         None => {}
         Some("private") => settings.cgroupns_mode = engine::containers::CgroupnsMode::Private,
         Some("host") => settings.cgroupns_mode = engine::containers::CgroupnsMode::Host,
-        Some(other) => return Err(format!("invalid default cgroup namespace (default-cgroupns-mode): {other}")),
+        Some(other) => {
+            return Err(format!("invalid default cgroup namespace (default-cgroupns-mode): {other}"));
+        }
     }
     match config.text("default-ipc-mode") {
         None | Some("private") => {}
         Some("shareable") => settings.ipc_mode = engine::containers::IpcMode::Shareable,
-        Some(other) => return Err(format!("IPC mode \"{other}\" is not supported as default setting; use \"private\" or \"shareable\"")),
+        Some(other) => {
+            return Err(format!(
+                "IPC mode \"{other}\" is not supported as default setting; use \"private\" or \"shareable\""
+            ));
+        }
     }
     settings.cgroup_parent = config.text("cgroup-parent").unwrap_or_default().to_owned();
     settings.dns = config.list("dns");
@@ -58,7 +64,8 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         settings.log.options.insert(key, value);
     }
-    logs::validate(&settings.log.driver, &settings.log.options).map_err(|error| format!("failed to set log opts: {error}"))?;
+    logs::validate(&settings.log.driver, &settings.log.options)
+        .map_err(|error| format!("failed to set log opts: {error}"))?;
     for (name, value) in config.map("default-ulimit") {
         settings.ulimits.push(ulimit(&name, &value)?);
     }
@@ -66,7 +73,8 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
         None | Some("builtin") => SeccompSetting::Builtin,
         Some("unconfined") => SeccompSetting::Unconfined,
         Some(path) => SeccompSetting::Profile(
-            std::fs::read_to_string(path).map_err(|error| format!("opening seccomp profile ({path}) failed: {error}"))?,
+            std::fs::read_to_string(path)
+                .map_err(|error| format!("opening seccomp profile ({path}) failed: {error}"))?,
         ),
     };
     reloadable(config, &mut settings)?;
@@ -99,9 +107,21 @@ fn runtimes(config: &Config) -> Result<BTreeMap<String, (PathBuf, Vec<String>)>,
         let path = path.ok_or_else(|| format!("runtime {name}: only runtimes with a path are built yet"))?;
         let args = value.get("runtimeArgs").and_then(Value::as_array);
         let args = args.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-        runtimes.insert(name, (PathBuf::from(path), args));
+        runtimes.insert(name, (find_program(path), args));
     }
     Ok(runtimes)
+}
+
+/// A name without a slash is looked for in `$PATH` now: who executes it has no environment. One that is not there
+/// is told when a container wants it, as in Docker.
+fn find_program(path: &str) -> PathBuf {
+    let directories = std::env::var_os("PATH").unwrap_or_default();
+    let found = (!path.contains('/')).then(|| {
+        std::env::split_paths(&directories)
+            .map(|directory| directory.join(path))
+            .find(|program| program.is_file())
+    });
+    found.flatten().unwrap_or_else(|| PathBuf::from(path))
 }
 
 /// `64M`, `1g`, plain bytes.
@@ -167,7 +187,8 @@ fn desired(config: &Config) -> Result<Option<net::Desired>, String> {
 /// Everything plugged together. Blocking parts run side by side: the disk, the network, the spawner.
 pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
     let settings = settings(config)?;
-    let driver = DriverKind::parse(config.text("storage-driver").unwrap_or("overlay2")).map_err(|e| e.to_string())?;
+    let driver =
+        DriverKind::parse(config.text("storage-driver").unwrap_or("overlay2")).map_err(|e| e.to_string())?;
     let data_root = settings.data_root.clone();
     let opening = tokio::task::spawn_blocking(move || Store::open_with(&data_root, driver));
     let desired = desired(config)?;
@@ -194,8 +215,8 @@ pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
         tracing::warn!("{warning}");
     }
     let network = network.await.map_err(joined)?;
-    let network =
-        network.map_err(|error| format!("failed to start daemon: Error initializing network controller: {error}"))?;
+    let network = network
+        .map_err(|error| format!("failed to start daemon: Error initializing network controller: {error}"))?;
     let store = Arc::new(store);
     let network: Arc<dyn NetworkFabric> = Arc::new(network);
     let facts = facts(&settings, &*network);

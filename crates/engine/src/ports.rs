@@ -213,6 +213,11 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug {
     fn attach<'a>(&'a self, process: &'a ProcessRef, attachment: Attachment) -> BoxFuture<'a, Result<(), RuntimeError>>;
     /// All processes in the container's cgroup, as host pids.
     fn pids<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Vec<u32>, RuntimeError>>;
+    /// How a process ended, if that is on record: known before its output ends, and so before `Started::exit` may
+    /// have been heard.
+    fn ended(&self, _process: &ProcessRef) -> Option<Exit> {
+        None
+    }
     /// Find a process again after an engine restart.
     fn reconnect<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, Reconnected>;
     /// Containers that left something in the exec root (from the last engine).
@@ -290,10 +295,16 @@ pub trait NetworkFabric: Send + Sync + fmt::Debug {
 
 // -------------------------------------------------------------------------------------- small ports
 
-/// Compiles a seccomp profile (Docker's JSON) for a set of capabilities. The engine caches the result.
+/// Prepares a seccomp profile (Docker's JSON) for a set of capabilities. The engine caches the result.
 pub trait SeccompCompiler: Send + Sync + fmt::Debug {
     /// The built-in default profile when `profile_json` is `None`.
     fn compile(&self, profile_json: Option<&str>, capabilities: &[String]) -> Result<Arc<[u8]>, String>;
+    /// The same as the spec's `linux.seccomp`, for a runtime that compiles it itself.
+    fn resolve(
+        &self,
+        profile_json: Option<&str>,
+        capabilities: &[String],
+    ) -> Result<oci::runtime::LinuxSeccomp, String>;
 }
 
 /// The wall clock.

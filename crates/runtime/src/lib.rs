@@ -27,5 +27,6 @@ pub mod seccomp;
 pub mod user;
 
 pub use error::{Error, Result};
+pub use init::mount_apart;
 pub use process::{Created, Process, create, exec};
 pub use request::{CreateRequest, ExecRequest, Filter, Gate, Rootfs, Stdio};

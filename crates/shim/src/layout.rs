@@ -6,7 +6,12 @@
 //! ├── state.json                        record::State, once the process runs
 //! ├── exit.json                         record::Exit, once it has ended
 //! ├── monitor.log                       only if the monitor itself failed
-//! └── execs/<exec id>/                  the same four, for each exec
+//! ├── execs/<exec id>/                  the same four, for each exec
+//! │
+//! ├── config.json  rootfs/              the bundle for another runtime (`--runtime`); rootfs is mounted in the
+//! │                                     monitor's mount namespace only
+//! ├── runtime/                          where that runtime keeps its state (`--root`)
+//! └── runtime.log  runtime.pid          what it said, whom it made
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -30,4 +35,28 @@ pub fn panic_log(directory: &Path) -> PathBuf {
 
 pub fn exec(directory: &Path, exec_id: &str) -> PathBuf {
     directory.join("execs").join(exec_id)
+}
+
+pub(crate) fn bundle_config(directory: &Path) -> PathBuf {
+    directory.join("config.json")
+}
+
+pub(crate) fn bundle_rootfs(directory: &Path) -> PathBuf {
+    directory.join("rootfs")
+}
+
+pub(crate) fn exec_process(directory: &Path) -> PathBuf {
+    directory.join("process.json")
+}
+
+pub(crate) fn runtime_state(directory: &Path) -> PathBuf {
+    directory.join("runtime")
+}
+
+pub(crate) fn runtime_log(directory: &Path) -> PathBuf {
+    directory.join("runtime.log")
+}
+
+pub(crate) fn runtime_pid(directory: &Path) -> PathBuf {
+    directory.join("runtime.pid")
 }

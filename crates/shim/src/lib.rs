@@ -23,3 +23,4 @@ pub mod spawner;
 mod wire;
 
 pub use error::Error;
+pub use monitor::delete_force;

@@ -74,6 +74,15 @@ pub struct StartRequest {
     pub additional_groups: Vec<String>,
     pub io: Io,
     pub log: logs::Destination,
+    /// Whose trade it is, if not ours. The spec then has its `linux.seccomp`.
+    pub foreign: Option<Foreign>,
+}
+
+/// Another OCI runtime, as a command: `<path> <args ...> create ...`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Foreign {
+    pub path: PathBuf,
+    pub args: Vec<String>,
 }
 
 /// Run one more process in a running container.
@@ -92,6 +101,8 @@ pub struct ExecRequest {
     pub user: Option<String>,
     pub additional_groups: Vec<String>,
     pub io: Io,
+    /// As in the container's [`StartRequest`], with that one's directory.
+    pub foreign: Option<(Foreign, PathBuf)>,
 }
 
 /// Where the root file system comes from; an overlay is mounted by the container's own set-up code.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::protocol::Foreign;
 use crate::{Error, layout};
 
 /// A process that runs.
@@ -29,6 +30,9 @@ pub struct State {
     /// which was killed.
     pub cgroup: String,
     pub tty: bool,
+    /// The runtime that made the container, if not ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<Foreign>,
 }
 
 /// A process that has ended.

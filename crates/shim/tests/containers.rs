@@ -199,6 +199,7 @@ fn request(root: &Path, args: &[&str]) -> StartRequest {
         additional_groups: Vec::new(),
         io: Io::default(),
         log: log.expect("log"),
+        foreign: None,
     }
 }
 
@@ -274,6 +275,7 @@ fn exec_request(run: &Run, state: &State, args: &[&str]) -> ExecRequest {
         user: None,
         additional_groups: Vec::new(),
         io: Io { stdin_open: true, stdin_once: true, ..Io::default() },
+        foreign: None,
     }
 }
 

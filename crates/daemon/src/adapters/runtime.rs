@@ -255,12 +255,6 @@ impl ShimRuntime {
 impl ContainerRuntime for ShimRuntime {
     fn start(&self, request: StartRequest) -> BoxFuture<'_, Result<Started, RuntimeError>> {
         Box::pin(async move {
-            if let Some((path, _)) = &request.foreign_runtime {
-                return Err(RuntimeError {
-                    kind: RuntimeErrorKind::Invalid,
-                    message: format!("running another OCI runtime ({}) is not supported yet", path.display()),
-                });
-            }
             let process = ProcessRef::container(&request.id);
             let tty = request.stdio.tty;
             let cgroup =
@@ -282,6 +276,7 @@ impl ContainerRuntime for ShimRuntime {
                 additional_groups: request.additional_groups,
                 io: streams(request.stdio),
                 log: destination(request.log)?,
+                foreign: request.foreign_runtime.map(|(path, args)| protocol::Foreign { path, args }),
             };
             let request_ = Request::Start(Box::new(start));
             self.launch(process, request_, request.seccomp, request.netns, request.attachments, tty).await
@@ -304,6 +299,9 @@ impl ContainerRuntime for ShimRuntime {
                 user: request.user,
                 additional_groups: request.additional_groups,
                 io: streams(request.stdio),
+                foreign: container.state.foreign.clone().map(|foreign| {
+                    (foreign, self.directory(&ProcessRef::container(&request.process.container)))
+                }),
             };
             let request_ = Request::Exec(Box::new(exec));
             let attachments = request.attachment.into_iter().collect();
@@ -373,6 +371,10 @@ impl ContainerRuntime for ShimRuntime {
         })
     }
 
+    fn ended(&self, process: &ProcessRef) -> Option<Exit> {
+        shim::record::Exit::read(&self.directory(process)).ok().flatten().map(ended)
+    }
+
     fn reconnect<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, Reconnected> {
         Box::pin(self.find_again(process))
     }
@@ -394,10 +396,14 @@ impl ContainerRuntime for ShimRuntime {
                 if is_container
                     && matches!(shim::record::Exit::read(&directory), Ok(None))
                     && let Ok(Some(state)) = State::read(&directory)
-                    && let Ok(cgroup) = open_cgroup(&state.cgroup, &id)
                 {
-                    let _ = cgroup.kill();
-                    let _ = cgroup.delete();
+                    if let Some(foreign) = &state.foreign {
+                        shim::delete_force(foreign, &directory, &id);
+                    }
+                    if let Ok(cgroup) = open_cgroup(&state.cgroup, &id) {
+                        let _ = cgroup.kill();
+                        let _ = cgroup.delete();
+                    }
                 }
                 let _ = std::fs::remove_dir_all(&directory);
             })
@@ -658,7 +664,7 @@ fn open_cgroup(path: &str, container: &str) -> cgroups::Result<cgroups::Cgroup> 
 /// Registers a descriptor with the event loop.
 #[expect(
     deprecated,
-    reason = "its successor is unsafe, to demand what holds here: both types own one descriptor for life and name no other"
+    reason = "its successor takes a promise from the caller, to demand what holds here: both types own one descriptor for life and name no other"
 )]
 fn watched<T: AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
     AsyncFd::new(owner)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::ports::{BoxFuture, Clock, Ids, SeccompCompiler};
+use oci::runtime::LinuxSeccomp;
 use rustix::rand::{GetRandomFlags, getrandom};
 
 #[derive(Debug)]
@@ -57,17 +58,24 @@ pub struct Seccomp;
 
 impl SeccompCompiler for Seccomp {
     fn compile(&self, profile_json: Option<&str>, capabilities: &[String]) -> Result<Arc<[u8]>, String> {
-        use runtime::seccomp::{Host, Profile, compile, default_profile};
-        let host = Host::detect();
-        let resolved = match profile_json {
-            None => default_profile().resolve(capabilities, host),
-            Some(text) => Profile::parse(text.as_bytes()).and_then(|profile| profile.resolve(capabilities, host)),
-        };
-        let filter = resolved.and_then(|resolved| compile(&resolved)).map_err(|error| error.to_string())?;
+        let resolved = self.resolve(profile_json, capabilities)?;
+        let filter = runtime::seccomp::compile(&resolved).map_err(|error| error.to_string())?;
         if filter.notifies() {
             return Err("SCMP_ACT_NOTIFY needs a listener, which the engine does not have".into());
         }
         // With its flags: a profile may ask for SECCOMP_FILTER_FLAG_LOG or SPEC_ALLOW.
         Ok(shim::protocol::seccomp_bytes(&filter).into())
+    }
+
+    fn resolve(&self, profile_json: Option<&str>, capabilities: &[String]) -> Result<LinuxSeccomp, String> {
+        use runtime::seccomp::{Host, Profile, default_profile};
+        let host = Host::detect();
+        let resolved = match profile_json {
+            None => default_profile().resolve(capabilities, host),
+            Some(text) => {
+                Profile::parse(text.as_bytes()).and_then(|profile| profile.resolve(capabilities, host))
+            }
+        };
+        resolved.map_err(|error| error.to_string())
     }
 }

@@ -57,7 +57,8 @@ impl Registry {
     }
 
     pub(crate) fn started(&self, id: &str, pid: u32) {
-        if let Some(exec) = self.lock().get_mut(id) {
+        // One that is over so soon may have been found to be.
+        if let Some(exec) = self.lock().get_mut(id).filter(|exec| exec.view.exit_code.is_none()) {
             exec.view.running = true;
             exec.view.pid = pid;
         }

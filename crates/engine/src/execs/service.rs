@@ -84,7 +84,15 @@ impl Execs {
     }
 
     pub async fn inspect(&self, id: &str) -> Result<ExecView> {
-        let exec = self.core.execs.get(id)?;
+        let mut exec = self.core.execs.get(id)?;
+        // Clients ask as soon as the output has ended.
+        if exec.taken
+            && exec.view.exit_code.is_none()
+            && let Some(exit) = self.core.ports.runtime.ended(&ProcessRef::exec(&exec.view.container_id, id))
+        {
+            self.core.execs.ended(id, exit.code);
+            exec = self.core.execs.get(id)?;
+        }
         // An exec of a container that has gone is gone with it.
         self.core.index.find(&exec.view.container_id)?;
         Ok(exec.view)

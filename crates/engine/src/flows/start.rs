@@ -81,9 +81,16 @@ async fn steps(
     let files = files::write(&settings, record, &directory, &joined, core.ports.network.facts().gateway)?;
 
     core.failpoints.hit("start.spec")?;
-    let built = oci_spec::build(&settings, record, &files, &joined)?;
+    let mut built = oci_spec::build(&settings, record, &files, &joined)?;
+    let foreign_runtime = foreign_runtime(&settings, record)?;
     let seccomp = match &built.seccomp {
         oci_spec::Seccomp::Unconfined => None,
+        oci_spec::Seccomp::Profile(profile) if foreign_runtime.is_some() => {
+            let resolved = core.ports.seccomp.resolve(profile.as_deref(), &built.capabilities);
+            let resolved = resolved.map_err(|error| Error::invalid(format!("seccomp profile: {error}")))?;
+            built.spec.linux.get_or_insert_default().seccomp = Some(resolved);
+            None
+        }
         oci_spec::Seccomp::Profile(profile) => {
             Some(core.seccomp_filter(profile.as_deref(), &built.capabilities)?)
         }
@@ -107,7 +114,7 @@ async fn steps(
         user: Some(record.spec.user.clone()).filter(|user| !user.is_empty()),
         additional_groups: record.spec.host.group_add.clone(),
         attachments,
-        foreign_runtime: foreign_runtime(&settings, record)?,
+        foreign_runtime,
     };
     network_event(core, record, "connect");
     let started = core.ports.runtime.start(request).await.map_err(|error| {

@@ -169,6 +169,9 @@ impl SeccompCompiler for Fake {
     fn compile(&self, _: Option<&str>, _: &[String]) -> Result<Arc<[u8]>, String> {
         Ok(Arc::new([]))
     }
+    fn resolve(&self, _: Option<&str>, _: &[String]) -> Result<oci::runtime::LinuxSeccomp, String> {
+        Err("nobody asks".into())
+    }
 }
 
 impl Clock for Fake {

@@ -18,4 +18,5 @@ mod stage;
 
 pub(crate) use hooks::{document, run as run_hooks};
 pub(crate) use program::container;
+pub use root::mount_apart;
 pub(crate) use stage::{run as stage, run_exec as exec_stage};

@@ -9,6 +9,7 @@ use rustix::mount::{
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 use sys::mount::{Change, attr, setattr};
+use sys::process::CloneFlags;
 
 use crate::error::Context;
 use crate::job::ContainerJob;
@@ -50,6 +51,29 @@ pub(super) fn prepare(job: &ContainerJob<'_>) -> Result<OwnedFd> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
     move_mount(&tree, "", CWD, &place, flags).map_err(|e| failed(&place, e))?;
     Ok(tree)
+}
+
+/// Mounts `rootfs` over the directory `place`, in a new mount namespace of the calling process: for a container
+/// that another runtime makes out of a bundle. No mount on the host; it lasts as long as the namespace.
+///
+/// # Errors
+/// The namespace cannot be made, or the file system cannot be mounted.
+pub fn mount_apart(rootfs: &Rootfs, place: &Path) -> Result<()> {
+    sys::process::unshare(CloneFlags::NEWNS).step(|| "make a mount namespace".into())?;
+    // Only what `place` lies on must not tell the host; elsewhere mounts propagate, as volumes may ask for.
+    let below = mount_point(place)?;
+    let change = Change { propagation: MS_SLAVE, ..Change::default() };
+    setattr(CWD, &below, false, change, None).step(|| format!("cut off {}", below.to_string_lossy()))?;
+    let tree = match rootfs {
+        Rootfs::Directory(path) => {
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+            open_tree(CWD, path, flags | OpenTreeFlags::AT_RECURSIVE).map_err(|e| failed(path, e))?
+        }
+        Rootfs::Overlay { lower, upper, work, options } => {
+            overlay(lower, upper, work, options).map_err(|e| failed(upper, e))?
+        }
+    };
+    move_mount(&tree, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(|e| failed(place, e))
 }
 
 fn failed(path: &Path, source: impl Into<std::io::Error>) -> Error {

@@ -7,9 +7,10 @@ use std::time::Instant;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::client::Client;
+use super::foreign::Bundle;
 use super::{DRAIN, Ended, FAREWELL, Monitor};
 use crate::layout;
-use crate::protocol::Event;
+use crate::protocol::{Event, Foreign};
 use crate::record::{Exit, now};
 
 /// What only a container leaves behind.
@@ -19,9 +20,14 @@ pub(super) struct Container {
     pub(super) path: cgroups::CgroupPath,
     /// Its PID 1 is one: the kernel kills the rest with it. Otherwise that is done here.
     pub(super) own_pid_namespace: bool,
+    pub(super) bundle: Option<Bundle>,
 }
 
 impl Container {
+    pub(super) fn foreign(&self) -> Option<&Foreign> {
+        self.bundle.as_ref().map(|bundle| &bundle.foreign)
+    }
+
     fn open(&self) -> Option<cgroups::Cgroup> {
         cgroups::Cgroup::open(Arc::clone(&self.machine), &self.path).ok()
     }
@@ -59,7 +65,7 @@ impl Monitor {
         })
     }
 
-    /// Log, clients, OOM counter, cgroup, `exit.json`, engines: in that order, since an engine that is told
+    /// Log, OOM counter, cgroup, `exit.json`, engines, clients: in that order, since an engine that is told
     /// may remove or restart the container at once.
     pub(super) fn finish(&mut self) {
         let Some(ended) = self.ended else { return };
@@ -79,14 +85,16 @@ impl Monitor {
         self.log_busy = false;
         self.stop_stdin();
         self.terminal = None;
-        let mut scratch = self.scratch();
-        for client in self.clients.values_mut().filter(|client| !client.is_behind()) {
-            client.end(&mut scratch);
-        }
 
         let mut oom_killed = false;
-        if let Some(cgroup) = self.cgroup.as_ref().and_then(Container::open) {
+        let cgroup = self.cgroup.as_ref().and_then(Container::open);
+        if let Some(cgroup) = &cgroup {
             oom_killed = cgroup.oom_kills().is_ok_and(|kills| kills > 0);
+        }
+        if let Some(bundle) = self.cgroup.as_ref().and_then(|container| container.bundle.as_ref()) {
+            bundle.remove();
+        }
+        if let Some(cgroup) = cgroup {
             if let Err(error) = cgroup.delete() {
                 super::note(&layout::panic_log(&self.directory), &error.to_string());
             }
@@ -107,6 +115,12 @@ impl Monitor {
         // Before the news: who is told may remove the directory, and start the next process in a new one.
         let _ = std::fs::remove_file(layout::socket(&self.directory));
         self.tell(&Event::Exited(exit));
+        // Whoever sees the end of the output may ask the engine for the status next.
+        let mut scratch = self.scratch();
+        for client in self.clients.values_mut().filter(|client| !client.is_behind()) {
+            client.end(&mut scratch);
+        }
+        self.scratch = scratch;
         self.farewell_until = Some(Instant::now() + FAREWELL);
         self.settle();
     }

@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
-use super::{Launched, finish};
+use super::{Launched, finish, foreign};
 use crate::protocol::{
     Client, ExecRequest, Failure, FailureKind, Io, Request, Rootfs, Size, StartRequest, seccomp_filter,
 };
@@ -41,6 +41,29 @@ fn start(
     let machine = cgroups::machine().map_err(runtime::Error::from)?;
     let path =
         CgroupPath::resolve(Some(&request.cgroup), &request.id, false).map_err(runtime::Error::from)?;
+    let own_pid_namespace = request.spec.linux.as_ref().is_some_and(|linux| {
+        linux.namespaces.iter().any(|ns| ns.kind == NamespaceType::Pid && ns.path.is_empty())
+    });
+    if let Some(foreign) = request.foreign.take() {
+        let mut streams = Streams::open(&request.io)?;
+        let (process, bundle) = foreign::start(&mut request, foreign, netns, &streams)?;
+        let container = finish::Container { machine, path, own_pid_namespace, bundle: Some(bundle) };
+        let (stdin, stdout, stderr, terminal) = streams.ours(process.console)?;
+        return Ok(Launched {
+            directory: request.directory,
+            pid: process.pid,
+            pidfd: process.pidfd,
+            stdin,
+            stdout,
+            stderr,
+            terminal,
+            stdin_once: request.io.stdin_once,
+            log,
+            clients,
+            cgroup: Some(container),
+            cgroup_path: request.cgroup,
+        });
+    }
     let resources = request.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
     let cgroup = match resources {
         Some(resources) => Cgroup::create(Arc::clone(&machine), &path, resources),
@@ -67,10 +90,7 @@ fn start(
             return Err(error.into());
         }
     };
-    let own_pid_namespace = request.spec.linux.as_ref().is_some_and(|linux| {
-        linux.namespaces.iter().any(|ns| ns.kind == NamespaceType::Pid && ns.path.is_empty())
-    });
-    let container = finish::Container { machine, path, own_pid_namespace };
+    let container = finish::Container { machine, path, own_pid_namespace, bundle: None };
     let (stdin, stdout, stderr, terminal) = streams.ours(process.console)?;
     Ok(Launched {
         directory: request.directory,
@@ -108,25 +128,30 @@ fn exec(
                 .ok()
                 .and_then(|text| text.trim().parse().ok());
     }
-    let machine = cgroups::machine().map_err(runtime::Error::from)?;
-    let path = CgroupPath::resolve(Some(&request.cgroup), &request.container, false)
-        .map_err(runtime::Error::from)?;
-    let cgroup = Cgroup::open(machine, &path).map_err(runtime::Error::from)?;
-
     let mut streams = Streams::open(&request.io)?;
-    let process = runtime::exec(runtime::ExecRequest {
-        cgroup: Some(&cgroup),
-        seccomp: seccomp_filter(seccomp),
-        stdio: streams.stdio(&request.io),
-        user: request.user.as_deref(),
-        additional_groups: &request.additional_groups,
-        ..runtime::ExecRequest::new(pid, &request.process)
-    })?;
-    let (stdin, stdout, stderr, terminal) = streams.ours(process.console)?;
+    let (pid, pidfd, console) = if let Some((runtime, directory)) = request.foreign.take() {
+        let process = foreign::exec(&mut request, &runtime, &directory, &streams)?;
+        (process.pid, process.pidfd, process.console)
+    } else {
+        let machine = cgroups::machine().map_err(runtime::Error::from)?;
+        let path = CgroupPath::resolve(Some(&request.cgroup), &request.container, false)
+            .map_err(runtime::Error::from)?;
+        let cgroup = Cgroup::open(machine, &path).map_err(runtime::Error::from)?;
+        let process = runtime::exec(runtime::ExecRequest {
+            cgroup: Some(&cgroup),
+            seccomp: seccomp_filter(seccomp),
+            stdio: streams.stdio(&request.io),
+            user: request.user.as_deref(),
+            additional_groups: &request.additional_groups,
+            ..runtime::ExecRequest::new(pid, &request.process)
+        })?;
+        (process.pid.as_raw_nonzero().get(), process.pidfd, process.console)
+    };
+    let (stdin, stdout, stderr, terminal) = streams.ours(console)?;
     Ok(Launched {
         directory: request.directory,
-        pid: process.pid.as_raw_nonzero().get(),
-        pidfd: process.pidfd,
+        pid,
+        pidfd,
         stdin,
         stdout,
         stderr,
@@ -141,8 +166,8 @@ fn exec(
 
 /// Both ends of the standard streams; with a terminal there are none until `runtime` has made it.
 #[derive(Debug, Default)]
-struct Streams {
-    theirs: Option<[OwnedFd; 3]>,
+pub(super) struct Streams {
+    pub(super) theirs: Option<[OwnedFd; 3]>,
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
@@ -220,7 +245,7 @@ fn missing() -> Failure {
     Failure { kind: FailureKind::Invalid, message: "the request came with too few descriptors".into() }
 }
 
-fn other(message: String) -> Failure {
+pub(super) fn other(message: String) -> Failure {
     Failure { kind: FailureKind::Other, message }
 }
 

@@ -21,6 +21,7 @@ mod client;
 mod connection;
 mod detach;
 mod finish;
+mod foreign;
 mod input;
 mod launch;
 mod output;
@@ -28,6 +29,7 @@ mod output;
 mod tests;
 
 pub(crate) use self::connection::{address, open_directory};
+pub use self::foreign::delete_force;
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
@@ -201,6 +203,7 @@ impl Monitor {
             monitor_pid: own_pid(),
             cgroup: launched.cgroup_path,
             tty: terminal.is_some(),
+            foreign: launched.cgroup.as_ref().and_then(finish::Container::foreign).cloned(),
         };
         for fd in [&launched.stdin, &launched.stdout, &launched.stderr].into_iter().flatten() {
             rustix::io::ioctl_fionbio(fd, true).map_err(doing("set a stream non-blocking"))?;
