@@ -150,7 +150,7 @@ async fn start_attach_exit() {
     let signalled = world.port.signal(&process, 9).await.expect_err("it has ended");
     assert_eq!(signalled.kind, RuntimeErrorKind::NotRunning);
     assert!(matches!(world.port.reconnect(&process).await, Reconnected::Exited(exit) if exit.code == 4));
-    assert_eq!(world.port.leftovers().await, [process.container.clone()]);
+    assert_eq!(world.port.leftovers().await, std::slice::from_ref(&process.container));
     world.port.forget(&process).await;
     assert!(world.port.leftovers().await.is_empty());
     assert!(fs::read_to_string(world.log(&process.container)).expect("log").contains("got left over"));

@@ -94,11 +94,10 @@ impl Monitor {
         if let Some(bundle) = self.cgroup.as_ref().and_then(|container| container.bundle.as_ref()) {
             bundle.remove();
         }
-        if let Some(cgroup) = cgroup {
-            if let Err(error) = cgroup.delete() {
+        if let Some(cgroup) = cgroup
+            && let Err(error) = cgroup.delete() {
                 super::note(&layout::panic_log(&self.directory), &error.to_string());
             }
-        }
         let exit = Exit {
             version: 1,
             pid: self.state.pid,

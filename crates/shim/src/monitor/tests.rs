@@ -77,6 +77,7 @@ fn launch(script: &str, setup: Setup) -> Running {
         command.stderr(write);
         stderr = Some(read);
     }
+    #[expect(clippy::zombie_processes, reason = "the monitor reaps it")]
     let child = command.spawn().expect("spawn");
     drop(command);
     let pid = child.id() as i32;
