@@ -150,8 +150,10 @@ impl Owner {
     async fn serve(&mut self, command: Command) {
         match command {
             Command::Start(reply) => {
+                // A start that was not even tried (it runs already) changes nothing.
+                let tried = self.allow(Action::Start).is_ok();
                 let result = self.start_by_user().await;
-                let failed = result.is_err() && !matches!(&result, Err(e) if e.class == Class::NotModified || e.class == Class::Conflict);
+                let failed = tried && result.is_err();
                 let _ = reply.send(result);
                 // A container that never came up and that nobody will look at again.
                 if failed && self.record.spec.host.auto_remove && !self.gone {

@@ -31,7 +31,7 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
     }
     match &mut host.network_mode {
         NetworkMode::Container(other) => {
-            *other = core.index.find(other)?.view().id.clone();
+            *other = donor(core, other)?;
             if !spec.hostname.is_empty() {
                 return invalid("conflicting options: hostname and the network mode");
             }
@@ -51,7 +51,7 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
                 return invalid("conflicting options: port exposing and the container type network mode");
             }
         }
-        NetworkMode::Named(name) => return Err(Error::not_found(format!("network {name} not found"))),
+        NetworkMode::Named(name) => return Err(Error::invalid(format!("network {name} not found"))),
         NetworkMode::Host if !host.links.is_empty() => {
             return invalid("conflicting options: host type networking can't be used with links. This would result in undefined behavior");
         }
@@ -61,10 +61,10 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
         return invalid("conflicting options: hostname and the UTS mode");
     }
     if let PidMode::Container(other) = &mut host.pid_mode {
-        *other = core.index.find(other)?.view().id.clone();
+        *other = donor(core, other)?;
     }
     if let IpcMode::Container(other) = &mut host.ipc_mode {
-        *other = core.index.find(other)?.view().id.clone();
+        *other = donor(core, other)?;
     }
     // What was not said is decided here, once: a later change of the daemon's defaults leaves this container alone,
     // and inspect shows what holds.
@@ -105,6 +105,13 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
     super::oci_spec::capabilities(host)?;
     super::oci_spec::security_options(host)?;
     Ok(warnings)
+}
+
+/// The id of a container whose namespace is to be joined. Not "not found" when there is none: to a create that means
+/// the image, and clients would pull.
+fn donor(core: &Core, reference: &str) -> Result<String> {
+    let handle = core.index.find(reference).map_err(|error| Error::invalid(error.message))?;
+    Ok(handle.view().id.clone())
 }
 
 fn refuse_unbuilt(host: &super::HostSpec) -> Result<()> {
