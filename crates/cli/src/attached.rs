@@ -42,7 +42,8 @@ pub(crate) enum Ending<T> {
 
 /// Attends to everything until the streams ended and `until` is ready.
 ///
-/// Output that still comes after the answer is waited for; an answer that comes after the output, too.
+/// Output that still comes after the answer is waited for; an answer that comes after the output, too. An answer that
+/// will not come, because the engine has died, does not end the output: that comes from the process's monitor.
 pub(crate) async fn attend<T>(
     app: &App,
     target: Target<'_>,
@@ -51,13 +52,13 @@ pub(crate) async fn attend<T>(
     until: impl Future<Output = Result<T, Failure>>,
 ) -> Result<Ending<T>, Failure> {
     let mut until = std::pin::pin!(until);
-    let mut answer = None;
+    let mut answer: Option<Result<T, Failure>> = None;
     let mut session = session;
     loop {
         if session.is_none()
             && let Some(answer) = answer.take()
         {
-            return Ok(Ending::Answer(answer));
+            return answer.map(Ending::Answer);
         }
         tokio::select! {
             // Output first: what is there is shown before anything ends.
@@ -69,7 +70,7 @@ pub(crate) async fn attend<T>(
                     return Err(Failure::new(error.to_string()));
                 }
             },
-            result = &mut until, if answer.is_none() => answer = Some(result?),
+            result = &mut until, if answer.is_none() => answer = Some(result),
             caught = signals.next() => match caught {
                 Caught::End(number) => {
                     restore();

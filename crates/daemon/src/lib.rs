@@ -69,6 +69,7 @@ async fn run(config: Config, args: &[String], level: &LevelHandle) -> Result<(),
     }
     let pid_path = config.text("pidfile").unwrap_or("/var/run/docker.pid");
     let _pidfile = pidfile::Pidfile::create(std::path::Path::new(pid_path))?;
+    let _exec_root = pidfile::lock_exec_root(&config.exec_root())?;
     let failed = |error: std::io::Error| error.to_string();
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;

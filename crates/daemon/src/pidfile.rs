@@ -1,6 +1,31 @@
-//! The pidfile: refuses a second engine, and goes when the engine goes.
+//! What refuses a second engine: the pidfile, which goes when the engine goes, and a lock on the exec root, which
+//! the kernel takes back. (`store` locks the data root.)
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// Claims an exec root for as long as the file is open. Two engines with one exec root would take each other's
+/// containers for leftovers, and kill them.
+pub(crate) fn lock_exec_root(exec_root: &Path) -> Result<File, String> {
+    let failed = |error: std::io::Error| format!("failed to start daemon: exec root {}: {error}", exec_root.display());
+    std::fs::create_dir_all(exec_root).map_err(failed)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(exec_root.join("wharf.lock"))
+        .map_err(failed)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(format!(
+            "failed to start daemon: exec root {} is in use by another engine",
+            exec_root.display()
+        )),
+        Err(error) => Err(failed(error.into())),
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Pidfile {

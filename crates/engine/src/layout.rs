@@ -17,6 +17,11 @@ pub(crate) fn log(directory: &Path, id: &str) -> PathBuf {
     directory.join(format!("{id}-json.log"))
 }
 
+/// `<data-root>/containers/<id>/volumes`: the anonymous volumes that its create makes, one name a line
+pub(crate) fn begun_volumes(directory: &Path) -> PathBuf {
+    directory.join("volumes")
+}
+
 /// `<data-root>/volumes/<name>`
 pub(crate) fn volume(data_root: &Path, name: &str) -> PathBuf {
     data_root.join("volumes").join(name)

@@ -138,6 +138,10 @@ pub fn observe(directory: &Path) -> Result<Observed, Error> {
     match Connection::open(directory) {
         Ok(connection) => return Ok(Observed::Monitored(connection)),
         Err(Error::Gone(_)) => {}
+        // Never started, or forgotten.
+        Err(Error::Path { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Observed::Gone(None));
+        }
         Err(error) => return Err(error),
     }
     // It may have finished between the two looks.

@@ -70,24 +70,22 @@ impl Engine {
     /// # Panics
     /// As `start`.
     pub fn run(&mut self) {
+        self.run_with(|_| {});
+    }
+
+    /// As [`Engine::run`], with changes to its command (environment, more flags).
+    ///
+    /// # Panics
+    /// As `start`.
+    pub fn run_with(&mut self, change: impl FnOnce(&mut Command)) {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.directory.join("engine.log"))
             .expect("open the engine's log");
-        let path = |name: &str| self.directory.join(name).display().to_string();
-        // A named configuration file must exist; what a test wrote there stays.
-        let config = std::fs::OpenOptions::new().create(true).append(true).open(path("daemon.json"));
-        config.expect("make the configuration file");
-        let child = Command::new(&self.binary)
-            .arg("daemon")
-            .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
-            .args(["--config-file", &path("daemon.json"), "-H", &self.host()])
-            .args(self.place.flags())
-            .args(&self.flags)
-            // What it starts inherits this, and can be found by it.
-            .env("WHARF_TEST_DIRECTORY", &self.directory)
-            .stdin(Stdio::null())
+        let mut command = self.daemon();
+        change(&mut command);
+        let child = command
             .stdout(log.try_clone().expect("share the log"))
             .stderr(log)
             .spawn()
@@ -98,6 +96,44 @@ impl Engine {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             assert!(ended.is_none(), "the engine ended: {ended:?}\n{}", self.log());
             assert!(Instant::now() < deadline, "the engine does not answer\n{}", self.log());
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// The command that starts it: also for a second engine that is to be refused.
+    ///
+    /// # Panics
+    /// When its configuration file cannot be made.
+    pub fn daemon(&self) -> Command {
+        let path = |name: &str| self.directory.join(name).display().to_string();
+        // A named configuration file must exist; what a test wrote there stays.
+        let config = std::fs::OpenOptions::new().create(true).append(true).open(path("daemon.json"));
+        config.expect("make the configuration file");
+        let mut command = Command::new(&self.binary);
+        command
+            .arg("daemon")
+            .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
+            .args(["--config-file", &path("daemon.json"), "-H", &self.host()])
+            .args(self.place.flags())
+            .args(&self.flags)
+            // What it starts inherits this, and can be found by it.
+            .env("WHARF_TEST_DIRECTORY", &self.directory)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Waits for an engine that ends by itself.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn wait_for_end(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let deadline = Instant::now() + DEADLINE;
+        while child.try_wait().ok().flatten().is_none() {
+            if Instant::now() > deadline {
+                self.child = Some(child);
+                panic!("the engine goes on\n{}", self.log());
+            }
             std::thread::sleep(PAUSE);
         }
     }

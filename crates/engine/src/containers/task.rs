@@ -296,10 +296,12 @@ impl Owner {
             (None, None) => signal::TERM,
         };
         let timeout_s = request.timeout_s.or(self.record.spec.stop_timeout_s).unwrap_or(10);
+        self.core.failpoints.hit("stop.signal")?;
         let sent = self.send(number).await;
         if sent.is_ok() {
             self.event("kill", &[("signal", number.to_string())]);
         }
+        self.core.failpoints.hit("stop.wait")?;
         let wait = match (&sent, u64::try_from(timeout_s)) {
             // Could not be told: it is probably ending already.
             (Err(_), _) => Some(Duration::from_secs(2)),
@@ -385,6 +387,8 @@ impl Owner {
         self.record.error = exit.error.unwrap_or_default();
         self.record.finished_at = Some(exit.at);
         self.record.status = Status::Exited;
+        // An end cannot fail: these two only stop the engine.
+        let _ = self.core.failpoints.hit("stop.release");
         flows::start::release(&self.core, &mut self.record).await;
         self.core.execs.container_ended(&self.record.id);
 
@@ -408,8 +412,11 @@ impl Owner {
         }
         // An auto-removed container's last state is of no use on disk.
         let removed_now = self.record.spec.host.auto_remove && !again && !planned;
+        let _ = self.core.failpoints.hit("stop.record");
         if !removed_now {
             self.save(false).await;
+            // Not before: an engine killed in between finds the exit code there.
+            flows::start::forget(&self.core, &self.record).await;
         }
         self.publish();
 
@@ -544,7 +551,8 @@ impl Owner {
         let before = self.record.status;
         self.record.status = Status::Removing;
         self.publish();
-        match flows::remove::run(&self.core, &self.record, request.volumes).await {
+        self.record.remove_volumes = request.volumes;
+        match flows::remove::run(&self.core, &self.record).await {
             Ok(()) => {
                 self.gone = true;
                 self.core.execs.container_removed(&self.record.id);

@@ -59,7 +59,7 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<(Owner, Option<crat
     let is_running = matches!(reconnected, Reconnected::Running { .. });
     if record.status == Status::Removing || (record.spec.host.auto_remove && !is_running) {
         record.status = Status::Removing;
-        match super::remove::run(core, &record, record.spec.host.auto_remove).await {
+        match super::remove::run(core, &record).await {
             Ok(()) => return None,
             Err(error) => {
                 tracing::error!(container = %record.id, %error, "could not finish its removal");
@@ -75,6 +75,7 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<(Owner, Option<crat
     }
     let was_alive = matches!(record.status, Status::Running | Status::Paused | Status::Restarting);
     let mut adopted = None;
+    let mut ended = false;
     match reconnected {
         Reconnected::Running { started, paused } => {
             record.started_at = Some(started.started_at);
@@ -82,6 +83,7 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<(Owner, Option<crat
         }
         // Once in the record, it is not asked for again.
         Reconnected::Exited(exit) if was_alive || record.started_at.is_none_or(|at| exit.at > at) => {
+            ended = true;
             record.status = Status::Exited;
             record.exit_code = exit.code;
             record.oom_killed = exit.oom_killed;
@@ -96,13 +98,15 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<(Owner, Option<crat
         Reconnected::Exited(_) | Reconnected::Gone => {}
     }
     let endpoint = record.endpoint.clone().filter(|_| adopted.is_some());
-    if adopted.is_none() && was_alive {
+    if adopted.is_none() && (was_alive || ended) {
         record.pid = 0;
         record.endpoint = None;
         record.sandbox_id.clear();
-        core.ports.runtime.forget(&process).await;
+        // First the record: until it has the exit, the monitor's file is the only place that knows it.
         if let Err(error) = core.ports.storage.put_record(&record.id, &records::write(&record), false) {
             tracing::warn!(container = %record.id, %error, "could not save its state");
+        } else {
+            core.ports.runtime.forget(&process).await;
         }
     }
     let id = record.id.clone();
@@ -146,6 +150,9 @@ async fn sweep(core: &Arc<Core>, known: &HashSet<String>) {
         let id = entry.file_name().to_string_lossy().into_owned();
         // Only what this engine made: names of 64 hex digits.
         if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) && !known.contains(&id) {
+            for name in super::create::begun_volumes(&entry.path()) {
+                let _ = super::create::remove_directory(layout::volume(&core.settings().data_root, &name)).await;
+            }
             let _ = super::create::remove_directory(entry.path()).await;
         }
     }

@@ -73,6 +73,7 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
 
     core.failpoints.hit("create.volumes")?;
     let plan = mounts::plan(core, &spec, &image)?;
+    note_volumes(&layout::container(&settings.data_root, &id), &plan.volumes)?;
     for volume in &plan.volumes {
         if mounts::make_volume(core, volume, &id).await? && volume.anonymous {
             let directory = layout::volume(&settings.data_root, &volume.name);
@@ -109,6 +110,7 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
         stopped_by_user: false,
         sandbox_id: String::new(),
         endpoint: None,
+        remove_volumes: false,
     };
     let json = records::write(&record);
     if auto_remove {
@@ -149,6 +151,24 @@ fn make_directory(directory: &std::path::Path) -> Result<()> {
         .mode(0o710)
         .create(directory)
         .map_err(|error| Error::internal(format!("mkdir {}: {error}", directory.display())))
+}
+
+/// Anonymous volumes have no owner but their container's record. Until that is written, a list in the container's
+/// directory tells the next engine what to sweep.
+fn note_volumes(directory: &std::path::Path, volumes: &[mounts::VolumePlan]) -> Result<()> {
+    let names: Vec<&str> = volumes.iter().filter(|v| v.anonymous).map(|v| v.name.as_str()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let path = layout::begun_volumes(directory);
+    std::fs::write(&path, names.join("\n")).map_err(|error| Error::internal(format!("write {}: {error}", path.display())))
+}
+
+/// What [`note_volumes`] wrote. Only names that an engine makes up: 64 hex digits.
+pub(super) fn begun_volumes(directory: &std::path::Path) -> Vec<String> {
+    let text = std::fs::read_to_string(layout::begun_volumes(directory)).unwrap_or_default();
+    let is_ours = |name: &&str| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    text.lines().filter(is_ours).map(str::to_owned).collect()
 }
 
 /// Idempotent.

@@ -10,14 +10,20 @@ use crate::layout;
 use crate::ports::ProcessRef;
 use crate::records::{self, Record};
 
-/// `record.status` is `Removing`.
-pub(crate) async fn run(core: &Arc<Core>, record: &Record, volumes: bool) -> Result<()> {
+/// `record.status` is `Removing`, and `record.remove_volumes` says whether its volumes go too.
+pub(crate) async fn run(core: &Arc<Core>, record: &Record) -> Result<()> {
     let settings = core.settings();
     let storage = core.ports.storage.clone();
     let id = record.id.clone();
+    core.failpoints.hit("remove.mark")?;
     if !record.spec.host.auto_remove {
         // From here on a boot finishes the removal.
-        storage.put_record(&id, &records::write(record), false)?;
+        let mark = || storage.put_record(&id, &records::write(record), false);
+        if mark().is_err() {
+            // On a full disk a removal is the way out, and the log often what filled it.
+            let _ = std::fs::remove_file(layout::log(&layout::container(&settings.data_root, &id), &id));
+            mark()?;
+        }
     }
     core.failpoints.hit("remove.process")?;
     core.ports.runtime.forget(&ProcessRef::container(id.clone())).await;
@@ -25,7 +31,7 @@ pub(crate) async fn run(core: &Arc<Core>, record: &Record, volumes: bool) -> Res
     core.failpoints.hit("remove.layer")?;
     let durable = !record.spec.host.auto_remove;
     let directory = layout::container(&settings.data_root, &id);
-    let volumes: Vec<_> = match volumes || record.spec.host.auto_remove {
+    let volumes: Vec<_> = match record.remove_volumes || record.spec.host.auto_remove {
         true => record.anonymous_volumes.iter().map(|name| layout::volume(&settings.data_root, name)).collect(),
         false => Vec::new(),
     };

@@ -146,7 +146,8 @@ pub(crate) fn network_event(core: &Core, record: &Record, action: &str) {
     core.events.publish("network", action, endpoint.network_id.clone(), attributes.into());
 }
 
-/// The process has ended: address and run-time files go back. The endpoint's network name stays.
+/// The process has ended: its address goes back. The endpoint's network name stays. What the monitor left is
+/// forgotten by [`forget`], once the record has the exit: until then it is the only place that knows it.
 pub(crate) async fn release(core: &Arc<Core>, record: &mut Record) {
     if sandbox_kind(record).is_ok_and(|kind| kind.is_some()) {
         core.ports.network.release(&record.id, record.endpoint.as_ref()).await;
@@ -154,6 +155,10 @@ pub(crate) async fn release(core: &Arc<Core>, record: &mut Record) {
     }
     record.endpoint = None;
     record.sandbox_id.clear();
+}
+
+/// Run-time files go, after [`release`] and after the exit is in the record.
+pub(crate) async fn forget(core: &Arc<Core>, record: &Record) {
     core.ports.runtime.forget(&ProcessRef::container(record.id.clone())).await;
 }
 

@@ -53,6 +53,9 @@ pub(crate) struct Record {
     pub(crate) sandbox_id: String,
     #[serde(default)]
     pub(crate) endpoint: Option<Endpoint>,
+    /// Of a removal in progress: its anonymous volumes go with it, whichever engine finishes.
+    #[serde(default)]
+    pub(crate) remove_volumes: bool,
 }
 
 /// [`Rootfs`] on disk.

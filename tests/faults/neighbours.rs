@@ -1,0 +1,164 @@
+//! A second engine, a full disk, and a machine that lacks something.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use testkit::Output;
+
+use super::{BINARY, Private, until};
+
+#[test]
+fn a_second_engine_is_refused_and_the_first_is_untouched() {
+    let private = Private::start();
+    private.ok(&["run", "-d", "--name", "cc", "bb", "sleep", "1000"]);
+    let other = private.directory.path().join("other");
+    let path = |name: &str| other.join(name).display().to_string();
+    let (data, exec, pid) = (path("data"), path("exec"), path("pid"));
+    let host = format!("unix://{}", path("sock"));
+    let own: [(&str, &str); 4] =
+        [("--data-root", &data), ("--exec-root", &exec), ("--pidfile", &pid), ("-H", &host)];
+    let pidfile = private.engine.directory().join("pid");
+    for (shared, said) in [
+        ("--data-root", private.data().display().to_string()),
+        ("--exec-root", private.engine.directory().join("exec").display().to_string()),
+        ("--pidfile", format!("process with PID {} is still running", private.engine.pid().unwrap())),
+        ("-H", "another engine answers".to_owned()),
+    ] {
+        let config = private.engine.directory().join("daemon.json").display().to_string();
+        let mut second = std::process::Command::new(BINARY);
+        second.args(["daemon", "--config-file", &config, "--bridge", "none"]);
+        for (flag, value) in own {
+            let value = match (flag == shared, flag) {
+                (false, _) => value.to_owned(),
+                (true, "-H") => private.engine.host(),
+                (true, "--pidfile") => pidfile.display().to_string(),
+                (true, "--data-root") => private.data().display().to_string(),
+                (true, _) => private.engine.directory().join("exec").display().to_string(),
+            };
+            second.args([flag, &value]);
+        }
+        let output = Output::of(&mut second);
+        assert_ne!(output.status, 0, "{shared}");
+        assert!(output.stderr.contains(&said), "{shared}: {output:?}");
+        assert_eq!(private.status("cc"), "running", "{shared}");
+        assert_eq!(private.ok(&["exec", "cc", "echo", "in"]), "in");
+        assert_eq!(private.ok(&["run", "--rm", "bb", "echo", "fine"]), "fine");
+        assert!(pidfile.exists(), "{shared}");
+    }
+    // Everything shared, as when somebody types the same command twice.
+    let output = Output::of(&mut private.engine.daemon());
+    assert_ne!(output.status, 0);
+    private.ok(&["exec", "cc", "ping", "-c", "1", "-W", "10", &gateway(&private)]);
+    private.ok(&["rm", "-f", "cc"]);
+}
+
+fn gateway(private: &Private) -> String {
+    private.ok(&["inspect", "-f", "{{.NetworkSettings.Networks.bridge.Gateway}}", "cc"])
+}
+
+/// A program in `directory` that runs wharf, and its engine in a mount namespace prepared by `script`.
+fn prepared(directory: &Path, script: &str) -> PathBuf {
+    let path = directory.join("wharf");
+    let text = format!(
+        "#!/bin/sh\n[ \"$1\" = daemon ] || exec {BINARY} \"$@\"\nexec unshare -m sh -ec '{script}' sh \"$@\"\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn a_full_disk_is_told_and_survived() {
+    let place = tempfile::tempdir().unwrap();
+    let script = format!(
+        "E=$WHARF_TEST_DIRECTORY/data; mkdir -p $E; mount -t tmpfs -o size=24m none $E; exec {BINARY} \"$@\" --log-opt max-size=100m"
+    );
+    let private = Private::with_binary(&prepared(place.path(), &script));
+    // Reached through the engine's mount namespace.
+    let disk = PathBuf::from(format!("/proc/{}/root{}", private.engine.pid().unwrap(), private.data().display()));
+    let layers = || super::names(&disk.join("snapshots/overlay/layers")).len();
+    let blobs = || super::names(&disk.join("content/blobs/sha256")).len();
+    let before = (layers(), blobs());
+    assert_eq!(before.0, 1, "the disk is where it was put");
+
+    // A plain archive, and one that is small until it is unpacked.
+    let big = private.directory.path().join("big");
+    std::fs::File::create(&big).unwrap().set_len(64 << 20).unwrap();
+    for (name, flags) in [("big.tar", "-cf"), ("bomb.tar.gz", "-czf")] {
+        let tar = private.directory.path().join(name);
+        let mut made = std::process::Command::new("tar");
+        let made = made.arg("-C").arg(private.directory.path()).arg(flags).arg(&tar).arg("big").status();
+        assert!(made.unwrap().success());
+        let error = private.fails(&["import", tar.to_str().unwrap(), "big:latest"]);
+        assert!(error.to_lowercase().contains("no space left"), "{error}");
+        assert_eq!((layers(), blobs()), before, "{name} left something");
+        assert!(super::names(&disk.join("content/ingest")).is_empty());
+        assert!(super::names(&disk.join("snapshots/overlay/tmp")).is_empty());
+    }
+
+    // A log that cannot be written stops nobody.
+    let share = private.share();
+    let volume = format!("{}:/x", share.display());
+    private.ok(&["run", "-d", "--name", "loud", "-v", &volume, "bb", "sh", "-c", "yes | head -c 20000000; touch /x/done; sleep 1000"]);
+    until("it goes on", || share.join("done").exists());
+    assert_eq!(private.status("loud"), "running");
+
+    // Now nothing fits any more.
+    let mut fill = std::fs::File::create(disk.join("fill")).unwrap();
+    while fill.write_all(&[0; 4096]).is_ok() {}
+    let error = private.fails(&["create", "--name", "web", "bb", "true"]);
+    assert!(error.to_lowercase().contains("full") || error.to_lowercase().contains("no space"), "{error}");
+    assert_eq!(private.status("loud"), "running", "{}", private.engine.log());
+    drop(fill);
+    std::fs::remove_file(disk.join("fill")).unwrap();
+    private.ok(&["rm", "-f", "loud"]);
+    assert_eq!(private.ok(&["run", "--rm", "--name", "web", "bb", "echo", "fine"]), "fine");
+    assert!(super::names(&disk.join("containers")).is_empty());
+    assert!(super::names(&disk.join("snapshots/overlay/containers")).is_empty());
+}
+
+#[test]
+fn without_a_controller_its_limit_is_refused_by_name() {
+    let place = tempfile::tempdir().unwrap();
+    let script = format!("umount /sys/fs/cgroup/pids; exec {BINARY} \"$@\"");
+    let private = Private::with_binary(&prepared(place.path(), &script));
+    let output = private.engine.wharf(&["run", "--rm", "--pids-limit", "50", "bb", "echo", "fine"]);
+    assert_eq!(output.status, 125, "{output:?}");
+    assert!(output.stderr.contains("the cgroup controller pids"), "{output:?}");
+    assert_eq!(private.ok(&["run", "--rm", "bb", "echo", "fine"]), "fine");
+    private.clean("after a limit that cannot be");
+}
+
+#[test]
+fn without_network_rights_the_engine_says_so() {
+    let private = Private::start();
+    let daemon = private.engine.daemon();
+    let place = tempfile::tempdir().unwrap();
+    let other = |name: &str| place.path().join(name).display().to_string();
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]);
+    command.arg(daemon.get_program()).args(daemon.get_args());
+    command.args(["--data-root", &other("data"), "--exec-root", &other("exec"), "--pidfile", &other("pid")]);
+    let mut command = without_host(command, &other("sock"));
+    let output = Output::of(command.args(["--bridge", "wtnone0"]));
+    assert_ne!(output.status, 0);
+    let said = output.stderr.to_lowercase();
+    assert!(said.contains("network controller") && said.contains("wtnone0"), "{output:?}");
+    assert!(said.contains("permitted"), "{output:?}");
+}
+
+/// The same command with another socket: `-H` adds up, so the old one must go.
+fn without_host(command: std::process::Command, socket: &str) -> std::process::Command {
+    let mut changed = std::process::Command::new(command.get_program());
+    for argument in command.get_args() {
+        let text = argument.to_string_lossy();
+        if text.starts_with("unix://") {
+            changed.arg(format!("unix://{socket}"));
+        } else {
+            changed.arg(argument);
+        }
+    }
+    changed
+}
+

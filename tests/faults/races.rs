@@ -1,0 +1,140 @@
+//! Many at once, and many after another.
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use super::{Private, names, spawner, until};
+
+fn spawn(private: &Private, args: &[&str]) -> Child {
+    private.engine.client("wharf").args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn of_fifty_creates_of_one_name_one_wins() {
+    let private = Private::start();
+    let children: Vec<Child> =
+        (0..50).map(|_| spawn(&private, &["create", "--name", "one", "bb", "true"])).collect();
+    let mut won = 0;
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        match output.status.success() {
+            true => won += 1,
+            false => assert!(said.contains("Conflict. The container name \"/one\" is already in use"), "{said}"),
+        }
+    }
+    assert_eq!(won, 1);
+    private.clean("after the race");
+    private.ok(&["rm", "one"]);
+}
+
+#[test]
+fn twenty_runs_at_once() {
+    let private = Private::start();
+    for round in 0..5 {
+        let children: Vec<Child> =
+            (0..20).map(|n| spawn(&private, &["run", "--rm", "bb", "echo", &format!("{round}-{n}")])).collect();
+        for (n, child) in children.into_iter().enumerate() {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{output:?}\n{}", private.engine.log());
+            assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{round}-{n}\n"));
+        }
+    }
+    private.clean("after the runs");
+}
+
+#[test]
+fn everything_at_once_on_one_container() {
+    let private = Private::start();
+    for round in 0..8 {
+        private.ok(&["run", "-d", "--name", "cc", "bb", "sleep", "1000"]);
+        let mut children = Vec::new();
+        let orders: [&[&str]; 7] = [
+            &["stop", "-t", "1", "cc"],
+            &["exec", "cc", "sleep", "1000"],
+            &["kill", "cc"],
+            &["restart", "-t", "0", "cc"],
+            &["pause", "cc"],
+            &["exec", "cc", "true"],
+            &["rm", "-f", "cc"],
+        ];
+        for step in 0..orders.len() {
+            children.push(spawn(&private, orders[(step + round) % orders.len()]));
+        }
+        for child in children {
+            // Each may lose; none may hang, and none may hit a bug.
+            let output = child.wait_with_output().unwrap();
+            // An exec's failure is told on its stdout, as Docker does; a killed one has nothing to say.
+            let silent = output.stderr.is_empty() && output.stdout.is_empty();
+            assert!(output.status.success() || !silent || output.status.code() == Some(137), "{output:?}");
+        }
+        private.engine.wharf(&["rm", "-f", "cc"]);
+        until("it is gone", || !private.exists("cc"));
+        private.clean("after the race");
+    }
+}
+
+#[test]
+fn fifty_run_through_a_restart_and_a_hundred_are_removed() {
+    let mut private = Private::start();
+    let start = |private: &Private, range: std::ops::Range<u32>| {
+        for at_once in range.collect::<Vec<_>>().chunks(10) {
+            let children: Vec<Child> = at_once
+                .iter()
+                .map(|n| spawn(private, &["run", "-d", "--name", &format!("n{n}"), "bb", "sleep", "10000"]))
+                .collect();
+            for child in children {
+                let output = child.wait_with_output().unwrap();
+                assert!(output.status.success(), "{output:?}");
+            }
+        }
+    };
+    start(&private, 0..50);
+    let pids: Vec<u32> = (0..50).map(|n| private.pid(&format!("n{n}"))).collect();
+    private.engine.kill();
+    private.engine.run();
+    for (n, pid) in pids.into_iter().enumerate() {
+        assert_eq!(private.pid(&format!("n{n}")), pid);
+    }
+    private.ok(&["exec", "n49", "true"]);
+    start(&private, 50..100);
+    let ids = private.ok(&["ps", "-q"]);
+    let ids: Vec<&str> = ids.lines().collect();
+    assert_eq!(ids.len(), 100);
+    private.ok(&[&["rm", "-f"][..], &ids].concat());
+    assert_eq!(private.ok(&["ps", "-aq"]), "");
+    private.clean("after the removal");
+}
+
+/// `WHARF_TEST_RUNS` makes it longer.
+#[test]
+fn runs_leak_nothing() {
+    let private = Private::start();
+    let runs = std::env::var("WHARF_TEST_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(300);
+    let rounds = |count: u32| {
+        for _ in 0..count {
+            private.ok(&["run", "--rm", "bb", "true"]);
+        }
+    };
+    rounds(100);
+    let pids = [private.engine.pid().unwrap(), spawner(&private.engine)];
+    let before = pids.map(costs);
+    rounds(runs);
+    private.clean("after the runs");
+    for (pid, before) in pids.into_iter().zip(before) {
+        let after = costs(pid);
+        eprintln!("{pid}: descriptors and KiB {before:?} -> {after:?} in {runs} runs");
+        assert!(after.0 <= before.0 + 8, "descriptors of {pid}: {before:?} {after:?}");
+        assert!(after.1 <= before.1 + 3 * 1024, "memory of {pid}: {before:?} {after:?}");
+    }
+    let ports = names(&Path::new("/sys/class/net").join(private.engine.bridge()).join("brif"));
+    assert!(ports.len() <= 16, "{ports:?}");
+}
+
+/// Open descriptors, and resident memory of its own in KiB.
+fn costs(pid: u32) -> (usize, u64) {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let resident = resident.trim().trim_end_matches(" kB").trim().parse().unwrap();
+    (names(Path::new(&format!("/proc/{pid}/fd"))).len(), resident)
+}

@@ -1,0 +1,146 @@
+//! The engine killed between any two steps of create, start, stop and remove. A debug engine aborts at the step that
+//! `WHARF_FAILPOINT` names.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::Private;
+
+const CREATE: &[&str] =
+    &["create.name", "create.directory", "create.layer", "create.volumes", "create.record", "create.publish"];
+const START: &[&str] = &["start.network", "start.files", "start.spec", "start.process", "start.publish"];
+const STOP: &[&str] = &["stop.signal", "stop.wait", "stop.release", "stop.record"];
+const REMOVE: &[&str] = &[
+    "remove.mark",
+    "remove.process",
+    "remove.layer",
+    "remove.directory",
+    "remove.volumes",
+    "remove.record",
+];
+
+fn in_the_code(directory: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(directory).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            in_the_code(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let after = text.split("failpoints.hit(\"").skip(1);
+            found.extend(after.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+        }
+    }
+}
+
+#[test]
+fn these_are_all_the_steps() {
+    let mut found = BTreeSet::new();
+    in_the_code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/engine/src"), &mut found);
+    let known = [CREATE, START, STOP, REMOVE].concat().into_iter().map(str::to_owned).collect();
+    assert_eq!(found, known, "a step is not killed at by these tests");
+}
+
+/// The engine dies at `point` under `args`, and the next one starts.
+fn crash(private: &mut Private, point: &str, args: &[&str]) {
+    private.engine.kill();
+    private.engine.run_with(|command| {
+        command.env("WHARF_FAILPOINT", point);
+    });
+    let output = private.engine.wharf(args);
+    private.engine.wait_for_end();
+    assert_ne!(output.status, 0, "{point}: nothing was acknowledged, {output:?}");
+    private.engine.run();
+    assert_eq!(private.status("bystander"), "running", "{point}");
+    assert_eq!(private.status("created"), "created", "{point}");
+}
+
+fn with_bystanders() -> Private {
+    let private = Private::start();
+    private.ok(&["run", "-d", "--name", "bystander", "bb", "sleep", "1000"]);
+    private.ok(&["create", "--name", "created", "bb", "true"]);
+    private
+}
+
+/// The name can be used, for all that a container does.
+fn use_again(private: &Private, point: &str) {
+    private.ok(&["run", "-d", "--name", "web", "-v", "/vol", "bb", "sleep", "1000"]);
+    private.ok(&["exec", "web", "true"]);
+    private.ok(&["rm", "-f", "-v", "web"]);
+    private.clean(point);
+    let volumes = super::names(&private.data().join("volumes"));
+    assert!(volumes.is_empty(), "{point}: {volumes:?}");
+}
+
+#[test]
+fn killed_in_create() {
+    let mut private = with_bystanders();
+    for point in CREATE {
+        crash(&mut private, point, &["create", "--name", "web", "-v", "/vol", "bb", "sleep", "1000"]);
+        if *point == "create.publish" {
+            // Whole, although nobody was told.
+            private.ok(&["rm", "-v", "web"]);
+        }
+        assert!(!private.exists("web"), "{point}");
+        private.clean(point);
+        use_again(&private, point);
+    }
+}
+
+#[test]
+fn killed_in_start() {
+    let mut private = with_bystanders();
+    for point in START {
+        private.ok(&["create", "--name", "web", "-v", "/vol", "bb", "sleep", "1000"]);
+        crash(&mut private, point, &["start", "web"]);
+        let expected = if *point == "start.publish" { "running" } else { "created" };
+        assert_eq!(private.status("web"), expected, "{point}");
+        private.clean(point);
+        private.ok(&["start", "web"]);
+        private.ok(&["exec", "web", "true"]);
+        private.ok(&["rm", "-f", "-v", "web"]);
+
+        crash(&mut private, point, &["run", "-d", "--rm", "--name", "web", "-v", "/vol", "bb", "sleep", "1000"]);
+        if *point == "start.publish" {
+            assert_eq!(private.status("web"), "running", "{point}");
+            private.ok(&["rm", "-f", "-v", "web"]);
+        }
+        assert!(!private.exists("web"), "{point}");
+        use_again(&private, point);
+    }
+}
+
+#[test]
+fn killed_in_stop() {
+    let mut private = with_bystanders();
+    for point in STOP {
+        private.ok(&["run", "-d", "--name", "web", "-v", "/vol", "bb", "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done"]);
+        crash(&mut private, point, &["stop", "web"]);
+        private.ok(&["stop", "web"]);
+        let state = private.ok(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "web"]);
+        assert_eq!(state, "exited 3", "{point}");
+        private.clean(point);
+        private.ok(&["rm", "-v", "web"]);
+        use_again(&private, point);
+    }
+}
+
+#[test]
+fn killed_in_remove() {
+    let mut private = with_bystanders();
+    for point in REMOVE {
+        private.ok(&["run", "--name", "web", "-v", "/vol", "bb", "true"]);
+        crash(&mut private, point, &["rm", "-v", "web"]);
+        if *point == "remove.mark" {
+            private.ok(&["rm", "-v", "web"]);
+        }
+        assert!(!private.exists("web"), "{point}");
+        private.clean(point);
+        use_again(&private, point);
+
+        // By its end, too.
+        private.ok(&["run", "-d", "--rm", "--name", "web", "bb", "sleep", "1000"]);
+        crash(&mut private, point, &["rm", "-f", "web"]);
+        assert!(!private.exists("web"), "{point}");
+        use_again(&private, point);
+    }
+}
