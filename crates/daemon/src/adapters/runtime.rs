@@ -124,8 +124,7 @@ impl ShimRuntime {
         tty: bool,
     ) -> Result<Started, RuntimeError> {
         let directory = self.directory(&process);
-        std::fs::create_dir_all(&directory)
-            .map_err(|error| other(format!("{}: {error}", directory.display())))?;
+        make_directory(&process, &directory)?;
         let program = seccomp.as_deref().unwrap_or_default();
         let mut tries = 0;
         let (monitor, state) = loop {
@@ -405,7 +404,7 @@ impl ContainerRuntime for ShimRuntime {
                         let _ = cgroup.delete();
                     }
                 }
-                let _ = std::fs::remove_dir_all(&directory);
+                remove_directory(&directory);
             })
             .await;
         })
@@ -654,6 +653,35 @@ fn done(reply: Reply) -> Result<(), RuntimeError> {
         Reply::Refused { message } => Err(other(message)),
         Reply::Done | Reply::Attached { .. } | Reply::Status(_) => Ok(()),
     }
+}
+
+/// An exec's lies in its container's, which is not made again: its process has ended while the exec was on its way.
+fn make_directory(process: &ProcessRef, directory: &Path) -> Result<(), RuntimeError> {
+    let named = |error: io::Error| other(format!("{}: {error}", directory.display()));
+    let Some(execs) = process.exec.as_ref().and_then(|_| directory.parent()) else {
+        return std::fs::create_dir_all(directory).map_err(named);
+    };
+    for place in [execs, directory] {
+        match std::fs::create_dir(place) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not_running()),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(named(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Again if an exec's files came in between: that one finds out that it is too late, and makes no more.
+fn remove_directory(directory: &Path) {
+    const TRIES: u32 = 10;
+    for _ in 0..TRIES {
+        match std::fs::remove_dir_all(directory) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            _ if !directory.exists() => return,
+            _ => {}
+        }
+    }
+    tracing::warn!(path = %directory.display(), "could not remove what a process left");
 }
 
 fn open_cgroup(path: &str, container: &str) -> cgroups::Result<cgroups::Cgroup> {
