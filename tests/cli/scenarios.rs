@@ -95,7 +95,7 @@ const SCENARIOS: &[&[&str]] = &[
     &["run --rm --oom-score-adj 3000 bb true"],
     &["run --rm --log-driver bogus bb true"],
     &["run --rm --restart on-failure:2 bb true"],
-    &["run --name NAME --restart on-failure:1 bb false", "rm NAME"],
+    &["run --name NAME --restart on-failure:1 bb false", "rm -f NAME"],
     &["run --rm --stop-signal BOGUS bb true"],
     &["run --rm --memory 64m --cpus 0.5 --pids-limit 50 bb true"],
     &["run --rm --cpus 1000 bb true"],
