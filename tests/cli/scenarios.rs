@@ -78,7 +78,9 @@ const SCENARIOS: &[&[&str]] = &[
     &["run --rm --security-opt bogus bb true"],
     &["run --rm --privileged bb grep -E 'Cap|Seccomp:' /proc/self/status"],
     &["run --rm --ulimit nofile=100:200 bb sh -c 'ulimit -n; ulimit -Hn'"],
-    &["run --rm --sysctl net.ipv4.ip_unprivileged_port_start=7 bb cat /proc/sys/net/ipv4/ip_unprivileged_port_start"],
+    &[
+        "run --rm --sysctl net.ipv4.ip_unprivileged_port_start=7 bb cat /proc/sys/net/ipv4/ip_unprivileged_port_start",
+    ],
     &["run --rm --sysctl kernel.bogus=1 bb true"],
     &["run --rm --device /dev/null:/dev/zed bb ls /dev/zed"],
     &["run --rm --device /dev/nosuch bb true"],

@@ -9,7 +9,10 @@ fn vfs_does_everything() {
     house.ok(&["run", "-d", "--name", "ca", "bb", "sh", "-c", "echo x > /file; sleep 1000"]);
     house.ok(&["exec", "ca", "sh", "-c", "until [ -e /file ]; do sleep 0.05; done; rm /etc/passwd"]);
     house.ok(&["restart", "-t", "0", "ca"]);
-    assert_eq!(house.ok(&["exec", "ca", "sh", "-c", "ls /etc"]).lines().filter(|line| *line == "passwd").count(), 0);
+    assert_eq!(
+        house.ok(&["exec", "ca", "sh", "-c", "ls /etc"]).lines().filter(|line| *line == "passwd").count(),
+        0
+    );
     assert!(house.sh(&[], "cat /etc/passwd").contains("root"), "the image has changed");
     house.ok(&["rm", "-f", "ca"]);
     house.ok(&["rmi", "bb"]);
@@ -25,7 +28,8 @@ fn info_and_version_are_true() {
     assert_eq!(got, "2 1 1 1 overlay2 [a=b] true json-file");
     let status = house.ok(&["info", "--format", "{{json .DriverStatus}}"]);
     assert!(status.contains("Backing Filesystem") && !status.contains("<unknown>"), "{status}");
-    let components = house.ok(&["version", "--format", "{{range .Server.Components}}{{.Name}} {{.Version}};{{end}}"]);
+    let components =
+        house.ok(&["version", "--format", "{{range .Server.Components}}{{.Name}} {{.Version}};{{end}}"]);
     assert!(components.contains(&format!("Wharf {};", env!("CARGO_PKG_VERSION"))), "{components}");
     let commit = house.ok(&["version", "--format", "{{.Server.GitCommit}}"]);
     assert!(!commit.is_empty() && commit != "wharf", "{commit}");

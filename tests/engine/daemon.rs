@@ -23,7 +23,11 @@ fn a_configuration_is_checked_before_anything_starts() {
     assert_eq!((got.status, got.stdout.as_str()), (0, "configuration OK\n"), "{got:?}");
     for (text, flags, wanted) in [
         ("{\"dbug\":true}", &[][..], "the following directives don't match any configuration option: dbug"),
-        ("{\"debug\":true}", &["--debug"], "both as a flag and in the configuration file: debug: (from flag: true, from file: true)"),
+        (
+            "{\"debug\":true}",
+            &["--debug"],
+            "both as a flag and in the configuration file: debug: (from flag: true, from file: true)",
+        ),
         ("{", &[], "unable to configure the Docker daemon with file"),
         ("{}", &["--storage-driver=devicemapper"], "use overlay2 instead"),
         ("{}", &["--storage-driver=aufs"], "use overlay2 instead"),
@@ -47,7 +51,11 @@ fn a_hangup_reloads_what_can_be_reloaded() {
                    "runtimes":{"other":{"path":"/bin/other"}},"default-runtime":"other"}"#;
     std::fs::write(&file, text).expect("write the file");
     house.signal(Signal::HUP);
-    assert!(eventually(|| house.ok(&["info", "--format", asked]) == "true [x=y] false other"), "{}", house.engine.log());
+    assert!(
+        eventually(|| house.ok(&["info", "--format", asked]) == "true [x=y] false other"),
+        "{}",
+        house.engine.log()
+    );
     assert!(house.ok(&["info", "--format", "{{json .Runtimes}}"]).contains("/bin/other"));
     let seen = house.events(&["--filter", "type=daemon"], "{{.Action}}");
     assert_eq!(seen, "reload");
@@ -63,7 +71,18 @@ fn without_live_restore_a_stop_ends_the_containers() {
     let mut house = House::with(&["--live-restore=false"]);
     let line = "trap 'exit 6' TERM; echo ready; while :; do sleep 0.05; done";
     house.ok(&["run", "-d", "--name", "polite", "bb", "sh", "-c", line]);
-    house.ok(&["run", "-d", "--name", "deaf", "--stop-timeout", "1", "bb", "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done"]);
+    house.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "deaf",
+        "--stop-timeout",
+        "1",
+        "bb",
+        "sh",
+        "-c",
+        "trap '' TERM; echo ready; while :; do sleep 0.05; done",
+    ]);
     house.ok(&["run", "-d", "--name", "again", "--restart", "unless-stopped", "bb", "sleep", "1000"]);
     for name in ["polite", "deaf"] {
         assert!(eventually(|| house.ok(&["logs", name]) == "ready"));
@@ -97,10 +116,15 @@ fn ping(mut stream: impl std::io::Read + std::io::Write) -> String {
 #[test]
 fn several_sockets_and_a_group() {
     let directory = tempfile::tempdir().expect("make a directory");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
     let second = directory.path().join("second.sock");
     let (tcp, unix) = (format!("-H=tcp://127.0.0.1:{port}"), format!("-H=unix://{}", second.display()));
-    let engine = Engine::start_with(binary(), directory.path(), &[&tcp, &unix, "--group=7", "--log-format=json", "--containerd=/x"]);
+    let engine = Engine::start_with(
+        binary(),
+        directory.path(),
+        &[&tcp, &unix, "--group=7", "--log-format=json", "--containerd=/x"],
+    );
     assert!(ping(std::net::TcpStream::connect(("127.0.0.1", port)).expect("connect")).contains("200 OK"));
     assert!(ping(std::os::unix::net::UnixStream::connect(&second).expect("connect")).ends_with("OK"));
     use std::os::unix::fs::MetadataExt as _;
@@ -110,9 +134,13 @@ fn several_sockets_and_a_group() {
     assert_eq!(pid.trim(), engine.pid().expect("it runs").to_string());
     let lines: Vec<serde_json::Value> =
         engine.log().lines().map(|line| serde_json::from_str(line).expect("every line is JSON")).collect();
-    assert!(lines.iter().any(|line| {
-        line["level"] == "warning" && line["msg"].as_str().is_some_and(|text| text.contains("--containerd has no effect"))
-    }), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| {
+            line["level"] == "warning"
+                && line["msg"].as_str().is_some_and(|text| text.contains("--containerd has no effect"))
+        }),
+        "{lines:?}"
+    );
     drop(engine);
     assert!(!second.exists() && !directory.path().join("pid").exists(), "socket or pidfile are left");
 }
@@ -150,12 +178,22 @@ fn without_a_bridge_or_a_firewall() {
     // Two engines on one data root: the second is refused.
     let house = House::with(&["--iptables=false"]);
     let second = daemon(&[
-        "--bridge=none", "--data-root", &format!("{}/data", house.engine.directory().display()), "--exec-root", &path("exec"),
-        "--pidfile", &path("pid"), "-H", &format!("unix://{}", path("sock")),
+        "--bridge=none",
+        "--data-root",
+        &format!("{}/data", house.engine.directory().display()),
+        "--exec-root",
+        &path("exec"),
+        "--pidfile",
+        &path("pid"),
+        "-H",
+        &format!("unix://{}", path("sock")),
     ]);
     assert_eq!(second.status, 1, "{second:?}");
     assert!(second.stderr.contains("failed to start daemon"), "{second:?}");
-    let tables = Command::new("nft").args(["list", "tables"]).output().map(|out| String::from_utf8_lossy(&out.stdout).into_owned());
+    let tables = Command::new("nft")
+        .args(["list", "tables"])
+        .output()
+        .map(|out| String::from_utf8_lossy(&out.stdout).into_owned());
     assert!(!tables.unwrap_or_default().contains(house.engine.bridge()), "--iptables=false made a table");
     assert!(house.sh(&[], "ip -4 addr show eth0").contains("inet "));
 }
@@ -165,7 +203,10 @@ fn containers_apart_with_icc_off() {
     let house = House::with(&["--icc=false"]);
     house.ok(&["run", "-d", "--name", "server", "bb", "sh", "-c", "while :; do echo hi | nc -l -p 80; done"]);
     let ip = house.inspect("server", "{{.NetworkSettings.Networks.bridge.IPAddress}}");
-    house.sh(&["--network", "container:server"], &format!("until nc -w 1 {ip} 80 </dev/null; do sleep 0.05; done"));
+    house.sh(
+        &["--network", "container:server"],
+        &format!("until nc -w 1 {ip} 80 </dev/null; do sleep 0.05; done"),
+    );
     let got = house.run(&["run", "--rm", "bb", "nc", "-w", "2", &ip, "80"]);
     assert_ne!(got.status, 0, "{got:?}");
 }

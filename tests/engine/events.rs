@@ -25,16 +25,40 @@ fn every_action_with_dockers_attributes() {
         .map(|line| line["container ".len()..].split(" {").next().unwrap_or_default())
         .collect();
     let wanted = [
-        "create", "start", "exec_create: true", "exec_start: true", "exec_die", "pause", "unpause", "rename", "top",
-        "kill", "kill", "die", "stop", "start", "restart", "kill", "die", "destroy",
+        "create",
+        "start",
+        "exec_create: true",
+        "exec_start: true",
+        "exec_die",
+        "pause",
+        "unpause",
+        "rename",
+        "top",
+        "kill",
+        "kill",
+        "die",
+        "stop",
+        "start",
+        "restart",
+        "kill",
+        "die",
+        "destroy",
     ];
     assert_eq!(actions, wanted, "{all}");
     let line = |action: &str| all.lines().find(|line| line.contains(action)).expect("seen").to_owned();
     assert!(line("container create").contains(r#""a":"b","image":"bb","name":"ce""#), "{all}");
-    assert!(line("container exec_die").contains(r#""execID":""#) && line("exec_die").contains(r#""exitCode":"0""#), "{all}");
+    assert!(
+        line("container exec_die").contains(r#""execID":""#)
+            && line("exec_die").contains(r#""exitCode":"0""#),
+        "{all}"
+    );
     assert!(line("container rename").contains(r#""oldName":"/ce""#), "{all}");
     assert!(line("container kill").contains(r#""signal":"15""#), "{all}");
-    assert!(line("container die").contains(r#""execDuration":""#) && line("container die").contains(r#""exitCode":""#), "{all}");
+    assert!(
+        line("container die").contains(r#""execDuration":""#)
+            && line("container die").contains(r#""exitCode":""#),
+        "{all}"
+    );
     let of = |kind: &str| all.lines().filter(|line| line.starts_with(kind)).count();
     assert_eq!((of("network connect"), of("network disconnect")), (2, 2), "{all}");
     assert!(line("network connect").contains(r#""name":"bridge","type":"bridge""#), "{all}");

@@ -9,7 +9,10 @@ fn users_and_groups_are_the_containers_own() {
     assert_eq!(house.sh(&["-u", "nobody"], "id -u; id -g; echo $HOME"), "65534\n65534\n/");
     assert_eq!(house.sh(&["-u", "nobody:root"], "id -u; id -g"), "65534\n0");
     assert_eq!(house.sh(&["-u", "1234:4321"], "id -u; id -g; echo $HOME"), "1234\n4321\n/");
-    assert_eq!(house.sh(&["-u", "nobody", "--group-add", "root", "--group-add", "77"], "id -G"), "65534 0 77");
+    assert_eq!(
+        house.sh(&["-u", "nobody", "--group-add", "root", "--group-add", "77"], "id -G"),
+        "65534 0 77"
+    );
     let (status, text) = house.fails(&["run", "--rm", "-u", "ghost", "bb", "true"]);
     assert!(text.contains("unable to find user ghost: no matching entries in passwd file"), "{text}");
     assert_eq!(status, 125, "{text}");
@@ -50,7 +53,10 @@ fn rights_are_few_unless_asked_for() {
     assert!(got.stdout.contains("\n0\n0") || got.stdout.starts_with("0\n0"), "{all}");
     assert!(all.contains("/dev/kmsg: No such file"), "{all}");
 
-    let got = house.sh(&["--privileged"], "grep ' /sys ' /proc/mounts; grep ' /proc/sys ' /proc/mounts; ls -d /dev/kmsg /dev/null");
+    let got = house.sh(
+        &["--privileged"],
+        "grep ' /sys ' /proc/mounts; grep ' /proc/sys ' /proc/mounts; ls -d /dev/kmsg /dev/null",
+    );
     assert!(got.contains("sysfs /sys sysfs rw,") && !got.contains("/proc/sys "), "{got}");
     assert!(got.contains("/dev/null"), "{got}");
 }
@@ -75,7 +81,8 @@ fn a_pty_is_one() {
 
 #[test]
 fn names_addresses_and_resolvers() {
-    let house = House::with(&["--dns=9.9.9.9", "--dns-search=example.test", "--dns-opt=ndots:3", "--mtu=1400"]);
+    let house =
+        House::with(&["--dns=9.9.9.9", "--dns-search=example.test", "--dns-opt=ndots:3", "--mtu=1400"]);
     let got = house.sh(
         &["--hostname", "moor", "--domainname", "example", "--add-host", "db:10.9.8.7"],
         "cat /etc/hosts; echo -; cat /etc/hostname; cat /etc/resolv.conf; ip -4 addr show eth0; cat /sys/class/net/eth0/mtu; cat /sys/class/net/eth0/address",
@@ -87,7 +94,8 @@ fn names_addresses_and_resolvers() {
     assert!(got.contains("\n1400\n"), "{got}");
     // The hardware address is made of the IP address.
     let address = got.lines().find_map(|line| line.trim().strip_prefix("inet ")).expect("an address");
-    let bytes: Vec<u8> = address.split(['/', '.']).take(4).map(|byte| byte.parse().expect("a byte")).collect();
+    let bytes: Vec<u8> =
+        address.split(['/', '.']).take(4).map(|byte| byte.parse().expect("a byte")).collect();
     let mac = format!("02:42:{:02x}:{:02x}:{:02x}:{:02x}", bytes[0], bytes[1], bytes[2], bytes[3]);
     assert!(got.ends_with(&mac), "{mac} {got}");
 }
@@ -100,7 +108,10 @@ fn networks_of_others_and_none() {
     assert_eq!(house.sh(&["--network", "host"], "readlink /proc/self/ns/net"), own);
     house.ok(&["run", "-d", "--name", "ca", "--hostname", "shared", "bb", "sleep", "1000"]);
     let of = house.ok(&["exec", "ca", "sh", "-c", "readlink /proc/self/ns/net; cat /etc/hosts; hostname"]);
-    assert_eq!(house.sh(&["--network", "container:ca"], "readlink /proc/self/ns/net; cat /etc/hosts; hostname"), of);
+    assert_eq!(
+        house.sh(&["--network", "container:ca"], "readlink /proc/self/ns/net; cat /etc/hosts; hostname"),
+        of
+    );
     house.ok(&["kill", "ca"]);
     let (_, text) = house.fails(&["run", "--rm", "--network", "container:ca", "bb", "true"]);
     assert!(text.contains("cannot join network of a non running container"), "{text}");

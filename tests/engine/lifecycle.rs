@@ -7,7 +7,10 @@ fn a_container_is_paused_renamed_and_looked_into() {
     let house = House::new();
     house.ok(&["run", "-d", "--name", "ca", "bb", "sleep", "1000"]);
     house.ok(&["pause", "ca"]);
-    assert_eq!(house.inspect("ca", "{{.State.Status}} {{.State.Running}} {{.State.Paused}}"), "paused true true");
+    assert_eq!(
+        house.inspect("ca", "{{.State.Status}} {{.State.Running}} {{.State.Paused}}"),
+        "paused true true"
+    );
     assert!(house.fails(&["pause", "ca"]).1.contains("is already paused"));
     assert!(house.fails(&["exec", "ca", "true"]).1.contains("is paused, unpause the container before exec"));
     house.ok(&["unpause", "ca"]);
@@ -76,7 +79,18 @@ fn a_stop_is_patient_and_then_not() {
 #[test]
 fn failures_are_restarted_as_often_as_asked() {
     let house = House::new();
-    house.ok(&["run", "-d", "--name", "cf", "--restart", "on-failure:2", "bb", "sh", "-c", "echo try; exit 3"]);
+    house.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "cf",
+        "--restart",
+        "on-failure:2",
+        "bb",
+        "sh",
+        "-c",
+        "echo try; exit 3",
+    ]);
     house.until("cf", "{{.State.Status}} {{.RestartCount}} {{.State.ExitCode}}", "exited 2 3");
     assert_eq!(house.ok(&["logs", "cf"]), "try\ntry\ntry");
     house.ok(&["run", "-d", "--name", "good", "--restart", "on-failure", "bb", "true"]);

@@ -5,7 +5,20 @@ use crate::House;
 #[test]
 fn out_of_memory_is_told() {
     let house = House::new();
-    house.ok(&["run", "-d", "--name", "fat", "-m", "16m", "--memory-swap", "16m", "bb", "sh", "-c", "tail /dev/zero"]);
+    house.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "fat",
+        "-m",
+        "16m",
+        "--memory-swap",
+        "16m",
+        "bb",
+        "sh",
+        "-c",
+        "tail /dev/zero",
+    ]);
     house.until("fat", "{{.State.Status}} {{.State.OOMKilled}}", "exited true");
     let seen = house.events(&["--filter", "event=oom"], "{{.Action}}");
     assert_eq!(seen, "oom");
@@ -15,19 +28,41 @@ fn out_of_memory_is_told() {
 
 #[test]
 fn the_daemons_defaults_reach_the_container() {
-    let house = House::with(&["--default-shm-size=32M", "--default-ulimit=nofile=512:1024", "--init", "--no-new-privileges"]);
-    let got = house.sh(&[], "df -k /dev/shm | tail -1; ulimit -n; ulimit -Hn; echo $$; grep NoNewPrivs /proc/self/status");
+    let house = House::with(&[
+        "--default-shm-size=32M",
+        "--default-ulimit=nofile=512:1024",
+        "--init",
+        "--no-new-privileges",
+    ]);
+    let got = house.sh(
+        &[],
+        "df -k /dev/shm | tail -1; ulimit -n; ulimit -Hn; echo $$; grep NoNewPrivs /proc/self/status",
+    );
     assert!(got.contains("32768"), "{got}");
     assert!(got.contains("\n512\n1024\n"), "{got}");
     assert!(!got.contains("\n1\n"), "{got}");
     assert!(got.ends_with('1'), "{got}");
-    assert_eq!(house.sh(&["--ulimit", "nofile=300", "--shm-size", "1m"], "ulimit -n; df -k /dev/shm | tail -1 | grep -c 1024"), "300\n1");
+    assert_eq!(
+        house.sh(
+            &["--ulimit", "nofile=300", "--shm-size", "1m"],
+            "ulimit -n; df -k /dev/shm | tail -1 | grep -c 1024"
+        ),
+        "300\n1"
+    );
 }
 
 #[test]
 fn logs_are_rotated_and_read_as_one() {
     let house = House::with(&["--log-opt=max-size=20k", "--log-opt=max-file=3"]);
-    house.ok(&["run", "--name", "cr", "bb", "sh", "-c", "i=0; while [ $i -lt 400 ]; do echo line-$i; i=$((i+1)); done"]);
+    house.ok(&[
+        "run",
+        "--name",
+        "cr",
+        "bb",
+        "sh",
+        "-c",
+        "i=0; while [ $i -lt 400 ]; do echo line-$i; i=$((i+1)); done",
+    ]);
     let path = house.inspect("cr", "{{.LogPath}}");
     let rotated = std::path::PathBuf::from(format!("{path}.1"));
     assert!(rotated.exists(), "{} was not rotated", path);
@@ -48,7 +83,8 @@ fn a_follower_sees_lines_as_they_come_and_the_end() {
     let house = House::new();
     house.ok(&["run", "-d", "--name", "cf", "bb", "sh", "-c", "echo one; sleep 1; echo two"]);
     let mut follower = house.engine.client("wharf");
-    let mut follower = follower.args(["logs", "-f", "cf"]).stdout(std::process::Stdio::piped()).spawn().expect("follow");
+    let mut follower =
+        follower.args(["logs", "-f", "cf"]).stdout(std::process::Stdio::piped()).spawn().expect("follow");
     let output = {
         use std::io::Read as _;
         let mut text = String::new();

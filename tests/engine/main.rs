@@ -110,7 +110,11 @@ impl House {
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
-        let pid = self.engine.pid().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
+        let pid = self
+            .engine
+            .pid()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(pid.expect("it runs"), signal).expect("signal the engine");
     }
 }

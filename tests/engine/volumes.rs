@@ -19,9 +19,15 @@ fn the_images_volumes_are_made_filled_and_removed() {
     let house = House::new();
     house.import(&["VOLUME /root", "VOLUME /etc"]);
     house.ok(&["run", "--name", "cv", "bb", "sh", "-c", "echo x > /root/x; cat /etc/group"]);
-    let places = house.inspect("cv", "{{range .Mounts}}{{.Type}} {{.Destination}} {{.Source}} {{len .Name}};{{end}}");
+    let places =
+        house.inspect("cv", "{{range .Mounts}}{{.Type}} {{.Destination}} {{.Source}} {{len .Name}};{{end}}");
     let source = |of: &str| {
-        let all = places.split(';').find(|place| place.contains(of)).expect("a mount").split(' ').collect::<Vec<_>>();
+        let all = places
+            .split(';')
+            .find(|place| place.contains(of))
+            .expect("a mount")
+            .split(' ')
+            .collect::<Vec<_>>();
         assert_eq!((all[0], all[3]), ("volume", "64"));
         std::path::PathBuf::from(all[2])
     };

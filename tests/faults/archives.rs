@@ -45,7 +45,9 @@ fn gzip(directory: &Path, bytes: &[u8]) -> Vec<u8> {
 fn stored(private: &Private) -> BTreeSet<String> {
     let data = private.data();
     let mut all = BTreeSet::new();
-    for place in ["content/blobs/sha256", "content/ingest", "snapshots/overlay/layers", "snapshots/overlay/tmp"] {
+    for place in
+        ["content/blobs/sha256", "content/ingest", "snapshots/overlay/layers", "snapshots/overlay/tmp"]
+    {
         all.extend(names(&data.join(place)).into_iter().map(|name| format!("{place}/{name}")));
     }
     all
@@ -78,7 +80,9 @@ fn feed(private: &Private, command: &str, cases: Vec<(&str, bool, Vec<u8>)>) {
                 private.ok(&["rm", "look"]);
                 private.ok(&["rmi", "hostile:latest"]);
             }
-            _ => assert!(output.stderr.len() > 10 && !output.stderr.contains("panicked"), "{what}: {output:?}"),
+            _ => {
+                assert!(output.stderr.len() > 10 && !output.stderr.contains("panicked"), "{what}: {output:?}")
+            }
         }
         assert_eq!(stored(private), before, "{what} left something: {output:?}");
     }
@@ -111,13 +115,25 @@ fn import() {
             ("inner dot dot", false, tar(&[file(&format!("a/{up_name}"))])),
             ("absolute name", false, tar(&[file("/evil-of-wharf")])),
             ("symlink out", false, tar(&[entry("l", b'2', outside, b""), file("l/evil")])),
-            ("relative symlink out", false, tar(&[entry("l", b'2', &format!("{up}tmp"), b""), file("l/evil-of-wharf")])),
+            (
+                "relative symlink out",
+                false,
+                tar(&[entry("l", b'2', &format!("{up}tmp"), b""), file("l/evil-of-wharf")]),
+            ),
             ("through a symlink to a file", false, tar(&[entry("l", b'2', &secret, b""), file("l")])),
             ("hard link out", true, tar(&[entry("h", b'1', &secret, b""), file("h")])),
             ("hard link up", true, tar(&[entry("h", b'1', &format!("{up}{secret}"), b"")])),
-            ("hard link through a symlink", true, tar(&[entry("l", b'2', outside, b""), entry("h", b'1', "l/secret", b"")])),
+            (
+                "hard link through a symlink",
+                true,
+                tar(&[entry("l", b'2', outside, b""), entry("h", b'1', "l/secret", b"")]),
+            ),
             ("device", false, tar(&[entry("null", b'3', "", b"")])),
-            ("directory over a symlink", false, tar(&[entry("l", b'2', outside, b""), entry("l", b'5', "", b""), file("l/x")])),
+            (
+                "directory over a symlink",
+                false,
+                tar(&[entry("l", b'2', outside, b""), entry("l", b'5', "", b""), file("l/x")]),
+            ),
             ("wrong checksum", true, wrong_sum),
             ("truncated data", true, good[..1500].to_vec()),
             ("truncated header", true, good[..300].to_vec()),
@@ -137,7 +153,10 @@ fn load() {
     let secret = outside.join("secret").display().to_string();
     let text = |name: &str, text: &str| entry(name, b'0', "", text.as_bytes());
     let manifest = |layer: &str| {
-        text("manifest.json", &format!(r#"[{{"Config":"c.json","RepoTags":["hostile:latest"],"Layers":["{layer}"]}}]"#))
+        text(
+            "manifest.json",
+            &format!(r#"[{{"Config":"c.json","RepoTags":["hostile:latest"],"Layers":["{layer}"]}}]"#),
+        )
     };
     let config = text(
         "c.json",
@@ -161,7 +180,11 @@ fn load() {
             ("missing layer", true, tar(&[manifest("l.tar"), config.clone()])),
             ("layer up", true, tar(&[manifest(&format!("{}{secret}", "../".repeat(20))), config.clone()])),
             ("layer by absolute name", true, tar(&[manifest(&secret), config.clone()])),
-            ("layer by symlink", true, tar(&[manifest("l.tar"), config.clone(), entry("l.tar", b'2', &secret, b"")])),
+            (
+                "layer by symlink",
+                true,
+                tar(&[manifest("l.tar"), config.clone(), entry("l.tar", b'2', &secret, b"")]),
+            ),
             ("layer of another digest", true, tar(&[manifest("l.tar"), config, text("l.tar", "not it")])),
             ("truncated", true, saved[..saved.len() / 2].to_vec()),
         ],

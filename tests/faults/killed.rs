@@ -84,9 +84,8 @@ fn what_ended_without_an_engine_is_found_by_the_next() {
     assert_eq!(private.status("stays"), "running");
     // Its address is still its own.
     private.ok(&["run", "-d", "--name", "new", "bb", "sleep", "1000"]);
-    let address = |name: &str| {
-        private.ok(&["inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name])
-    };
+    let address =
+        |name: &str| private.ok(&["inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name]);
     assert_ne!(address("stays"), address("new"));
     private.ok(&["exec", "new", "ping", "-c", "1", "-W", "10", &address("stays")]);
     private.ok(&["rm", "-f", "always", "plain", "twice", "new", "stays"]);

@@ -163,7 +163,8 @@ fn spawner(engine: &Engine) -> u32 {
         names(Path::new("/proc")).into_iter().filter_map(|name| name.parse().ok()).find(|&other: &u32| {
             std::fs::read_to_string(format!("/proc/{other}/stat")).is_ok() && {
                 let stat = std::fs::read_to_string(format!("/proc/{other}/stat")).unwrap_or_default();
-                stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)) == Some(&pid.to_string())
+                stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1))
+                    == Some(&pid.to_string())
             }
         })
     };

@@ -76,7 +76,8 @@ fn a_full_disk_is_told_and_survived() {
     );
     let private = Private::with_binary(&prepared(place.path(), &script));
     // Reached through the engine's mount namespace.
-    let disk = PathBuf::from(format!("/proc/{}/root{}", private.engine.pid().unwrap(), private.data().display()));
+    let disk =
+        PathBuf::from(format!("/proc/{}/root{}", private.engine.pid().unwrap(), private.data().display()));
     let layers = || super::names(&disk.join("snapshots/overlay/layers")).len();
     let blobs = || super::names(&disk.join("content/blobs/sha256")).len();
     let before = (layers(), blobs());
@@ -100,7 +101,18 @@ fn a_full_disk_is_told_and_survived() {
     // A log that cannot be written stops nobody.
     let share = private.share();
     let volume = format!("{}:/x", share.display());
-    private.ok(&["run", "-d", "--name", "loud", "-v", &volume, "bb", "sh", "-c", "yes | head -c 20000000; touch /x/done; sleep 1000"]);
+    private.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "loud",
+        "-v",
+        &volume,
+        "bb",
+        "sh",
+        "-c",
+        "yes | head -c 20000000; touch /x/done; sleep 1000",
+    ]);
     until("it goes on", || share.join("done").exists());
     assert_eq!(private.status("loud"), "running");
 
@@ -161,4 +173,3 @@ fn without_host(command: std::process::Command, socket: &str) -> std::process::C
     }
     changed
 }
-

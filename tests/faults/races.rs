@@ -20,7 +20,9 @@ fn of_fifty_creates_of_one_name_one_wins() {
         let said = String::from_utf8_lossy(&output.stderr);
         match output.status.success() {
             true => won += 1,
-            false => assert!(said.contains("Conflict. The container name \"/one\" is already in use"), "{said}"),
+            false => {
+                assert!(said.contains("Conflict. The container name \"/one\" is already in use"), "{said}")
+            }
         }
     }
     assert_eq!(won, 1);
@@ -32,8 +34,9 @@ fn of_fifty_creates_of_one_name_one_wins() {
 fn twenty_runs_at_once() {
     let private = Private::start();
     for round in 0..5 {
-        let children: Vec<Child> =
-            (0..20).map(|n| spawn(&private, &["run", "--rm", "bb", "echo", &format!("{round}-{n}")])).collect();
+        let children: Vec<Child> = (0..20)
+            .map(|n| spawn(&private, &["run", "--rm", "bb", "echo", &format!("{round}-{n}")]))
+            .collect();
         for (n, child) in children.into_iter().enumerate() {
             let output = child.wait_with_output().unwrap();
             assert!(output.status.success(), "{output:?}\n{}", private.engine.log());

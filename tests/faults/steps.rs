@@ -10,14 +10,8 @@ const CREATE: &[&str] =
     &["create.name", "create.directory", "create.layer", "create.volumes", "create.record", "create.publish"];
 const START: &[&str] = &["start.network", "start.files", "start.spec", "start.process", "start.publish"];
 const STOP: &[&str] = &["stop.signal", "stop.wait", "stop.release", "stop.record"];
-const REMOVE: &[&str] = &[
-    "remove.mark",
-    "remove.process",
-    "remove.layer",
-    "remove.directory",
-    "remove.volumes",
-    "remove.record",
-];
+const REMOVE: &[&str] =
+    &["remove.mark", "remove.process", "remove.layer", "remove.directory", "remove.volumes", "remove.record"];
 
 fn in_the_code(directory: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(directory).unwrap().flatten() {
@@ -99,7 +93,11 @@ fn killed_in_start() {
         private.ok(&["exec", "web", "true"]);
         private.ok(&["rm", "-f", "-v", "web"]);
 
-        crash(&mut private, point, &["run", "-d", "--rm", "--name", "web", "-v", "/vol", "bb", "sleep", "1000"]);
+        crash(
+            &mut private,
+            point,
+            &["run", "-d", "--rm", "--name", "web", "-v", "/vol", "bb", "sleep", "1000"],
+        );
         if *point == "start.publish" {
             assert_eq!(private.status("web"), "running", "{point}");
             private.ok(&["rm", "-f", "-v", "web"]);
@@ -113,7 +111,18 @@ fn killed_in_start() {
 fn killed_in_stop() {
     let mut private = with_bystanders();
     for point in STOP {
-        private.ok(&["run", "-d", "--name", "web", "-v", "/vol", "bb", "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done"]);
+        private.ok(&[
+            "run",
+            "-d",
+            "--name",
+            "web",
+            "-v",
+            "/vol",
+            "bb",
+            "sh",
+            "-c",
+            "trap 'exit 3' TERM; while :; do sleep 0.1; done",
+        ]);
         crash(&mut private, point, &["stop", "web"]);
         private.ok(&["stop", "web"]);
         let state = private.ok(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "web"]);

@@ -82,7 +82,19 @@ impl Peer {
     fn streams_status_and_limits(&self) {
         let got = self.run(&["busybox", "sh", "-c", "echo out; echo err >&2; exit 7"]);
         assert_eq!((got.stdout.as_str(), got.stderr.as_str(), got.status), ("out\n", "err\n", 7));
-        let id = self.good(&["run", "-d", "--runtime", "peer", "-m", "64m", "--pids-limit", "32", "busybox", "sleep", "1000"]);
+        let id = self.good(&[
+            "run",
+            "-d",
+            "--runtime",
+            "peer",
+            "-m",
+            "64m",
+            "--pids-limit",
+            "32",
+            "busybox",
+            "sleep",
+            "1000",
+        ]);
         let limit = |file: &str| {
             let parent = self.engine.cgroup_parent();
             let places = [
@@ -118,7 +130,8 @@ impl Peer {
         assert_eq!(status.stdout.split_whitespace().last(), Some("2"), "{status:?}");
         let denied = self.run(&["busybox", "unshare", "-n", "true"]);
         assert_ne!(denied.status, 0, "{denied:?}");
-        let free = ["--security-opt", "seccomp=unconfined", "busybox", "grep", "Seccomp:", "/proc/self/status"];
+        let free =
+            ["--security-opt", "seccomp=unconfined", "busybox", "grep", "Seccomp:", "/proc/self/status"];
         assert_eq!(self.run(&free).stdout.split_whitespace().last(), Some("0"));
         let id = self.run(&["--user", "nobody", "--group-add", "root", "busybox", "id"]);
         assert!(id.stdout.starts_with("uid=65534(nobody) gid=65534(nogroup)"), "{id:?}");
@@ -135,7 +148,16 @@ impl Peer {
     }
 
     fn terminal(&self) {
-        let id = self.good(&["run", "-dt", "--runtime", "peer", "busybox", "sh", "-c", "tty; stty -a; exec sleep 1000"]);
+        let id = self.good(&[
+            "run",
+            "-dt",
+            "--runtime",
+            "peer",
+            "busybox",
+            "sh",
+            "-c",
+            "tty; stty -a; exec sleep 1000",
+        ]);
         self.eventually("the terminal's settings are logged", || {
             let logs = self.ask(&["logs", &id]).stdout;
             logs.contains("/dev/pts/0") && logs.contains("speed")
@@ -148,7 +170,19 @@ impl Peer {
     fn exec_pause_stop(&self) {
         let script = "trap 'echo bye; exit 3' TERM; while :; do sleep 0.1; done";
         let id = self.good(&["run", "-d", "--runtime", "peer", "busybox", "sh", "-c", script]);
-        let exec = self.ask(&["exec", "-e", "A=b", "-w", "/tmp", "-u", "nobody", &id, "sh", "-c", "pwd; id -un; echo $A >&2; exit 9"]);
+        let exec = self.ask(&[
+            "exec",
+            "-e",
+            "A=b",
+            "-w",
+            "/tmp",
+            "-u",
+            "nobody",
+            &id,
+            "sh",
+            "-c",
+            "pwd; id -un; echo $A >&2; exit 9",
+        ]);
         assert_eq!((exec.stdout.as_str(), exec.stderr.as_str(), exec.status), ("/tmp\nnobody\n", "b\n", 9));
         assert_eq!(self.ask(&["exec", &id, "no-such-program"]).status, 127);
         self.good(&["pause", &id]);
@@ -156,7 +190,11 @@ impl Peer {
         self.good(&["unpause", &id]);
         assert!(self.good(&["top", &id]).contains("sleep"));
         self.good(&["stop", "-t", "30", &id]);
-        assert_eq!(self.good(&["inspect", "-f", "{{.State.ExitCode}}", &id]), "3", "its own answer to SIGTERM");
+        assert_eq!(
+            self.good(&["inspect", "-f", "{{.State.ExitCode}}", &id]),
+            "3",
+            "its own answer to SIGTERM"
+        );
         assert_eq!(self.good(&["logs", &id]), "bye");
         // Once more, on the same bundle.
         self.good(&["start", &id]);
@@ -167,7 +205,21 @@ impl Peer {
 
     fn out_of_memory(&self) {
         let script = "exec dd if=/dev/zero of=/dev/null bs=200M";
-        let run = ["run", "--runtime", "peer", "--name", "oom", "-m", "16m", "--memory-swap", "16m", "busybox", "sh", "-c", script];
+        let run = [
+            "run",
+            "--runtime",
+            "peer",
+            "--name",
+            "oom",
+            "-m",
+            "16m",
+            "--memory-swap",
+            "16m",
+            "busybox",
+            "sh",
+            "-c",
+            script,
+        ];
         assert_eq!(self.ask(&run).status, 137);
         assert_eq!(self.good(&["inspect", "-f", "{{.State.OOMKilled}}", "oom"]), "true");
         self.good(&["rm", "oom"]);

@@ -23,7 +23,9 @@ pub fn main(args: &[String]) -> ExitCode {
     let config = match config::read(args) {
         Ok(Asked::Run(config)) => config,
         Ok(Asked::Help) => return say(&config::help()),
-        Ok(Asked::Version) => return say(&format!("Docker version {}, build {}\n", wire::SERVER_VERSION, wire::GIT_COMMIT)),
+        Ok(Asked::Version) => {
+            return say(&format!("Docker version {}, build {}\n", wire::SERVER_VERSION, wire::GIT_COMMIT));
+        }
         Ok(Asked::Valid) => return say("configuration OK\n"),
         Err(error) => return complain(&error),
     };

@@ -63,7 +63,9 @@ fn unix(path: &Path, group: Option<&str>) -> io::Result<Bound> {
     match group_id(group.unwrap_or("docker")) {
         Some(gid) => chown(path, None, Some(gid))?,
         None => match group {
-            Some(name) if !name.is_empty() => return Err(io::Error::other(format!("group {name} not found"))),
+            Some(name) if !name.is_empty() => {
+                return Err(io::Error::other(format!("group {name} not found")));
+            }
             // As Docker: no group `docker`, then root only.
             _ => tracing::debug!("no group docker, the socket is root's"),
         },
@@ -88,9 +90,12 @@ fn group_id(name: &str) -> Option<u32> {
 
 /// Numbers only: no resolver here. Docker's default port without TLS is 2375.
 fn tcp_address(text: &str) -> io::Result<SocketAddr> {
-    let bad = || io::Error::other(format!("invalid bind address {text}: an IP address and a port are needed"));
+    let bad =
+        || io::Error::other(format!("invalid bind address {text}: an IP address and a port are needed"));
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, if port.is_empty() { 2375 } else { port.parse().map_err(|_| bad())? }),
+        Some((host, port)) if !port.ends_with(']') => {
+            (host, if port.is_empty() { 2375 } else { port.parse().map_err(|_| bad())? })
+        }
         _ => (text, 2375),
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -106,7 +111,11 @@ fn inherited() -> io::Result<Vec<Bound>> {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<i32>().ok());
     let ours = number("LISTEN_PID").is_none_or(|pid| pid.cast_unsigned() == std::process::id());
     let count = number("LISTEN_FDS").filter(|count| ours && *count > 0);
-    let count = count.ok_or_else(|| io::Error::other("no sockets found via socket activation: make sure the service was started by systemd"))?;
+    let count = count.ok_or_else(|| {
+        io::Error::other(
+            "no sockets found via socket activation: make sure the service was started by systemd",
+        )
+    })?;
     (LISTEN_FDS_START..LISTEN_FDS_START + count)
         .map(|number| {
             // Ours by sd_listen_fds(3): between 3 and 3 + LISTEN_FDS, handed to this process, taken once.

@@ -9,7 +9,8 @@ use rustix::fs::{FlockOperation, flock};
 /// Claims an exec root for as long as the file is open. Two engines with one exec root would take each other's
 /// containers for leftovers, and kill them.
 pub(crate) fn lock_exec_root(exec_root: &Path) -> Result<File, String> {
-    let failed = |error: std::io::Error| format!("failed to start daemon: exec root {}: {error}", exec_root.display());
+    let failed =
+        |error: std::io::Error| format!("failed to start daemon: exec root {}: {error}", exec_root.display());
     std::fs::create_dir_all(exec_root).map_err(failed)?;
     let file = File::options()
         .create(true)
@@ -36,7 +37,9 @@ impl Pidfile {
     pub(crate) fn create(path: &Path) -> Result<Self, String> {
         if let Ok(text) = std::fs::read_to_string(path) {
             let pid = text.trim();
-            let alive = pid.parse::<u32>().is_ok_and(|n| n != std::process::id() && Path::new("/proc").join(pid).exists());
+            let alive = pid
+                .parse::<u32>()
+                .is_ok_and(|n| n != std::process::id() && Path::new("/proc").join(pid).exists());
             if alive {
                 return Err(format!(
                     "failed to start daemon, ensure docker is not running or delete {}: process with PID {pid} is \
@@ -45,7 +48,8 @@ impl Pidfile {
                 ));
             }
         }
-        let failed = |error: std::io::Error| format!("failed to start daemon: write {}: {error}", path.display());
+        let failed =
+            |error: std::io::Error| format!("failed to start daemon: write {}: {error}", path.display());
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(failed)?;
         }

@@ -64,7 +64,9 @@ impl Core {
     /// The compiled filter; profiles are few, so the cache is never emptied.
     pub(crate) fn seccomp_filter(&self, profile: Option<&str>, capabilities: &[String]) -> Result<Arc<[u8]>> {
         let key = (profile.map(str::to_owned), capabilities.to_vec());
-        if let Some(filter) = self.filters.lock().expect("nothing panics while it holds the filters").get(&key) {
+        if let Some(filter) =
+            self.filters.lock().expect("nothing panics while it holds the filters").get(&key)
+        {
             return Ok(filter.clone());
         }
         let filter = self

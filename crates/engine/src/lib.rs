@@ -25,8 +25,8 @@ pub use error::{Class, Error, Result};
 pub use events::Events;
 pub use execs::Execs;
 pub use images::Images;
-pub use storage::Disk;
 pub use settings::{BUILTIN_RUNTIMES, SeccompSetting, Settings};
+pub use storage::Disk;
 pub use system::System;
 
 /// The services. Each is cheap to clone and may be used from any task.
@@ -41,7 +41,12 @@ pub struct Engine {
 
 impl Engine {
     /// Plug the adapters in. Nothing happens until [`Engine::boot`].
-    pub fn new(settings: Settings, ports: Ports, store: std::sync::Arc<store::Store>, facts: system::Facts) -> Self {
+    pub fn new(
+        settings: Settings,
+        ports: Ports,
+        store: std::sync::Arc<store::Store>,
+        facts: system::Facts,
+    ) -> Self {
         let core = core::Core::new(settings, ports);
         let containers = Containers { core: core.clone() };
         let images = Images { core: core.clone(), store };

@@ -139,7 +139,10 @@ pub struct Started {
 
 impl fmt::Debug for Started {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Started").field("pid", &self.pid).field("started_at", &self.started_at).finish_non_exhaustive()
+        f.debug_struct("Started")
+            .field("pid", &self.pid)
+            .field("started_at", &self.started_at)
+            .finish_non_exhaustive()
     }
 }
 
@@ -208,9 +211,18 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug {
     /// Freeze every process of the container.
     fn pause<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
     fn resume<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
-    fn resize<'a>(&'a self, process: &'a ProcessRef, rows: u16, columns: u16) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    fn resize<'a>(
+        &'a self,
+        process: &'a ProcessRef,
+        rows: u16,
+        columns: u16,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>>;
     /// Hand a client's connection to the monitor of the process.
-    fn attach<'a>(&'a self, process: &'a ProcessRef, attachment: Attachment) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    fn attach<'a>(
+        &'a self,
+        process: &'a ProcessRef,
+        attachment: Attachment,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>>;
     /// All processes in the container's cgroup, as host pids.
     fn pids<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Vec<u32>, RuntimeError>>;
     /// How a process ended, if that is on record: known before its output ends, and so before `Started::exit` may
@@ -285,7 +297,11 @@ pub struct NetworkFacts {
 pub trait NetworkFabric: Send + Sync + fmt::Debug {
     /// A create happened: have a sandbox ready soon. Returns at once.
     fn prepare(&self);
-    fn take<'a>(&'a self, container: &'a str, kind: &'a SandboxKind) -> BoxFuture<'a, Result<Sandbox, NetworkError>>;
+    fn take<'a>(
+        &'a self,
+        container: &'a str,
+        kind: &'a SandboxKind,
+    ) -> BoxFuture<'a, Result<Sandbox, NetworkError>>;
     /// Give address and name back after the container ended. Idempotent.
     fn release<'a>(&'a self, container: &'a str, endpoint: Option<&'a Endpoint>) -> BoxFuture<'a, ()>;
     /// At boot, before the first `take`: these running containers own these endpoints; everything else of ours goes.

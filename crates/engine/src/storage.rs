@@ -146,7 +146,8 @@ impl Storage for Disk {
             let packed = packing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             packed.and(extracted).map_err(|error| failed("copy", &error))
         })?;
-        rustix::fs::chmod(to, Mode::from_raw_mode(status.st_mode)).map_err(|error| failed("chmod", &error))?;
+        rustix::fs::chmod(to, Mode::from_raw_mode(status.st_mode))
+            .map_err(|error| failed("chmod", &error))?;
         std::os::unix::fs::chown(to, Some(status.st_uid), Some(status.st_gid))
             .map_err(|error| failed("chown", &error))
     }

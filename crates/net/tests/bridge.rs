@@ -227,7 +227,6 @@ fn a_hundred_sandboxes_leave_nothing() {
             fabric.give_back(address.ipv4.addr());
         }
         times.sort();
-        println!("take: min {:?} median {:?} max {:?}", times[0], times[50], times[99]);
         drop(fabric);
         until("all veths are gone", || !ip(&["-o", "link"]).contains("veth"));
     });

@@ -87,7 +87,7 @@ fn unix_time(text: &str) -> Option<jiff::Timestamp> {
 
 /// Percent-decoding. What is malformed stays as it is; what is not UTF-8 is replaced.
 pub(crate) fn decode(text: &str, plus_is_space: bool) -> String {
-    if !text.contains('%') && !(plus_is_space && text.contains('+')) {
+    if !(text.contains('%') || plus_is_space && text.contains('+')) {
         return text.to_owned();
     }
     let bytes = text.as_bytes();

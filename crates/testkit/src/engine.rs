@@ -240,6 +240,7 @@ impl Drop for Engine {
             left = left_over(&self.directory, &self.place);
         }
         self.place.clear();
+        #[expect(clippy::print_stderr, reason = "what a failing test shows")]
         match std::thread::panicking() {
             // The first failure is the one to show; this may be its cause.
             true => eprintln!("the engine's log:\n{}\nleft: {left:?}", self.log()),

@@ -14,7 +14,11 @@ pub(crate) fn left_over(directory: &Path, place: &Place) -> Vec<String> {
     for group in place.cgroups() {
         found.extend(names(&group).iter().filter(|name| group.join(name).is_dir()).map(|name| {
             let members = std::fs::read_to_string(group.join(name).join("cgroup.procs")).unwrap_or_default();
-            format!("cgroup: {}/{name} with {:?}", group.display(), members.split_whitespace().collect::<Vec<_>>())
+            format!(
+                "cgroup: {}/{name} with {:?}",
+                group.display(),
+                members.split_whitespace().collect::<Vec<_>>()
+            )
         }));
     }
     let ports = Path::new("/sys/class/net").join(&place.bridge).join("brif");

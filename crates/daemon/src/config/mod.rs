@@ -71,7 +71,10 @@ fn find_flag(text: &str) -> Result<(&'static Option_, Option<String>), String> {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (long, None),
         };
-        let option = OPTIONS.iter().find(|o| !o.flag.is_empty() && o.flag == name).ok_or_else(|| format!("unknown flag: --{name}"))?;
+        let option = OPTIONS
+            .iter()
+            .find(|o| !o.flag.is_empty() && o.flag == name)
+            .ok_or_else(|| format!("unknown flag: --{name}"))?;
         return Ok((option, value));
     }
     let mut letters = text.strip_prefix('-').unwrap_or_default().chars();
@@ -85,7 +88,11 @@ fn find_flag(text: &str) -> Result<(&'static Option_, Option<String>), String> {
     Ok((option, Some(value.to_owned()).filter(|value| !value.is_empty())))
 }
 
-fn set_flag(flags: &mut BTreeMap<&'static str, Value>, option: &'static Option_, text: &str) -> Result<(), String> {
+fn set_flag(
+    flags: &mut BTreeMap<&'static str, Value>,
+    option: &'static Option_,
+    text: &str,
+) -> Result<(), String> {
     let bad = |why: &str| format!("invalid argument \"{text}\" for \"--{}\" flag: {why}", option.flag);
     let value = match option.kind {
         Kind::Bool => Value::Bool(match text {
@@ -135,7 +142,8 @@ fn merge(
     file: &Map<String, Value>,
     path: &Path,
 ) -> Result<Config, String> {
-    let failed = |why: String| format!("unable to configure the Docker daemon with file {}: {why}", path.display());
+    let failed =
+        |why: String| format!("unable to configure the Docker daemon with file {}: {why}", path.display());
     let mut unknown = Vec::new();
     let mut twice = Vec::new();
     for (key, value) in file {
@@ -154,7 +162,9 @@ fn merge(
             return Err(failed(format!("the value of {key} has the wrong type: {value}")));
         }
         match values.get(option.name()) {
-            Some(flag) => twice.push(format!("{key}: (from flag: {}, from file: {})", plain(flag), plain(value))),
+            Some(flag) => {
+                twice.push(format!("{key}: (from flag: {}, from file: {})", plain(flag), plain(value)))
+            }
             None => {
                 values.insert(option.name(), value.clone());
             }
@@ -258,7 +268,9 @@ impl Config {
         }
         // Docker refuses any bridge beside an address; Wharf gives it to the bridge that it makes.
         if self.text("bridge") == Some("none") && self.text("bip").is_some() {
-            return Err("You specified -b & --bip, mutually exclusive options. Please specify only one".into());
+            return Err(
+                "You specified -b & --bip, mutually exclusive options. Please specify only one".into()
+            );
         }
         for label in self.list("label") {
             if !label.contains('=') {
@@ -300,7 +312,9 @@ impl Config {
 
 /// `--help`: the table, as a list.
 pub(crate) fn help() -> String {
-    let mut text = String::from("Usage:  wharf daemon [OPTIONS]\n\nA self-sufficient runtime for containers.\n\nOptions:\n");
+    let mut text = String::from(
+        "Usage:  wharf daemon [OPTIONS]\n\nA self-sufficient runtime for containers.\n\nOptions:\n",
+    );
     for option in OPTIONS.iter().filter(|o| o.standing != Standing::NotBuilt && !o.flag.is_empty()) {
         let letter = option.short.map_or_else(|| "    ".to_owned(), |letter| format!("-{letter}, "));
         let value = match option.kind {

@@ -14,7 +14,11 @@ fn config(arguments: &[&str], file: Option<&str>) -> Result<Config, String> {
 
 #[test]
 fn flags_in_all_spellings() {
-    let got = config(&["-H", "unix:///a", "--host=tcp://b:1", "-Hfd://", "-D", "--live-restore=false", "-G", "g"], None).unwrap();
+    let got = config(
+        &["-H", "unix:///a", "--host=tcp://b:1", "-Hfd://", "-D", "--live-restore=false", "-G", "g"],
+        None,
+    )
+    .unwrap();
     assert_eq!(got.hosts(), ["unix:///a", "tcp://b:1", "fd://"]);
     assert!(got.flag("debug", false) && !got.flag("live-restore", true));
     assert_eq!(got.text("group"), Some("g"));
@@ -23,7 +27,11 @@ fn flags_in_all_spellings() {
 
 #[test]
 fn the_file_fills_what_the_flags_leave_open() {
-    let got = config(&["--bip", "10.1.0.1/16"], Some(r#"{"hosts":["unix:///x"],"log-opts":{"max-size":"1m"},"mtu":1400}"#)).unwrap();
+    let got = config(
+        &["--bip", "10.1.0.1/16"],
+        Some(r#"{"hosts":["unix:///x"],"log-opts":{"max-size":"1m"},"mtu":1400}"#),
+    )
+    .unwrap();
     assert_eq!(got.hosts(), ["unix:///x"]);
     assert_eq!(got.number("mtu"), Some(1400));
     assert_eq!(got.map("log-opt")["max-size"], "1m");
@@ -126,7 +134,9 @@ fn every_option_of_dockerd_works_is_without_effect_or_is_refused_by_name() {
         let option = OPTIONS.iter().find(|o| o.key == key).unwrap_or_else(|| panic!("{key} is unknown"));
         let file = format!("{{\"{key}\":{}}}", sample(option).1);
         match (option.standing, config(&[], Some(&file))) {
-            (Standing::Built, Ok(got)) => assert!(got.values.contains_key(option.name()), "{key} is forgotten"),
+            (Standing::Built, Ok(got)) => {
+                assert!(got.values.contains_key(option.name()), "{key} is forgotten")
+            }
             (Standing::NoEffect, Ok(got)) => assert_eq!(got.without_effect, [option.name()]),
             (Standing::NotBuilt, Err(error)) => assert!(error.contains(key), "{error}"),
             (standing, got) => panic!("{key} ({standing:?}): {got:?}"),
@@ -137,7 +147,12 @@ fn every_option_of_dockerd_works_is_without_effect_or_is_refused_by_name() {
 #[test]
 fn every_built_option_is_read_somewhere() {
     // A flag that is parsed and then forgotten would be worse than one that is refused.
-    let sources = [include_str!("mod.rs"), include_str!("../wire.rs"), include_str!("../lib.rs"), include_str!("../log.rs")];
+    let sources = [
+        include_str!("mod.rs"),
+        include_str!("../wire.rs"),
+        include_str!("../lib.rs"),
+        include_str!("../log.rs"),
+    ];
     for option in OPTIONS.iter().filter(|o| o.standing == Standing::Built && o.flag != "config-file") {
         let quoted = format!("\"{}\"", option.flag);
         assert!(sources.iter().any(|source| source.contains(&quoted)), "--{} is read nowhere", option.flag);

@@ -42,7 +42,8 @@ pub(crate) fn write(
     };
     // In place: a running container has them bound by inode.
     let put = |path: &Path, text: &str| {
-        std::fs::write(path, text).map_err(|error| Error::internal(format!("write {}: {error}", path.display())))
+        std::fs::write(path, text)
+            .map_err(|error| Error::internal(format!("write {}: {error}", path.display())))
     };
     put(&files.hostname, &format!("{}\n", record.spec.hostname))?;
     put(&files.hosts, &hosts(settings, record, gateway)?)?;
@@ -68,9 +69,11 @@ fn hosts(settings: &Settings, record: &Record, gateway: Option<IpAddr>) -> Resul
             .or_else(|| entry.split_once('='))
             .ok_or_else(|| Error::invalid(format!("bad format for add-host: \"{entry}\"")))?;
         let address = match address {
-            "host-gateway" => settings.host_gateway.or(gateway).map(|ip| ip.to_string()).ok_or_else(|| {
-                Error::invalid("unable to derive the IP value for host-gateway")
-            })?,
+            "host-gateway" => settings
+                .host_gateway
+                .or(gateway)
+                .map(|ip| ip.to_string())
+                .ok_or_else(|| Error::invalid("unable to derive the IP value for host-gateway"))?,
             other => other.trim_start_matches('[').trim_end_matches(']').to_owned(),
         };
         text.push_str(&format!("{address}\t{name}\n"));
@@ -87,7 +90,8 @@ fn hosts(settings: &Settings, record: &Record, gateway: Option<IpAddr>) -> Resul
 
 fn resolv_conf(settings: &Settings, record: &Record) -> String {
     let host = &record.spec.host;
-    let pick = |own: &[String], default: &[String]| if own.is_empty() { default.to_vec() } else { own.to_vec() };
+    let pick =
+        |own: &[String], default: &[String]| if own.is_empty() { default.to_vec() } else { own.to_vec() };
     let asked_servers = pick(&host.dns, &settings.dns);
     let asked_search = pick(&host.dns_search, &settings.dns_search);
     let asked_options = pick(&host.dns_options, &settings.dns_options);
@@ -110,7 +114,7 @@ fn resolv_conf(settings: &Settings, record: &Record) -> String {
         }
     }
     let search = match asked_search.is_empty() {
-        true => of("search").last().unwrap_or_default(),
+        true => of("search").next_back().unwrap_or_default(),
         // `--dns-search .` means none.
         false if asked_search == ["."] => Vec::new(),
         false => asked_search,

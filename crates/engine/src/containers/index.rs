@@ -104,9 +104,9 @@ impl Index {
         match (matching.next(), matching.next()) {
             (None, _) => Err(Error::no_such_container(reference)),
             (Some((_, handle)), None) => Ok(handle.clone()),
-            (Some(_), Some(_)) => Err(Error::invalid(format!(
-                "Multiple IDs found with provided prefix: {reference}"
-            ))),
+            (Some(_), Some(_)) => {
+                Err(Error::invalid(format!("Multiple IDs found with provided prefix: {reference}")))
+            }
         }
     }
 

@@ -9,7 +9,9 @@ pub(crate) fn parse(text: Option<&str>) -> Result<Vec<u8>> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(DEFAULT.to_vec()) };
     text.split(',')
         .map(|key| {
-            let unknown = || Error::invalid(format!("Invalid detach keys ({text}) provided: Unknown character: '{key}'"));
+            let unknown = || {
+                Error::invalid(format!("Invalid detach keys ({text}) provided: Unknown character: '{key}'"))
+            };
             match key.as_bytes() {
                 [byte] => Ok(*byte),
                 b"DEL" => Ok(127),

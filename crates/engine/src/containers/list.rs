@@ -9,8 +9,21 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 
 const FILTER_KEYS: &[&str] = &[
-    "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network",
-    "publish", "since", "status", "volume",
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
 ];
 
 /// Newest first.
@@ -18,7 +31,9 @@ pub(crate) fn select(core: &Core, request: &ListRequest) -> Result<Vec<Arc<Conta
     let filters = &request.filters;
     filters.check(FILTER_KEYS)?;
     for status in filters.get("status") {
-        if !["created", "running", "paused", "restarting", "removing", "exited", "dead"].contains(&status.as_str()) {
+        if !["created", "running", "paused", "restarting", "removing", "exited", "dead"]
+            .contains(&status.as_str())
+        {
             return Err(Error::invalid(format!(
                 "invalid value for status: {status}: must be one of created, running, paused, restarting, removing, \
                  exited, dead"
@@ -28,7 +43,9 @@ pub(crate) fn select(core: &Core, request: &ListRequest) -> Result<Vec<Arc<Conta
     let codes = filters
         .get("exited")
         .iter()
-        .map(|code| code.parse::<i32>().map_err(|_| Error::invalid(format!("invalid filter 'exited=[{code}]'"))))
+        .map(|code| {
+            code.parse::<i32>().map_err(|_| Error::invalid(format!("invalid filter 'exited=[{code}]'")))
+        })
         .collect::<Result<Vec<_>>>()?;
     let reference = |key: &str| -> Result<Option<Timestamp>> {
         match filters.get(key).first() {
@@ -40,7 +57,9 @@ pub(crate) fn select(core: &Core, request: &ListRequest) -> Result<Vec<Arc<Conta
     let mut ancestors = Vec::new();
     for ancestor in filters.get("ancestor") {
         // An image nobody has matches nothing.
-        ancestors.push(core.ports.storage.resolve(ancestor).map_or_else(|_| ancestor.clone(), |image| image.id.clone()));
+        ancestors.push(
+            core.ports.storage.resolve(ancestor).map_or_else(|_| ancestor.clone(), |image| image.id.clone()),
+        );
     }
     let all = request.all || request.limit.is_some() || filters.has("status") || filters.has("exited");
     let views = core.index.views().into_iter().filter(|view| {
@@ -48,7 +67,9 @@ pub(crate) fn select(core: &Core, request: &ListRequest) -> Result<Vec<Arc<Conta
         (all || view.state.is_running())
             && filters.exact("status", status.word())
             && (codes.is_empty()
-                || codes.contains(&view.state.exit_code) && view.state.started_at.is_some() && !view.state.is_running())
+                || codes.contains(&view.state.exit_code)
+                    && view.state.started_at.is_some()
+                    && !view.state.is_running())
             && before.is_none_or(|at| view.created < at)
             && since.is_none_or(|at| view.created > at)
             && (ancestors.is_empty() || ancestors.contains(&view.image_id))
@@ -96,7 +117,8 @@ fn networks_match(asked: &[String], view: &Container) -> bool {
     asked.is_empty()
         || asked.iter().any(|network| {
             view.network.endpoints.iter().any(|(name, endpoint)| {
-                name == network || !endpoint.network_id.is_empty() && endpoint.network_id.starts_with(network.as_str())
+                name == network
+                    || !endpoint.network_id.is_empty() && endpoint.network_id.starts_with(network.as_str())
             })
         })
 }

@@ -69,10 +69,13 @@ async fn read(
     let mut reader = opened.map_err(|error| failed(view, error))?;
     let events = match reader.event_fd() {
         // A copy of the descriptor: the reader goes to and fro between threads meanwhile.
-        Some(events) => Some(events.try_clone_to_owned().and_then(watched).map_err(|error| failed(view, error))?),
+        Some(events) => {
+            Some(events.try_clone_to_owned().and_then(watched).map_err(|error| failed(view, error))?)
+        }
         None => None,
     };
-    let left = request.until.map(|until| Duration::try_from(until.duration_since(clock.now())).unwrap_or_default());
+    let left =
+        request.until.map(|until| Duration::try_from(until.duration_since(clock.now())).unwrap_or_default());
     let mut until = left.filter(|_| request.follow).map(|left| clock.sleep(left));
     let mut last = !request.follow;
     loop {
@@ -108,7 +111,7 @@ async fn read(
 /// Registers a descriptor with the event loop.
 #[expect(
     deprecated,
-    reason = "its successor is unsafe, to demand what holds here: the descriptor is owned for life and names no other"
+    reason = "its successor asks for a promise that holds here: the descriptor is owned for life and names no other"
 )]
 fn watched(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::new(fd)
@@ -145,7 +148,11 @@ fn line(entry: logs::Entry, request: &LogsRequest) -> Option<LogLine> {
 }
 
 /// Write what was logged until now to a client's connection, framed unless there is a pty.
-pub(crate) async fn replay(view: &Arc<Container>, request: &AttachRequest, stream: OwnedFd) -> Result<OwnedFd> {
+pub(crate) async fn replay(
+    view: &Arc<Container>,
+    request: &AttachRequest,
+    stream: OwnedFd,
+) -> Result<OwnedFd> {
     readable(view)?;
     let view = view.clone();
     let wanted = LogsRequest { stdout: request.stdout, stderr: request.stderr, ..LogsRequest::default() };

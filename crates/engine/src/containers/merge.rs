@@ -142,7 +142,13 @@ mod tests {
                 ..ImageConfig::default()
             },
         };
-        type Case<'a> = (&'a [&'a str], &'a [&'a str], Option<&'a [&'a str]>, Option<&'a [&'a str]>, Option<&'a [&'a str]>);
+        type Case<'a> = (
+            &'a [&'a str],
+            &'a [&'a str],
+            Option<&'a [&'a str]>,
+            Option<&'a [&'a str]>,
+            Option<&'a [&'a str]>,
+        );
         let cases: &[Case<'_>] = &[
             (&["/e"], &["a"], None, None, Some(&["/e", "a"])),
             (&["/e"], &["a"], None, Some(&["b", "c"]), Some(&["/e", "b", "c"])),

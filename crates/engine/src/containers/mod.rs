@@ -26,8 +26,8 @@ pub use requests::{
 };
 pub use service::{AttachTicket, Containers, WaitHandle};
 pub use spec::{
-    BindOptions, CgroupnsMode, ContainerSpec, DeviceLimit, DeviceMapping, DeviceRequest, EndpointSpec, Healthcheck,
-    HostSpec, IpcMode, LogSpec, MountKind, MountSpec, NetworkMode, PidMode, PortBinding, Resources, RestartPolicy,
-    TmpfsOptions, Ulimit, UtsMode, VolumeOptions,
+    BindOptions, CgroupnsMode, ContainerSpec, DeviceLimit, DeviceMapping, DeviceRequest, EndpointSpec,
+    Healthcheck, HostSpec, IpcMode, LogSpec, MountKind, MountSpec, NetworkMode, PidMode, PortBinding,
+    Resources, RestartPolicy, TmpfsOptions, Ulimit, UtsMode, VolumeOptions,
 };
 pub use view::{Container, MountPoint, NetworkView, StateView, Status, human_duration};

@@ -88,7 +88,9 @@ pub(crate) fn plan(core: &Core, spec: &ContainerSpec, image: &StoredImage) -> Re
                 point.propagation = match mount.bind.as_ref().map_or("", |bind| bind.propagation.as_str()) {
                     "" => "rprivate".into(),
                     word if is_propagation(word) => word.into(),
-                    word => return Err(mount_error(mount.kind, &format!("invalid propagation mode: {word}"))),
+                    word => {
+                        return Err(mount_error(mount.kind, &format!("invalid propagation mode: {word}")));
+                    }
                 };
             }
             MountKind::Volume => {
@@ -117,13 +119,17 @@ pub(crate) fn plan(core: &Core, spec: &ContainerSpec, image: &StoredImage) -> Re
                 }
             }
             MountKind::Image | MountKind::Npipe | MountKind::Cluster => {
-                return Err(Error::unsupported(format!("mounts of type {} are not built yet", mount.kind.word())));
+                return Err(Error::unsupported(format!(
+                    "mounts of type {} are not built yet",
+                    mount.kind.word()
+                )));
             }
         }
         points.insert(destination, point);
     }
     for target in spec.host.tmpfs.keys() {
-        let destination = clean(target).ok_or_else(|| Error::invalid(format!("invalid tmpfs path: {target}")))?;
+        let destination =
+            clean(target).ok_or_else(|| Error::invalid(format!("invalid tmpfs path: {target}")))?;
         once(&destination)?;
     }
     for target in spec.volumes.iter().chain(&image.config.volumes) {
@@ -165,7 +171,9 @@ fn parse_bind(text: &str, data_root: &Path, core: &Core) -> Result<(MountPoint, 
     };
     let destination = clean(target).ok_or_else(invalid)?;
     if destination == "/" {
-        return Err(Error::invalid(format!("invalid volume specification: '{text}': invalid mount config for type \"bind\": invalid specification: destination can't be '/'")));
+        return Err(Error::invalid(format!(
+            "invalid volume specification: '{text}': invalid mount config for type \"bind\": invalid specification: destination can't be '/'"
+        )));
     }
     let mut point = MountPoint {
         kind: "bind".into(),

@@ -84,7 +84,11 @@ impl Containers {
     }
 
     /// Send the container's task a command and wait for its reply.
-    async fn ask<T>(&self, handle: &Handle, command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command) -> Result<T> {
+    async fn ask<T>(
+        &self,
+        handle: &Handle,
+        command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command,
+    ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let gone = || Error::no_such_container(&handle.view().id);
         handle.commands.send(command(reply)).await.map_err(|_| gone())?;
@@ -273,7 +277,9 @@ impl AttachTicket {
         }
         let process = ProcessRef::container(self.view.id.clone());
         self.core.ports.runtime.attach(&process, attachment).await.map_err(|error| match error.kind {
-            RuntimeErrorKind::NotRunning => Error::conflict(format!("container {} is not running", self.view.id)),
+            RuntimeErrorKind::NotRunning => {
+                Error::conflict(format!("container {} is not running", self.view.id))
+            }
             _ => Error::internal(error.message),
         })
     }
@@ -301,4 +307,3 @@ impl WaitHandle {
         Ok(WaitAnswer { status_code: i64::from(state.exit_code), error })
     }
 }
-

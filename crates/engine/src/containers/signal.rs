@@ -4,11 +4,40 @@ use crate::error::{Error, Result};
 
 /// Linux' numbers on every architecture Wharf runs on (x86, Arm, RISC-V, s390x, POWER share them).
 const NAMES: &[(&str, i32)] = &[
-    ("HUP", 1), ("INT", 2), ("QUIT", 3), ("ILL", 4), ("TRAP", 5), ("ABRT", 6), ("IOT", 6), ("BUS", 7), ("FPE", 8),
-    ("KILL", 9), ("USR1", 10), ("SEGV", 11), ("USR2", 12), ("PIPE", 13), ("ALRM", 14), ("TERM", 15),
-    ("STKFLT", 16), ("CHLD", 17), ("CLD", 17), ("CONT", 18), ("STOP", 19), ("TSTP", 20), ("TTIN", 21),
-    ("TTOU", 22), ("URG", 23), ("XCPU", 24), ("XFSZ", 25), ("VTALRM", 26), ("PROF", 27), ("WINCH", 28),
-    ("IO", 29), ("POLL", 29), ("PWR", 30), ("SYS", 31),
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("ILL", 4),
+    ("TRAP", 5),
+    ("ABRT", 6),
+    ("IOT", 6),
+    ("BUS", 7),
+    ("FPE", 8),
+    ("KILL", 9),
+    ("USR1", 10),
+    ("SEGV", 11),
+    ("USR2", 12),
+    ("PIPE", 13),
+    ("ALRM", 14),
+    ("TERM", 15),
+    ("STKFLT", 16),
+    ("CHLD", 17),
+    ("CLD", 17),
+    ("CONT", 18),
+    ("STOP", 19),
+    ("TSTP", 20),
+    ("TTIN", 21),
+    ("TTOU", 22),
+    ("URG", 23),
+    ("XCPU", 24),
+    ("XFSZ", 25),
+    ("VTALRM", 26),
+    ("PROF", 27),
+    ("WINCH", 28),
+    ("IO", 29),
+    ("POLL", 29),
+    ("PWR", 30),
+    ("SYS", 31),
 ];
 const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
@@ -47,7 +76,9 @@ mod tests {
 
     #[test]
     fn dockers_spellings() {
-        for (text, number) in [("TERM", 15), ("sigkill", 9), ("SIGHUP", 1), ("9", 9), ("RTMIN+3", 37), ("SIGRTMAX-1", 63)] {
+        for (text, number) in
+            [("TERM", 15), ("sigkill", 9), ("SIGHUP", 1), ("9", 9), ("RTMIN+3", 37), ("SIGRTMAX-1", 63)]
+        {
             assert_eq!(parse(text).unwrap(), number, "{text}");
         }
         for text in ["", "0", "65", "-1", "NOPE", "RTMIN+x", "RTMIN+31"] {

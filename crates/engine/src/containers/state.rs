@@ -44,7 +44,9 @@ pub(crate) fn allow(status: Status, action: Action, id: &str) -> Result<()> {
         }
 
         (Stop, Running | Paused | Restarting) => Ok(()),
-        (Stop, Created | Exited | Removing | Dead) => Err(Error::not_modified("container is already stopped")),
+        (Stop, Created | Exited | Removing | Dead) => {
+            Err(Error::not_modified("container is already stopped"))
+        }
 
         (Kill, Running | Paused) => Ok(()),
         (Kill, Restarting) => Err(restarting(id)),
@@ -76,9 +78,9 @@ pub(crate) fn allow(status: Status, action: Action, id: &str) -> Result<()> {
         (Attach, Paused) => {
             Err(Error::conflict(format!("container {id} is paused, unpause the container before attach")))
         }
-        (Attach, Restarting) => Err(Error::conflict(format!(
-            "container {id} is restarting, wait until the container is running"
-        ))),
+        (Attach, Restarting) => {
+            Err(Error::conflict(format!("container {id} is restarting, wait until the container is running")))
+        }
         (Attach, Removing | Dead) => not_running(),
 
         (Remove | ForceRemove, Created | Exited | Dead) => Ok(()),

@@ -226,7 +226,8 @@ impl Owner {
                 Ok(())
             }
             Err(failure) => {
-                self.record.status = if self.record.started_at.is_some() { Status::Exited } else { Status::Created };
+                self.record.status =
+                    if self.record.started_at.is_some() { Status::Exited } else { Status::Created };
                 self.record.pid = 0;
                 self.record.exit_code = failure.exit_code;
                 self.record.error.clone_from(&failure.error.message);
@@ -346,7 +347,13 @@ impl Owner {
 
     async fn kill(&mut self, number: i32) -> Result<()> {
         self.allow(Action::Kill)?;
-        let stop_signal = self.record.spec.stop_signal.as_deref().and_then(|s| signal::parse(s).ok()).unwrap_or(signal::TERM);
+        let stop_signal = self
+            .record
+            .spec
+            .stop_signal
+            .as_deref()
+            .and_then(|s| signal::parse(s).ok())
+            .unwrap_or(signal::TERM);
         // Whoever kills it does not want it back (Docker does the same for the stop signal).
         if number == signal::KILL || number == stop_signal {
             self.record.stopped_by_user = true;
@@ -376,9 +383,10 @@ impl Owner {
     // -------------------------------------------------------------------------------------- exit
 
     async fn on_exit(&mut self, exit: Exit) {
-        let ran = self.record.started_at.map_or(Duration::ZERO, |at| {
-            Duration::try_from(exit.at.duration_since(at)).unwrap_or_default()
-        });
+        let ran = self
+            .record
+            .started_at
+            .map_or(Duration::ZERO, |at| Duration::try_from(exit.at.duration_since(at)).unwrap_or_default());
         self.kill_at = None;
         self.exits += 1;
         self.record.pid = 0;

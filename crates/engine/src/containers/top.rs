@@ -35,8 +35,17 @@ pub(crate) fn table(pids: &[u32], ps_args: &str) -> Result<Top> {
         "" | "ef" | "fe" => words("UID PID PPID C STIME TTY TIME CMD"),
         "aux" | "axu" => words("USER PID %CPU %MEM VSZ RSS TTY STAT START TIME COMMAND"),
         other => match other.strip_prefix("eo").or_else(|| other.strip_prefix('o')) {
-            Some(list) => list.trim().split([',', ' ']).filter(|w| !w.is_empty()).map(|w| w.to_ascii_uppercase()).collect(),
-            None => return Err(Error::invalid(format!("top: ps options '{ps_args}' are not known (known: -ef, aux, -o LIST)"))),
+            Some(list) => list
+                .trim()
+                .split([',', ' '])
+                .filter(|w| !w.is_empty())
+                .map(|w| w.to_ascii_uppercase())
+                .collect(),
+            None => {
+                return Err(Error::invalid(format!(
+                    "top: ps options '{ps_args}' are not known (known: -ef, aux, -o LIST)"
+                )));
+            }
         },
     };
     if !columns.iter().any(|column| column == "PID") {
@@ -45,7 +54,10 @@ pub(crate) fn table(pids: &[u32], ps_args: &str) -> Result<Top> {
     let aux = arguments.starts_with('a');
     let mut rows = Vec::with_capacity(processes.len());
     for process in &processes {
-        let row = columns.iter().map(|column| cell(column, process, &user, &clock, aux)).collect::<Result<Vec<_>>>()?;
+        let row = columns
+            .iter()
+            .map(|column| cell(column, process, &user, &clock, aux))
+            .collect::<Result<Vec<_>>>()?;
         rows.push(row);
     }
     Ok(Top { titles: columns, processes: rows })
@@ -91,7 +103,8 @@ fn read(pid: u32) -> Option<Process> {
     let fields: Vec<&str> = stat.get(close + 2..)?.split(' ').collect();
     let number = |index: usize| fields.get(index).and_then(|f| f.trim().parse::<u64>().ok()).unwrap_or(0);
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().nth(1)?.parse().ok()?;
+    let uid =
+        status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_whitespace().nth(1)?.parse().ok()?;
     let raw = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let command = raw.split(|b| *b == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
     let command = command.trim_end().to_owned();

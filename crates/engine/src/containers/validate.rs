@@ -36,7 +36,9 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
                 return invalid("conflicting options: hostname and the network mode");
             }
             if !host.links.is_empty() {
-                return invalid("conflicting options: container type network can't be used with links. This would result in undefined behavior");
+                return invalid(
+                    "conflicting options: container type network can't be used with links. This would result in undefined behavior",
+                );
             }
             if !host.dns.is_empty() {
                 return invalid("conflicting options: dns and the network mode");
@@ -53,7 +55,9 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
         }
         NetworkMode::Named(name) => return Err(Error::invalid(format!("network {name} not found"))),
         NetworkMode::Host if !host.links.is_empty() => {
-            return invalid("conflicting options: host type networking can't be used with links. This would result in undefined behavior");
+            return invalid(
+                "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
+            );
         }
         NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => {}
     }
@@ -90,7 +94,10 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
     refuse_unbuilt(host)?;
     check_resources(&host.resources, &mut warnings)?;
     let runtime = host.runtime.as_str();
-    if !runtime.is_empty() && !BUILTIN_RUNTIMES.contains(&runtime) && !core.settings().runtimes.contains_key(runtime) {
+    if !runtime.is_empty()
+        && !BUILTIN_RUNTIMES.contains(&runtime)
+        && !core.settings().runtimes.contains_key(runtime)
+    {
         return Err(Error::invalid(format!("unknown or invalid runtime name: {runtime}")));
     }
     if host.shm_size_bytes < 0 {
@@ -144,7 +151,9 @@ fn check_platform(spec: &ContainerSpec, image: &StoredImage) -> Result<()> {
         };
         image.architecture.is_empty() || asked == image.architecture
     });
-    if (image.os.is_empty() || os == image.os || architecture.is_none() && os == image.architecture) && architecture_fits {
+    if (image.os.is_empty() || os == image.os || architecture.is_none() && os == image.architecture)
+        && architecture_fits
+    {
         return Ok(());
     }
     Err(Error::not_found(format!(
@@ -167,7 +176,9 @@ fn check_resources(resources: &super::Resources, warnings: &mut Vec<String>) -> 
     }
     if r.memory_swappiness.is_some_and(|value| !(-1..=100).contains(&value)) {
         let value = r.memory_swappiness.unwrap_or_default();
-        return Err(Error::invalid(format!("Invalid value: {value}, valid memory swappiness range is 0-100")));
+        return Err(Error::invalid(format!(
+            "Invalid value: {value}, valid memory swappiness range is 0-100"
+        )));
     }
     if r.memory_reservation_bytes != 0 && r.memory_reservation_bytes < MEMORY_MIN_BYTES {
         return invalid("Minimum memory reservation allowed is 6MB");
@@ -180,13 +191,17 @@ fn check_resources(resources: &super::Resources, warnings: &mut Vec<String>) -> 
     }
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as i64;
     if r.nano_cpus < 0 || r.nano_cpus > cpus * 1_000_000_000 {
-        return Err(Error::invalid(format!("Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available")));
+        return Err(Error::invalid(format!(
+            "Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
+        )));
     }
     if r.cpu_shares < 0 {
         return Err(Error::invalid(format!("shares must be greater than or equal to 0: {}", r.cpu_shares)));
     }
     if r.cpu_period_us != 0 && !(1000..=1_000_000).contains(&r.cpu_period_us) {
-        return invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+        return invalid(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
+        );
     }
     if r.cpu_quota_us > 0 && r.cpu_quota_us < 1000 {
         return invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)");

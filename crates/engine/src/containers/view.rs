@@ -150,16 +150,20 @@ impl Container {
             }
             Status::Removing => "Removal In Progress".into(),
             Status::Dead => "Dead".into(),
-            Status::Exited => format!("Exited ({}) {} ago", self.state.exit_code, since(self.state.finished_at)),
+            Status::Exited => {
+                format!("Exited ({}) {} ago", self.state.exit_code, since(self.state.finished_at))
+            }
         }
     }
 
     /// `Command` of list: path and arguments, quoted where Docker quotes.
     pub fn command_text(&self) -> String {
         let mut words = vec![self.path.clone()];
-        words.extend(self.args.iter().map(|arg| {
-            if arg.contains(' ') { format!("'{arg}'") } else { arg.clone() }
-        }));
+        words.extend(self.args.iter().map(
+            |arg| {
+                if arg.contains(' ') { format!("'{arg}'") } else { arg.clone() }
+            },
+        ));
         words.join(" ")
     }
 }

@@ -57,14 +57,28 @@ pub struct EventStream {
 }
 
 const FILTER_KEYS: &[&str] = &[
-    "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret",
-    "service", "type", "volume",
+    "config",
+    "container",
+    "daemon",
+    "event",
+    "image",
+    "label",
+    "network",
+    "node",
+    "plugin",
+    "scope",
+    "secret",
+    "service",
+    "type",
+    "volume",
 ];
 
 impl Events {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let (live, _) = broadcast::channel(CHANNEL_LENGTH);
-        Self { shared: Arc::new(Shared { clock, ring: Mutex::new(VecDeque::with_capacity(RING_LENGTH)), live }) }
+        Self {
+            shared: Arc::new(Shared { clock, ring: Mutex::new(VecDeque::with_capacity(RING_LENGTH)), live }),
+        }
     }
 
     pub(crate) fn publish(
@@ -87,7 +101,12 @@ impl Events {
 
     /// Everything from `since` (exclusive of nothing) until `until`, or for ever. Without `since` only what
     /// happens from now on.
-    pub fn subscribe(&self, since: Option<Timestamp>, until: Option<Timestamp>, filters: Filters) -> Result<EventStream> {
+    pub fn subscribe(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        filters: Filters,
+    ) -> Result<EventStream> {
         filters.check(FILTER_KEYS)?;
         let ring = self.shared.ring.lock().expect("nothing panics while it holds the ring");
         let live = self.shared.live.subscribe();
@@ -170,7 +189,8 @@ fn matches(event: &Event, filters: &Filters) -> bool {
         && names("daemon")
         && (image.is_empty()
             || image.iter().any(|asked| {
-                let of = if event.kind == "image" { Some(&event.actor_id) } else { event.attributes.get("image") };
+                let of =
+                    if event.kind == "image" { Some(&event.actor_id) } else { event.attributes.get("image") };
                 let name = event.attributes.get("name").filter(|_| event.kind == "image");
                 [of, name].into_iter().flatten().any(|have| {
                     have == asked || have.rsplit_once(':').is_some_and(|(repository, _)| repository == asked)
@@ -178,4 +198,3 @@ fn matches(event: &Event, filters: &Filters) -> bool {
             }))
         && filters.labels_match("label", &event.attributes)
 }
-

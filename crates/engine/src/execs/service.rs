@@ -218,7 +218,9 @@ fn exec_error(error: RuntimeError) -> (i32, Error) {
         RuntimeErrorKind::ExecutableNotFound | RuntimeErrorKind::WorkingDirectory => {
             (127, Error::invalid(text(&message)))
         }
-        RuntimeErrorKind::PermissionDenied | RuntimeErrorKind::ExecFormat => (126, Error::invalid(text(&message))),
+        RuntimeErrorKind::PermissionDenied | RuntimeErrorKind::ExecFormat => {
+            (126, Error::invalid(text(&message)))
+        }
         RuntimeErrorKind::IsADirectory => {
             (126, Error::invalid(format!("{}: permission denied", text(&message))))
         }

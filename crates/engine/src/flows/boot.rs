@@ -127,7 +127,9 @@ fn wants_boot_restart(record: &Record) -> bool {
         RestartPolicy::Always => true,
         RestartPolicy::UnlessStopped => !record.stopped_by_user,
         RestartPolicy::OnFailure { max_retries } => {
-            record.exit_code != 0 && !record.stopped_by_user && (max_retries == 0 || record.restart_count < max_retries)
+            record.exit_code != 0
+                && !record.stopped_by_user
+                && (max_retries == 0 || record.restart_count < max_retries)
         }
     }
 }

@@ -23,7 +23,11 @@ pub(crate) struct Undo {
 
 impl Undo {
     /// `what` is for the log, should the undo fail too.
-    pub(crate) fn push(&mut self, what: &'static str, step: impl Future<Output = Result<()>> + Send + 'static) {
+    pub(crate) fn push(
+        &mut self,
+        what: &'static str,
+        step: impl Future<Output = Result<()>> + Send + 'static,
+    ) {
         self.steps.push((what, Box::pin(step)));
     }
 
@@ -61,7 +65,9 @@ impl Failpoints {
 
     #[cfg(any(test, debug_assertions))]
     pub(crate) fn hit(&self, name: &str) -> Result<()> {
-        if let Some(armed) = self.armed.lock().expect("nothing panics while it holds the fail point").as_deref() {
+        if let Some(armed) =
+            self.armed.lock().expect("nothing panics while it holds the fail point").as_deref()
+        {
             if armed == name {
                 return Err(Error::internal(format!("fail point {name}")));
             }

@@ -8,8 +8,8 @@ use crate::core::Core;
 use crate::error::{Class, Error, Result};
 use crate::layout;
 use crate::ports::{
-    Attachment, LogTarget, NetworkError, ProcessRef, RuntimeError, RuntimeErrorKind, SandboxKind, Started,
-    StartRequest, Stdio,
+    Attachment, LogTarget, NetworkError, ProcessRef, RuntimeError, RuntimeErrorKind, SandboxKind,
+    StartRequest, Started, Stdio,
 };
 use crate::records::Record;
 use crate::settings::BUILTIN_RUNTIMES;
@@ -137,12 +137,9 @@ async fn steps(
 /// `network connect` and `disconnect`: the network is the actor, the container an attribute.
 pub(crate) fn network_event(core: &Core, record: &Record, action: &str) {
     let Some(endpoint) = &record.endpoint else { return };
-    let attributes = [
-        ("container", record.id.clone()),
-        ("name", endpoint.network.clone()),
-        ("type", "bridge".to_owned()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value));
+    let attributes =
+        [("container", record.id.clone()), ("name", endpoint.network.clone()), ("type", "bridge".to_owned())]
+            .map(|(key, value)| (key.to_owned(), value));
     core.events.publish("network", action, endpoint.network_id.clone(), attributes.into());
 }
 
@@ -193,7 +190,9 @@ fn runtime_error(error: RuntimeError) -> (i32, Error) {
         RuntimeErrorKind::ExecutableNotFound => (127, Error::invalid(inside(&message))),
         RuntimeErrorKind::PermissionDenied => (126, Error::invalid(inside(&message))),
         // The docker CLI looks for "permission denied" to exit with 126.
-        RuntimeErrorKind::IsADirectory => (126, Error::invalid(format!("{}: permission denied", inside(&message)))),
+        RuntimeErrorKind::IsADirectory => {
+            (126, Error::invalid(format!("{}: permission denied", inside(&message))))
+        }
         RuntimeErrorKind::ExecFormat => (126, Error::invalid(inside(&message))),
         RuntimeErrorKind::NoSuchUser => (126, Error::invalid(message)),
         RuntimeErrorKind::WorkingDirectory => (127, Error::invalid(inside(&message))),

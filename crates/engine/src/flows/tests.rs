@@ -50,7 +50,9 @@ impl ContainerRuntime for Fake {
         })
     }
     fn exec(&self, _: ExecRequest) -> BoxFuture<'_, Result<Started, RuntimeError>> {
-        Box::pin(async { Err(RuntimeError { kind: RuntimeErrorKind::Other, message: "no execs here".into() }) })
+        Box::pin(async {
+            Err(RuntimeError { kind: RuntimeErrorKind::Other, message: "no execs here".into() })
+        })
     }
     fn signal<'a>(&'a self, process: &'a ProcessRef, signal: i32) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(async move {
@@ -128,7 +130,11 @@ impl NetworkFabric for Fake {
 
 impl Storage for Fake {
     fn resolve(&self, _: &str) -> Result<Arc<StoredImage>> {
-        let config = ImageConfig { cmd: Some(vec!["sh".into()]), volumes: vec!["/v".into()], ..ImageConfig::default() };
+        let config = ImageConfig {
+            cmd: Some(vec!["sh".into()]),
+            volumes: vec!["/v".into()],
+            ..ImageConfig::default()
+        };
         let (os, architecture) = ("linux".into(), "amd64".into());
         Ok(Arc::new(StoredImage { id: "sha256:1".into(), manifest: None, os, architecture, config }))
     }
@@ -300,7 +306,8 @@ async fn an_engine_killed_in_remove_is_finished_by_the_next() {
         let containers = engine(&world, root.path());
         containers.create("web", spec()).await.unwrap();
         // Play the kill inside the flow itself: the task would write its own failure.
-        let mut record = crate::records::read("web", world.records.lock().unwrap().values().next().unwrap()).unwrap();
+        let mut record =
+            crate::records::read("web", world.records.lock().unwrap().values().next().unwrap()).unwrap();
         record.status = Status::Removing;
         containers.core.failpoints.arm(&format!("{point}:crash"));
         super::remove::run(&containers.core, &record).await.unwrap_err();
@@ -324,7 +331,9 @@ async fn of_fifty_creates_with_one_name_one_wins() {
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     let losers = results.iter().filter_map(|result| result.as_ref().err());
     for error in losers {
-        assert!(error.message.starts_with("Conflict. The container name \"/web\" is already in use by container"));
+        assert!(
+            error.message.starts_with("Conflict. The container name \"/web\" is already in use by container")
+        );
     }
     assert_eq!(world.records.lock().unwrap().len(), 1);
 }

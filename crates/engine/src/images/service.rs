@@ -50,7 +50,9 @@ impl Images {
                 continue;
             }
             if filters.has("reference") {
-                tags.retain(|tag| filters.get("reference").iter().any(|pattern| reference_matches(pattern, tag)));
+                tags.retain(|tag| {
+                    filters.get("reference").iter().any(|pattern| reference_matches(pattern, tag))
+                });
                 if tags.is_empty() {
                     continue;
                 }
@@ -132,7 +134,7 @@ impl Images {
         let store = self.store.clone();
         let (id, target) = (image.id.clone(), name.clone());
         blocking(move || store.images().tag(&id, &target)).await?;
-        self.event("tag", &image.id.to_string(), &name.familiar());
+        self.event("tag", image.id.as_ref(), &name.familiar());
         Ok(())
     }
 
@@ -180,7 +182,9 @@ impl Images {
                     id: diff_id.short().to_owned(),
                     status: format!("Loading layer ({size} bytes)"),
                 }),
-                LoadEvent::Tagged(name) => progress(Progress::Line(format!("Loaded image: {}", name.familiar()))),
+                LoadEvent::Tagged(name) => {
+                    progress(Progress::Line(format!("Loaded image: {}", name.familiar())))
+                }
                 LoadEvent::Untagged(id) => progress(Progress::Line(format!("Loaded image ID: {id}"))),
             })
         })
@@ -261,7 +265,10 @@ impl Images {
         })
         .await?;
         let id = image.id.to_string();
-        progress(Progress::Status { id: String::new(), status: format!("Made {} from this binary", reference.familiar()) });
+        progress(Progress::Status {
+            id: String::new(),
+            status: format!("Made {} from this binary", reference.familiar()),
+        });
         progress(Progress::Status { id: String::new(), status: format!("Digest: {}", image.manifest) });
         progress(Progress::Status {
             id: String::new(),

@@ -16,7 +16,9 @@ pub(crate) fn read(id: &str, json: &[u8]) -> Result<Record> {
     let head: Head = serde_json::from_slice(json).map_err(broken)?;
     match head.version {
         v1::VERSION => serde_json::from_slice(json).map_err(broken),
-        newer => Err(Error::internal(format!("record of container {id} has version {newer}, written by a newer wharf"))),
+        newer => Err(Error::internal(format!(
+            "record of container {id} has version {newer}, written by a newer wharf"
+        ))),
     }
 }
 

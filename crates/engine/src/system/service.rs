@@ -35,7 +35,8 @@ impl System {
             log_drivers: vec!["json-file".into(), "none".into()],
             network_drivers: ["bridge", "host", "null"].map(str::to_owned).to_vec(),
             volume_drivers: vec!["local".into()],
-            ipv4_forwarding: std::fs::read("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.starts_with(b"1")),
+            ipv4_forwarding: std::fs::read("/proc/sys/net/ipv4/ip_forward")
+                .is_ok_and(|text| text.starts_with(b"1")),
             debug: settings.debug,
             open_files: count("/proc/self/fd"),
             tasks: count("/proc/self/task"),
@@ -135,7 +136,12 @@ impl System {
         let mut settings = crate::Settings::clone(&self.core.settings());
         change(&mut settings);
         self.core.replace_settings(settings);
-        self.core.events.publish("daemon", "reload", engine_id(&self.core), std::collections::BTreeMap::new());
+        self.core.events.publish(
+            "daemon",
+            "reload",
+            engine_id(&self.core),
+            std::collections::BTreeMap::new(),
+        );
     }
 }
 

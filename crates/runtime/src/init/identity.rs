@@ -293,7 +293,7 @@ fn apply(sets: &Sets) -> Result<()> {
 }
 
 fn drop_bounding(keep: CapabilitySet) -> Result<()> {
-    for number in 0..NAMES.len() {
+    for (number, name) in NAMES.iter().enumerate() {
         let capability = CapabilitySet::from_bits_retain(1 << number);
         if keep.contains(capability) {
             continue;
@@ -301,7 +301,7 @@ fn drop_bounding(keep: CapabilitySet) -> Result<()> {
         match remove_capability_from_bounding_set(capability) {
             // EINVAL: a kernel that does not know this one yet.
             Ok(()) | Err(Errno::INVAL) => {}
-            Err(error) => return Err(error).step(|| format!("drop {} from the bounding set", NAMES[number])),
+            Err(error) => return Err(error).step(|| format!("drop {name} from the bounding set")),
         }
     }
     Ok(())

@@ -95,9 +95,10 @@ impl Monitor {
             bundle.remove();
         }
         if let Some(cgroup) = cgroup
-            && let Err(error) = cgroup.delete() {
-                super::note(&layout::panic_log(&self.directory), &error.to_string());
-            }
+            && let Err(error) = cgroup.delete()
+        {
+            super::note(&layout::panic_log(&self.directory), &error.to_string());
+        }
         let exit = Exit {
             version: 1,
             pid: self.state.pid,

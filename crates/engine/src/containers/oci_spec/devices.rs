@@ -43,7 +43,11 @@ pub(super) fn plan(host: &HostSpec) -> Result<Plan> {
     // pseudo-terminals, whatever their number
     rules.push(rule(true, "c", Some(136), None, "rwm"));
     for mapping in &host.resources.devices {
-        let target = if mapping.path_in_container.is_empty() { &mapping.path_on_host } else { &mapping.path_in_container };
+        let target = if mapping.path_in_container.is_empty() {
+            &mapping.path_on_host
+        } else {
+            &mapping.path_in_container
+        };
         let access = if mapping.permissions.is_empty() { "rwm" } else { mapping.permissions.as_str() };
         if access.bytes().any(|letter| !b"rwm".contains(&letter)) {
             return Err(Error::invalid(format!("invalid device mode: {access}")));
@@ -86,7 +90,9 @@ fn cgroup_rule(text: &str) -> Result<rt::DeviceRule> {
 /// One device, or all devices below a directory.
 fn from_path(host: &str, container: &str, nodes: &mut Vec<rt::Device>) -> Result<()> {
     let status = stat(host).map_err(|error| {
-        Error::invalid(format!("error gathering device information while adding custom device \"{host}\": {error}"))
+        Error::invalid(format!(
+            "error gathering device information while adding custom device \"{host}\": {error}"
+        ))
     })?;
     match FileType::from_raw_mode(status.st_mode) {
         FileType::Directory => {
@@ -146,10 +152,10 @@ fn host_devices(directory: &Path, nodes: &mut Vec<rt::Device>) {
         if name == "console" {
             continue;
         }
-        if let Some(node) = path.to_str().and_then(|path| node(&status, path)) {
-            if node.kind != rt::DeviceType::Fifo {
-                nodes.push(node);
-            }
+        if let Some(node) = path.to_str().and_then(|path| node(&status, path))
+            && node.kind != rt::DeviceType::Fifo
+        {
+            nodes.push(node);
         }
     }
 }

@@ -52,7 +52,10 @@ pub(crate) fn joined(core: &Core, record: &Record) -> Result<Joined> {
     let running = |reference: &str, what: &str| {
         let view = core.index.find(reference)?.view();
         if view.state.pid == 0 {
-            return Err(Error::conflict(format!("cannot join {what} of a non running container: {}", view.id)));
+            return Err(Error::conflict(format!(
+                "cannot join {what} of a non running container: {}",
+                view.id
+            )));
         }
         Ok(view)
     };

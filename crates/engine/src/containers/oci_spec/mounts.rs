@@ -31,15 +31,18 @@ pub(super) fn mounts(
     let mut user = user_mounts(record, linux)?;
     let taken = |destination: &str, user: &[rt::Mount]| user.iter().any(|m| m.destination == destination);
 
-    for (path, destination) in
-        [(&files.resolv_conf, "/etc/resolv.conf"), (&files.hostname, "/etc/hostname"), (&files.hosts, "/etc/hosts")]
-    {
+    for (path, destination) in [
+        (&files.resolv_conf, "/etc/resolv.conf"),
+        (&files.hostname, "/etc/hostname"),
+        (&files.hosts, "/etc/hosts"),
+    ] {
         if !taken(destination, &user) {
             user.push(mount(destination, "bind", &path.to_string_lossy(), &["rbind", "rprivate"]));
         }
     }
     let shm_size = if host.shm_size_bytes == 0 { settings.shm_size_bytes } else { host.shm_size_bytes };
-    let ipc = if host.ipc_mode == IpcMode::Default { settings.ipc_mode.clone() } else { host.ipc_mode.clone() };
+    let ipc =
+        if host.ipc_mode == IpcMode::Default { settings.ipc_mode.clone() } else { host.ipc_mode.clone() };
     let shm = match &ipc {
         IpcMode::None => None,
         IpcMode::Host => Some(mount("/dev/shm", "bind", "/dev/shm", &["rbind", "rprivate"])),
@@ -73,10 +76,11 @@ pub(super) fn mounts(
     ];
     list.extend(shm);
     let own_dev = taken("/dev", &user);
-    list.retain(|m| !taken(&m.destination, &user) && !(own_dev && m.destination.starts_with("/dev/")));
+    list.retain(|m| !(taken(&m.destination, &user) || own_dev && m.destination.starts_with("/dev/")));
     if host.readonly_rootfs {
         for m in &mut list {
-            let stays = matches!(m.destination.as_str(), "/proc" | "/dev/pts" | "/dev/shm" | "/dev/mqueue" | "/dev");
+            let stays =
+                matches!(m.destination.as_str(), "/proc" | "/dev/pts" | "/dev/shm" | "/dev/mqueue" | "/dev");
             if !stays && !m.options.iter().any(|option| option == "ro") {
                 m.options.push("ro".into());
             }
@@ -104,8 +108,8 @@ fn user_mounts(record: &Record, linux: &mut rt::Linux) -> Result<Vec<rt::Mount>>
         }
         let from_mount = spec.is_some();
         if point.kind == "bind" && !std::path::Path::new(&point.source).exists() {
-            let create = !from_mount
-                || spec.and_then(|m| m.bind.as_ref()).is_some_and(|bind| bind.create_mountpoint);
+            let create =
+                !from_mount || spec.and_then(|m| m.bind.as_ref()).is_some_and(|bind| bind.create_mountpoint);
             if !create {
                 return Err(Error::invalid(format!(
                     "invalid mount config for type \"bind\": bind source path does not exist: {}",
@@ -113,14 +117,19 @@ fn user_mounts(record: &Record, linux: &mut rt::Linux) -> Result<Vec<rt::Mount>>
                 )));
             }
             std::fs::create_dir_all(&point.source).map_err(|error| {
-                Error::internal(format!("error while creating mount source path '{}': mkdir: {error}", point.source))
+                Error::internal(format!(
+                    "error while creating mount source path '{}': mkdir: {error}",
+                    point.source
+                ))
             })?;
         }
         let bind = spec.and_then(|m| m.bind.clone()).unwrap_or_default();
         let mut options = vec![if bind.non_recursive { "bind" } else { "rbind" }.to_owned()];
         if !point.read_write {
             if bind.read_only_non_recursive && bind.read_only_force_recursive {
-                return Err(Error::invalid("mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive"));
+                return Err(Error::invalid(
+                    "mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive",
+                ));
             }
             options.push(if bind.read_only_non_recursive { "ro" } else { "rro" }.to_owned());
         }
@@ -128,7 +137,9 @@ fn user_mounts(record: &Record, linux: &mut rt::Linux) -> Result<Vec<rt::Mount>>
         options.push(propagation.to_owned());
         match propagation {
             "shared" | "rshared" => linux.rootfs_propagation = "shared".into(),
-            "slave" | "rslave" if linux.rootfs_propagation.is_empty() => linux.rootfs_propagation = "rslave".into(),
+            "slave" | "rslave" if linux.rootfs_propagation.is_empty() => {
+                linux.rootfs_propagation = "rslave".into()
+            }
             _ => {}
         }
         list.push(rt::Mount {

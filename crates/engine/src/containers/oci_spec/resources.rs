@@ -86,8 +86,22 @@ fn numbers(path: &str) -> Result<(i64, i64)> {
 /// `nofile=1024:2048` → `RLIMIT_NOFILE`.
 pub(crate) fn rlimit(ulimit: &Ulimit) -> Result<rt::Rlimit> {
     const KNOWN: &[&str] = &[
-        "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
-        "rtprio", "rttime", "sigpending", "stack",
+        "as",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
     ];
     let name = ulimit.name.to_ascii_lowercase();
     if !KNOWN.contains(&name.as_str()) {
