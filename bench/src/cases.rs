@@ -25,6 +25,9 @@ impl Contender {
     }
 }
 
+/// Starts a peer below a directory; `None` when it isn't installed.
+type BringUp = fn(&Path) -> Result<Option<Engine>, Error>;
+
 /// Brings the engines up, runs all cases, and returns the report.
 pub(crate) fn run(options: &Options) -> Result<String, Error> {
     let dir = &options.dir;
@@ -32,8 +35,12 @@ pub(crate) fn run(options: &Options) -> Result<String, Error> {
     let tar = dir.join("busybox.tar");
     bundle::tarball(&root, &tar)?;
     let mut engines = vec![peers::wharf(&options.wharf, &dir.join("wharf"))?];
-    for engine in [peers::docker(&dir.join("docker")), peers::podman(&dir.join("podman"))] {
-        match engine {
+    let peers: [(&str, BringUp); 2] = [("docker", peers::docker), ("podman", peers::podman)];
+    for (name, bring_up) in peers {
+        if options.without.iter().any(|other| other == name) {
+            continue;
+        }
+        match bring_up(&dir.join(name)) {
             Ok(engine) => engines.extend(engine),
             Err(error) => eprintln!("left out: {error}"),
         }
@@ -199,78 +206,84 @@ fn floor(dir: &Path, root: &Path) -> Result<Option<Contender>, Error> {
 fn execs(rows: &mut Vec<Row>, options: &Options, engines: &[Engine]) -> Result<(), Error> {
     let mut contenders = Vec::new();
     for engine in engines {
-        time(&engine.command(&["run", "-d", "--name", "bench-exec", "busybox", "sleep", "100000"]))?;
+        let up = ["run", "-d", "--name", "bench-exec", "busybox", "sleep", "100000"];
+        if let Err(error) = time(&engine.command(&up)) {
+            excuse(engine, Err(error))?;
+            continue;
+        }
         let command = engine.command(&["exec", "bench-exec", "true"]);
         contenders.push(Contender::new(&engine.name, move |_| command.clone()));
     }
     compete(rows, "exec c true", options.rounds, contenders)?;
     for engine in engines {
-        time(&engine.command(&["rm", "-f", "bench-exec"]))?;
+        excuse(engine, time(&engine.command(&["rm", "-f", "bench-exec"])).map(drop))?;
     }
     Ok(())
 }
 
 fn many(rows: &mut Vec<Row>, engines: &[Engine]) -> Result<(), Error> {
-    for engine in engines {
-        let start = Instant::now();
-        for n in 0..100 {
-            time(&engine.command(&[
-                "run",
-                "-d",
-                "--name",
-                &format!("seq-{n}"),
-                "busybox",
-                "sleep",
-                "100000",
-            ]))?;
-        }
-        single(rows, "100 x run -d, one after the other", &engine.name, "s", start.elapsed().as_secs_f64());
-        let empty = rows
-            .iter()
-            .find(|r| r.case == "idle engine, PSS" && r.contender == engine.name)
-            .map_or(0.0, |r| r.samples.median() * 1024.0);
-        single(
-            rows,
-            "PSS per running container",
-            &engine.name,
-            "KiB",
-            (engine.pss_kib() - empty).max(0.0) / 100.0,
-        );
-        let mut ps = Samples::default();
-        for _ in 0..11 {
-            ps.push(ms(time(&engine.command(&["ps"]))?));
-        }
-        rows.push(Row {
-            case: "ps with 100 containers",
-            contender: engine.name.clone(),
-            unit: "ms",
-            samples: ps,
-        });
-        remove(engine, "seq")?;
+    engines.iter().try_for_each(|engine| excuse(engine, many_on(rows, engine)))
+}
 
-        let start = Instant::now();
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..20)
-                .map(|worker| {
-                    scope.spawn(move || {
-                        (0..5).try_for_each(|n| {
-                            let name = format!("par-{}", worker * 5 + n);
-                            time(
-                                &engine
-                                    .command(&["run", "-d", "--name", &name, "busybox", "sleep", "100000"]),
-                            )
+/// What a peer cannot do is said and left out of the table; Wharf has no excuse.
+fn excuse(engine: &Engine, outcome: Result<(), Error>) -> Result<(), Error> {
+    match outcome {
+        Err(error) if engine.name != "wharf" => {
+            eprintln!("{}: {error}", engine.name);
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+fn many_on(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
+    let start = Instant::now();
+    for n in 0..100 {
+        time(&engine.command(&["run", "-d", "--name", &format!("seq-{n}"), "busybox", "sleep", "100000"]))?;
+    }
+    single(rows, "100 x run -d, one after the other", &engine.name, "s", start.elapsed().as_secs_f64());
+    let empty = rows
+        .iter()
+        .find(|r| r.case == "idle engine, PSS" && r.contender == engine.name)
+        .map_or(0.0, |r| r.samples.median() * 1024.0);
+    single(
+        rows,
+        "PSS per running container",
+        &engine.name,
+        "KiB",
+        (engine.pss_kib() - empty).max(0.0) / 100.0,
+    );
+    let mut ps = Samples::default();
+    for _ in 0..11 {
+        ps.push(ms(time(&engine.command(&["ps"]))?));
+    }
+    rows.push(Row {
+        case: "ps with 100 containers",
+        contender: engine.name.clone(),
+        unit: "ms",
+        samples: ps,
+    });
+    remove(engine, "seq")?;
+
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..20)
+            .map(|worker| {
+                scope.spawn(move || {
+                    (0..5).try_for_each(|n| {
+                        let name = format!("par-{}", worker * 5 + n);
+                        time(&engine.command(&["run", "-d", "--name", &name, "busybox", "sleep", "100000"]))
                             .map(drop)
-                        })
                     })
                 })
-                .collect();
-            workers
-                .into_iter()
-                .try_for_each(|w| w.join().unwrap_or_else(|_| Err(Error::other("a worker panicked"))))
-        })?;
-        single(rows, "100 x run -d, 20 at once", &engine.name, "s", start.elapsed().as_secs_f64());
-        remove(engine, "par")?;
-    }
+            })
+            .collect();
+        workers
+            .into_iter()
+            .try_for_each(|w| w.join().unwrap_or_else(|_| Err(Error::other("a worker panicked"))))
+    })?;
+    single(rows, "100 x run -d, 20 at once", &engine.name, "s", start.elapsed().as_secs_f64());
+    remove(engine, "par")?;
     Ok(())
 }
 
@@ -300,33 +313,35 @@ fn streams(rows: &mut Vec<Row>, engines: &[Engine]) -> Result<(), Error> {
         })
         .collect();
     compete(rows, "1 GiB through attach", 3, contenders)?;
-    for engine in engines {
-        let mut samples = Samples::default();
-        for _ in 0..3 {
-            let start = Instant::now();
-            let script = format!("yes {} | head -n 1000000", "x".repeat(99));
-            let mut args = vec!["run", "-d", "--name", "bench-log"];
-            if engine.name != "podman" {
-                args.extend(["--log-driver", "json-file", "--log-opt", "max-size=1g"]);
-            }
-            args.extend(["busybox", "sh", "-c", &script]);
-            time(&engine.command(&args))?;
-            time(&engine.command(&["wait", "bench-log"]))?;
-            samples.push(ms(start.elapsed()));
-            let logs = engine.command(&["logs", "bench-log"]);
-            let count = Command::new("sh").arg("-c").arg(format!("{} | wc -l", logs.join(" "))).output()?;
-            let count = String::from_utf8_lossy(&count.stdout).trim().to_owned();
-            if count != "1000000" {
-                return Err(Error::other(format!("{}: {count} of 1000000 lines in the log", engine.name)));
-            }
-            time(&engine.command(&["rm", "bench-log"]))?;
+    engines.iter().try_for_each(|engine| excuse(engine, log_on(rows, engine)))
+}
+
+fn log_on(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
+    let mut samples = Samples::default();
+    for _ in 0..3 {
+        let start = Instant::now();
+        let script = format!("yes {} | head -n 1000000", "x".repeat(99));
+        let mut args = vec!["run", "-d", "--name", "bench-log"];
+        if engine.name != "podman" {
+            args.extend(["--log-driver", "json-file", "--log-opt", "max-size=1g"]);
         }
-        rows.push(Row {
-            case: "1,000,000 lines into the log",
-            contender: engine.name.clone(),
-            unit: "ms",
-            samples,
-        });
+        args.extend(["busybox", "sh", "-c", &script]);
+        time(&engine.command(&args))?;
+        time(&engine.command(&["wait", "bench-log"]))?;
+        samples.push(ms(start.elapsed()));
+        let logs = engine.command(&["logs", "bench-log"]);
+        let count = Command::new("sh").arg("-c").arg(format!("{} | wc -l", logs.join(" "))).output()?;
+        let count = String::from_utf8_lossy(&count.stdout).trim().to_owned();
+        if count != "1000000" {
+            return Err(Error::other(format!("{}: {count} of 1000000 lines in the log", engine.name)));
+        }
+        time(&engine.command(&["rm", "bench-log"]))?;
     }
+    rows.push(Row {
+        case: "1,000,000 lines into the log",
+        contender: engine.name.clone(),
+        unit: "ms",
+        samples,
+    });
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Whole commands, timed side by side with the peers that this machine has, as one Markdown table.
 //!
-//! `cargo run --release -p bench [-- --quick] [--only CASE] [--wharf PATH]`, as root. Needs `busybox-static`,
+//! `cargo run --release -p bench [-- --quick] [--only CASE] [--without PEER] [--wharf PATH]`, as root. Needs `busybox-static`,
 //! `iproute2` and `util-linux`; Debian's `docker.io`, `podman`, `crun` and `runc` take part when installed.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command whose output is its purpose")]
 
@@ -20,6 +20,8 @@ pub(crate) struct Options {
     pub(crate) wharf: String,
     pub(crate) rounds: usize,
     pub(crate) only: Option<String>,
+    /// Peers that are not asked to take part.
+    pub(crate) without: Vec<String>,
     /// Everything of this run lies below; removed at the end.
     pub(crate) dir: PathBuf,
 }
@@ -47,6 +49,7 @@ fn parse() -> Result<Options, Error> {
         wharf: beside.display().to_string(),
         rounds: 21,
         only: None,
+        without: Vec::new(),
         dir: std::env::temp_dir().join(format!("wharf-bench-{}", std::process::id())),
     };
     let mut args = std::env::args().skip(1);
@@ -55,6 +58,7 @@ fn parse() -> Result<Options, Error> {
         match arg.as_str() {
             "--quick" => options.rounds = 5,
             "--only" => options.only = Some(value()?),
+            "--without" => options.without.push(value()?),
             "--wharf" => options.wharf = value()?,
             _ => return Err(Error::other(format!("unknown argument {arg}"))),
         }

@@ -50,8 +50,27 @@ impl Engine {
         total as f64
     }
 
-    /// Ends the daemon politely and waits for it.
+    fn remove_all(&self) {
+        let run = |args: &[&str]| {
+            let line = self.command(args);
+            Command::new(&line[0]).args(&line[1..]).stderr(Stdio::null()).output()
+        };
+        let Ok(listed) = run(&["ps", "-aq"]) else { return };
+        let listed = String::from_utf8_lossy(&listed.stdout);
+        let mut args = vec!["rm", "-f"];
+        args.extend(listed.lines());
+        if args.len() > 2 {
+            // What stays is for the reader of the table to see.
+            let _ = run(&args);
+        }
+    }
+
+    /// Removes the containers that a failed case left, since they outlive an engine; then ends the daemon
+    /// politely and waits for it.
     pub(crate) fn stop(&mut self) {
+        if self.daemon.is_some() {
+            self.remove_all();
+        }
         if let Some(mut daemon) = self.daemon.take() {
             let _ = Command::new("kill").arg(daemon.id().to_string()).status();
             let deadline = Instant::now() + Duration::from_secs(30);
