@@ -145,7 +145,7 @@ fn a_killed_client_leaves_its_container_alone() {
         let client = client.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut client = client.spawn().unwrap();
         until("it runs", || {
-            private.ok(&["ps", "-q", "--filter", "name=kk", "--filter", "status=running"]) != ""
+            !private.ok(&["ps", "-q", "--filter", "name=kk", "--filter", "status=running"]).is_empty()
         });
         client.kill().unwrap();
         client.wait().unwrap();

@@ -126,7 +126,6 @@ fn runs_leak_nothing() {
     private.clean("after the runs");
     for (pid, before) in pids.into_iter().zip(before) {
         let after = costs(pid);
-        eprintln!("{pid}: descriptors and KiB {before:?} -> {after:?} in {runs} runs");
         assert!(after.0 <= before.0 + 8, "descriptors of {pid}: {before:?} {after:?}");
         assert!(after.1 <= before.1 + 3 * 1024, "memory of {pid}: {before:?} {after:?}");
     }

@@ -153,7 +153,8 @@ async fn sweep(core: &Arc<Core>, known: &HashSet<String>) {
         // Only what this engine made: names of 64 hex digits.
         if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) && !known.contains(&id) {
             for name in super::create::begun_volumes(&entry.path()) {
-                let _ = super::create::remove_directory(layout::volume(&core.settings().data_root, &name)).await;
+                let _ =
+                    super::create::remove_directory(layout::volume(&core.settings().data_root, &name)).await;
             }
             let _ = super::create::remove_directory(entry.path()).await;
         }

@@ -161,7 +161,8 @@ fn note_volumes(directory: &std::path::Path, volumes: &[mounts::VolumePlan]) -> 
         return Ok(());
     }
     let path = layout::begun_volumes(directory);
-    std::fs::write(&path, names.join("\n")).map_err(|error| Error::internal(format!("write {}: {error}", path.display())))
+    std::fs::write(&path, names.join("\n"))
+        .map_err(|error| Error::internal(format!("write {}: {error}", path.display())))
 }
 
 /// What [`note_volumes`] wrote. Only names that an engine makes up: 64 hex digits.

@@ -31,15 +31,10 @@ pub(crate) async fn run(core: &Arc<Core>, record: &Record) -> Result<()> {
     core.failpoints.hit("remove.layer")?;
     let durable = !record.spec.host.auto_remove;
     let directory = layout::container(&settings.data_root, &id);
-<<<<<<< HEAD
     let volumes: Vec<_> = match record.remove_volumes || record.spec.host.auto_remove {
-        true => record.anonymous_volumes.iter().map(|name| layout::volume(&settings.data_root, name)).collect(),
-=======
-    let volumes: Vec<_> = match volumes || record.spec.host.auto_remove {
         true => {
             record.anonymous_volumes.iter().map(|name| layout::volume(&settings.data_root, name)).collect()
         }
->>>>>>> eae442b (house: formatted, and no warnings left)
         false => Vec::new(),
     };
     {
