@@ -26,7 +26,7 @@ fn server(directory: &tempfile::TempDir, start: (u16, &'static str), status: i64
 
 #[test]
 fn streams_are_kept_apart_and_the_status_is_the_process_s() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = testkit::directory();
     let server = server(&directory, (204, ""), 3);
     let got = outcome(&server.host(), &["run", "--rm", "busybox", "sh", "-c", "exit 3"]);
     assert_eq!(
@@ -46,7 +46,7 @@ fn streams_are_kept_apart_and_the_status_is_the_process_s() {
 
 #[test]
 fn stdin_goes_in_and_its_end_is_told() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = testkit::directory();
     let server = server(&directory, (204, ""), 0);
     let mut child = docker(&server.host(), &["run", "-i", "busybox", "cat"])
         .stdin(Stdio::piped())
@@ -67,7 +67,7 @@ fn a_failed_start_has_dockers_status() {
         (r#"{"message":"exec: \"/bin\": permission denied"}"#, 126),
         (r#"{"message":"no more of it"}"#, 125),
     ] {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = testkit::directory();
         let server = server(&directory, (400, message), 127);
         let got = outcome(&server.host(), &["run", "--rm", "busybox", "nosuch"]);
         assert_eq!(got.status, status, "{message}");

@@ -178,7 +178,7 @@ const REWORDED: &[(&str, &str)] = &[
 
 #[test]
 fn both_clients_say_the_same() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = testkit::directory();
     // Any engine can be compared with; by default it is a private one.
     let (engine, host) = match std::env::var("WHARF_TEST_ENGINE") {
         Ok(host) => (None, host),

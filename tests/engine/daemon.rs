@@ -14,7 +14,7 @@ fn daemon(words: &[&str]) -> Output {
 
 #[test]
 fn a_configuration_is_checked_before_anything_starts() {
-    let directory = tempfile::tempdir().expect("make a directory");
+    let directory = testkit::directory();
     let file = directory.path().join("daemon.json");
     let path = file.display().to_string();
     let write = |text: &str| std::fs::write(&file, text).expect("write the file");
@@ -115,7 +115,7 @@ fn ping(mut stream: impl std::io::Read + std::io::Write) -> String {
 
 #[test]
 fn several_sockets_and_a_group() {
-    let directory = tempfile::tempdir().expect("make a directory");
+    let directory = testkit::directory();
     let port =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
     let second = directory.path().join("second.sock");
@@ -147,7 +147,7 @@ fn several_sockets_and_a_group() {
 
 #[test]
 fn a_socket_handed_over_is_served() {
-    let directory = tempfile::tempdir().expect("make a directory");
+    let directory = testkit::directory();
     let path = |name: &str| directory.path().join(name).display().to_string();
     let listener = std::os::unix::net::UnixListener::bind(path("given.sock")).expect("listen");
     // The shell puts the socket at 3, as systemd does.
@@ -173,7 +173,7 @@ fn a_socket_handed_over_is_served() {
 
 #[test]
 fn without_a_bridge_or_a_firewall() {
-    let directory = tempfile::tempdir().expect("make a directory");
+    let directory = testkit::directory();
     let path = |name: &str| directory.path().join(name).display().to_string();
     // Two engines on one data root: the second is refused.
     let house = House::with(&["--iptables=false"]);

@@ -35,7 +35,7 @@ impl House {
 
     /// `flags` beside the network's.
     fn with(flags: &[&str]) -> Self {
-        let directory = tempfile::tempdir().expect("make a directory");
+        let directory = testkit::directory();
         let engine = Engine::start_with(binary(), directory.path(), flags);
         let house = Self { engine, directory };
         house.import(&[]);

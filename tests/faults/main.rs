@@ -3,6 +3,7 @@
 
 mod archives;
 mod killed;
+mod kit;
 mod neighbours;
 mod races;
 mod steps;
@@ -30,7 +31,7 @@ impl Private {
     }
 
     fn with_binary(binary: &Path) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = testkit::directory();
         let private = Self { engine: Engine::start(binary, directory.path()), directory };
         let tar = busybox_image(private.directory.path());
         private.ok(&["import", tar.to_str().unwrap(), "bb:latest"]);

@@ -70,7 +70,7 @@ fn prepared(directory: &Path, script: &str) -> PathBuf {
 
 #[test]
 fn a_full_disk_is_told_and_survived() {
-    let place = tempfile::tempdir().unwrap();
+    let place = testkit::directory();
     let script = format!(
         "E=$WHARF_TEST_DIRECTORY/data; mkdir -p $E; mount -t tmpfs -o size=24m none $E; exec {BINARY} \"$@\" --log-opt max-size=100m"
     );
@@ -132,7 +132,7 @@ fn a_full_disk_is_told_and_survived() {
 
 #[test]
 fn without_a_controller_its_limit_is_refused_by_name() {
-    let place = tempfile::tempdir().unwrap();
+    let place = testkit::directory();
     let script = format!("umount /sys/fs/cgroup/pids; exec {BINARY} \"$@\"");
     let private = Private::with_binary(&prepared(place.path(), &script));
     let output = private.engine.wharf(&["run", "--rm", "--pids-limit", "50", "bb", "echo", "fine"]);
@@ -146,7 +146,7 @@ fn without_a_controller_its_limit_is_refused_by_name() {
 fn without_network_rights_the_engine_says_so() {
     let private = Private::start();
     let daemon = private.engine.daemon();
-    let place = tempfile::tempdir().unwrap();
+    let place = testkit::directory();
     let other = |name: &str| place.path().join(name).display().to_string();
     let mut command = std::process::Command::new("setpriv");
     command.args(["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]);

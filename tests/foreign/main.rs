@@ -11,13 +11,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn runc() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = testkit::directory();
     everything(Path::new(env!("CARGO_BIN_EXE_wharf")), directory.path(), "runc");
 }
 
 #[test]
 fn crun() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = testkit::directory();
     let binary = without_unified_tree(directory.path());
     everything(&binary, directory.path(), "crun");
 }

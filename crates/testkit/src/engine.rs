@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Output;
+use crate::keeper::Keeper;
 use crate::left::left_over;
 use crate::place::Place;
 
@@ -20,7 +21,9 @@ pub struct Engine {
     directory: PathBuf,
     child: Option<Child>,
     flags: Vec<String>,
+    keeper: Keeper,
     place: Place,
+    patience: Duration,
 }
 
 impl Engine {
@@ -41,10 +44,12 @@ impl Engine {
         let place = Place::claim();
         let mut engine = Self {
             binary: binary.into(),
+            keeper: Keeper::watch(&directory, &place),
             directory,
             child: None,
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
             place,
+            patience: DEADLINE,
         };
         engine.run();
         engine
@@ -205,6 +210,17 @@ impl Engine {
         }
     }
 
+    /// What there is now of mounts, cgroups, interfaces and processes that have to do with it: all that must be gone
+    /// when it is dropped.
+    pub fn left(&self) -> Vec<String> {
+        left_over(&self.directory, &self.place, self.keeper.pid())
+    }
+
+    /// How long to wait at the end for what is on its way out (30 seconds).
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// Ends it as its supervisor would, and waits for it. Containers go on (`live-restore`).
     pub fn terminate(&mut self) {
         let Some(mut child) = self.child.take() else { return };
@@ -233,19 +249,27 @@ impl Drop for Engine {
             self.sweep();
         }
         self.terminate();
-        let deadline = Instant::now() + DEADLINE;
-        let mut left = left_over(&self.directory, &self.place);
+        let deadline = Instant::now() + self.patience;
+        let mut left = self.left();
         while !left.is_empty() && Instant::now() < deadline {
             std::thread::sleep(PAUSE);
-            left = left_over(&self.directory, &self.place);
+            left = self.left();
         }
-        self.place.clear();
+        // The keeper takes it away.
+        let log = self.log();
+        if left.is_empty() {
+            self.keeper.dismiss();
+            self.place.clear();
+            left = self.place.remains();
+        } else {
+            self.keeper.clean();
+        }
         #[expect(clippy::print_stderr, reason = "what a failing test shows")]
         match std::thread::panicking() {
             // The first failure is the one to show; this may be its cause.
-            true => eprintln!("the engine's log:\n{}\nleft: {left:?}", self.log()),
+            true => eprintln!("the engine's log:\n{log}\nleft: {left:?}"),
             false => {
-                assert!(left.is_empty(), "the engine left behind:\n{}\n{}", left.join("\n"), self.log());
+                assert!(left.is_empty(), "the engine left behind:\n{}\n{log}", left.join("\n"));
             }
         }
     }

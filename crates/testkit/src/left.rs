@@ -6,7 +6,7 @@ use crate::place::Place;
 
 /// Mounts below `directory`, containers' cgroups, interfaces on the bridge, and processes that have to do with it
 /// (and with them the namespaces they hold). One line each.
-pub(crate) fn left_over(directory: &Path, place: &Place) -> Vec<String> {
+pub(crate) fn left_over(directory: &Path, place: &Place, keeper: u32) -> Vec<String> {
     let here = directory.display().to_string();
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mut found: Vec<String> =
@@ -25,7 +25,7 @@ pub(crate) fn left_over(directory: &Path, place: &Place) -> Vec<String> {
     found.extend(names(&ports).iter().map(|name| format!("interface: {name} on {}", place.bridge)));
     for name in names(Path::new("/proc")) {
         let Ok(pid) = name.parse::<u32>() else { continue };
-        if pid != std::process::id() && belongs(pid, &here) {
+        if pid != std::process::id() && pid != keeper && belongs(pid, &here) {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             found.push(format!("process {pid}: {}", String::from_utf8_lossy(&line).replace('\0', " ")));
         }

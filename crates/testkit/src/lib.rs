@@ -2,16 +2,19 @@
 //!
 //! [`Engine`] runs the built binary as `wharf daemon` with everything of its own: data and exec root, socket, pid file,
 //! bridge and subnet; several run side by side. When it is dropped it removes its containers, ends the engine, and
-//! panics if anything is left. [`canned::Server`] answers as an engine would, from a table: for what a client does
+//! panics if anything is left; when the test is killed, a keeper does the same. [`directory`] is where to put it. [`canned::Server`] answers as an engine would, from a table: for what a client does
 //! rather than what an engine does. [`busybox_image`] is a root file system to import.
 
 pub mod canned;
+mod directory;
 mod engine;
 mod image;
+mod keeper;
 mod left;
 mod output;
 mod place;
 
+pub use directory::directory;
 pub use engine::Engine;
 pub use image::busybox_image;
 pub use output::Output;
