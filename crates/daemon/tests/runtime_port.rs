@@ -32,6 +32,7 @@ fn main() -> ExitCode {
             ("a_dead_spawner_is_replaced", Box::pin(a_dead_spawner_is_replaced())),
             ("the_next_engine_reconnects", Box::pin(the_next_engine_reconnects())),
             ("a_killed_monitor_leaves_an_orphan", Box::pin(a_killed_monitor_leaves_an_orphan())),
+            ("another_versions_monitor_is_understood", Box::pin(another_versions_monitor_is_understood())),
         ] {
             tokio::time::timeout(PATIENCE, test).await.expect("in time");
             println!("test {name} ... ok");
@@ -248,17 +249,109 @@ async fn a_killed_monitor_leaves_an_orphan() {
     // The engine that started it can still send signals, and so can the next one.
     world.port.signal(&process, 18).await.expect("signal");
     let next = ShimRuntime::new(&world.root.path().join("exec")).expect("port");
-    // The dying monitor may still accept.
-    let again = loop {
-        match next.reconnect(&process).await {
-            Reconnected::Running { started, .. } => break started,
-            other => assert!(!matches!(other, Reconnected::Exited(_)), "{other:?}"),
-        }
+    let Reconnected::Running { started: again, .. } = next.reconnect(&process).await else {
+        panic!("it runs, although its monitor may just be dying")
     };
+    // Nobody holds its streams any more, and that is said.
+    for port in [&world.port, &next] {
+        let (attachment, ours) = attachment();
+        let error = port.attach(&process, attachment).await.expect_err("no monitor");
+        assert!(error.message.contains("monitor") || error.kind == RuntimeErrorKind::NotRunning, "{error:?}");
+        assert!(all(ours).await.is_empty(), "the client is let go");
+    }
     next.signal(&process, 9).await.expect("signal");
     for exit in [again.exit.await, started.exit.await] {
         assert!(exit.error.is_some(), "{exit:?}");
     }
     next.forget(&process).await;
     assert!(next.leftovers().await.is_empty());
+}
+
+/// A monitor of version 1, word by word, and one of a later version than this engine. Containers outlive an upgrade
+/// and a downgrade, so these texts never change.
+async fn another_versions_monitor_is_understood() {
+    let world = World::new();
+    let process = ProcessRef::container("old".to_owned());
+    let directory = world.root.path().join("exec/containers/old");
+    fs::create_dir_all(&directory).expect("mkdir");
+    let state = |later: &str| {
+        format!(
+            r#"{{"version":1,"pid":{},"start_ticks":77,"started_at":"2026-01-02T03:04:05.678Z","monitor_pid":1,"cgroup":"/wharf-port-test/old","tty":true{later}}}"#,
+            std::process::id(),
+        )
+    };
+    let welcome = |version: u32, later: &str| {
+        let state = state(later);
+        format!(r#"{{"Welcome":{{"version":{version},"state":{state},"clients":0,"exit":null{later}}}}}"#)
+    };
+    let listener = listen(&directory);
+    let monitor = std::thread::spawn({
+        let (first, later) = (welcome(1, ""), welcome(9, r#","later":{"a":[1]}"#));
+        move || {
+            // It gives its engine up, as one does that does not listen in time.
+            drop(knocked(&listener, &first));
+            let engine = knocked(&listener, &first);
+            assert_eq!(heard(&engine), r#"{"seq":0,"order":{"Resize":{"rows":5,"columns":7}}}"#);
+            said(&engine, r#"{"Answer":{"seq":0,"reply":"Done"}}"#);
+            assert_eq!(heard(&engine), r#"{"seq":1,"order":{"Signal":18}}"#);
+            said(&engine, r#"{"Answer":{"seq":1,"reply":{"Refused":{"message":"No such process"}}}}"#);
+            drop(engine);
+            let engine = knocked(&listener, &later);
+            said(&engine, r#"{"Weather":{"wind":3}}"#);
+            assert_eq!(heard(&engine), r#"{"seq":0,"order":{"Signal":18}}"#);
+            said(&engine, r#"{"Answer":{"seq":0,"reply":{"Perhaps":{"odds":0.5}},"more":1}}"#);
+            assert_eq!(heard(&engine), r#"{"seq":1,"order":{"Signal":9}}"#);
+            said(&engine, r#"{"ClientLeft":{"client":3,"why":"Detached"}}"#);
+            said(&engine, r#"{"Answer":{"seq":1,"reply":"Done"}}"#);
+            said(
+                &engine,
+                r#"{"Exited":{"version":1,"pid":1,"code":137,"signal":9,"oom_killed":true,"finished_at":"2026-01-02T03:04:06Z","error":"write log: full","later":{}}}"#,
+            );
+        }
+    });
+    let Reconnected::Running { started, paused: false } = world.port.reconnect(&process).await else {
+        panic!("it runs")
+    };
+    assert_eq!(started.pid, std::process::id());
+    assert_eq!(started.started_at.to_string(), "2026-01-02T03:04:05.678Z");
+    // Until the second connection is there, calls have nobody to go to.
+    while world.port.resize(&process, 5, 7).await.is_err() {}
+    let refused = world.port.signal(&process, 18).await.expect_err("refused");
+    assert_eq!(refused.kind, RuntimeErrorKind::NotRunning);
+    let unclear = loop {
+        let error = world.port.signal(&process, 18).await.expect_err("refused");
+        if error.message.contains("version") {
+            break error;
+        }
+    };
+    assert!(unclear.message.contains("another version"), "{unclear:?}");
+    world.port.signal(&process, 9).await.expect("signal");
+    let exit = started.exit.await;
+    assert_eq!((exit.code, exit.oom_killed, exit.error.as_deref()), (137, true, Some("write log: full")));
+    monitor.join().expect("the monitor heard what it expected");
+}
+
+fn listen(directory: &std::path::Path) -> std::os::fd::OwnedFd {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, listen, socket};
+    let socket = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).expect("socket");
+    bind(&socket, &SocketAddrUnix::new(directory.join("monitor.sock")).expect("address")).expect("bind");
+    listen(&socket, 16).expect("listen");
+    socket
+}
+
+fn knocked(listener: &std::os::fd::OwnedFd, welcome: &str) -> std::os::fd::OwnedFd {
+    let engine = rustix::net::accept(listener).expect("accept");
+    said(&engine, welcome);
+    engine
+}
+
+fn said(engine: &std::os::fd::OwnedFd, text: &str) {
+    rustix::net::send(engine, text.as_bytes(), rustix::net::SendFlags::NOSIGNAL).expect("send");
+}
+
+fn heard(engine: &std::os::fd::OwnedFd) -> String {
+    let mut buffer = [0; 8192];
+    let (length, _) =
+        rustix::net::recv(engine, &mut buffer[..], rustix::net::RecvFlags::empty()).expect("receive");
+    String::from_utf8(buffer[..length].to_vec()).expect("text")
 }

@@ -14,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::error::doing;
 use crate::monitor::{address, open_directory};
-use crate::protocol::{Call, Client, Event, Order};
+use crate::protocol::{AnyEvent, Call, Client, Event, Order, Reply};
 use crate::record::{Exit, State};
 use crate::{Error, payload, wire};
 
@@ -89,12 +89,19 @@ impl Connection {
         wire::send(&self.socket, &Call { seq, order: Order::Attach(client) }, &descriptors)
     }
 
-    /// The next event; `None` when the monitor has gone.
+    /// The next event; `None` when the monitor has gone. Events of a later version that mean nothing here are
+    /// passed over.
     ///
     /// # Errors
     /// [`Error::would_block`] when there is none yet.
     pub fn receive(&self) -> Result<Option<Event>, Error> {
-        Ok(wire::receive(&self.socket)?.map(|(event, _)| event))
+        loop {
+            match wire::receive_as(&self.socket, |bytes| Ok(known(bytes)))? {
+                Some((Some(event), _)) => return Ok(Some(event)),
+                Some((None, _)) => {}
+                None => return Ok(None),
+            }
+        }
     }
 
     /// [`Connection::receive`] for callers without an event loop: waits up to `patience`.
@@ -125,6 +132,15 @@ impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// An answer that cannot be read is one all the same: somebody waits for it.
+fn known(bytes: &[u8]) -> Option<Event> {
+    serde_json::from_slice(bytes).ok().or_else(|| {
+        let AnyEvent::Answer { seq } = serde_json::from_slice(bytes).ok()?;
+        let message = "the process's monitor is of another version, and its answer means nothing to this one";
+        Some(Event::Answer { seq, reply: Reply::Refused { message: message.into() } })
+    })
 }
 
 /// Finds out what became of a process that an earlier engine started.

@@ -28,6 +28,10 @@
 //!   number of engines' connections may be open at once; each event goes to all of them.
 //! * Messages are JSON, at most 8 KiB, one per packet. What may be larger is in the payload ([`Request`]) or
 //!   in a memfd of its own.
+//! * **Engine and monitor may be of different versions**: containers outlive an upgrade. So nothing is ever taken
+//!   out of [`Call`], [`Event`] and the records; what is added is optional to read; and what a side does not know
+//!   it answers with `Refused` (an order), passes over (an event), or takes for a refusal (a reply). `Hello` and
+//!   [`Request`] stay within one binary, and may change freely.
 
 use std::path::PathBuf;
 
@@ -35,8 +39,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{Exit, State};
 
-/// Changes when a message changes its meaning; engine and spawner are always one binary, but a monitor may be
-/// older than the engine that connects to it.
+/// Grows with what a side may expect of the other. Engine and spawner are always one binary; a monitor tells its
+/// version in [`Status`].
 pub const VERSION: u32 = 1;
 
 /// Engine to spawner. The descriptors, in order: the monitor's end of a connection, the payload with the
@@ -167,6 +171,19 @@ pub enum Framing {
 pub struct Call {
     pub seq: u64,
     pub order: Order,
+}
+
+/// A call as a monitor reads it: the order may be one that it does not know.
+#[derive(Debug, Deserialize)]
+pub(crate) struct AnyCall {
+    pub(crate) seq: u64,
+    pub(crate) order: serde_json::Value,
+}
+
+/// An event that today's [`Event`] cannot read, as far as somebody waits for it.
+#[derive(Debug, Deserialize)]
+pub(crate) enum AnyEvent {
+    Answer { seq: u64 },
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ use rustix::net::SocketFlags;
 
 use crate::client::Connection;
 use crate::error::doing;
-use crate::protocol::{Client, Hello, Request, VERSION};
+use crate::protocol::{Client, Event, Failure, FailureKind, Hello, Request, VERSION};
 use crate::{Error, monitor, payload, wire};
 
 /// `argv[0]` of the spawner: the binary calls [`main`] when it is called so.
@@ -180,7 +180,14 @@ fn serve() -> Result<(), Error> {
     // Found out once here, inherited by every monitor.
     let _ = cgroups::machine();
 
-    while let Some((hello, descriptors)) = wire::receive::<Hello>(&engine)? {
+    loop {
+        let (hello, descriptors) = match wire::receive::<Hello>(&engine) {
+            Ok(Some(received)) => received,
+            Ok(None) => return Ok(()),
+            // Its descriptors are closed, which is the answer.
+            Err(Error::Message { .. }) => continue,
+            Err(error) => return Err(error),
+        };
         if hello.version != VERSION {
             continue;
         }
@@ -191,11 +198,17 @@ fn serve() -> Result<(), Error> {
                 monitor::main(descriptors);
                 sys::process::exit_now(0);
             }
-            // The connection is closed unanswered with the descriptors, which is the answer.
-            Ok(sys::process::Cloned::Parent { .. }) | Err(_) => {}
+            Ok(sys::process::Cloned::Parent { .. }) => {}
+            Err(error) => {
+                // Another spawner could not either.
+                let failure =
+                    Failure { kind: FailureKind::Other, message: format!("fork a monitor: {error}") };
+                if let Some(connection) = descriptors.first() {
+                    let _ = wire::send(connection, &Event::Failed(failure), &[]);
+                }
+            }
         }
     }
-    Ok(())
 }
 
 const SIGHUP: i32 = 1;

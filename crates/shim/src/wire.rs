@@ -66,6 +66,17 @@ pub(crate) fn send<T: Serialize>(
 
 /// Receives one message with its descriptors (close-on-exec). `None` is the end of the conversation.
 pub(crate) fn receive<T: DeserializeOwned>(socket: impl AsFd) -> Result<Option<(T, Vec<OwnedFd>)>, Error> {
+    receive_as(socket, |bytes| {
+        serde_json::from_slice(bytes)
+            .map_err(|error| Error::Message { what: "read a message", why: error.to_string() })
+    })
+}
+
+/// As [`receive`], read by `decode`: what another version may have sent.
+pub(crate) fn receive_as<T>(
+    socket: impl AsFd,
+    decode: impl FnOnce(&[u8]) -> Result<T, Error>,
+) -> Result<Option<(T, Vec<OwnedFd>)>, Error> {
     let mut buffer = [0u8; MESSAGE_BYTES_MAX];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -90,7 +101,5 @@ pub(crate) fn receive<T: DeserializeOwned>(socket: impl AsFd) -> Result<Option<(
     if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
         return Err(Error::Message { what: "receive a message", why: "it was cut short".into() });
     }
-    let message = serde_json::from_slice(&buffer[..received.bytes])
-        .map_err(|error| Error::Message { what: "read a message", why: error.to_string() })?;
-    Ok(Some((message, descriptors)))
+    Ok(Some((decode(&buffer[..received.bytes])?, descriptors)))
 }

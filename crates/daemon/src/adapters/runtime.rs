@@ -23,7 +23,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
 
 /// How long a monitor may take to greet an engine that connects to it. It may be creating its process.
-const WELCOME: Duration = Duration::from_secs(10);
+const WELCOME: Duration = Duration::from_secs(30);
 
 /// Containers and execs as processes under one exec root.
 #[derive(Debug)]
@@ -42,12 +42,13 @@ struct Processes(Mutex<HashMap<ProcessRef, Arc<Handle>>>);
 #[derive(Debug)]
 struct Handle {
     state: State,
-    peer: Peer,
+    /// Another one when the connection was lost. The lock is held to copy or to replace it.
+    peer: Mutex<Peer>,
     exit: watch::Receiver<Option<Exit>>,
 }
 
 /// Who looks after it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Peer {
     Monitor(Monitor),
     /// Its monitor was killed.
@@ -177,7 +178,7 @@ impl ShimRuntime {
     }
 
     async fn order(&self, process: &ProcessRef, order: Order) -> Result<Reply, RuntimeError> {
-        match &self.handle(process)?.peer {
+        match self.handle(process)?.peer() {
             Peer::Monitor(monitor) => monitor.call(order, None).await,
             Peer::Nobody(_) => Err(other("the process has lost its monitor")),
         }
@@ -204,36 +205,18 @@ impl ShimRuntime {
             };
         }
         let directory = self.directory(process);
-        let observed = match shim::client::observe(&directory) {
-            Ok(observed) => observed,
-            Err(error) => {
-                tracing::warn!(container = process.container, %error, "cannot tell what became of a process");
+        let (state, peer) = match find(&directory).await {
+            Found::Running(state, peer) => (state, peer),
+            Found::Exited(exit) => return Reconnected::Exited(exit),
+            Found::Gone(why) => {
+                if let Some(why) = why {
+                    tracing::warn!(
+                        container = process.container,
+                        why,
+                        "cannot tell what became of a process"
+                    );
+                }
                 return Reconnected::Gone;
-            }
-        };
-        let (state, peer) = match observed {
-            Observed::Exited(exit) => return Reconnected::Exited(ended(exit)),
-            Observed::Gone(_) => return Reconnected::Gone,
-            Observed::Orphaned(orphan) => {
-                let state = orphan.state.clone();
-                match watched(orphan) {
-                    Ok(orphan) => (state, Peer::Nobody(Arc::new(orphan))),
-                    Err(_) => return Reconnected::Gone,
-                }
-            }
-            Observed::Monitored(connection) => {
-                let Ok(monitor) = Monitor::new(connection) else { return Reconnected::Gone };
-                match tokio::time::timeout(WELCOME, monitor.next()).await {
-                    Ok(Ok(Some(Event::Welcome(status)))) => match status.exit {
-                        Some(exit) => return Reconnected::Exited(ended(exit)),
-                        None => (status.state, Peer::Monitor(monitor)),
-                    },
-                    // It ended while we knocked.
-                    _ => match shim::record::Exit::read(&directory) {
-                        Ok(Some(exit)) => return Reconnected::Exited(ended(exit)),
-                        _ => return Reconnected::Gone,
-                    },
-                }
             }
         };
         let started = self.processes.adopt(process.clone(), directory, state, peer);
@@ -310,7 +293,7 @@ impl ContainerRuntime for ShimRuntime {
 
     fn signal<'a>(&'a self, process: &'a ProcessRef, signal: i32) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(async move {
-            match &self.handle(process)?.peer {
+            match self.handle(process)?.peer() {
                 Peer::Nobody(orphan) => orphan.get_ref().signal(signal).map_err(|_| not_running()),
                 Peer::Monitor(monitor) => match monitor.call(Order::Signal(signal), None).await {
                     // Without its monitor the process may still be there.
@@ -351,7 +334,7 @@ impl ContainerRuntime for ShimRuntime {
     ) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(async move {
             let handle = self.handle(process)?;
-            match &handle.peer {
+            match handle.peer() {
                 Peer::Monitor(monitor) => {
                     let wants = client(&attachment, handle.state.tty);
                     done(monitor.call(Order::Attach(wants), Some(&attachment)).await?)
@@ -419,16 +402,12 @@ impl Processes {
     /// Enters a process that runs, and sets a task to wait for its end.
     fn adopt(self: &Arc<Self>, process: ProcessRef, directory: PathBuf, state: State, peer: Peer) -> Started {
         let (tell, exit) = watch::channel(None);
-        let end: BoxFuture<'static, Exit> = match &peer {
-            Peer::Monitor(monitor) => Box::pin(monitor.clone().follow(directory)),
-            Peer::Nobody(orphan) => Box::pin(wait_for_orphan(Arc::clone(orphan))),
-        };
-        let handle = Arc::new(Handle { state, peer, exit });
+        let handle = Arc::new(Handle { state, peer: Mutex::new(peer), exit });
         self.lock().insert(process.clone(), Arc::clone(&handle));
         let started = handle.started();
         let processes = Arc::clone(self);
         tokio::spawn(async move {
-            let exit = end.await;
+            let exit = handle.end(&process, &directory).await;
             {
                 let mut running = processes.lock();
                 if running.get(&process).is_some_and(|current| Arc::ptr_eq(current, &handle)) {
@@ -443,6 +422,33 @@ impl Processes {
 }
 
 impl Handle {
+    fn peer(&self) -> Peer {
+        self.peer.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for the end of the process, whoever tells of it.
+    async fn end(&self, process: &ProcessRef, directory: &Path) -> Exit {
+        loop {
+            let peer = match self.peer() {
+                Peer::Nobody(orphan) => return wait_for_orphan(&orphan, &process.container).await,
+                Peer::Monitor(monitor) => match monitor.follow().await {
+                    Some(exit) => return exit,
+                    // The monitor finished while nobody read, or was killed; or it gave this engine up, which did
+                    // not listen in time, and may be asked again.
+                    None => match find(directory).await {
+                        Found::Running(_, peer) => peer,
+                        Found::Exited(exit) => return exit,
+                        Found::Gone(why) => {
+                            let why = why.unwrap_or_else(|| "its process ended unseen".into());
+                            return lost(&format!("the monitor was killed: {why}"));
+                        }
+                    },
+                },
+            };
+            *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = peer;
+        }
+    }
+
     fn started(&self) -> Started {
         let mut exit = self.exit.clone();
         Started {
@@ -541,8 +547,8 @@ impl Monitor {
         answered.await.map_err(|_| not_running())
     }
 
-    /// Hands answers out until the process has ended, whoever tells.
-    async fn follow(self, directory: PathBuf) -> Exit {
+    /// Hands answers out until the process has ended. `None`: the connection was lost before.
+    async fn follow(&self) -> Option<Exit> {
         let exit = loop {
             match self.next().await {
                 Ok(Some(Event::Answer { seq, reply })) => {
@@ -551,15 +557,12 @@ impl Monitor {
                         let _ = waiting.send(reply);
                     }
                 }
-                Ok(Some(Event::Exited(exit))) => break ended(exit),
+                Ok(Some(Event::Exited(exit))) => break Some(ended(exit)),
                 Ok(Some(_)) => {}
-                Ok(None) | Err(_) => {
-                    // Nobody will answer; the process itself may go on for long.
-                    self.calls.lock().clear();
-                    break without_monitor(&directory).await;
-                }
+                Ok(None) | Err(_) => break None,
             }
         };
+        // Nobody will answer any more.
         self.calls.lock().clear();
         exit
     }
@@ -571,28 +574,53 @@ impl Calls {
     }
 }
 
-/// The connection broke: it finished while nobody read, or was killed.
-async fn without_monitor(directory: &Path) -> Exit {
-    match shim::client::observe(directory) {
-        Ok(Observed::Exited(exit)) => ended(exit),
-        Ok(Observed::Orphaned(orphan)) => {
-            tracing::warn!(
-                pid = orphan.state.pid,
-                "a monitor was killed; its process goes on without output"
-            );
-            match watched(orphan) {
-                Ok(orphan) => wait_for_orphan(Arc::new(orphan)).await,
-                Err(error) => lost(&format!("the process cannot be watched: {error}")),
-            }
-        }
-        _ => lost("the monitor was killed, and its process ended unseen"),
-    }
+/// What became of a process, and who looks after it now.
+enum Found {
+    Running(State, Peer),
+    Exited(Exit),
+    /// With what there is to say about it.
+    Gone(Option<String>),
 }
 
-async fn wait_for_orphan(orphan: Arc<AsyncFd<Orphan>>) -> Exit {
+async fn find(directory: &Path) -> Found {
+    // A monitor that is just ending, or being killed, still accepts; after that one knows.
+    const TRIES: u32 = 3;
+    for _ in 0..TRIES {
+        let connection = match shim::client::observe(directory) {
+            Ok(Observed::Exited(exit)) => return Found::Exited(ended(exit)),
+            Ok(Observed::Gone(_)) => return Found::Gone(None),
+            Err(error) => return Found::Gone(Some(error.to_string())),
+            Ok(Observed::Orphaned(orphan)) => {
+                let state = orphan.state.clone();
+                tracing::warn!(pid = state.pid, "a monitor was killed; its process goes on without output");
+                return match watched(orphan) {
+                    Ok(orphan) => Found::Running(state, Peer::Nobody(Arc::new(orphan))),
+                    Err(error) => Found::Gone(Some(format!("it cannot be watched: {error}"))),
+                };
+            }
+            Ok(Observed::Monitored(connection)) => connection,
+        };
+        let Ok(monitor) = Monitor::new(connection) else { continue };
+        if let Ok(Ok(Some(Event::Welcome(status)))) = tokio::time::timeout(WELCOME, monitor.next()).await {
+            return match status.exit {
+                Some(exit) => Found::Exited(ended(exit)),
+                None => Found::Running(status.state, Peer::Monitor(monitor)),
+            };
+        }
+    }
+    Found::Gone(Some("its monitor does not answer".into()))
+}
+
+async fn wait_for_orphan(orphan: &AsyncFd<Orphan>, container: &str) -> Exit {
     // A pidfd becomes readable when its process ends, and stays so.
     let _ = orphan.readable().await;
-    ended(orphan.get_ref().exit())
+    let orphan = orphan.get_ref();
+    let mut exit = ended(orphan.exit());
+    // The group is still there: only the monitor would have removed it.
+    let (path, id) = (orphan.state.cgroup.clone(), container.to_owned());
+    let kills = blocking(move || open_cgroup(&path, &id).and_then(|cgroup| cgroup.oom_kills())).await;
+    exit.oom_killed = matches!(kills, Ok(Ok(kills)) if kills > 0);
+    exit
 }
 
 fn lost(why: &str) -> Exit {

@@ -13,7 +13,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::{Monitor, Token};
 use crate::error::doing;
-use crate::protocol::{Call, Event, Leave, Order, Reply, Size, Status, VERSION};
+use crate::protocol::{AnyCall, Event, Leave, Order, Reply, Size, Status, VERSION};
 use crate::{Error, wire};
 
 /// The address of `monitor.sock`, which works for directories of any length: a socket's own path has room for
@@ -67,9 +67,15 @@ impl Monitor {
         // Bounded, so that an engine cannot keep the monitor from its process.
         for _ in 0..16 {
             let Some(socket) = self.engines.get(&number) else { return };
-            match wire::receive::<Call>(socket) {
+            match wire::receive::<AnyCall>(socket) {
                 Ok(Some((call, descriptors))) => {
-                    let reply = self.obey(call.order, descriptors);
+                    let reply = match serde_json::from_value(call.order) {
+                        Ok(order) => self.obey(order, descriptors),
+                        // A later engine's.
+                        Err(_) => Reply::Refused {
+                            message: format!("the process's monitor (version {VERSION}) does not know how"),
+                        },
+                    };
                     let answer = Event::Answer { seq: call.seq, reply };
                     let sent = self.engines.get(&number).map(|socket| wire::send(socket, &answer, &[]));
                     if !matches!(sent, Some(Ok(()))) {
@@ -77,6 +83,8 @@ impl Monitor {
                     }
                 }
                 Err(error) if error.would_block() => return,
+                // Not even a number to answer to.
+                Err(Error::Message { .. }) => {}
                 Ok(None) | Err(_) => {
                     self.engines.remove(&number);
                 }

@@ -349,3 +349,34 @@ fn a_million_lines_are_all_logged() {
     assert_eq!(log.lines().count(), 1_000_000);
     assert!(log.lines().all(|line| line.contains(r#""log":"0123456789012345678901234567890123456789\n""#)));
 }
+
+#[test]
+fn what_another_version_asks_is_refused_and_the_rest_goes_on() {
+    let run = launch("sleep 1000", Setup::default());
+    let _ = until(&run.engine, |event| matches!(event, Event::Started(_)).then_some(()));
+    let socket = run.engine.as_fd();
+    for text in [
+        r#"{"seq":1,"order":{"Checkpoint":{"to":"/x"}}}"#,
+        r#"{"seq":2,"order":"Sing","loudly":true}"#,
+        "{",
+        r#"{"later":"a call without a number"}"#,
+        // What version 1 calls so, with what a later one adds.
+        r#"{"seq":3,"order":{"Signal":0},"deadline_ms":5}"#,
+    ] {
+        rustix::net::send(socket, text.as_bytes(), rustix::net::SendFlags::empty()).expect("send");
+    }
+    for wanted in 1..=3 {
+        let reply = until(&run.engine, |event| match event {
+            Event::Answer { seq, reply } if seq == wanted => Some(reply),
+            Event::Answer { seq, reply } => panic!("{seq} {reply:?} before {wanted}"),
+            _ => None,
+        });
+        match (wanted, reply) {
+            (3, Reply::Done) => {}
+            (1 | 2, Reply::Refused { message }) => assert!(message.contains("version 1"), "{message}"),
+            (_, reply) => panic!("{wanted}: {reply:?}"),
+        }
+    }
+    assert!(matches!(run.answer(Order::Signal(9)), Reply::Done));
+    assert_eq!(run.exit().code, 137);
+}
