@@ -353,7 +353,7 @@ fn a_million_lines_are_all_logged() {
 #[test]
 fn what_another_version_asks_is_refused_and_the_rest_goes_on() {
     let run = launch("sleep 1000", Setup::default());
-    let _ = until(&run.engine, |event| matches!(event, Event::Started(_)).then_some(()));
+    until(&run.engine, |event| matches!(event, Event::Started(_)).then_some(()));
     let socket = run.engine.as_fd();
     for text in [
         r#"{"seq":1,"order":{"Checkpoint":{"to":"/x"}}}"#,
