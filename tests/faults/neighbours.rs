@@ -131,15 +131,54 @@ fn a_full_disk_is_told_and_survived() {
 }
 
 #[test]
-fn without_a_controller_its_limit_is_refused_by_name() {
+fn without_controllers_limits_are_discarded_and_told() {
     let place = testkit::directory();
-    let script = format!("umount /sys/fs/cgroup/pids; exec {BINARY} \"$@\"");
+    let missing = ["pids", "memory", "cpu", "cpuset", "blkio", "freezer"];
+    let unmount: String = missing.iter().map(|name| format!("umount /sys/fs/cgroup/{name}; ")).collect();
+    let private = Private::with_binary(&prepared(place.path(), &format!("{unmount}exec {BINARY} \"$@\"")));
+    for (flag, value, lost) in [
+        ("--pids-limit", "50", "PIDs limit capabilities or the cgroup is not mounted. PIDs limit discarded."),
+        ("--memory", "64m", "memory limit capabilities or the cgroup is not mounted. Limitation discarded."),
+        (
+            "--memory-reservation",
+            "64m",
+            "memory soft limit capabilities or the cgroup is not mounted. Limitation discarded.",
+        ),
+        ("--cpu-shares", "50", "CPU shares or the cgroup is not mounted. Shares discarded."),
+        ("--cpu-quota", "5000", "CPU CFS scheduler. CPU period/quota discarded."),
+        ("--cpuset-cpus", "0", "cpuset or the cgroup is not mounted. Cpuset discarded."),
+        ("--blkio-weight", "500", "Block I/O weight or the cgroup is not mounted. Weight discarded."),
+    ] {
+        let output = private.engine.wharf(&["run", "--rm", flag, value, "bb", "echo", "fine"]);
+        assert_eq!((output.status, output.stdout.trim()), (0, "fine"), "{flag}: {output:?}");
+        let told = format!("WARNING: Your kernel does not support {lost}");
+        assert!(output.stderr.contains(&told), "{flag}: {output:?}");
+    }
+    let refused = private.fails(&["run", "--rm", "--cpus", "0.5", "bb", "true"]);
+    assert!(refused.contains("NanoCPUs can not be set, as your kernel does not support"), "{refused}");
+    let warnings = private.ok(&["info", "-f", "{{json .Warnings}}"]);
+    assert!(
+        warnings.contains("No memory limit support") && warnings.contains("No cpuset support"),
+        "{warnings}"
+    );
+
+    private.ok(&["run", "-d", "--name", "cc", "bb", "sleep", "1000"]);
+    let refused = private.fails(&["pause", "cc"]);
+    assert!(refused.contains("pausing needs the cgroup controller freezer"), "{refused}");
+    assert_eq!(private.ok(&["exec", "cc", "echo", "in"]), "in");
+    private.ok(&["rm", "-f", "cc"]);
+    private.clean("after limits that cannot be");
+}
+
+#[test]
+fn without_the_devices_controller_nothing_runs_unguarded() {
+    let place = testkit::directory();
+    let script = format!("umount /sys/fs/cgroup/devices; exec {BINARY} \"$@\"");
     let private = Private::with_binary(&prepared(place.path(), &script));
-    let output = private.engine.wharf(&["run", "--rm", "--pids-limit", "50", "bb", "echo", "fine"]);
+    let output = private.engine.wharf(&["run", "--rm", "bb", "echo", "fine"]);
     assert_eq!(output.status, 125, "{output:?}");
-    assert!(output.stderr.contains("the cgroup controller pids"), "{output:?}");
-    assert_eq!(private.ok(&["run", "--rm", "bb", "echo", "fine"]), "fine");
-    private.clean("after a limit that cannot be");
+    assert!(output.stderr.contains("a device rule needs the cgroup controller devices"), "{output:?}");
+    private.clean("after a start that was refused");
 }
 
 #[test]

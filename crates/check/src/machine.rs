@@ -24,6 +24,8 @@ pub struct Machine {
     /// `1` or `2`; empty without cgroups.
     pub cgroup_version: String,
     pub memory_limit: bool,
+    pub memory_reservation: bool,
+    pub memory_swappiness: bool,
     pub swap_limit: bool,
     pub oom_kill_disable: bool,
     pub cpu_cfs_period: bool,
@@ -33,6 +35,9 @@ pub struct Machine {
     pub pids_limit: bool,
     pub blkio_weight: bool,
     pub blkio_throttle: bool,
+    /// Processors and memory nodes that are online: `0-3,5`.
+    pub cpus_online: String,
+    pub mems_online: String,
     pub ipv4_forwarding: bool,
     pub seccomp: bool,
     pub apparmor: bool,
@@ -61,6 +66,8 @@ impl Machine {
             seccomp: Path::new("/proc/sys/kernel/seccomp/actions_avail").exists(),
             apparmor: read("/sys/module/apparmor/parameters/enabled").is_some_and(|t| t.trim() == "Y"),
             selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+            cpus_online: line("/sys/devices/system/cpu/online"),
+            mems_online: line("/sys/devices/system/node/online"),
             cgroup_namespaces: Path::new("/proc/self/ns/cgroup").exists(),
             ..Self::default()
         };
@@ -102,6 +109,7 @@ impl Machine {
         if v2 {
             // The root group has no limits to look at; the controller's presence says it, except for swap.
             self.memory_limit = place("memory").is_some();
+            self.memory_reservation = self.memory_limit;
             self.swap_limit = self.memory_limit && v2_has_swap_limit(place("memory"));
             self.cpu_cfs_period = place("cpu").is_some();
             self.cpu_cfs_quota = self.cpu_cfs_period;
@@ -110,6 +118,8 @@ impl Machine {
             self.blkio_throttle = self.blkio_weight;
         } else {
             self.memory_limit = has("memory", "memory.limit_in_bytes");
+            self.memory_reservation = has("memory", "memory.soft_limit_in_bytes");
+            self.memory_swappiness = has("memory", "memory.swappiness");
             self.swap_limit = has("memory", "memory.memsw.limit_in_bytes");
             self.oom_kill_disable = has("memory", "memory.oom_control");
             self.cpu_cfs_period = has("cpu", "cpu.cfs_period_us");
@@ -152,6 +162,10 @@ impl Machine {
         unless(self.ipv4_forwarding, "IPv4 forwarding is disabled");
         warnings
     }
+}
+
+fn line(path: &str) -> String {
+    read(path).unwrap_or_default().trim().to_owned()
 }
 
 fn read(path: &str) -> Option<String> {

@@ -25,6 +25,7 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
     let mut settings = Settings::new(config.data_root(), config.exec_root());
     let machine = check::Machine::detect();
     settings.cgroup_v2 = machine.cgroup_version == "2";
+    settings.limits = limits(&machine);
     if settings.cgroup_v2 {
         settings.cgroupns_mode = engine::containers::CgroupnsMode::Private;
     }
@@ -94,6 +95,24 @@ pub(crate) fn reloadable(config: &Config, settings: &mut Settings) -> Result<(),
     match known {
         true => Ok(()),
         false => Err(format!("specified default runtime '{}' does not exist", settings.default_runtime)),
+    }
+}
+
+fn limits(machine: &check::Machine) -> engine::containers::Limits {
+    engine::containers::Limits {
+        memory: machine.memory_limit,
+        memory_reservation: machine.memory_reservation,
+        memory_swappiness: machine.memory_swappiness,
+        swap: machine.swap_limit,
+        oom_kill_disable: machine.oom_kill_disable,
+        pids: machine.pids_limit,
+        cpu_cfs: machine.cpu_cfs_period && machine.cpu_cfs_quota,
+        cpu_shares: machine.cpu_shares,
+        cpuset: machine.cpu_set,
+        blkio_weight: machine.blkio_weight,
+        blkio_throttle: machine.blkio_throttle,
+        cpus: machine.cpus_online.clone(),
+        mems: machine.mems_online.clone(),
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::containers::{CgroupnsMode, IpcMode, LogSpec, Ulimit};
+use crate::containers::{CgroupnsMode, IpcMode, Limits, LogSpec, Ulimit};
 
 /// The daemon's defaults for containers, and where things are.
 #[derive(Debug, Clone)]
@@ -12,6 +12,8 @@ pub struct Settings {
     pub data_root: PathBuf,
     pub exec_root: PathBuf,
     pub cgroup_v2: bool,
+    /// What the machine can limit.
+    pub limits: Limits,
     /// `--cgroup-parent`; empty: `/docker`.
     pub cgroup_parent: String,
     pub log: LogSpec,
@@ -53,6 +55,7 @@ impl Settings {
             data_root,
             exec_root,
             cgroup_v2: false,
+            limits: Limits::default(),
             cgroup_parent: String::new(),
             log: LogSpec { driver: "json-file".into(), options: BTreeMap::new() },
             ulimits: Vec::new(),

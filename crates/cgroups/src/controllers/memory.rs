@@ -14,7 +14,7 @@ use crate::stats::{MemoryStats, MemoryUsage};
 use crate::{Cgroup, Error, Result};
 
 pub(crate) fn apply(cgroup: &Cgroup, memory: &Memory) -> Result<()> {
-    if *memory == Memory::default() {
+    if *memory == Memory::default() || (lifts_only(memory) && cgroup.controller("memory").is_none()) {
         return Ok(());
     }
     let (directory, version) = cgroup.require("memory", || "a memory limit".to_owned())?;
@@ -27,11 +27,21 @@ pub(crate) fn apply(cgroup: &Cgroup, memory: &Memory) -> Result<()> {
     }
 }
 
+/// Lifting limits that nobody enforces is no reason to fail.
+fn lifts_only(memory: &Memory) -> bool {
+    let lifted = |limit: Option<i64>| limit.is_none_or(|limit| matches!(limit, -1 | 0));
+    let Memory { limit, reservation, swap, .. } = *memory;
+    [limit, reservation, swap].into_iter().all(lifted)
+        && *memory == (Memory { limit, reservation, swap, ..Memory::default() })
+}
+
 fn v1(directory: &Directory, memory: &Memory) -> Result<()> {
     let wanted = memory.limit.filter(|l| *l != 0);
     // No limit on memory lifts the one on swap as well, where the kernel counts swap.
     let swap = match (wanted, memory.swap.filter(|s| *s != 0)) {
         (Some(-1), None) if directory.has("memory.memsw.limit_in_bytes") => Some(-1),
+        // A kernel that does not count swap does not limit it either.
+        (_, Some(-1)) if !directory.has("memory.memsw.limit_in_bytes") => None,
         (_, swap) => swap,
     };
     let set_limit = |value| {

@@ -3,6 +3,7 @@
 pub(crate) mod files;
 pub(crate) mod index;
 pub(crate) mod keys;
+mod limits;
 mod list;
 mod logs;
 pub(crate) mod merge;
@@ -19,6 +20,7 @@ mod top;
 pub(crate) mod validate;
 mod view;
 
+pub use limits::Limits;
 pub(crate) use list::until;
 pub use requests::{
     AttachRequest, Created, Filters, ListRequest, LogLine, LogStream, LogsRequest, Pruned, RemoveRequest,

@@ -1,14 +1,13 @@
 //! What is wrong with a request before anything is made, in Docker's words; and what is not built yet, refused
 //! by name.
 
-use super::{CgroupnsMode, ContainerSpec, IpcMode, NetworkMode, PidMode, RestartPolicy, UtsMode, signal};
+use super::{
+    CgroupnsMode, ContainerSpec, IpcMode, NetworkMode, PidMode, RestartPolicy, UtsMode, limits, signal,
+};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ports::StoredImage;
 use crate::settings::BUILTIN_RUNTIMES;
-
-/// Smallest memory limit Docker takes.
-const MEMORY_MIN_BYTES: i64 = 6 << 20;
 
 /// Check, and resolve references to other containers to ids. Answers warnings.
 pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) -> Result<Vec<String>> {
@@ -92,7 +91,7 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
         return Err(Error::unsupported("publishing ports (PortBindings, PublishAllPorts) is not built yet"));
     }
     refuse_unbuilt(host)?;
-    check_resources(&host.resources, &mut warnings)?;
+    limits::check(&mut host.resources, &settings.limits, &mut warnings)?;
     let runtime = host.runtime.as_str();
     if !runtime.is_empty()
         && !BUILTIN_RUNTIMES.contains(&runtime)
@@ -160,66 +159,6 @@ fn check_platform(spec: &ContainerSpec, image: &StoredImage) -> Result<()> {
         "image with reference {} was found but its platform ({}/{}) does not match the specified platform ({})",
         spec.image, image.os, image.architecture, spec.platform
     )))
-}
-
-fn check_resources(resources: &super::Resources, warnings: &mut Vec<String>) -> Result<()> {
-    let r = resources;
-    let invalid = |text: &str| Err(Error::invalid(text));
-    if r.memory_bytes != 0 && r.memory_bytes < MEMORY_MIN_BYTES {
-        return invalid("Minimum memory limit allowed is 6MB");
-    }
-    if r.memory_bytes == 0 && r.memory_swap_bytes > 0 {
-        return invalid("You should always set the Memory limit when using Memoryswap limit, see usage");
-    }
-    if r.memory_bytes > 0 && r.memory_swap_bytes > 0 && r.memory_swap_bytes < r.memory_bytes {
-        return invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
-    }
-    if r.memory_swappiness.is_some_and(|value| !(-1..=100).contains(&value)) {
-        let value = r.memory_swappiness.unwrap_or_default();
-        return Err(Error::invalid(format!(
-            "Invalid value: {value}, valid memory swappiness range is 0-100"
-        )));
-    }
-    if r.memory_reservation_bytes != 0 && r.memory_reservation_bytes < MEMORY_MIN_BYTES {
-        return invalid("Minimum memory reservation allowed is 6MB");
-    }
-    if r.memory_bytes > 0 && r.memory_reservation_bytes > 0 && r.memory_bytes < r.memory_reservation_bytes {
-        return invalid("Minimum memory limit can not be less than memory reservation limit, see usage");
-    }
-    if r.nano_cpus > 0 && (r.cpu_period_us > 0 || r.cpu_quota_us > 0) {
-        return invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set.");
-    }
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as i64;
-    if r.nano_cpus < 0 || r.nano_cpus > cpus * 1_000_000_000 {
-        return Err(Error::invalid(format!(
-            "Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
-        )));
-    }
-    if r.cpu_shares < 0 {
-        return Err(Error::invalid(format!("shares must be greater than or equal to 0: {}", r.cpu_shares)));
-    }
-    if r.cpu_period_us != 0 && !(1000..=1_000_000).contains(&r.cpu_period_us) {
-        return invalid(
-            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
-        );
-    }
-    if r.cpu_quota_us > 0 && r.cpu_quota_us < 1000 {
-        return invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)");
-    }
-    if r.blkio_weight > 0 && !(10..=1000).contains(&r.blkio_weight) {
-        return invalid("Range of blkio weight is from 10 to 1000");
-    }
-    if r.oom_kill_disable == Some(true) && r.memory_bytes == 0 {
-        warnings.push(
-            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system \
-             running out of resources."
-                .into(),
-        );
-    }
-    for ulimit in &r.ulimits {
-        super::oci_spec::rlimit(ulimit)?;
-    }
-    Ok(())
 }
 
 /// Settle the log driver; options that the driver does not know are refused.
