@@ -278,7 +278,7 @@ impl Cgroup {
 }
 
 /// The cgroup's path below the root of `hierarchy`.
-fn below(hierarchy: &Hierarchy, path: &CgroupPath) -> String {
+pub(crate) fn below(hierarchy: &Hierarchy, path: &CgroupPath) -> String {
     match path {
         CgroupPath::Absolute(path) => path.trim_start_matches('/').to_owned(),
         CgroupPath::Relative(path) => {

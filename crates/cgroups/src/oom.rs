@@ -7,7 +7,7 @@ use rustix::fs::{OFlags, inotify};
 use rustix::io::Errno;
 
 use crate::directory::{Directory, io};
-use crate::{Cgroup, Error, Result, Version};
+use crate::{Cgroup, CgroupPath, Error, Machine, Result, Version, cgroup};
 
 /// A descriptor that becomes readable when the memory limit was hit, or the cgroup is removed. Poll it, then
 /// call [`OomWatch::kills`].
@@ -65,6 +65,12 @@ impl Cgroup {
             None => Ok(0),
         }
     }
+}
+
+/// As [`Cgroup::oom_kills`], of a group that nothing else is asked of: opens the one directory.
+pub fn oom_kills_in(machine: &Machine, path: &CgroupPath) -> Result<u64> {
+    let Some(hierarchy) = machine.find("memory") else { return Ok(0) };
+    kills(&hierarchy.directory.child(&cgroup::below(hierarchy, path))?, hierarchy.version)
 }
 
 impl OomWatch {

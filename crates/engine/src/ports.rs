@@ -94,6 +94,8 @@ pub struct StartRequest {
     /// Complete runtime spec: nothing is defaulted further down.
     pub spec: Box<oci::runtime::Spec>,
     pub rootfs: Rootfs,
+    /// Nothing of the root need survive a power cut (`--rm`): syncs of it may be left out.
+    pub volatile_root: bool,
     /// The sandbox's network namespace; `None`: the spec's network namespace entry (or its absence) decides.
     pub netns: Option<OwnedFd>,
     /// Compiled classic BPF, `None` for unconfined. When set it stands for `spec.linux.seccomp`.
@@ -234,8 +236,14 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug {
     fn reconnect<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, Reconnected>;
     /// Containers that left something in the exec root (from the last engine).
     fn leftovers(&self) -> BoxFuture<'_, Vec<String>>;
-    /// Remove what a dead process left: `<exec-root>/containers/<id>` (or its exec's files), a stale cgroup.
+    /// Remove what a dead process left: `<exec-root>/containers/<id>` (or its exec's files), a stale cgroup. The
+    /// container may be started again afterwards.
     fn forget<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, ()>;
+    /// Resolves once nothing of an ended process lives any more: one hears of an exit before its cgroup is removed.
+    fn settled<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, ()> {
+        let _ = process;
+        Box::pin(std::future::ready(()))
+    }
 }
 
 // ------------------------------------------------------------------------------------------ network
@@ -360,6 +368,9 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn create_layer(&self, container: &str, image: &StoredImage) -> crate::Result<Rootfs>;
     /// Idempotent.
     fn remove_layer(&self, container: &str) -> crate::Result<()>;
+    /// Take a container's layer and these directories of the data root away, at once: they are renamed, and deleted
+    /// behind the caller's back, at the latest when the data root is opened again. Idempotent.
+    fn discard(&self, container: &str, directories: &[PathBuf]) -> crate::Result<()>;
     /// Containers that have a layer.
     fn layers(&self) -> crate::Result<Vec<String>>;
     /// Bytes in the container's own layer, and in the image below it.

@@ -106,6 +106,10 @@ impl Storage for Disk {
         Ok(self.store.snapshots().remove(container)?)
     }
 
+    fn discard(&self, container: &str, directories: &[std::path::PathBuf]) -> Result<()> {
+        Ok(self.store.snapshots().discard(container, directories)?)
+    }
+
     fn layers(&self) -> Result<Vec<String>> {
         Ok(self.store.snapshots().list())
     }

@@ -18,7 +18,7 @@ pub enum Rootfs {
         lower: Vec<PathBuf>,
         upper: PathBuf,
         work: PathBuf,
-        /// Further options of the file system, `index=off`, `metacopy=on`.
+        /// Further options of the file system, `index=off`, `metacopy=on`, `volatile`.
         options: Vec<String>,
     },
 }

@@ -18,7 +18,9 @@
 //!   │◄──────────────────────────────────────── ClientLeft{client, ..} ─┤ at any time
 //!   │                                                                  │ PID 1 ends; output drained; log flushed
 //!   │                                                                  │ exit.json
-//!   │◄─────────────────────────────────────────────── Exited(Exit) ────┤ then it closes, and exits
+//!   │◄─────────────────────────────────────────────── Exited(Exit) ────┤
+//!   │                                                                  │ cgroup removed
+//!   │◄──────────────────────────────────────────────── end of file ────┤ then it exits
 //! ```
 //!
 //! * The engine holds one connection per monitor from its birth. End of file before `Born` means that
@@ -118,6 +120,10 @@ pub enum Rootfs {
         lower: Vec<PathBuf>,
         upper: PathBuf,
         work: PathBuf,
+        /// Nothing of it need survive a power cut. The kernel then leaves out all syncs, also the one of the whole
+        /// file system below when it is unmounted, which every exit would wait for.
+        #[serde(default)]
+        volatile: bool,
     },
 }
 
@@ -225,7 +231,8 @@ pub enum Event {
         client: u32,
         why: Leave,
     },
-    /// The process has ended, its output is in the log, `exit.json` is written.
+    /// The process has ended, its output is in the log, `exit.json` is written. End of file follows, once its
+    /// cgroup is gone: nobody may use its directory or its cgroup again before.
     Exited(Exit),
 }
 

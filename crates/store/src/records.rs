@@ -5,9 +5,13 @@
 //! has reached the disk when `commit` returns (one `fdatasync`, about 0.3 ms); [`Durability::Relaxed`]
 //! survives a crash of the engine but perhaps not of the machine (about 30 us), for what `--rm` containers
 //! leave. A later full commit makes earlier relaxed ones durable too: they share the log.
+//!
+//! Full commits that come while another waits for the disk go together in the next transaction: however many
+//! containers are created at once, the disk is waited for twice.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -57,6 +61,19 @@ pub struct Records {
     // One connection: SQLite has one writer anyway, and reads are from the engine's memory, not from here.
     // The mutex is held for one statement or one transaction, never across a call to the outside.
     connection: Mutex<State>,
+    // Held to queue a batch or to take the queue; who commits for all holds only the connection meanwhile.
+    waiting: Mutex<Group>,
+    committed: Condvar,
+}
+
+/// Full commits on their way. Whoever finds nobody at work takes all that wait, and commits for them.
+#[derive(Debug, Default)]
+struct Group {
+    at_work: bool,
+    next: u64,
+    queued: Vec<(u64, Batch)>,
+    /// What became of those that somebody else committed.
+    done: HashMap<u64, Result<()>>,
 }
 
 #[derive(Debug)]
@@ -84,7 +101,8 @@ impl Records {
             connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
         connection.set_prepared_statement_cache_capacity(32);
-        Ok(Records { connection: Mutex::new(State { connection, durability: Durability::Full }) })
+        let state = State { connection, durability: Durability::Full };
+        Ok(Records { connection: Mutex::new(state), waiting: Mutex::default(), committed: Condvar::new() })
     }
 
     pub fn get<R: Record>(&self, key: &str) -> Result<Option<R>> {
@@ -126,7 +144,53 @@ impl Records {
         if batch.writes.is_empty() {
             return Ok(());
         }
-        Self::write(&mut self.state(), &batch, durability)
+        match durability {
+            Durability::Relaxed => Self::write(&mut self.state(), &[&batch], durability),
+            Durability::Full => self.commit_with_others(batch),
+        }
+    }
+
+    fn commit_with_others(&self, batch: Batch) -> Result<()> {
+        let mut group = self.group();
+        let number = group.next;
+        group.next += 1;
+        group.queued.push((number, batch));
+        while group.at_work {
+            group = self.committed.wait(group).unwrap_or_else(PoisonError::into_inner);
+            if let Some(outcome) = group.done.remove(&number) {
+                return outcome;
+            }
+        }
+        group.at_work = true;
+        let queued = std::mem::take(&mut group.queued);
+        drop(group);
+        let outcomes = self.commit_group(&queued);
+        let mut group = self.group();
+        group.at_work = false;
+        let mut own = Ok(());
+        for ((waiter, _), outcome) in queued.into_iter().zip(outcomes) {
+            if waiter == number {
+                own = outcome;
+            } else {
+                group.done.insert(waiter, outcome);
+            }
+        }
+        drop(group);
+        self.committed.notify_all();
+        own
+    }
+
+    /// One transaction; if it fails, each on its own, so that nobody suffers for another's batch.
+    fn commit_group(&self, queued: &[(u64, Batch)]) -> Vec<Result<()>> {
+        let mut state = self.state();
+        let batches: Vec<&Batch> = queued.iter().map(|(_, batch)| batch).collect();
+        match (Self::write(&mut state, &batches, Durability::Full), &batches[..]) {
+            (Ok(()), batches) => batches.iter().map(|_| Ok(())).collect(),
+            (Err(error), [_]) => vec![Err(error)],
+            (Err(_), batches) => {
+                batches.iter().map(|batch| Self::write(&mut state, &[batch], Durability::Full)).collect()
+            }
+        }
     }
 
     /// Reads a record and writes what `change` makes of it, with no other write in between.
@@ -141,7 +205,7 @@ impl Records {
         let Some(changed) = Self::read::<R>(&state, key)?.and_then(change) else { return Ok(()) };
         let mut batch = Batch::new();
         batch.put(key, &changed)?;
-        Self::write(&mut state, &batch, durability)
+        Self::write(&mut state, &[&batch], durability)
     }
 
     fn read<R: Record>(state: &State, key: &str) -> Result<Option<R>> {
@@ -155,7 +219,7 @@ impl Records {
         row.map(|(version, value)| decode::<R>(key, version, &value)).transpose()
     }
 
-    fn write(state: &mut State, batch: &Batch, durability: Durability) -> Result<()> {
+    fn write(state: &mut State, batches: &[&Batch], durability: Durability) -> Result<()> {
         if state.durability != durability {
             let level = match durability {
                 Durability::Full => "FULL",
@@ -166,7 +230,7 @@ impl Records {
         }
         let transaction =
             state.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        for write in &batch.writes {
+        for write in batches.iter().flat_map(|batch| &batch.writes) {
             match write {
                 Write::Put { namespace, key, version, value } => transaction
                     .prepare_cached("INSERT OR REPLACE INTO records (namespace, key, version, value) VALUES (?1, ?2, ?3, ?4)")?
@@ -178,6 +242,10 @@ impl Records {
         }
         transaction.commit()?;
         Ok(())
+    }
+
+    fn group(&self) -> MutexGuard<'_, Group> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -269,6 +337,29 @@ mod tests {
         assert_eq!(records.get::<Boat>("a").unwrap(), None);
         let all = records.list::<Boat>().unwrap();
         assert_eq!(all, [("b".into(), Boat { length: 4 }), ("c".into(), Boat { length: 5 })]);
+    }
+
+    #[test]
+    fn full_commits_at_once_are_all_there_and_none_is_lost_to_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let records = Records::open(&path).unwrap();
+        std::thread::scope(|scope| {
+            for worker in 0..8u32 {
+                let records = &records;
+                scope.spawn(move || {
+                    for n in 0..20 {
+                        let key = format!("{worker}-{n}");
+                        records.put(&key, &Boat { length: n }, Durability::Full).unwrap();
+                        // It is there when the commit returns, not soon after.
+                        assert_eq!(records.get::<Boat>(&key).unwrap(), Some(Boat { length: n }));
+                    }
+                });
+            }
+        });
+        assert!(records.group().done.is_empty() && records.group().queued.is_empty());
+        drop(records);
+        assert_eq!(Records::open(&path).unwrap().list::<Boat>().unwrap().len(), 160);
     }
 
     #[test]

@@ -25,6 +25,9 @@ use tokio::sync::{oneshot, watch};
 /// How long a monitor may take to greet an engine that connects to it. It may be creating its process.
 const WELCOME: Duration = Duration::from_secs(30);
 
+/// How long a monitor may take to clear up after its process: longer than it waits for the cgroup to be empty.
+const CLEARING: Duration = Duration::from_secs(15);
+
 /// Containers and execs as processes under one exec root.
 #[derive(Debug)]
 pub struct ShimRuntime {
@@ -36,7 +39,14 @@ pub struct ShimRuntime {
 
 /// What runs, as far as this engine knows. The lock is held for a look-up, never longer.
 #[derive(Debug, Default)]
-struct Processes(Mutex<HashMap<ProcessRef, Arc<Handle>>>);
+struct Processes(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    running: HashMap<ProcessRef, Arc<Handle>>,
+    /// Ended, but the monitor is still clearing up: true once it has.
+    ending: HashMap<ProcessRef, watch::Receiver<bool>>,
+}
 
 /// One process that runs.
 #[derive(Debug)]
@@ -174,7 +184,7 @@ impl ShimRuntime {
     }
 
     fn handle(&self, process: &ProcessRef) -> Result<Arc<Handle>, RuntimeError> {
-        self.processes.lock().get(process).cloned().ok_or_else(not_running)
+        self.processes.lock().running.get(process).cloned().ok_or_else(not_running)
     }
 
     async fn order(&self, process: &ProcessRef, order: Order) -> Result<Reply, RuntimeError> {
@@ -248,7 +258,7 @@ impl ContainerRuntime for ShimRuntime {
                 rootfs: match request.rootfs {
                     Rootfs::Directory(path) => protocol::Rootfs::Directory(path),
                     Rootfs::Overlay { lower, upper, work } => {
-                        protocol::Rootfs::Overlay { lower, upper, work }
+                        protocol::Rootfs::Overlay { lower, upper, work, volatile: request.volatile_root }
                     }
                 },
                 cgroup,
@@ -370,32 +380,35 @@ impl ContainerRuntime for ShimRuntime {
 
     fn forget<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, ()> {
         Box::pin(async move {
+            self.processes.settled(process).await;
             let directory = self.directory(process);
             let id = process.container.clone();
             let is_container = process.exec.is_none();
             let _ = blocking(move || {
-                // A monitor that finished has removed the cgroup itself.
+                // A monitor that was let finish has removed the cgroup itself.
                 if is_container
-                    && matches!(shim::record::Exit::read(&directory), Ok(None))
                     && let Ok(Some(state)) = State::read(&directory)
+                    && let Ok(cgroup) = open_cgroup(&state.cgroup, &id)
                 {
                     if let Some(foreign) = &state.foreign {
                         shim::delete_force(foreign, &directory, &id);
                     }
-                    if let Ok(cgroup) = open_cgroup(&state.cgroup, &id) {
-                        let _ = cgroup.kill();
-                        let _ = cgroup.delete();
-                    }
+                    let _ = cgroup.kill();
+                    let _ = cgroup.delete();
                 }
                 remove_directory(&directory);
             })
             .await;
         })
     }
+
+    fn settled<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, ()> {
+        Box::pin(self.processes.settled(process))
+    }
 }
 
 impl Processes {
-    fn lock(&self) -> MutexGuard<'_, HashMap<ProcessRef, Arc<Handle>>> {
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -403,21 +416,44 @@ impl Processes {
     fn adopt(self: &Arc<Self>, process: ProcessRef, directory: PathBuf, state: State, peer: Peer) -> Started {
         let (tell, exit) = watch::channel(None);
         let handle = Arc::new(Handle { state, peer: Mutex::new(peer), exit });
-        self.lock().insert(process.clone(), Arc::clone(&handle));
+        self.lock().running.insert(process.clone(), Arc::clone(&handle));
         let started = handle.started();
         let processes = Arc::clone(self);
         tokio::spawn(async move {
             let exit = handle.end(&process, &directory).await;
+            let monitor = match handle.peer() {
+                Peer::Monitor(monitor) => Some(monitor),
+                Peer::Nobody(_) => None,
+            };
+            let (cleared, ending) = watch::channel(false);
             {
-                let mut running = processes.lock();
-                if running.get(&process).is_some_and(|current| Arc::ptr_eq(current, &handle)) {
-                    running.remove(&process);
+                let mut table = processes.lock();
+                if table.running.get(&process).is_some_and(|current| Arc::ptr_eq(current, &handle)) {
+                    table.running.remove(&process);
+                }
+                if monitor.is_some() {
+                    table.ending.insert(process.clone(), ending);
                 }
             }
-            // After it is out of the list: whoever hears of it may start the next.
+            // After it is out of the list: whoever hears of it may start the next, once it is settled.
             tell.send_replace(Some(exit));
+            drop(handle);
+            if let Some(monitor) = monitor {
+                monitor.gone().await;
+                processes.lock().ending.remove(&process);
+                cleared.send_replace(true);
+            }
         });
         started
+    }
+
+    /// Of a process that has ended: waits until its monitor has cleared up, too.
+    async fn settled(&self, process: &ProcessRef) {
+        let ending = self.lock().ending.get(process).cloned();
+        if let Some(mut ending) = ending {
+            // One that hangs is not waited for for ever.
+            let _ = tokio::time::timeout(CLEARING, ending.wait_for(|cleared| *cleared)).await;
+        }
     }
 }
 
@@ -545,6 +581,11 @@ impl Monitor {
             }
         }
         answered.await.map_err(|_| not_running())
+    }
+
+    /// Waits for the monitor to close the connection, the last thing it does to it.
+    async fn gone(&self) {
+        while let Ok(Some(_)) = self.next().await {}
     }
 
     /// Hands answers out until the process has ended. `None`: the connection was lost before.

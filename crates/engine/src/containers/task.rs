@@ -155,6 +155,9 @@ impl Owner {
                 let result = self.start_by_user().await;
                 let failed = tried && result.is_err();
                 let _ = reply.send(result);
+                if tried && !failed {
+                    self.save_started().await;
+                }
                 // A container that never came up and that nobody will look at again.
                 if failed && self.record.spec.host.auto_remove && !self.gone {
                     let _ = self.remove(RemoveRequest { volumes: true, ..RemoveRequest::default() }).await;
@@ -220,7 +223,6 @@ impl Owner {
                 self.record.error.clear();
                 self.record.oom_killed = false;
                 self.exit = Some(started.exit);
-                self.save(false).await;
                 self.publish();
                 self.event("start", &[]);
                 Ok(())
@@ -238,6 +240,13 @@ impl Owner {
                 self.publish();
                 Err(failure.error)
             }
+        }
+    }
+
+    /// After the news: that it runs is known to its monitor, so that nothing is lost if the engine ends before.
+    async fn save_started(&mut self) {
+        if !self.record.spec.host.auto_remove {
+            self.save(false).await;
         }
     }
 
@@ -331,10 +340,14 @@ impl Owner {
         }
         if self.exit.is_none() {
             let result = self.start_by_user().await;
-            if result.is_ok() {
+            let started = result.is_ok();
+            if started {
                 self.event("restart", &[]);
             }
             let _ = reply.send(result);
+            if started {
+                self.save_started().await;
+            }
             return;
         }
         match self.begin_stop(&request).await {
@@ -443,10 +456,14 @@ impl Owner {
                 AfterExit::Restart(reply) => {
                     self.event("stop", &[]);
                     let result = if self.exit.is_some() { Ok(()) } else { self.start_by_user().await };
-                    if result.is_ok() {
+                    let started = result.is_ok();
+                    if started {
                         self.event("restart", &[]);
                     }
                     let _ = reply.send(result);
+                    if started {
+                        self.save_started().await;
+                    }
                 }
                 AfterExit::Remove(request, reply) => {
                     let result = if self.gone { Ok(()) } else { self.remove(request).await };
@@ -471,8 +488,9 @@ impl Owner {
 
     /// One try: a start that fails ends the policy's work, as in Docker (`handleContainerExit` sets it stopped).
     async fn restart(&mut self) {
-        if let Err(error) = self.start().await {
-            tracing::warn!(container = %self.record.id, %error, "restart failed");
+        match self.start().await {
+            Ok(()) => self.save_started().await,
+            Err(error) => tracing::warn!(container = %self.record.id, %error, "restart failed"),
         }
     }
 

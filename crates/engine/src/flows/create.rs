@@ -1,5 +1,5 @@
 //! Create: image → names → directory → layer → volumes → record → task. One durable commit, and none for
-//! `--rm`; the network gets its sandbox ready meanwhile.
+//! `--rm`, whose record is written when it is started; the network gets its sandbox ready meanwhile.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -112,14 +112,11 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
         endpoint: None,
         remove_volumes: false,
     };
-    let json = records::write(&record);
-    if auto_remove {
-        core.ports.storage.put_record(&record.id, &json, false)?;
-    } else {
+    // A `--rm` container that was not started does not outlive the engine: its record comes with the start.
+    if !auto_remove {
+        let json = records::write(&record);
         let (storage, id) = (core.ports.storage.clone(), record.id.clone());
         blocking(move || storage.put_record(&id, &json, true)).await?;
-    }
-    {
         let (storage, id) = (core.ports.storage.clone(), record.id.clone());
         undo.push("record", async move { storage.delete_record(&id, false) });
     }

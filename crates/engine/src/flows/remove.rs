@@ -1,6 +1,8 @@
 //! Remove: run-time files → layer → directory → volumes → record. The record goes last, so that an engine that
-//! is killed in between finds it at the next boot, and goes on; each step may be repeated.
+//! is killed in between finds it at the next boot, and goes on; each step may be repeated. A `--rm` container goes
+//! the short way.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::create::remove_directory;
@@ -13,30 +15,40 @@ use crate::records::{self, Record};
 /// `record.status` is `Removing`, and `record.remove_volumes` says whether its volumes go too.
 pub(crate) async fn run(core: &Arc<Core>, record: &Record) -> Result<()> {
     let settings = core.settings();
-    let storage = core.ports.storage.clone();
-    let id = record.id.clone();
-    core.failpoints.hit("remove.mark")?;
-    if !record.spec.host.auto_remove {
-        // From here on a boot finishes the removal.
-        let mark = || storage.put_record(&id, &records::write(record), false);
-        if mark().is_err() {
-            // On a full disk a removal is the way out, and the log often what filled it.
-            let _ = std::fs::remove_file(layout::log(&layout::container(&settings.data_root, &id), &id));
-            mark()?;
-        }
-    }
-    core.failpoints.hit("remove.process")?;
-    core.ports.runtime.forget(&ProcessRef::container(id.clone())).await;
-
-    core.failpoints.hit("remove.layer")?;
-    let durable = !record.spec.host.auto_remove;
-    let directory = layout::container(&settings.data_root, &id);
+    let directory = layout::container(&settings.data_root, &record.id);
     let volumes: Vec<_> = match record.remove_volumes || record.spec.host.auto_remove {
         true => {
             record.anonymous_volumes.iter().map(|name| layout::volume(&settings.data_root, name)).collect()
         }
         false => Vec::new(),
     };
+    match record.spec.host.auto_remove {
+        true => at_once(core, record, directory, volumes).await,
+        false => thoroughly(core, record, directory, volumes).await,
+    }
+}
+
+/// Returns when its disk space is free, and the removal survives a power cut.
+async fn thoroughly(
+    core: &Arc<Core>,
+    record: &Record,
+    directory: PathBuf,
+    volumes: Vec<PathBuf>,
+) -> Result<()> {
+    let storage = core.ports.storage.clone();
+    let id = record.id.clone();
+    core.failpoints.hit("remove.mark")?;
+    // From here on a boot finishes the removal.
+    let mark = || storage.put_record(&id, &records::write(record), false);
+    if mark().is_err() {
+        // On a full disk a removal is the way out, and the log often what filled it.
+        let _ = std::fs::remove_file(layout::log(&directory, &id));
+        mark()?;
+    }
+    core.failpoints.hit("remove.process")?;
+    core.ports.runtime.forget(&ProcessRef::container(id.clone())).await;
+
+    core.failpoints.hit("remove.layer")?;
     {
         let (storage, id) = (storage.clone(), id.clone());
         blocking(move || storage.remove_layer(&id)).await?;
@@ -48,9 +60,33 @@ pub(crate) async fn run(core: &Arc<Core>, record: &Record) -> Result<()> {
         remove_directory(volume).await?;
     }
     core.failpoints.hit("remove.record")?;
-    if durable {
-        blocking(move || storage.delete_record(&id, true)).await
-    } else {
-        storage.delete_record(&id, false)
-    }
+    blocking(move || storage.delete_record(&id, true)).await
+}
+
+/// `--rm`: somebody waits for it who only wanted to run something. Returns when nothing of it lives and its places
+/// are empty; deleting files and record goes on. Should the engine die before, the next boot finds a record of a
+/// `--rm` container without a process, and removes it.
+async fn at_once(
+    core: &Arc<Core>,
+    record: &Record,
+    directory: PathBuf,
+    mut places: Vec<PathBuf>,
+) -> Result<()> {
+    let storage = core.ports.storage.clone();
+    let process = ProcessRef::container(record.id.clone());
+    core.failpoints.hit("remove.process")?;
+    core.ports.runtime.settled(&process).await;
+    core.failpoints.hit("remove.layer")?;
+    // Last: it has the list of volumes without a record.
+    places.push(directory);
+    storage.discard(&record.id, &places)?;
+    core.failpoints.hit("remove.record")?;
+    let core = core.clone();
+    tokio::spawn(async move {
+        core.ports.runtime.forget(&process).await;
+        if let Err(error) = storage.delete_record(&process.container, false) {
+            tracing::warn!(container = %process.container, %error, "could not delete its record");
+        }
+    });
+    Ok(())
 }

@@ -11,7 +11,7 @@ use crate::ports::{
     Attachment, LogTarget, NetworkError, ProcessRef, RuntimeError, RuntimeErrorKind, SandboxKind,
     StartRequest, Started, Stdio,
 };
-use crate::records::Record;
+use crate::records::{self, Record};
 use crate::settings::BUILTIN_RUNTIMES;
 
 /// A start that did not succeed, and the exit code it leaves.
@@ -101,6 +101,7 @@ async fn steps(
         id: id.clone(),
         spec: Box::new(built.spec),
         rootfs: record.rootfs.clone().into(),
+        volatile_root: record.spec.host.auto_remove,
         netns: sandbox,
         seccomp,
         stdio: Stdio {
@@ -117,7 +118,15 @@ async fn steps(
         foreign_runtime,
     };
     network_event(core, record, "connect");
-    let started = core.ports.runtime.start(request).await.map_err(|error| {
+    // The record while the process is being made, since from then on its address is taken: the next engine has to
+    // know. Whether it came to be, that one asks the monitor.
+    let write = async {
+        if let Err(error) = core.ports.storage.put_record(&record.id, &records::write(record), false) {
+            tracing::warn!(container = %record.id, %error, "could not save its state");
+        }
+    };
+    let (started, ()) = tokio::join!(core.ports.runtime.start(request), write);
+    let started = started.map_err(|error| {
         let (code, error) = runtime_error(error);
         *failed_code = code;
         error

@@ -1,7 +1,7 @@
 //! The flows over fake ports: undo at each step, a killed engine at each step, name races, boot.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
@@ -145,6 +145,10 @@ impl Storage for Fake {
     fn remove_layer(&self, id: &str) -> Result<()> {
         self.0.layers.lock().unwrap().remove(id);
         Ok(())
+    }
+    fn discard(&self, id: &str, directories: &[PathBuf]) -> Result<()> {
+        directories.iter().for_each(|directory| drop(std::fs::remove_dir_all(directory)));
+        self.remove_layer(id)
     }
     fn layers(&self) -> Result<Vec<String>> {
         Ok(self.0.layers.lock().unwrap().iter().cloned().collect())

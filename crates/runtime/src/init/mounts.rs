@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use cgroups::Version;
-use rustix::fs::{AtFlags, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag,
@@ -170,12 +170,14 @@ fn cgroup(job: &ContainerJob<'_>, root: BorrowedFd<'_>, mount: &MountJob<'_>) ->
         let basic = Options { set: mount.options.set & !attr::RDONLY, ..Options::default() };
         let tree = create(&fs, &basic)?;
         attach(tree.as_fd(), target.as_fd())?;
-        for tree in &trees {
-            one_cgroup(root, &format!("{destination}/{}", tree.name), tree, own_namespace, &mount.options)?;
-            for link in &tree.links {
-                let path = format!("{destination}/{link}");
-                let (parent, name) = inside::parent(root, &path)?;
-                rustix::fs::symlinkat(tree.name.as_str(), &parent, name)?;
+        // Nobody else has been in this tmpfs: names in it lead nowhere else.
+        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        for one in &trees {
+            rustix::fs::mkdirat(&tree, one.name.as_str(), Mode::from_raw_mode(0o755))?;
+            let target = rustix::fs::openat(&tree, one.name.as_str(), directory, Mode::empty())?;
+            one_cgroup(target.as_fd(), one, own_namespace, &mount.options)?;
+            for link in &one.links {
+                rustix::fs::symlinkat(one.name.as_str(), &tree, link.as_str())?;
             }
         }
         let change = Change { set: mount.options.set & attr::RDONLY, ..Change::default() };
@@ -185,19 +187,20 @@ fn cgroup(job: &ContainerJob<'_>, root: BorrowedFd<'_>, mount: &MountJob<'_>) ->
         return spread(tree.as_fd(), &mount.options);
     }
     match trees.first() {
-        Some(tree) => one_cgroup(root, destination, tree, own_namespace, &mount.options),
+        Some(tree) => {
+            let target = inside::directory(root, destination, 0o755)?;
+            one_cgroup(target.as_fd(), tree, own_namespace, &mount.options)
+        }
         None => Ok(()),
     }
 }
 
 fn one_cgroup(
-    root: BorrowedFd<'_>,
-    path: &str,
+    target: BorrowedFd<'_>,
     tree: &cgroups::CgroupMount,
     own_namespace: bool,
     options: &Options,
 ) -> io::Result<()> {
-    let target = inside::directory(root, path, 0o755)?;
     let plain = Options { data: Vec::new(), ..options.clone() };
     if own_namespace {
         let kind = if tree.version == Version::V2 { "cgroup2" } else { "cgroup" };
@@ -210,20 +213,20 @@ fn one_cgroup(
             }
         }
         let made = create(&fs, &plain)?;
-        attach(made.as_fd(), target.as_fd())?;
+        attach(made.as_fd(), target)?;
         return spread(made.as_fd(), &plain);
     }
     let flags =
         rustix::mount::OpenTreeFlags::OPEN_TREE_CLONE | rustix::mount::OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let bound = rustix::mount::open_tree(rustix::fs::CWD, &tree.source, flags)?;
     attributes(bound.as_fd(), &plain, true)?;
-    attach(bound.as_fd(), target.as_fd())?;
+    attach(bound.as_fd(), target)?;
     spread(bound.as_fd(), &plain)
 }
 
 /// Fills a tmpfs with what the directory holds: directories, files and symlinks with owner and mode.
 fn copy_up(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
-    use rustix::fs::{Dir, FileType, Gid, Mode, Uid};
+    use rustix::fs::{Dir, FileType, Gid, Uid};
     let open = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let source = rustix::fs::openat(from, ".", open, Mode::empty())?;
     for entry in Dir::read_from(&source)? {

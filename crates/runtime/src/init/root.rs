@@ -113,6 +113,11 @@ fn overlay(
     fsconfig_set_string(&fs, "upperdir", upper)?;
     fsconfig_set_string(&fs, "workdir", work)?;
     for option in options {
+        if option == "volatile" {
+            // The mark of an earlier mount is refused as that of a crash. Since this boot there was none: what was
+            // written is in the kernel's memory, if not on disk.
+            let _ = std::fs::remove_dir_all(work.join("work/incompat"));
+        }
         match option.split_once('=') {
             Some((key, value)) => fsconfig_set_string(&fs, key, value)?,
             None => fsconfig_set_flag(&fs, option.as_str())?,

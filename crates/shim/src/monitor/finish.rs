@@ -31,6 +31,10 @@ impl Container {
     fn open(&self) -> Option<cgroups::Cgroup> {
         cgroups::Cgroup::open(Arc::clone(&self.machine), &self.path).ok()
     }
+
+    fn oom_killed(&self) -> bool {
+        cgroups::oom_kills_in(&self.machine, &self.path).is_ok_and(|kills| kills > 0)
+    }
 }
 
 impl Monitor {
@@ -65,8 +69,9 @@ impl Monitor {
         })
     }
 
-    /// Log, OOM counter, cgroup, `exit.json`, engines, clients: in that order, since an engine that is told
-    /// may remove or restart the container at once.
+    /// Log, OOM counter, `exit.json`, engines, clients; then what nobody need wait for who only wants to know:
+    /// bundle and cgroup. An engine that is going to remove or restart the container waits until this monitor
+    /// has closed their connection.
     pub(super) fn finish(&mut self) {
         let Some(ended) = self.ended else { return };
         for index in 0..self.sources.len() {
@@ -86,25 +91,12 @@ impl Monitor {
         self.stop_stdin();
         self.terminal = None;
 
-        let mut oom_killed = false;
-        let cgroup = self.cgroup.as_ref().and_then(Container::open);
-        if let Some(cgroup) = &cgroup {
-            oom_killed = cgroup.oom_kills().is_ok_and(|kills| kills > 0);
-        }
-        if let Some(bundle) = self.cgroup.as_ref().and_then(|container| container.bundle.as_ref()) {
-            bundle.remove();
-        }
-        if let Some(cgroup) = cgroup
-            && let Err(error) = cgroup.delete()
-        {
-            super::note(&layout::panic_log(&self.directory), &error.to_string());
-        }
         let exit = Exit {
             version: 1,
             pid: self.state.pid,
             code: ended.code,
             signal: ended.signal,
-            oom_killed,
+            oom_killed: self.cgroup.as_ref().is_some_and(Container::oom_killed),
             finished_at: now(),
             error: self.log_error.take(),
         };
@@ -123,6 +115,20 @@ impl Monitor {
         self.scratch = scratch;
         self.farewell_until = Some(Instant::now() + FAREWELL);
         self.settle();
+        self.clean_up();
+        self.engines.clear();
+    }
+
+    fn clean_up(&mut self) {
+        let Some(container) = &self.cgroup else { return };
+        if let Some(bundle) = &container.bundle {
+            bundle.remove();
+        }
+        if let Some(cgroup) = container.open()
+            && let Err(error) = cgroup.delete()
+        {
+            super::note(&layout::panic_log(&self.directory), &error.to_string());
+        }
     }
 
     /// Every client has what it should have, and closed its side or had time to.

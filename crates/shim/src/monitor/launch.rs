@@ -253,8 +253,9 @@ impl From<Rootfs> for runtime::Rootfs {
     fn from(rootfs: Rootfs) -> Self {
         match rootfs {
             Rootfs::Directory(path) => Self::Directory(path),
-            Rootfs::Overlay { lower, upper, work } => {
-                Self::Overlay { lower, upper, work, options: Vec::new() }
+            Rootfs::Overlay { lower, upper, work, volatile } => {
+                let options = if volatile { vec!["volatile".to_owned()] } else { Vec::new() };
+                Self::Overlay { lower, upper, work, options }
             }
         }
     }

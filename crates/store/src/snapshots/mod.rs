@@ -10,6 +10,7 @@
 
 mod driver;
 mod overlay;
+mod sweeper;
 mod syncer;
 mod vfs;
 mod view;
@@ -29,6 +30,7 @@ pub use self::driver::{Root, Usage};
 pub use self::view::Access;
 
 use self::driver::Driver;
+use self::sweeper::Sweeper;
 use self::syncer::Syncer;
 use crate::content::Content;
 use crate::error::{At, Error, Result};
@@ -122,6 +124,7 @@ pub struct Snapshots {
     unpacked: Condvar,
     next: AtomicU64,
     syncer: Syncer,
+    sweeper: Sweeper,
 }
 
 impl Snapshots {
@@ -156,6 +159,7 @@ impl Snapshots {
             unpacked: Condvar::new(),
             next: AtomicU64::new(1),
             syncer,
+            sweeper: Sweeper::default(),
         };
         snapshots.load_layers(warnings)?;
         snapshots.load_containers()?;
@@ -226,6 +230,27 @@ impl Snapshots {
             Ok(()) => remove_tree(&doomed)?,
         }
         lock(&self.containers).remove(container);
+        Ok(())
+    }
+
+    /// As [`Snapshots::remove`], together with other directories of the data root, and returns when they are gone from
+    /// their places. Deleting the files takes its time behind the caller's back, and is finished by the next start.
+    pub fn discard(&self, container: &str, directories: &[PathBuf]) -> Result<()> {
+        check_id(container)?;
+        let own = self.container_dir(container);
+        let mut doomed = Vec::with_capacity(directories.len() + 1);
+        for dir in std::iter::once(&own).chain(directories) {
+            let path = self.staging_path();
+            match fs::rename(dir, &path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // Another file system is mounted there.
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => remove_tree(dir)?,
+                Err(error) => return Err(error).at("rename", dir),
+                Ok(()) => doomed.push(path),
+            }
+        }
+        lock(&self.containers).remove(container);
+        self.sweeper.sweep(doomed);
         Ok(())
     }
 
