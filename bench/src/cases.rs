@@ -4,24 +4,30 @@
 use std::io::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use crate::measure::{Samples, ms, time};
+use crate::measure::{Place, Samples, ms, time};
 use crate::peers::{self, Engine};
-use crate::table::{Row, render};
+use crate::table::{Row, commands, render};
 use crate::{Options, bundle};
 
 /// One thing to time: what it is called, and its command line for round `n`.
 struct Contender {
     name: String,
     command: Box<dyn Fn(usize) -> Vec<String>>,
-    /// Run before each round, not timed.
-    before: Box<dyn Fn() -> Result<(), Error>>,
+    /// Elsewhere than here.
+    place: Option<Rc<Place>>,
 }
 
 impl Contender {
     fn new(name: &str, command: impl Fn(usize) -> Vec<String> + 'static) -> Self {
-        Self { name: name.to_owned(), command: Box::new(command), before: Box::new(|| Ok(())) }
+        Self { name: name.to_owned(), command: Box::new(command), place: None }
+    }
+
+    fn time(&self, round: usize) -> Result<Duration, Error> {
+        let command = (self.command)(round);
+        self.place.as_ref().map_or_else(|| time(&command), |place| place.time(&command))
     }
 }
 
@@ -48,8 +54,10 @@ pub(crate) fn run(options: &Options) -> Result<String, Error> {
     let mut rows = Vec::new();
     for engine in &engines {
         if let Some(ready) = engine.ready {
-            single(&mut rows, "engine start to first _ping", &engine.name, "ms", ms(ready));
-            single(&mut rows, "idle engine, PSS", &engine.name, "MiB", engine.pss_kib() / 1024.0);
+            let (case, start) = ("engine start to first _ping", engine.start.clone());
+            single(&mut rows, case, &engine.name, "ms", ms(ready), start);
+            let idle = engine.pss_kib() / 1024.0;
+            single(&mut rows, "idle engine, PSS", &engine.name, "MiB", idle, String::new());
         }
         time(&engine.command(&["import", &tar.display().to_string(), "busybox:latest"]))?;
     }
@@ -69,6 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<String, Error> {
     rows.sort_by_key(|row| rank(row.case));
     let mut text = render(&rows);
     text.push('\n');
+    text.push_str(&commands(&rows, &dir.display().to_string()));
     for engine in &engines {
         text.push_str(&format!("- {}: {}\n", engine.name, engine.version));
     }
@@ -101,10 +110,17 @@ fn rank(case: &str) -> usize {
     ORDER.iter().position(|c| *c == case).unwrap_or(ORDER.len())
 }
 
-fn single(rows: &mut Vec<Row>, case: &'static str, who: &str, unit: &'static str, value: f64) {
+fn single(
+    rows: &mut Vec<Row>,
+    case: &'static str,
+    who: &str,
+    unit: &'static str,
+    value: f64,
+    command: String,
+) {
     let mut samples = Samples::default();
     samples.push(value);
-    rows.push(Row { case, contender: who.to_owned(), unit, samples });
+    rows.push(Row { case, contender: who.to_owned(), unit, samples, command });
 }
 
 /// Lets the contenders take turns for `rounds` rounds after one round to warm up.
@@ -117,8 +133,7 @@ fn compete(
     let mut samples = vec![Samples::default(); contenders.len()];
     for round in 0..=rounds {
         for (contender, samples) in contenders.iter().zip(&mut samples) {
-            (contender.before)()?;
-            match time(&(contender.command)(round)) {
+            match contender.time(round) {
                 Ok(took) if round > 0 => samples.push(ms(took)),
                 Ok(_) => {}
                 Err(error) if contender.name.starts_with("wharf") => return Err(error),
@@ -128,7 +143,8 @@ fn compete(
         }
     }
     for (contender, samples) in contenders.into_iter().zip(samples) {
-        rows.push(Row { case, contender: contender.name, unit: "ms", samples });
+        let command = (contender.command)(0).join(" ");
+        rows.push(Row { case, contender: contender.name, unit: "ms", samples, command });
     }
     Ok(())
 }
@@ -143,9 +159,11 @@ fn runs(rows: &mut Vec<Row>, options: &Options, engines: &[Engine], root: &Path)
             Contender::new(&name, move |_| command.clone())
         })
         .collect();
+    // crun refuses hybrid cgroups: all bare runtimes run where the empty v2 tree is unmounted.
+    let place = Rc::new(Place::new("umount /sys/fs/cgroup/unified 2>/dev/null")?);
     let plain = bundle::bundle(&options.wharf, dir, root, false)?;
     for runtime in ["crun", "runc"] {
-        contenders.extend(bare(runtime, &[runtime], &plain, dir));
+        contenders.extend(bare(runtime, &[runtime], &plain, dir, &place));
     }
     contenders.extend(floor(dir, root)?);
     compete(rows, ORDER[0], options.rounds, contenders)?;
@@ -155,28 +173,25 @@ fn runs(rows: &mut Vec<Row>, options: &Options, engines: &[Engine], root: &Path)
     let contenders =
         [("wharf oci", vec![wharf.as_str(), "oci"]), ("crun", vec!["crun"]), ("runc", vec!["runc"])]
             .iter()
-            .filter_map(|(name, program)| bare(name, program, &filtered, dir))
+            .filter_map(|(name, program)| bare(name, program, &filtered, dir, &place))
             .collect();
     compete(rows, ORDER[1], options.rounds, contenders)
 }
 
-/// A runtime on its own. crun refuses hybrid cgroups, so all of them run where the empty v2 tree is unmounted;
-/// entering that mount namespace costs each the same.
-fn bare(name: &str, program: &[&str], bundle: &Path, dir: &Path) -> Option<Contender> {
+/// A runtime on its own.
+fn bare(name: &str, program: &[&str], bundle: &Path, dir: &Path, place: &Rc<Place>) -> Option<Contender> {
     peers::version(program[0], &["--version"])?;
     let state = dir.join("runtime-state");
-    let line = format!(
-        "umount /sys/fs/cgroup/unified 2>/dev/null; exec {} --root {} run --bundle {}",
-        program.join(" "),
-        state.display(),
-        bundle.display()
-    );
-    let name = name.to_owned();
-    let label = format!("{name} (bundle, no network)");
-    Some(Contender::new(&label, move |round| {
-        let id = format!("bench-{}-{round}-{}", name.replace(' ', "-"), std::process::id());
-        ["unshare", "-m", "sh", "-c", &format!("{line} {id}")].map(str::to_owned).to_vec()
-    }))
+    let mut line: Vec<String> = program.iter().map(|word| (*word).to_owned()).collect();
+    line.extend(["--root".to_owned(), state.display().to_string(), "run".to_owned()]);
+    line.extend(["--bundle".to_owned(), bundle.display().to_string()]);
+    let short = name.replace(' ', "-");
+    let mut contender = Contender::new(&format!("{name} (bundle, no network)"), move |round| {
+        let id = format!("bench-{short}-{round}-{}", std::process::id());
+        line.iter().cloned().chain([id]).collect()
+    });
+    contender.place = Some(place.clone());
+    Some(contender)
 }
 
 fn floor(dir: &Path, root: &Path) -> Result<Option<Contender>, Error> {
@@ -241,7 +256,10 @@ fn many_on(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
     for n in 0..100 {
         time(&engine.command(&["run", "-d", "--name", &format!("seq-{n}"), "busybox", "sleep", "100000"]))?;
     }
-    single(rows, "100 x run -d, one after the other", &engine.name, "s", start.elapsed().as_secs_f64());
+    let took = start.elapsed().as_secs_f64();
+    let line =
+        |name: &str| engine.command(&["run", "-d", "--name", name, "busybox", "sleep", "100000"]).join(" ");
+    single(rows, "100 x run -d, one after the other", &engine.name, "s", took, line("seq-0"));
     let empty = rows
         .iter()
         .find(|r| r.case == "idle engine, PSS" && r.contender == engine.name)
@@ -252,6 +270,7 @@ fn many_on(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
         &engine.name,
         "KiB",
         (engine.pss_kib() - empty).max(0.0) / 100.0,
+        String::new(),
     );
     let mut ps = Samples::default();
     for _ in 0..11 {
@@ -262,6 +281,7 @@ fn many_on(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
         contender: engine.name.clone(),
         unit: "ms",
         samples: ps,
+        command: engine.command(&["ps"]).join(" "),
     });
     remove(engine, "seq")?;
 
@@ -282,7 +302,8 @@ fn many_on(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
             .into_iter()
             .try_for_each(|w| w.join().unwrap_or_else(|_| Err(Error::other("a worker panicked"))))
     })?;
-    single(rows, "100 x run -d, 20 at once", &engine.name, "s", start.elapsed().as_secs_f64());
+    let took = start.elapsed().as_secs_f64();
+    single(rows, "100 x run -d, 20 at once", &engine.name, "s", took, line("par-0"));
     remove(engine, "par")?;
     Ok(())
 }
@@ -318,6 +339,7 @@ fn streams(rows: &mut Vec<Row>, engines: &[Engine]) -> Result<(), Error> {
 
 fn log_on(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
     let mut samples = Samples::default();
+    let mut command = String::new();
     for _ in 0..3 {
         let start = Instant::now();
         let script = format!("yes {} | head -n 1000000", "x".repeat(99));
@@ -326,7 +348,9 @@ fn log_on(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
             args.extend(["--log-driver", "json-file", "--log-opt", "max-size=1g"]);
         }
         args.extend(["busybox", "sh", "-c", &script]);
-        time(&engine.command(&args))?;
+        let line = engine.command(&args);
+        time(&line)?;
+        command = line.join(" ").replace(&"x".repeat(99), "xxx...") + "; wait";
         time(&engine.command(&["wait", "bench-log"]))?;
         samples.push(ms(start.elapsed()));
         let logs = engine.command(&["logs", "bench-log"]);
@@ -342,6 +366,7 @@ fn log_on(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
         contender: engine.name.clone(),
         unit: "ms",
         samples,
+        command,
     });
     Ok(())
 }

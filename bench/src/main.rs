@@ -27,6 +27,12 @@ pub(crate) struct Options {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).is_some_and(|arg| arg == measure::INSIDE) {
+        return match measure::inside() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
     match parse().and_then(|options| {
         let outcome = cases::run(&options);
         let _ = std::fs::remove_dir_all(&options.dir);

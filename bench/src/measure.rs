@@ -1,8 +1,9 @@
 //! Timing of whole commands. Contenders of a case take turns within each round, so that a machine which
 //! gets slower half-way is unfair to nobody.
 
-use std::io::Error;
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Error, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// What one contender needed, one entry per round.
@@ -61,4 +62,68 @@ pub(crate) fn time(command: &[String]) -> Result<Duration, Error> {
 /// Milliseconds of a duration.
 pub(crate) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
+}
+
+/// Where commands are timed that need a mount namespace prepared for them: a copy of this program in there, which spawns
+/// and times them as this one would, so that entering the place is no part of any figure.
+#[derive(Debug)]
+pub(crate) struct Place {
+    child: Child,
+    /// One question at a time.
+    pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
+}
+
+/// First argument of the copy.
+pub(crate) const INSIDE: &str = "--inside";
+
+impl Place {
+    /// `prepare` is a shell command, run in the new namespace first.
+    pub(crate) fn new(prepare: &str) -> Result<Self, Error> {
+        let own = std::env::current_exe()?;
+        let line = format!("{prepare}; exec {} {INSIDE}", own.display());
+        let mut child = Command::new("unshare")
+            .args(["-m", "sh", "-c", &line])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Error::other("no pipes"));
+        };
+        Ok(Self { child, pipes: Mutex::new((stdin, BufReader::new(stdout))) })
+    }
+
+    /// As [`time`], in there.
+    pub(crate) fn time(&self, command: &[String]) -> Result<Duration, Error> {
+        let mut pipes = self.pipes.lock().map_err(|_| Error::other("a round panicked"))?;
+        writeln!(pipes.0, "{}", serde_json::to_string(command)?)?;
+        let mut answer = String::new();
+        pipes.1.read_line(&mut answer)?;
+        match serde_json::from_str::<(u64, Option<String>)>(&answer)? {
+            (nanoseconds, None) => Ok(Duration::from_nanos(nanoseconds)),
+            (_, Some(text)) => Err(Error::other(text)),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // It ends with its input; what is left of it after that is of no interest.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the copy in a [`Place`] does: times each line's command until there are no more.
+pub(crate) fn inside() -> Result<(), Error> {
+    for line in std::io::stdin().lines() {
+        let command: Vec<String> = serde_json::from_str(&line?)?;
+        let outcome = match time(&command) {
+            Ok(took) => (took.as_nanos() as u64, None),
+            Err(error) => (0, Some(error.to_string())),
+        };
+        let mut out = std::io::stdout();
+        writeln!(out, "{}", serde_json::to_string(&outcome)?)?;
+        out.flush()?;
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Everything that one contender needs to be asked for a container.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct Engine {
     pub(crate) client: Vec<String>,
     /// From exec of the engine to its first answer; `None` for an engine without a daemon.
     pub(crate) ready: Option<Duration>,
+    /// The engine's command line.
+    pub(crate) start: String,
     daemon: Option<Child>,
     /// Marks this engine's helpers in their command lines.
     mark: PathBuf,
@@ -149,9 +151,12 @@ fn start(
     // Not the machine's own configuration.
     fs::write(dir.join("engine.json"), "{}\n")?;
     let log = fs::File::create(dir.join("engine.log"))?;
+    // The shell says when it is done with the namespaces, which are none of the engine's.
+    let begun = dir.join("begun");
     let begin = Instant::now();
+    let line = format!("ip link set lo up; date +%s%N > {}; exec {engine}", begun.display());
     let daemon = Command::new("unshare")
-        .args(["-n", "-m", "sh", "-c", &format!("ip link set lo up; exec {engine}")])
+        .args(["-n", "-m", "sh", "-c", &line])
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -162,6 +167,7 @@ fn start(
         version,
         client,
         ready: None,
+        start: engine.to_owned(),
         daemon: Some(daemon),
         mark: dir.to_path_buf(),
     };
@@ -173,7 +179,9 @@ fn start(
         }
         sleep(Duration::from_micros(500));
     }
-    engine.ready = Some(begin.elapsed());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(Error::other)?;
+    let begun: u64 = fs::read_to_string(&begun)?.trim().parse().map_err(Error::other)?;
+    engine.ready = Some(now.saturating_sub(Duration::from_nanos(begun)));
     Ok(engine)
 }
 
@@ -205,6 +213,7 @@ pub(crate) fn podman(dir: &Path) -> Result<Option<Engine>, Error> {
         version,
         client: Vec::new(),
         ready: None,
+        start: String::new(),
         daemon: Some(holder),
         mark: dir.to_path_buf(),
     };

@@ -9,6 +9,8 @@ pub(crate) struct Row {
     pub(crate) contender: String,
     pub(crate) unit: &'static str,
     pub(crate) samples: Samples,
+    /// The command line, without what prepared it; empty where none was timed.
+    pub(crate) command: String,
 }
 
 /// Renders rows; the last column is the ratio to Wharf's row of the same case (how many times Wharf's figure).
@@ -31,6 +33,17 @@ pub(crate) fn render(rows: &[Row]) -> String {
             unit = row.unit,
         ));
     }
+    out
+}
+
+/// The command lines of the table, `$D` being the bench's directory.
+pub(crate) fn commands(rows: &[Row], directory: &str) -> String {
+    let mut out = String::new();
+    for row in rows.iter().filter(|row| !row.command.is_empty()) {
+        let command = row.command.replace(directory, "$D");
+        out.push_str(&format!("- {}, {}: `{command}`\n", row.case, row.contender));
+    }
+    out.push('\n');
     out
 }
 

@@ -12,6 +12,9 @@ const START: &[&str] = &["start.network", "start.files", "start.spec", "start.pr
 const STOP: &[&str] = &["stop.signal", "stop.wait", "stop.release", "stop.record"];
 const REMOVE: &[&str] =
     &["remove.mark", "remove.process", "remove.layer", "remove.directory", "remove.volumes", "remove.record"];
+/// A `--rm` container's; and what is done after the news.
+const REMOVE_AT_ONCE: &[&str] = &["remove.process", "remove.layer", "remove.record"];
+const BEHIND: &str = "remove.behind";
 
 fn in_the_code(directory: &Path, found: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(directory).unwrap().flatten() {
@@ -30,7 +33,7 @@ fn in_the_code(directory: &Path, found: &mut BTreeSet<String>) {
 fn these_are_all_the_steps() {
     let mut found = BTreeSet::new();
     in_the_code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/engine/src"), &mut found);
-    let known = [CREATE, START, STOP, REMOVE].concat().into_iter().map(str::to_owned).collect();
+    let known = [CREATE, START, STOP, REMOVE, &[BEHIND]].concat().into_iter().map(str::to_owned).collect();
     assert_eq!(found, known, "a step is not killed at by these tests");
 }
 
@@ -145,11 +148,30 @@ fn killed_in_remove() {
         assert!(!private.exists("web"), "{point}");
         private.clean(point);
         use_again(&private, point);
-
-        // By its end, too.
-        private.ok(&["run", "-d", "--rm", "--name", "web", "bb", "sleep", "1000"]);
+    }
+    // By its end, too.
+    for point in REMOVE_AT_ONCE {
+        private.ok(&["run", "-d", "--rm", "--name", "web", "-v", "/vol", "bb", "sleep", "1000"]);
         crash(&mut private, point, &["rm", "-f", "web"]);
         assert!(!private.exists("web"), "{point}");
+        private.clean(point);
         use_again(&private, point);
     }
+}
+
+#[test]
+fn killed_behind_a_removal() {
+    let mut private = with_bystanders();
+    private.ok(&["run", "-d", "--rm", "--name", "web", "-v", "/vol", "bb", "sleep", "1000"]);
+    private.engine.kill();
+    private.engine.run_with(|command| {
+        command.env("WHARF_FAILPOINT", BEHIND);
+    });
+    // Acknowledged or not: that is a race which the engine need not win.
+    private.engine.wharf(&["rm", "-f", "web"]);
+    private.engine.wait_for_end();
+    private.engine.run();
+    assert!(!private.exists("web"));
+    private.clean(BEHIND);
+    use_again(&private, BEHIND);
 }

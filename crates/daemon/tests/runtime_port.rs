@@ -86,6 +86,7 @@ impl World {
         StartRequest {
             spec: Box::new(serde_json::from_value(spec).expect("spec")),
             rootfs: Rootfs::Directory(self.root.path().join("rootfs")),
+            volatile_root: false,
             netns: None,
             seccomp: None,
             stdio: Stdio { open_stdin: true, stdin_once: true, ..Stdio::default() },

@@ -10,7 +10,7 @@ use crate::plan::{Plan, Step};
 use crate::sandbox::random_u32;
 
 /// Does every step, in order, in the calling thread's network namespace.
-pub(crate) fn apply(desired: &Desired, plan: &Plan) -> Result<()> {
+pub(crate) fn apply(desired: &Desired, plan: &Plan, mut nft: Option<&mut Socket>) -> Result<()> {
     let mut socket = Socket::route()?;
     for step in &plan.steps {
         let mut batch = Batch::default();
@@ -25,7 +25,9 @@ pub(crate) fn apply(desired: &Desired, plan: &Plan) -> Result<()> {
                 continue;
             }
             Step::ReplaceTable { subnet, .. } => {
-                firewall::install(desired, *subnet)?;
+                if let Some(nft) = &mut nft {
+                    firewall::install(desired, *subnet, nft)?;
+                }
                 continue;
             }
         }

@@ -12,7 +12,7 @@ use crate::firewall::Watcher;
 use crate::ipam::Ipam;
 use crate::mac::{Mac, mac_from_ipv4};
 use crate::netlink::Socket;
-use crate::observe::observe;
+use crate::observe::observe_with;
 use crate::plan::plan;
 use crate::pool::Pool;
 use crate::sandbox::{Address, Attachment, Sandbox};
@@ -53,14 +53,17 @@ impl Fabric {
     ///
     /// A configuration that this host cannot fulfil, a kernel without nftables, missing privilege.
     pub fn start(desired: Desired, repaired: impl Fn(Result<()>) + Send + 'static) -> Result<Self> {
-        let observed = observe(&desired)?;
+        // One for all: the kernel lets who closes such a socket wait until all that was ever replaced is destroyed, a
+        // grace period of RCU and the longest part of an engine's start.
+        let mut nft = desired.firewall.is_some().then(Socket::netfilter).transpose()?;
+        let observed = observe_with(&desired, nft.as_mut())?;
         let plan = plan(&desired, &observed)?;
         let mut ipam = Ipam::new(plan.address, desired.bridge.range)?;
         let gateway = desired.bridge.gateway.unwrap_or(plan.address.addr());
         if !plan.address.contains(&gateway) {
             return Err(Error::AddressOutside { address: gateway, subnet: plan.address.trunc().to_string() });
         }
-        apply(&desired, &plan)?;
+        apply(&desired, &plan, nft.as_mut())?;
         ipam.take(plan.address.addr())?;
         if gateway != plan.address.addr() {
             ipam.take(gateway)?;
@@ -75,10 +78,8 @@ impl Fabric {
             firewall: desired.firewall.is_some(),
             warnings: plan.warnings,
         };
-        let watcher = match &desired.firewall {
-            Some(_) => Some(Watcher::start(desired, plan.address.trunc(), repaired)?),
-            None => None,
-        };
+        let watcher =
+            nft.map(|nft| Watcher::start(desired, plan.address.trunc(), nft, repaired)).transpose()?;
         let bridged = Pool::start("wharf-sandboxes", Some(attach), BRIDGED_READY)?;
         Ok(Self { facts, ipam: Mutex::new(ipam), bridged, _watcher: watcher })
     }

@@ -73,7 +73,7 @@ pub(crate) fn rule_count(desired: &Desired, subnet: Option<Ipv4Net>) -> usize {
 }
 
 /// Makes the table anew, in the calling thread's network namespace. Nobody sees it missing.
-pub(crate) fn install(desired: &Desired, subnet: Ipv4Net) -> Result<()> {
+pub(crate) fn install(desired: &Desired, subnet: Ipv4Net, socket: &mut Socket) -> Result<()> {
     let Some(config) = &desired.firewall else { return Ok(()) };
     let mut transaction = Transaction::on(&config.table);
     // Made first so that there is one to delete.
@@ -84,7 +84,7 @@ pub(crate) fn install(desired: &Desired, subnet: Ipv4Net) -> Result<()> {
     for chain in chains(desired, subnet) {
         transaction.create_chain(&chain);
     }
-    transaction.commit(&mut Socket::netfilter()?)
+    transaction.commit(socket)
 }
 
 /// Makes and removes a private table, with everything that ours needs, in the calling thread's network
@@ -103,10 +103,11 @@ pub fn probe_nftables() -> Result<()> {
         Error::NoNftables(_) => e,
         other => Error::NoNftables(other.to_string()),
     };
-    install(&desired, Ipv4Net::default()).map_err(fatal)?;
+    let mut socket = Socket::netfilter()?;
+    install(&desired, Ipv4Net::default(), &mut socket).map_err(fatal)?;
     let mut transaction = Transaction::on(table);
     transaction.delete_table();
-    transaction.commit(&mut Socket::netfilter()?).map_err(fatal)
+    transaction.commit(&mut socket).map_err(fatal)
 }
 
 /// How often the watcher lets itself be told of changes: a burst of them is looked at once.
@@ -125,15 +126,15 @@ impl fmt::Debug for Watcher {
 }
 
 impl Watcher {
-    /// Watches the caller's network namespace. `repaired` is called from the watching thread after every repair,
-    /// with what went wrong if it failed.
+    /// Watches the caller's network namespace, and asks over `questions`. `repaired` is called from the watching thread
+    /// after every repair, with what went wrong if it failed.
     pub(crate) fn start(
         desired: Desired,
         subnet: Ipv4Net,
+        mut questions: Socket,
         repaired: impl Fn(Result<()>) + Send + 'static,
     ) -> Result<Self> {
         let mut events = Socket::netfilter_events()?;
-        let mut questions = Socket::netfilter()?;
         let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(|e| Error::kernel("make an eventfd", e))?;
         let stopped = stop.try_clone().map_err(|e| Error::kernel("copy an eventfd", e))?;
         let watch = move || {
@@ -155,7 +156,7 @@ impl Watcher {
                 if nft::count_rules(&mut questions, &table).is_ok_and(|rules| rules == wanted) {
                     continue;
                 }
-                repaired(install(&desired, subnet));
+                repaired(install(&desired, subnet, &mut questions));
                 // Somebody who flushes in a loop is not fought with all our strength.
                 std::thread::sleep(SETTLE);
             }

@@ -39,6 +39,12 @@ pub struct ObservedLink {
 ///
 /// What netlink says.
 pub fn observe(desired: &Desired) -> Result<Observed> {
+    let mut nft = desired.firewall.is_some().then(Socket::netfilter).transpose()?;
+    observe_with(desired, nft.as_mut())
+}
+
+/// As [`observe`], over a netfilter socket that is open already.
+pub(crate) fn observe_with(desired: &Desired, nft: Option<&mut Socket>) -> Result<Observed> {
     let mut socket = Socket::route()?;
     let links = socket.links()?;
     let addresses = socket.addresses()?;
@@ -52,11 +58,10 @@ pub fn observe(desired: &Desired) -> Result<Observed> {
     let own: Vec<Ipv4Net> = bridge.iter().flat_map(|b| &b.addresses).map(Ipv4Net::trunc).collect();
     let routes = socket.routed_networks()?.into_iter().filter(|route| !own.contains(route)).collect();
     let mut observed = Observed { bridge, routes, ip_forward: ip_forward(), ..Observed::default() };
-    if let Some(config) = &desired.firewall {
-        let mut socket = Socket::netfilter()?;
+    if let Some((config, nft)) = desired.firewall.as_ref().zip(nft) {
         let rules = firewall::rule_count(desired, observed.subnet());
-        observed.firewall_complete = nft::count_rules(&mut socket, &config.table)? == rules;
-        observed.foreign_drops = nft::base_chains(&mut socket)?
+        observed.firewall_complete = nft::count_rules(nft, &config.table)? == rules;
+        observed.foreign_drops = nft::base_chains(nft)?
             .into_iter()
             .filter(|(table, _, policy)| *table != config.table && *policy == nft::Policy::Drop)
             .map(|(table, chain, _)| format!("{table}/{chain}"))

@@ -131,6 +131,12 @@ impl Run {
         exit_of(&self.connection)
     }
 
+    /// After the exit: what the end of the conversation says.
+    fn assert_settled(&self) {
+        assert!(matches!(self.connection.wait(PATIENCE), Ok(None)), "the monitor closes it");
+        assert_eq!(self.cgroups(), Vec::<PathBuf>::new());
+    }
+
     fn signal(&self, number: i32) {
         self.connection.call(1, Order::Signal(number)).expect("call");
         until(&self.connection, |event| match event {
@@ -229,7 +235,7 @@ fn output_exit_and_records() {
     assert_eq!(State::read(&run.directory).expect("read"), Some(state));
     let log = fs::read_to_string(run.directory.join("log.json")).expect("log");
     assert!(log.contains(r#""log":"hello\n""#), "{log}");
-    assert_eq!(run.cgroups(), Vec::<PathBuf>::new());
+    run.assert_settled();
 }
 
 fn missing_executable() {
@@ -337,7 +343,7 @@ fn reaper_holds_nothing_of_the_monitor() {
     ours.write_all(b"go\n").expect("write");
     assert_eq!(run.exit().code, 12);
     drop(ours);
-    assert_eq!(run.cgroups(), Vec::<PathBuf>::new());
+    run.assert_settled();
 }
 
 /// The exit is told although the client is behind, and the client gets everything.

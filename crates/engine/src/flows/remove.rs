@@ -84,6 +84,8 @@ async fn at_once(
     let core = core.clone();
     tokio::spawn(async move {
         core.ports.runtime.forget(&process).await;
+        // Nobody is there to be told; this only stops the engine.
+        let _ = core.failpoints.hit("remove.behind");
         if let Err(error) = storage.delete_record(&process.container, false) {
             tracing::warn!(container = %process.container, %error, "could not delete its record");
         }
