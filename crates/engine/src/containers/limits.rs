@@ -135,11 +135,14 @@ fn cpu(r: &mut Resources, offered: &Limits, warnings: &mut Vec<String>) -> Resul
             "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted",
         );
     }
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as i64;
-    if r.nano_cpus < 0 || r.nano_cpus > cpus * 1_000_000_000 {
-        return invalid(format!(
-            "range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
-        ));
+    // Looked up only for who asks: it reads the engine's own cgroup's files.
+    if r.nano_cpus != 0 {
+        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as i64;
+        if r.nano_cpus < 0 || r.nano_cpus > cpus * 1_000_000_000 {
+            return invalid(format!(
+                "range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
+            ));
+        }
     }
     if r.cpu_shares < 0 {
         return invalid(format!("shares must be greater than or equal to 0: {}", r.cpu_shares));
