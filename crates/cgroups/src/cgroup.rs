@@ -21,8 +21,8 @@ const DELETE_DEADLINE: Duration = Duration::from_secs(10);
 /// An open cgroup. Dropping it closes descriptors and removes nothing; see [`Cgroup::delete`].
 #[derive(Debug)]
 pub struct Cgroup {
-    machine: Arc<Machine>,
-    path: CgroupPath,
+    pub(crate) machine: Arc<Machine>,
+    pub(crate) path: CgroupPath,
     pub(crate) members: Vec<Member>,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Member {
     /// Below the hierarchy's root, without a leading slash.
     pub(crate) relative: String,
     pub(crate) directory: Directory,
-    fresh: bool,
+    pub(crate) fresh: bool,
 }
 
 impl Cgroup {

@@ -1,8 +1,9 @@
 //! Signals to everything in the cgroup.
 
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::freezer::{event, wait_v2};
 use crate::wait::Backoff;
@@ -10,6 +11,8 @@ use crate::{Cgroup, Error, Layout, Result};
 
 /// A killed process that is still there after this sits in the kernel, and waiting longer is no use.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+const KILL: i32 = 9;
 
 impl Cgroup {
     /// Kills everything in the cgroup and below, and returns when it is empty. (The parent still has to reap
@@ -43,10 +46,10 @@ impl Cgroup {
             match pids[..] {
                 [] => return Ok(()),
                 // One process is killed without ceremony; should it fork, the next round sees two.
-                [one] => send(one, Signal::KILL),
+                [one] => send(one, KILL),
                 _ => {
                     let frozen = self.freeze_within(Duration::from_millis(500)).is_ok();
-                    self.procs()?.into_iter().for_each(|pid| send(pid, Signal::KILL));
+                    self.procs()?.into_iter().for_each(|pid| send(pid, KILL));
                     if frozen {
                         self.thaw()?;
                     }
@@ -62,14 +65,16 @@ impl Cgroup {
         }
     }
 
-    /// Sends `signal` once to every process in the cgroup and below (`kill --all`).
-    pub fn signal(&self, signal: Signal) -> Result<()> {
+    /// Sends a signal, by number, once to every process in the cgroup and below (`kill --all`).
+    pub fn signal(&self, signal: i32) -> Result<()> {
         self.procs()?.into_iter().for_each(|pid| send(pid, signal));
         Ok(())
     }
 }
 
 /// A process that is gone in the meantime is what was wanted.
-fn send(pid: Pid, signal: Signal) {
-    let _ = kill_process(pid, signal);
+fn send(pid: Pid, signal: i32) {
+    if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
+        let _ = sys::pidfd::send_signal(pidfd.as_fd(), signal);
+    }
 }

@@ -24,6 +24,7 @@ mod mounts;
 mod oom;
 mod path;
 pub mod stats;
+mod subgroup;
 mod wait;
 
 pub use cgroup::Cgroup;

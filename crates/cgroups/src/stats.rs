@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::controllers::{blkio, cpu, hugetlb, memory, pids, rdma};
+use crate::controllers::{blkio, cpu, cpuset, hugetlb, memory, pids, rdma};
 use crate::{Cgroup, Result, Version};
 
 /// Usage of all controllers.
@@ -23,6 +23,25 @@ pub struct Stats {
     pub hugetlb: BTreeMap<String, HugetlbStats>,
     /// RDMA use and limits.
     pub rdma: Rdma,
+    /// CPUs and memory nodes, and how they are used (v1 only).
+    pub cpuset: CpusetStats,
+}
+
+/// The cpuset controller's settings (v1); switches are 0 or 1.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the kernel's names: cpuset(7)")]
+pub struct CpusetStats {
+    pub cpus: Vec<u16>,
+    pub mems: Vec<u16>,
+    pub cpu_exclusive: u64,
+    pub mem_exclusive: u64,
+    pub mem_hardwall: u64,
+    pub memory_migrate: u64,
+    pub memory_pressure: u64,
+    pub memory_spread_page: u64,
+    pub memory_spread_slab: u64,
+    pub sched_load_balance: u64,
+    pub sched_relax_domain_level: i64,
 }
 
 /// CPU time in nanoseconds.
@@ -181,6 +200,9 @@ impl Cgroup {
         }
         if let Some((directory, version)) = self.controller("hugetlb") {
             stats.hugetlb = hugetlb::stats(directory, version)?;
+        }
+        if let Some((directory, Version::V1)) = self.controller("cpuset") {
+            stats.cpuset = cpuset::stats(directory)?;
         }
         if let Some((directory, _)) = self.controller("rdma") {
             stats.rdma = Rdma {

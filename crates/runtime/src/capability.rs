@@ -77,6 +77,34 @@ impl Sets {
     }
 }
 
+/// What a runtime says of names that it passes over: unknown ones, and those that this process has not to give.
+pub(crate) fn warning(capabilities: Option<&Capabilities>) -> Option<String> {
+    let all = capabilities?;
+    let available = available();
+    let mut names: Vec<&str> =
+        [&all.bounding, &all.effective, &all.permitted, &all.inheritable, &all.ambient]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .filter(|name| {
+                let number = NAMES.iter().position(|known| known == name);
+                !number.is_some_and(|n| available.contains(CapabilitySet::from_bits_retain(1 << n)))
+            })
+            .collect();
+    names.sort_unstable();
+    names.dedup();
+    let list = names.join(" ");
+    (!names.is_empty()).then(|| format!("ignoring unknown or unavailable capabilities: [{list}]"))
+}
+
+/// This process's bounding set.
+pub(crate) fn available() -> CapabilitySet {
+    (0..NAMES.len())
+        .map(|n| CapabilitySet::from_bits_retain(1 << n))
+        .filter(|c| rustix::thread::capability_is_in_bounding_set(*c).unwrap_or(false))
+        .fold(CapabilitySet::empty(), |all, c| all | c)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +121,18 @@ mod tests {
         assert_eq!(sets.bounding, CapabilitySet::CHOWN);
         assert_eq!(sets.ambient, CapabilitySet::CHECKPOINT_RESTORE);
         assert!(sets.effective.is_empty());
+    }
+
+    #[test]
+    fn passed_over_names_are_told() {
+        let names = |n: &[&str]| n.iter().map(ToString::to_string).collect();
+        let wanted = Capabilities {
+            bounding: names(&["CAP_FLY", "CAP_CHOWN"]),
+            ambient: names(&["CAP_FLY", "CAP_DIG"]),
+            ..Capabilities::default()
+        };
+        let text = "ignoring unknown or unavailable capabilities: [CAP_DIG CAP_FLY]";
+        assert_eq!(warning(Some(&wanted)).as_deref(), Some(text));
+        assert_eq!(warning(None), None);
     }
 }

@@ -8,13 +8,12 @@ use oci::runtime::{IdMapping, Linux, Mount, NamespaceType, Process, Spec};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::Resource;
-use rustix::thread::CapabilitySet;
 use sys::process::CloneFlags;
 
-use crate::capability::{NAMES, Sets};
+use crate::capability::{self, Sets};
 use crate::error::Context;
 use crate::options::Options;
-use crate::{CreateRequest, Error, ExecRequest, Filter, Result, Rootfs, Stdio, idmap};
+use crate::{CreateRequest, Error, ExecRequest, Filter, Result, Rootfs, Stdio, check, idmap};
 
 /// A namespace that is entered instead of made.
 #[derive(Debug)]
@@ -47,6 +46,8 @@ pub(crate) struct ProcessJob<'a> {
     pub(crate) no_new_keyring: bool,
     pub(crate) keyring: String,
     pub(crate) cgroup: Option<&'a Cgroup>,
+    /// Personality and memory policy.
+    pub(crate) linux: Option<&'a Linux>,
     /// The host's `/proc`, checked to be one. `self` in it is the process that asks.
     pub(crate) proc: OwnedFd,
 }
@@ -99,7 +100,6 @@ impl<'a> ContainerJob<'a> {
     pub(crate) fn new(request: &'a CreateRequest<'a>, linux: &'a Linux) -> Result<Self> {
         let spec = request.spec;
         let process = spec.process.as_ref().ok_or_else(|| Error::Invalid("process is missing".into()))?;
-        refuse_what_there_is_not(linux)?;
         let mut new = CloneFlags::empty();
         let mut joins: Vec<Join> = Vec::new();
         let mut seen = CloneFlags::empty();
@@ -123,9 +123,7 @@ impl<'a> ContainerJob<'a> {
             joins.push(Join { kind: NamespaceType::Network, fd });
         }
         check_user_namespace(linux, new, &joins)?;
-        if !seen.contains(CloneFlags::NEWNS) && !spec.mounts.is_empty() {
-            return Err(Error::Invalid("mounts need a mount namespace".into()));
-        }
+        check::container(spec, linux, seen)?;
         if !linux.time_offsets.is_empty() && !new.contains(CloneFlags::NEWTIME) {
             return Err(Error::Invalid("timeOffsets need a new time namespace".into()));
         }
@@ -175,9 +173,15 @@ impl<'a> ContainerJob<'a> {
                 no_new_keyring: request.no_new_keyring,
                 keyring: format!("_ses.{}", request.id),
                 cgroup: request.cgroup,
+                linux: Some(linux),
                 proc: open_proc()?,
             },
         })
+    }
+
+    /// Whether it mounts where only it sees it.
+    pub(crate) fn has_mount_namespace(&self) -> bool {
+        self.new.contains(CloneFlags::NEWNS) || self.joins.iter().any(|j| j.kind == NamespaceType::Mount)
     }
 
     /// Whether a process in between has to enter namespaces first, because the caller could not leave them
@@ -203,19 +207,10 @@ impl<'a> ProcessJob<'a> {
             no_new_keyring: request.no_new_keyring,
             keyring: "_ses.exec".into(),
             cgroup: request.cgroup,
+            linux: request.linux,
             proc: open_proc()?,
         })
     }
-}
-
-fn refuse_what_there_is_not(linux: &Linux) -> Result<()> {
-    if linux.intel_rdt.is_some() {
-        return Err(Error::Unsupported("linux.intelRdt is not supported".into()));
-    }
-    if !linux.net_devices.is_empty() {
-        return Err(Error::Unsupported("linux.netDevices is not supported".into()));
-    }
-    Ok(())
 }
 
 fn check_user_namespace(linux: &Linux, new: CloneFlags, joins: &[Join]) -> Result<()> {
@@ -258,12 +253,9 @@ pub(crate) fn open_source(mount: &Mount, bundle: &Path, recursive: bool) -> Resu
 }
 
 fn capabilities(process: &Process) -> Result<Option<Sets>> {
+    check::process(process)?;
     let Some(wanted) = &process.capabilities else { return Ok(None) };
-    let available = (0..NAMES.len())
-        .map(|n| CapabilitySet::from_bits_retain(1 << n))
-        .filter(|c| rustix::thread::capability_is_in_bounding_set(*c).unwrap_or(false))
-        .fold(CapabilitySet::empty(), |all, c| all | c);
-    Ok(Some(Sets::parse(wanted, available)))
+    Ok(Some(Sets::parse(wanted, capability::available())))
 }
 
 fn rlimits(process: &Process) -> Result<Vec<(Resource, rustix::process::Rlimit)>> {

@@ -13,6 +13,7 @@
 //! command `wharf oci` is in `command`.
 
 mod capability;
+mod check;
 pub mod command;
 mod error;
 mod handshake;

@@ -53,7 +53,6 @@ const ATTRIBUTES: &[(&str, u64, u64)] = &[
     ("strictatime", attr::STRICTATIME, attr::ATIME_MASK),
     ("relatime", attr::RELATIME, attr::ATIME_MASK),
     ("atime", attr::RELATIME, attr::ATIME_MASK),
-    ("norelatime", attr::STRICTATIME, attr::ATIME_MASK),
     ("nostrictatime", attr::RELATIME, attr::ATIME_MASK),
 ];
 
@@ -74,6 +73,9 @@ const DEFAULTS: &[&str] = &[
     "noauto",
     "nofail",
     "_netdev",
+    // The kernel's default is relatime with or without it (mount(2), MS_RELATIME).
+    "norelatime",
+    "rnorelatime",
 ];
 
 /// Every word that means something here: what `features` lists.
@@ -83,8 +85,11 @@ pub(crate) fn known() -> Vec<String> {
     let mut words: Vec<String> = attributes
         .chain(propagation)
         .chain(FILE_SYSTEM.iter().map(ToString::to_string))
-        .chain(["async", "bind", "defaults", "idmap", "loud", "noiversion", "nolazytime"].map(String::from))
-        .chain(["nomand", "rbind", "remount", "ridmap", "tmpcopyup"].map(String::from))
+        .chain(
+            ["async", "bind", "defaults", "idmap", "loud", "noiversion", "nolazytime", "norelatime"]
+                .map(String::from),
+        )
+        .chain(["nomand", "rbind", "remount", "ridmap", "rnorelatime", "tmpcopyup"].map(String::from))
         .collect();
     words.sort();
     words.dedup();

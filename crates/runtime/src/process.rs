@@ -1,6 +1,7 @@
 //! The caller's side: making a process and talking it through its set-up.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 
 use oci::runtime::{Linux, Status};
 use rustix::fs::AtFlags;
@@ -14,7 +15,7 @@ use crate::error::Context;
 use crate::handshake::{Channel, Message};
 use crate::job::{ContainerJob, ProcessJob};
 use crate::request::Gate;
-use crate::{CreateRequest, Error, ExecRequest, Filter, Result, idmap, init, seccomp};
+use crate::{CreateRequest, Error, ExecRequest, Filter, Result, Rootfs, idmap, init, seccomp};
 
 /// A container that waits to be started. Dropping it kills the waiting process.
 #[derive(Debug)]
@@ -79,6 +80,7 @@ pub fn create(mut request: CreateRequest<'_>) -> Result<Created> {
     let (here, there) = Channel::pair().step(|| "make a socket pair".into())?;
     let into = job.process.cgroup.and_then(cgroups::Cgroup::directory);
     let staged = job.needs_stage();
+    let covered = root_on_host(&job).and_then(|root| init::mount_id(&root));
     let flags = if staged { CloneFlags::empty() } else { job.new.without(CloneFlags::NEWCGROUP) };
     let born = match clone3(flags, into).step(|| "clone the container's process".into())? {
         Cloned::Child => {
@@ -92,10 +94,33 @@ pub fn create(mut request: CreateRequest<'_>) -> Result<Created> {
     };
     drop((there, gate));
     let first = if staged { Err(born.pidfd) } else { Ok(born) };
-    let (born, console, listener) = converse(&here, first, Some(&job))?;
+    let (born, console, listener) = match converse(&here, first, Some(&job)) {
+        Ok(ready) => ready,
+        Err(error) => {
+            unmount_from_host(&job, covered);
+            return Err(error);
+        }
+    };
     let waiting =
         Waiting { channel: here, pidfd: Some(born.pidfd.try_clone().step(|| "duplicate a pidfd".into())?) };
     Ok(Created { pid: born.pid, pidfd: born.pidfd, console, listener, waiting })
+}
+
+/// The root directory of a container that mounts in the host's own tree.
+fn root_on_host(job: &ContainerJob<'_>) -> Option<PathBuf> {
+    match job.rootfs {
+        Rootfs::Directory(path) if init::is_mounted_on_host(job.spec) => Some(job.bundle.join(path)),
+        Rootfs::Directory(_) | Rootfs::Overlay { .. } => None,
+    }
+}
+
+/// After a failure: what the process mounted in the host's tree. `covered` is the mount that was there before.
+fn unmount_from_host(job: &ContainerJob<'_>, covered: Option<u64>) {
+    let Some(root) = root_on_host(job) else { return };
+    if let Some(id) = init::mount_id(&root).filter(|id| Some(*id) != covered) {
+        // The error that led here is the one to report.
+        let _ = init::release(&root, id);
+    }
 }
 
 struct Born {

@@ -4,7 +4,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use cgroups::Cgroup;
-use oci::runtime::Spec;
+use oci::runtime::{Linux, Spec};
 use rustix::process::Pid;
 
 /// Where the container's root file system comes from. It replaces the spec's `root.path`.
@@ -123,6 +123,8 @@ pub struct ExecRequest<'a> {
     pub additional_groups: &'a [String],
     pub preserve_fds: u32,
     pub no_new_keyring: bool,
+    /// The container's `linux` section: personality and memory policy of the process come from it.
+    pub linux: Option<&'a Linux>,
 }
 
 impl<'a> ExecRequest<'a> {
@@ -139,6 +141,7 @@ impl<'a> ExecRequest<'a> {
             additional_groups: &[],
             preserve_fds: 0,
             no_new_keyring: false,
+            linux: None,
         }
     }
 }

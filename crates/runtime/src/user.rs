@@ -45,6 +45,12 @@ pub fn resolve(root: BorrowedFd<'_>, user: &str, additional: &[String]) -> Resul
     lookup(&passwd, &group, user, additional)
 }
 
+/// The name of a user of the host, for people to read.
+pub(crate) fn name(uid: u32) -> Option<String> {
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    users(&passwd).find(|entry| entry.uid == uid).map(|entry| entry.name.to_owned())
+}
+
 /// The home directory of a user by number; `/` when it has no entry.
 pub(crate) fn home(root: BorrowedFd<'_>, uid: u32) -> Result<String> {
     let passwd = read(root, "/etc/passwd")?;

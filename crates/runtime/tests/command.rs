@@ -108,7 +108,8 @@ fn failures_have_docker_s_words() {
     ] {
         let bench = Bench::new("fail", &[program]);
         let output = bench.run(&["run", &bench.id]);
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        // A line as logrus writes it, so with its quotes.
+        let text = String::from_utf8_lossy(&output.stderr).replace("\\\"", "\"");
         assert!(!output.status.success() && text.contains(words), "{text}");
     }
 }

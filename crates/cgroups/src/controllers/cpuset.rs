@@ -5,6 +5,7 @@ use oci::runtime::Cpu;
 
 use crate::directory::Directory;
 use crate::machine::Version;
+use crate::stats::CpusetStats;
 use crate::{Cgroup, Result, cgroup};
 
 const FILES: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
@@ -40,4 +41,44 @@ pub(crate) fn apply(cgroup: &Cgroup, cpu: &Cpu) -> Result<()> {
         directory.write(file, value)?;
     }
     Ok(())
+}
+
+pub(crate) fn stats(directory: &Directory) -> Result<CpusetStats> {
+    let number = |name: &str| Ok(directory.read_number(&format!("cpuset.{name}"))?.unwrap_or(0));
+    let list = |name: &str| Ok(numbers(&directory.read_optional(name)?.unwrap_or_default()));
+    let level = directory.read_optional("cpuset.sched_relax_domain_level")?.unwrap_or_default();
+    Ok(CpusetStats {
+        cpus: list("cpuset.cpus")?,
+        mems: list("cpuset.mems")?,
+        cpu_exclusive: number("cpu_exclusive")?,
+        mem_exclusive: number("mem_exclusive")?,
+        mem_hardwall: number("mem_hardwall")?,
+        memory_migrate: number("memory_migrate")?,
+        memory_pressure: number("memory_pressure")?,
+        memory_spread_page: number("memory_spread_page")?,
+        memory_spread_slab: number("memory_spread_slab")?,
+        sched_load_balance: number("sched_load_balance")?,
+        sched_relax_domain_level: level.trim().parse().unwrap_or(-1),
+    })
+}
+
+/// `0-2,7`; what is no number is left out.
+fn numbers(list: &str) -> Vec<u16> {
+    list.trim()
+        .split(',')
+        .filter_map(|part| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            Some(first.parse::<u16>().ok()?..=last.parse::<u16>().ok()?)
+        })
+        .flatten()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn lists_are_spelled_out() {
+        assert_eq!(super::numbers("0-2,7"), [0, 1, 2, 7]);
+        assert!(super::numbers("").is_empty());
+    }
 }

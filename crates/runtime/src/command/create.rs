@@ -10,7 +10,7 @@ use oci::runtime::{ContainerProcessState, DeviceRule, Resources, Spec, Status, V
 
 use super::record::{Home, Record};
 use super::{Failure, Global, Outcome, foreground, socket};
-use crate::{CreateRequest, Created, Gate, Rootfs, Stdio, init};
+use crate::{CreateRequest, Created, Gate, Rootfs, Stdio, capability, init};
 
 /// What both take.
 #[derive(Debug, Args)]
@@ -64,7 +64,8 @@ pub(super) struct RunArgs {
 /// What was made, and how to unmake it.
 struct Made {
     home: Home,
-    cgroup: Cgroup,
+    /// None where permission was missing, and the user is content without.
+    cgroup: Option<Cgroup>,
     created: Created,
     spec: Spec,
     bundle: PathBuf,
@@ -86,7 +87,8 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> Outcome {
     let process = match created.start() {
         Ok(process) => process,
         Err(error) => {
-            cgroup.delete()?;
+            remove(cgroup)?;
+            home.load()?.unmount()?;
             home.release()?;
             return Err(Failure(format!(
                 "runc run failed: unable to start container process: error during container init: {error}"
@@ -104,14 +106,21 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> Outcome {
     }
     let code = foreground::stay(process)?;
     if !args.keep {
-        cgroup.kill()?;
-        cgroup.delete()?;
+        if let Some(cgroup) = &cgroup {
+            cgroup.kill()?;
+        }
+        remove(cgroup)?;
+        home.load()?.unmount()?;
         home.release()?;
         if let Some(hooks) = hooks {
             init::run_hooks("poststop", &hooks.poststop, &state(Status::Stopped))?;
         }
     }
     Ok(ExitCode::from(code))
+}
+
+fn remove(cgroup: Option<Cgroup>) -> Result<(), Failure> {
+    Ok(cgroup.map_or(Ok(()), Cgroup::delete)?)
 }
 
 fn make(global: &Global, args: &Common, gated: bool) -> Result<Made, Failure> {
@@ -122,6 +131,9 @@ fn make(global: &Global, args: &Common, gated: bool) -> Result<Made, Failure> {
     match make_in(global, args, &bundle, &spec, &home, gated) {
         Ok((cgroup, created)) => Ok(Made { home, cgroup, created, spec, bundle }),
         Err(failure) => {
+            if let Ok(record) = home.load() {
+                record.unmount()?;
+            }
             home.release()?;
             Err(Failure(format!("runc {verb} failed: {failure}")))
         }
@@ -135,7 +147,20 @@ fn load(bundle: &Path) -> Result<Spec, Failure> {
         std::io::ErrorKind::NotFound => Failure("JSON specification file config.json not found".into()),
         _ => Failure(format!("open {}: {error}", path.display())),
     })?;
-    serde_json::from_slice(&bytes).map_err(|error| Failure(format!("{}: {error}", path.display())))
+    let spec: Spec =
+        serde_json::from_slice(&bytes).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
+    check_version(&spec.oci_version)?;
+    Ok(spec)
+}
+
+/// A version of the specification (Semantic Versioning 2.0.0) whose documents can be read.
+fn check_version(text: &str) -> Result<(), Failure> {
+    let core = text.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Option<Vec<u32>> = core.split('.').map(|n| n.parse().ok()).collect();
+    match numbers.as_deref() {
+        Some([1, _, _]) => Ok(()),
+        _ => Err(Failure(format!("unsupported ociVersion {text:?}: 1.x.y is understood"))),
+    }
 }
 
 fn make_in(
@@ -145,21 +170,40 @@ fn make_in(
     spec: &Spec,
     home: &Home,
     gated: bool,
-) -> Result<(Cgroup, Created), Failure> {
+) -> Result<(Option<Cgroup>, Created), Failure> {
     let linux = spec.linux.as_ref();
     let process = spec.process.as_ref().ok_or_else(|| Failure("process is missing".into()))?;
     let path = CgroupPath::resolve(linux.map(|l| l.cgroups_path.as_str()), &args.id, global.systemd_cgroup)?;
-    let resources = resources(linux.and_then(|l| l.resources.as_ref()));
-    let cgroup = Cgroup::create(cgroups::machine()?, &path, &resources)?;
+    if global.systemd_cgroup && !Path::new("/run/systemd/system").is_dir() {
+        return Err(Failure("systemd not running on this host, cannot use systemd cgroups manager".into()));
+    }
+    let wanted = linux.and_then(|l| l.resources.as_ref());
+    if wanted.and_then(|r| r.memory.as_ref()).is_some_and(|m| m.kernel.or(m.kernel_tcp).is_some()) {
+        global.log.warn("Kernel memory settings are ignored and will be removed");
+    }
+    if let Some(warning) = capability::warning(process.capabilities.as_ref()) {
+        global.log.warn(&warning);
+    }
+    let named = linux.is_some_and(|l| !l.cgroups_path.is_empty());
+    let cgroup = match Cgroup::create(cgroups::machine()?, &path, &resources(wanted)) {
+        Ok(cgroup) => Some(cgroup),
+        // Limits that were asked for, or a place, are not silently gone without.
+        Err(error) if global.rootless.decide() && !named && is_unlimited(wanted) && is_permission(&error) => {
+            global.log.warn(&format!("no cgroup for the container: {error}"));
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    global.log.debug(|| format!("cgroup {path:?}: {:?}", cgroup.as_ref().map(Cgroup::paths)));
     let root = spec.root.as_ref().map(|r| r.path.clone()).unwrap_or_default();
     let mut request = CreateRequest::new(&args.id, spec, bundle, Rootfs::Directory(root.into()));
-    request.cgroup = Some(&cgroup);
+    request.cgroup = cgroup.as_ref();
     request.no_pivot = args.no_pivot;
     request.no_new_keyring = args.no_new_keyring;
     request.preserve_fds = args.preserve_fds;
     if process.terminal {
         if gated && args.console_socket.is_none() {
-            cgroup.delete()?;
+            remove(cgroup)?;
             return Err(Failure(
                 "cannot allocate tty if runc will detach without setting console socket".into(),
             ));
@@ -168,7 +212,7 @@ fn make_in(
         let (rows, columns) = size.or_else(foreground::window).unwrap_or((0, 0));
         request.stdio = Stdio::Terminal { rows, columns };
     } else if args.console_socket.is_some() {
-        cgroup.delete()?;
+        remove(cgroup)?;
         return Err(Failure("cannot use console socket if runc will not detach or allocate tty".into()));
     }
     if gated {
@@ -179,14 +223,15 @@ fn make_in(
             Failure(format!("unable to start container process: error during container init: {error}"))
         })
         .and_then(|created| {
-            let record = Record::new(&args.id, bundle, spec, created.pid, &path);
+            global.log.debug(|| format!("the container's process is {}", created.pid.as_raw_nonzero()));
+            let record = Record::new(&args.id, bundle, spec, created.pid, cgroup.as_ref().map(|_| &path));
             home.save(&record)?;
             hand_over(args, &record, created)
         });
     match finished {
         Ok(created) => Ok((cgroup, created)),
         Err(failure) => {
-            cgroup.delete()?;
+            remove(cgroup)?;
             Err(failure)
         }
     }
@@ -228,6 +273,17 @@ pub(super) fn write_pid(path: &Path, pid: i32) -> Result<(), Failure> {
     Ok(std::fs::rename(beside, path)?)
 }
 
+fn is_permission(error: &cgroups::Error) -> bool {
+    use rustix::io::Errno;
+    let number = error.errno().map(Errno::from_raw_os_error);
+    matches!(number, Some(Errno::ACCESS | Errno::PERM | Errno::ROFS))
+}
+
+/// Nothing but device rules, which an ordinary user could not escape anyway.
+fn is_unlimited(wanted: Option<&Resources>) -> bool {
+    wanted.is_none_or(|r| Resources { devices: Vec::new(), ..r.clone() } == Resources::default())
+}
+
 /// The limits, with the devices that every container may use: runc adds them, and engines rely on it.
 fn resources(wanted: Option<&Resources>) -> Resources {
     let mut all = wanted.cloned().unwrap_or_default();
@@ -236,7 +292,8 @@ fn resources(wanted: Option<&Resources>) -> Resources {
     };
     allow("c", None, None, "m");
     allow("b", None, None, "m");
-    for (major, minor) in [(1, 3), (1, 8), (1, 7), (5, 0), (1, 5), (1, 9), (5, 2)] {
+    // The last one is /dev/net/tun, which Docker's users expect.
+    for (major, minor) in [(1, 3), (1, 8), (1, 7), (5, 0), (1, 5), (1, 9), (5, 2), (10, 200)] {
         allow("c", Some(major), Some(minor), "rwm");
     }
     allow("c", Some(136), None, "rwm");

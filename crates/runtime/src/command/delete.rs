@@ -49,6 +49,7 @@ pub(super) fn delete(global: &Global, args: &DeleteArgs) -> Outcome {
         cgroup.kill()?;
         cgroup.delete()?;
     }
+    record.unmount()?;
     home.release()?;
     if let Some(hooks) = &record.spec.hooks {
         init::run_hooks("poststop", &hooks.poststop, &record.document(Status::Stopped))?;

@@ -4,12 +4,14 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use cgroups::{Cgroup, Layout};
 use clap::Args;
 use oci::runtime::{Capabilities, Process, Status};
 
 use super::create::write_pid;
+use super::record::Record;
 use super::{Failure, Global, Outcome, foreground, record, socket};
-use crate::{ExecRequest, Stdio, seccomp};
+use crate::{ExecRequest, Stdio, capability, init, seccomp};
 
 #[derive(Debug, Args)]
 pub(super) struct ExecArgs {
@@ -58,6 +60,9 @@ pub(super) struct ExecArgs {
     /// Number of further descriptors to pass on
     #[arg(long, default_value_t = 0)]
     preserve_fds: u32,
+    /// Cgroup below the container's to run in, [controllers:]path; on v1 for some controllers or all
+    #[arg(long)]
+    cgroup: Vec<String>,
     /// Run also in a paused container (the process then waits)
     #[arg(long)]
     ignore_paused: bool,
@@ -83,9 +88,18 @@ pub(super) fn exec(global: &Global, args: ExecArgs) -> Outcome {
     }
     let rules = record.spec.linux.as_ref().and_then(|l| l.seccomp.as_ref());
     let filter = rules.map(seccomp::compile).transpose().map_err(crate::Error::from)?;
-    let cgroup = record.cgroup().ok();
+    let cgroup = cgroup(&record, &args.cgroup)?;
+    global.log.debug(|| format!("exec in the cgroups {:?}", cgroup.as_ref().map(Cgroup::paths)));
+    if let Some(affinity) = process.exec_cpu_affinity.as_ref().filter(|a| !a.initial.is_empty()) {
+        let mask = cpu_mask(&affinity.initial);
+        global.log.debug(|| format!("initial CPU affinity: {mask:#x}"));
+    }
+    if let Some(warning) = capability::warning(process.capabilities.as_ref()) {
+        global.log.warn(&warning);
+    }
     let mut request = ExecRequest::new(record.process()?, &process);
     request.cgroup = cgroup.as_ref();
+    request.linux = record.spec.linux.as_ref();
     request.seccomp = filter.as_ref().map(crate::Filter::from);
     request.user = args.user.as_deref();
     request.preserve_fds = args.preserve_fds;
@@ -111,13 +125,34 @@ pub(super) fn exec(global: &Global, args: ExecArgs) -> Outcome {
     foreground::stay(process).map(ExitCode::from)
 }
 
+/// The container's cgroup, or the one below it that is asked for. On v2 a container that made groups of its own
+/// has left the one it was given, and nobody can be added there: its first process's group stands for it.
+fn cgroup(record: &Record, selectors: &[String]) -> Result<Option<Cgroup>, Failure> {
+    let own = record.cgroup();
+    if !selectors.is_empty() {
+        return Ok(Some(own?.below(selectors)?));
+    }
+    let machine = cgroups::machine()?;
+    let closed = || own.as_ref().map_or(Ok(true), Cgroup::is_closed);
+    if machine.layout() == Layout::Unified && closed()? {
+        return Ok(Some(Cgroup::of(machine, record.process()?)?));
+    }
+    Ok(own.ok())
+}
+
+/// A list like `0-1,4` as a mask, which runc logs.
+fn cpu_mask(list: &str) -> u128 {
+    let numbers = init::numbers(list).unwrap_or_default();
+    numbers.iter().filter(|n| **n < 128).fold(0, |mask, n| mask | 1 << n)
+}
+
 /// The process of `--process`, or the container's own with what the flags change.
 fn process(args: &ExecArgs, of_container: Option<&Process>) -> Result<Process, Failure> {
     if let Some(path) = &args.process {
         return Ok(serde_json::from_slice(&std::fs::read(path)?)?);
     }
     if args.command.is_empty() {
-        return Err(Failure("process args cannot be empty".into()));
+        return Err(Failure("exec args cannot be empty".into()));
     }
     let mut process = of_container.cloned().unwrap_or_default();
     process.args.clone_from(&args.command);
@@ -139,6 +174,10 @@ fn process(args: &ExecArgs, of_container: Option<&Process>) -> Result<Process, F
         let sets = process.capabilities.get_or_insert_with(Capabilities::default);
         for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
             set.extend(args.cap.iter().cloned());
+        }
+        // Only what is inheritable may be ambient.
+        if !sets.inheritable.is_empty() {
+            sets.ambient.extend(args.cap.iter().cloned());
         }
     }
     Ok(process)

@@ -6,8 +6,15 @@ use oci::runtime::{
     CgroupFeatures, Enabled, Features, LinuxFeatures, MountExtensions, SeccompFeatures, VERSION,
 };
 
-use super::{Outcome, print};
+use super::{Outcome, indented, print};
 use crate::{capability, options};
+
+const FLAGS: [&str; 4] = [
+    "SECCOMP_FILTER_FLAG_LOG",
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+    "SECCOMP_FILTER_FLAG_TSYNC",
+    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+];
 
 pub(super) fn features() -> Outcome {
     let words = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<String>>();
@@ -32,7 +39,7 @@ pub(super) fn features() -> Outcome {
                 v2: Some(true),
                 systemd: Some(false),
                 systemd_user: Some(false),
-                rdma: Some(false),
+                rdma: Some(true),
             }),
             seccomp: Some(SeccompFeatures {
                 enabled: Some(true),
@@ -56,14 +63,9 @@ pub(super) fn features() -> Outcome {
                     "SCMP_CMP_MASKED_EQ",
                     "SCMP_CMP_NE",
                 ]),
-                archs: Vec::new(),
-                known_flags: words(&[
-                    "SECCOMP_FILTER_FLAG_LOG",
-                    "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
-                    "SECCOMP_FILTER_FLAG_TSYNC",
-                    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
-                ]),
-                supported_flags: Vec::new(),
+                archs: words(&["SCMP_ARCH_NATIVE", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"]),
+                known_flags: words(&FLAGS),
+                supported_flags: words(&FLAGS),
             }),
             apparmor: enabled(true),
             selinux: enabled(true),
@@ -71,8 +73,9 @@ pub(super) fn features() -> Outcome {
             mount_extensions: Some(MountExtensions { idmap: enabled(true) }),
             net_devices: enabled(false),
         }),
-        ..Features::default()
+        annotations: [("org.opencontainers.runc.checkpoint.enabled".to_owned(), "false".to_owned())].into(),
+        potentially_unsafe_config_annotations: words(&["bundle"]),
     };
-    print(&format!("{}\n", serde_json::to_string_pretty(&document)?));
+    print(&format!("{}\n", indented(&document, b"    ")?));
     Ok(ExitCode::SUCCESS)
 }

@@ -6,11 +6,12 @@ use clap::Args;
 
 use super::record::{self, WideState};
 use super::{Failure, Global, Outcome, print};
+use crate::user;
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
     /// table or json
-    #[arg(short, long, default_value = "table", value_parser = ["table", "json"])]
+    #[arg(short, long, default_value = "table")]
     format: String,
     /// Print the names only
     #[arg(short, long)]
@@ -20,7 +21,7 @@ pub(super) struct ListArgs {
 #[derive(Debug, Args)]
 pub(super) struct PsArgs {
     /// table or json
-    #[arg(short, long, default_value = "table", value_parser = ["table", "json"])]
+    #[arg(short, long, default_value = "table")]
     format: String,
     id: String,
     /// Options of ps(1), -ef by default
@@ -30,10 +31,12 @@ pub(super) struct PsArgs {
 
 pub(super) fn list(global: &Global, args: &ListArgs) -> Outcome {
     let mut all: Vec<WideState> = Vec::new();
-    let entries = match std::fs::read_dir(&global.root) {
+    let home = global.home();
+    let entries = match std::fs::read_dir(&home) {
         Ok(entries) => entries.collect::<Result<Vec<_>, _>>()?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error.into()),
+        // No container was made yet; but a directory that somebody names has to be there.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && global.root.is_none() => Vec::new(),
+        Err(error) => return Err(Failure(format!("open {}: {error}", home.display()))),
     };
     for entry in entries {
         use std::os::unix::fs::MetadataExt;
@@ -41,14 +44,14 @@ pub(super) fn list(global: &Global, args: &ListArgs) -> Outcome {
         // One that is being made or unmade is none yet, or none any more.
         let Ok((home, record)) = record::open(global, &id) else { continue };
         let mut state = record.wide(record.status(&home));
-        state.owner =
-            entry.metadata().map(|m| if m.uid() == 0 { "root".into() } else { format!("#{}", m.uid()) })?;
+        let uid = entry.metadata()?.uid();
+        state.owner = user::name(uid).unwrap_or_else(|| format!("#{uid}"));
         all.push(state);
     }
     all.sort_by(|a, b| a.id.cmp(&b.id));
     if args.quiet {
         all.iter().for_each(|state| print(&format!("{}\n", state.id)));
-    } else if args.format == "json" {
+    } else if is_json(&args.format)? {
         // runc prints null for none.
         let text = if all.is_empty() { "null".into() } else { serde_json::to_string(&all)? };
         print(&format!("{text}\n"));
@@ -56,6 +59,14 @@ pub(super) fn list(global: &Global, args: &ListArgs) -> Outcome {
         print(&table(&all));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn is_json(format: &str) -> Result<bool, Failure> {
+    match format {
+        "json" => Ok(true),
+        "table" => Ok(false),
+        _ => Err(Failure("invalid format option".into())),
+    }
 }
 
 fn table(all: &[WideState]) -> String {
@@ -79,14 +90,15 @@ fn table(all: &[WideState]) -> String {
 pub(super) fn ps(global: &Global, args: &PsArgs) -> Outcome {
     let (_, record) = record::open(global, &args.id)?;
     let pids: Vec<i32> = record.cgroup()?.procs()?.iter().map(|p| p.as_raw_nonzero().get()).collect();
-    if args.format == "json" {
+    if is_json(&args.format)? {
         print(&format!("{}\n", serde_json::to_string(&pids)?));
         return Ok(ExitCode::SUCCESS);
     }
     let options = if args.options.is_empty() { vec!["-ef".to_owned()] } else { args.options.clone() };
     let output = Command::new("ps").args(&options).output()?;
     if !output.status.success() {
-        return Err(Failure(String::from_utf8_lossy(&output.stderr).into_owned()));
+        let said = [output.stdout, output.stderr].concat();
+        return Err(Failure(format!("{}: {}", output.status, String::from_utf8_lossy(&said))));
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let mut lines = text.lines();

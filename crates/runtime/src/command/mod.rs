@@ -2,6 +2,7 @@
 //!
 //! Each verb is a file. What stays between two calls is in `record`.
 
+mod args;
 mod create;
 mod delete;
 mod events;
@@ -12,6 +13,7 @@ mod kill;
 mod list;
 mod log;
 mod record;
+mod rootless;
 mod seal;
 mod socket;
 mod spec;
@@ -23,43 +25,57 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use self::rootless::Rootless;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 /// Runs containers from OCI bundles.
 #[derive(Debug, Parser)]
 #[command(name = "runc", version = version(), disable_help_subcommand = true)]
-struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
     verb: Verb,
 }
 
+/// As engines read it: "runc version" and a number, whatever follows.
 fn version() -> String {
-    format!("{}\nspec: {}", env!("CARGO_PKG_VERSION"), oci::runtime::VERSION)
+    format!("version {}+wharf\nspec: {}", env!("CARGO_PKG_VERSION"), oci::runtime::VERSION)
 }
 
 /// Flags before the verb.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Directory for the state of containers
-    #[arg(long, default_value = "/run/wharf/oci")]
-    root: PathBuf,
-    /// File that errors are written to as well
+    /// Directory for the state of containers [default: /run/wharf/oci, or wharf/oci in $XDG_RUNTIME_DIR for who is not root]
     #[arg(long)]
-    log: Option<PathBuf>,
-    /// Format of the log file
-    #[arg(long, default_value = "text", value_parser = ["text", "json"])]
+    root: Option<PathBuf>,
+    /// File for messages [default: stderr]
+    #[arg(id = "log-file", long = "log", value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// Format of messages, text or json
+    #[arg(long, default_value = "text")]
     log_format: String,
-    /// Write debug messages too (there are none beyond the errors)
+    /// Write debug messages too
     #[arg(long)]
     debug: bool,
-    /// Read cgroupsPath as slice:prefix:name
+    /// Read cgroupsPath as slice:prefix:name; needs a running systemd
     #[arg(long)]
     systemd_cgroup: bool,
-    /// Ignore permission errors of cgroups
-    #[arg(long, default_value = "auto", value_parser = ["auto", "true", "false"])]
-    rootless: String,
+    /// Go on without a cgroup where permission for one is missing: true, false, or auto (for who is not root)
+    #[arg(long, default_value = "auto", value_parser = rootless::parse)]
+    rootless: Rootless,
+    /// Path of criu, which older versions of runc took; there is no checkpoint here to use it
+    #[arg(long, hide = true)]
+    criu: Option<PathBuf>,
+    #[arg(skip)]
+    log: log::Log,
+}
+
+impl Global {
+    /// The directory that holds one per container.
+    fn home(&self) -> PathBuf {
+        self.root.clone().unwrap_or_else(rootless::home)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -94,6 +110,19 @@ enum Verb {
     Spec(spec::SpecArgs),
     /// Print what this runtime can do
     Features,
+    /// Not supported: needs CRIU
+    #[command(hide = true)]
+    Checkpoint(Anything),
+    /// Not supported: needs CRIU
+    #[command(hide = true)]
+    Restore(Anything),
+}
+
+/// Arguments of a verb that is refused whatever they are.
+#[derive(Debug, Args)]
+struct Anything {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    arguments: Vec<OsString>,
 }
 
 /// A container's name.
@@ -122,8 +151,8 @@ type Outcome = Result<ExitCode, Failure>;
 
 /// Runs the command; `args` begin with the program's name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args: Vec<OsString> = args.into_iter().collect();
-    let cli = match Cli::try_parse_from(&args) {
+    let args = args::spell(args.into_iter().collect(), &Cli::command());
+    let mut cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers, not failures. A closed stdout leaves nobody to tell.
@@ -131,11 +160,22 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
-    let global = &cli.global;
-    let is_exec = matches!(cli.verb, Verb::Exec(_));
     if matches!(cli.verb, Verb::Create(_) | Verb::Run(_) | Verb::Exec(_)) {
         seal::seal();
     }
+    let flags = &cli.global;
+    match log::Log::open(flags.log_file.as_deref(), &flags.log_format, flags.debug) {
+        Ok(log) => cli.global.log = log,
+        Err(failure) => {
+            flags.log.error(&failure.0);
+            return ExitCode::FAILURE;
+        }
+    }
+    let global = &cli.global;
+    if global.criu.is_some() {
+        global.log.warn("--criu has no effect: there is no checkpoint and no restore");
+    }
+    let is_exec = matches!(cli.verb, Verb::Exec(_));
     let outcome = match cli.verb {
         Verb::Create(args) => create::create(global, &args),
         Verb::Run(args) => create::run(global, &args),
@@ -152,11 +192,26 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Events(args) => events::events(global, &args),
         Verb::Spec(args) => spec::spec(&args),
         Verb::Features => features::features(),
+        Verb::Checkpoint(Anything { arguments }) => Err(no_criu("checkpoint", &arguments)),
+        Verb::Restore(Anything { arguments }) => Err(no_criu("restore", &arguments)),
     };
     outcome.unwrap_or_else(|failure| {
-        log::error(global, &failure.0);
+        global.log.error(&failure.0);
         ExitCode::from(if is_exec { 255 } else { 1 })
     })
+}
+
+fn no_criu(verb: &str, arguments: &[OsString]) -> Failure {
+    let arguments: Vec<_> = arguments.iter().map(|a| a.to_string_lossy()).collect();
+    Failure(format!("{verb} {}: not supported, since Wharf does not drive CRIU", arguments.join(" ")))
+}
+
+/// JSON for people, indented as runc does it.
+fn indented(value: &impl serde::Serialize, by: &[u8]) -> Result<String, Failure> {
+    let mut text = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(by);
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter))?;
+    String::from_utf8(text).map_err(|error| Failure(error.to_string()))
 }
 
 /// Prints to stdout; a reader that went away is no failure of the command.

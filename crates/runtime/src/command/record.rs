@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use cgroups::{Cgroup, CgroupPath};
-use oci::runtime::{Spec, State, Status, VERSION};
+use oci::runtime::{NamespaceType, Spec, State, Status, VERSION};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
@@ -14,6 +14,7 @@ use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, Global};
+use crate::init;
 
 /// Version of the file's shape.
 const SHAPE: u32 = 1;
@@ -33,7 +34,11 @@ pub(super) struct Record {
     pid_start: u64,
     /// RFC 3339.
     pub(super) created: String,
+    /// Empty when it has none.
     pub(super) cgroup: String,
+    /// The mount of its root in the host's own tree, when it has no mount namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    root_mount: Option<u64>,
     pub(super) spec: Spec,
 }
 
@@ -46,7 +51,10 @@ pub(super) struct Home {
 /// runc's rule for names.
 pub(super) fn check_id(id: &str) -> Result<(), Failure> {
     let good = |c: char| c.is_ascii_alphanumeric() || "_+-.".contains(c);
-    if id.is_empty() || id == "." || id == ".." || !id.chars().all(good) {
+    if id.is_empty() {
+        return Err(Failure("container id cannot be empty".into()));
+    }
+    if id == "." || id == ".." || !id.chars().all(good) {
         return Err(Failure("invalid container ID format".into()));
     }
     Ok(())
@@ -55,13 +63,13 @@ pub(super) fn check_id(id: &str) -> Result<(), Failure> {
 impl Home {
     pub(super) fn at(global: &Global, id: &str) -> Result<Self, Failure> {
         check_id(id)?;
-        Ok(Self { path: global.root.join(id) })
+        Ok(Self { path: global.home().join(id) })
     }
 
     /// Takes the name.
     pub(super) fn claim(global: &Global, id: &str) -> Result<Self, Failure> {
         let home = Self::at(global, id)?;
-        std::fs::create_dir_all(&global.root)?;
+        std::fs::create_dir_all(global.home())?;
         match rustix::fs::mkdir(&home.path, Mode::from_raw_mode(0o711)) {
             Ok(()) => Ok(home),
             Err(rustix::io::Errno::EXIST) => Err(Failure("container with given ID already exists".into())),
@@ -136,7 +144,7 @@ pub(super) fn open(global: &Global, id: &str) -> Result<(Home, Record), Failure>
 }
 
 impl Record {
-    pub(super) fn new(id: &str, bundle: &Path, spec: &Spec, pid: Pid, cgroup: &CgroupPath) -> Self {
+    pub(super) fn new(id: &str, bundle: &Path, spec: &Spec, pid: Pid, cgroup: Option<&CgroupPath>) -> Self {
         let pid = pid.as_raw_nonzero().get();
         let root = spec.root.as_ref().map(|r| bundle.join(&r.path)).unwrap_or_default();
         Self {
@@ -148,12 +156,18 @@ impl Record {
             pid_start: started(pid).map_or(0, |s| s.0),
             created: jiff::Timestamp::now().to_string(),
             cgroup: match cgroup {
-                CgroupPath::Absolute(path) | CgroupPath::Relative(path) => {
-                    if matches!(cgroup, CgroupPath::Absolute(_)) { path.clone() } else { format!("./{path}") }
-                }
+                Some(CgroupPath::Absolute(path)) => path.clone(),
+                Some(CgroupPath::Relative(path)) => format!("./{path}"),
+                None => String::new(),
             },
+            root_mount: init::mount_id(&root).filter(|_| init::is_mounted_on_host(spec)),
             spec: spec.clone(),
         }
+    }
+
+    /// Takes what the container mounted in the host's tree out of it.
+    pub(super) fn unmount(&self) -> Result<(), Failure> {
+        self.root_mount.map_or(Ok(()), |id| Ok(init::release(Path::new(&self.rootfs), id)?))
     }
 
     /// Where the container is in its life.
@@ -168,12 +182,21 @@ impl Record {
         if home.path.join(GATE).exists() { Status::Created } else { Status::Running }
     }
 
+    /// Whether the container has a new namespace of a kind.
+    pub(super) fn has_own(&self, kind: NamespaceType) -> bool {
+        let namespaces = self.spec.linux.as_ref().map_or(&[][..], |l| &l.namespaces);
+        namespaces.iter().any(|n| n.kind == kind && n.path.is_empty())
+    }
+
     pub(super) fn process(&self) -> Result<Pid, Failure> {
         Pid::from_raw(self.pid).ok_or_else(|| Failure("container not running".into()))
     }
 
     /// The cgroup, as far as it exists.
     pub(super) fn cgroup(&self) -> Result<Cgroup, Failure> {
+        if self.cgroup.is_empty() {
+            return Err(Failure("the container has no cgroup".into()));
+        }
         let path = match self.cgroup.strip_prefix("./") {
             Some(relative) => CgroupPath::Relative(relative.into()),
             None => CgroupPath::Absolute(self.cgroup.clone()),

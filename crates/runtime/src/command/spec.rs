@@ -7,7 +7,7 @@ use clap::Args;
 use oci::runtime::LinuxSeccomp;
 use serde_json::{Value, json};
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, indented};
 use crate::seccomp;
 
 #[derive(Debug, Args)]
@@ -30,10 +30,10 @@ pub(super) fn spec(args: &SpecArgs) -> Outcome {
     if args.seccomp.is_some() {
         config["linux"]["seccomp"] = serde_json::to_value(default_filter(&config)?)?;
     }
-    let text = format!("{}\n", serde_json::to_string_pretty(&config)?);
+    let text = indented(&config, b"\t")?;
     let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
     let mut file = file.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => Failure("file config.json exists. Remove it first".into()),
+        std::io::ErrorKind::AlreadyExists => Failure("File config.json exists. Remove it first".into()),
         _ => Failure(format!("{}: {error}", path.display())),
     })?;
     std::io::Write::write_all(&mut file, text.as_bytes())?;

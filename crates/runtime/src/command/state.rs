@@ -9,7 +9,7 @@ use super::{Failure, Global, Outcome, print, record};
 pub(super) fn state(global: &Global, id: &str) -> Outcome {
     let (home, record) = record::open(global, id)?;
     let text = serde_json::to_string_pretty(&record.wide(record.status(&home)))?;
-    print(&format!("{text}\n"));
+    print(&text);
     Ok(ExitCode::SUCCESS)
 }
 

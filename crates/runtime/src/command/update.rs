@@ -42,12 +42,33 @@ pub(super) struct UpdateArgs {
     cpu_idle: Option<i64>,
     #[arg(long, allow_hyphen_values = true)]
     pids_limit: Option<i64>,
+    /// Obsolete: the kernel has no such limit any more
+    #[arg(long, allow_hyphen_values = true, hide = true)]
+    kernel_memory: Option<String>,
+    /// Obsolete
+    #[arg(long, allow_hyphen_values = true, hide = true)]
+    kernel_memory_tcp: Option<String>,
+    /// Cache schema of Intel RDT/CAT, refused: Wharf drives no resctrl
+    #[arg(long)]
+    l3_cache_schema: Option<String>,
+    /// Bandwidth schema of Intel RDT/MBA, refused likewise
+    #[arg(long)]
+    mem_bw_schema: Option<String>,
     id: String,
 }
 
 pub(super) fn update(global: &Global, args: UpdateArgs) -> Outcome {
     let (home, mut record) = record::open(global, &args.id)?;
     let id = args.id.clone();
+    if args.l3_cache_schema.is_some() {
+        return Err(Failure("Intel RDT/CAT: l3 cache schema is not enabled".into()));
+    }
+    if args.mem_bw_schema.is_some() {
+        return Err(Failure("Intel RDT/MBA: memory bandwidth schema is not enabled".into()));
+    }
+    if args.kernel_memory.is_some() || args.kernel_memory_tcp.is_some() {
+        global.log.warn("Kernel memory settings are ignored and will be removed");
+    }
     let resources = wanted(args)?;
     record.cgroup().map_err(|e| Failure(format!("{id}: {e}")))?.update(&resources)?;
     if let Some(linux) = &mut record.spec.linux {

@@ -23,23 +23,29 @@ pub(crate) fn document(id: &str, spec: &Spec, bundle: &std::path::Path, status: 
 
 /// Runs the hooks in their order, the first failure ends it.
 pub(crate) fn run(kind: &str, hooks: &[Hook], state: &State) -> Result<()> {
+    run_with(kind, hooks, state, &[])
+}
+
+/// As [`run`]; hooks without an environment get this one.
+pub(super) fn run_with(kind: &str, hooks: &[Hook], state: &State, environment: &[String]) -> Result<()> {
     if hooks.is_empty() {
         return Ok(());
     }
     let text = serde_json::to_vec(state).map_err(|e| Error::Invalid(e.to_string()))?;
     for (index, hook) in hooks.iter().enumerate() {
-        one(hook, &text).map_err(|problem| Error::Hook { kind: kind.into(), index, problem })?;
+        one(hook, &text, environment).map_err(|problem| Error::Hook { kind: kind.into(), index, problem })?;
     }
     Ok(())
 }
 
-fn one(hook: &Hook, state: &[u8]) -> std::result::Result<(), String> {
+fn one(hook: &Hook, state: &[u8], environment: &[String]) -> std::result::Result<(), String> {
     let text = |error: io::Error| format!("{}: {error}", hook.path);
     let mut command = Command::new(&hook.path);
     if let Some((name, arguments)) = hook.args.split_first() {
         command.arg0(name).args(arguments);
     }
-    command.env_clear().envs(hook.env.iter().filter_map(|pair| pair.split_once('=')));
+    let environment = if hook.env.is_empty() { environment } else { &hook.env };
+    command.env_clear().envs(environment.iter().filter_map(|pair| pair.split_once('=')));
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let started = Instant::now();
     let mut child = command.spawn().map_err(text)?;

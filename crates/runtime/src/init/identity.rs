@@ -14,6 +14,7 @@ use rustix::thread::{
 use sys::sched::SchedAttr;
 
 use crate::capability::{NAMES, Sets};
+use crate::check::has_apparmor;
 use crate::error::Context;
 use crate::job::ProcessJob;
 use crate::{Error, Result, user};
@@ -148,7 +149,7 @@ pub(super) fn affinity(list: &str) -> Result<()> {
 }
 
 /// The numbers of a list like `0-3,7`.
-fn numbers(list: &str) -> Option<Vec<usize>> {
+pub(crate) fn numbers(list: &str) -> Option<Vec<usize>> {
     let mut all = Vec::new();
     for part in list.split(',') {
         let part = part.trim();
@@ -215,7 +216,7 @@ pub(super) fn modes(linux: &Linux) -> Result<()> {
 pub(super) fn labels(job: &ProcessJob<'_>) -> Result<()> {
     let proc = job.proc.as_fd();
     let Process { apparmor_profile, selinux_label, .. } = job.process;
-    if !apparmor_profile.is_empty() && (apparmor_profile != "unconfined" || has_apparmor()) {
+    if !apparmor_profile.is_empty() && has_apparmor() {
         let text = format!("exec {apparmor_profile}");
         match write(proc, "thread-self/attr/apparmor/exec", &text) {
             Err(error) if error.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => {
@@ -230,10 +231,6 @@ pub(super) fn labels(job: &ProcessJob<'_>) -> Result<()> {
             .step(|| format!("unable to apply the SELinux label {selinux_label:?}"))?;
     }
     Ok(())
-}
-
-fn has_apparmor() -> bool {
-    rustix::fs::access("/sys/module/apparmor/parameters/enabled", rustix::fs::Access::EXISTS).is_ok()
 }
 
 pub(super) fn write(proc: BorrowedFd<'_>, path: &str, text: &str) -> io::Result<()> {

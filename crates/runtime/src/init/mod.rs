@@ -17,6 +17,8 @@ mod root;
 mod stage;
 
 pub(crate) use hooks::{document, run as run_hooks};
+pub(crate) use identity::numbers;
 pub(crate) use program::container;
 pub use root::mount_apart;
+pub(crate) use root::{is_mounted_on_host, mount_id, release};
 pub(crate) use stage::{run as stage, run_exec as exec_stage};

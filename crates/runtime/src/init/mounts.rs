@@ -54,7 +54,20 @@ fn one(job: &ContainerJob<'_>, root: BorrowedFd<'_>, mount: &MountJob<'_>) -> Re
             Err(Error::Invalid(format!("mount {:?}: the container has no cgroup", mount.mount.destination)))
         }
         "cgroup" => cgroup(job, root, mount).map_err(failed),
+        "proc" | "sysfs" if !is_ordinary(root, &mount.mount.destination) => Err(Error::Invalid(format!(
+            "error mounting {:?} to rootfs at {:?}: filesystem {:?} must be mounted on ordinary directory",
+            mount.mount.source, mount.mount.destination, mount.mount.kind
+        ))),
         _ => file_system(root, mount).map_err(failed),
+    }
+}
+
+/// Whether a path is a directory that is there, or none that is not: no symlink anywhere, nor another file.
+fn is_ordinary(root: BorrowedFd<'_>, path: &str) -> bool {
+    match inside::open_plain(root, path, OFlags::PATH | OFlags::NOFOLLOW) {
+        Ok(handle) => inside::is_directory(handle),
+        Err(Errno::NOENT) => true,
+        Err(_) => false,
     }
 }
 

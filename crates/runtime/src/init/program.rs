@@ -69,8 +69,7 @@ fn set_up(
     if job.new.contains(CloneFlags::NEWNET) {
         namespaces::loopback_up()?;
     }
-    let mounted =
-        job.new.contains(CloneFlags::NEWNS) || job.joins.iter().any(|j| j.kind == NamespaceType::Mount);
+    let mounted = job.has_mount_namespace();
     let (root, pty) = if mounted { in_new_root(job)? } else { in_directory(job)? };
     run_hooks(job, channel)?;
     namespaces::sysctls(&job.process.proc, job.linux)?;
@@ -112,14 +111,25 @@ fn in_new_root(job: &ContainerJob<'_>) -> Result<(OwnedFd, Option<Pty>)> {
     Ok((root, pty))
 }
 
-/// Without a mount namespace: the directory as it is.
+/// Without a mount namespace: the directory as it is, or, where something is to be mounted, bound over itself, so
+/// that all of it goes with one unmount ([`root::release`]).
 fn in_directory(job: &ContainerJob<'_>) -> Result<(OwnedFd, Option<Pty>)> {
     let crate::Rootfs::Directory(path) = job.rootfs else {
         return Err(Error::Invalid("an overlay needs a mount namespace".into()));
     };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::openat(CWD, job.bundle.join(path), flags, Mode::empty())
-        .step(|| format!("open rootfs {}", path.display()))?;
+    let root = if root::is_mounted_on_host(job.spec) {
+        let root = root::bind_over_itself(&job.bundle.join(path))?;
+        mounts::all(job, root.as_fd())?;
+        devices::all(job, root.as_fd())?;
+        if job.spec.root.as_ref().is_some_and(|r| r.readonly) {
+            root::make_read_only(root.as_fd())?;
+        }
+        root
+    } else {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(CWD, job.bundle.join(path), flags, Mode::empty())
+            .step(|| format!("open rootfs {}", path.display()))?
+    };
     let pty = match job.process.stdio {
         Stdio::Terminal { rows, columns } => Some(console::open(root.as_fd(), rows, columns)?),
         Stdio::Inherit | Stdio::Streams { .. } => None,
@@ -177,6 +187,7 @@ fn set_up_exec(job: &ProcessJob<'_>, channel: &mut Channel, user_namespace: bool
     if let Some(affinity) = &job.process.exec_cpu_affinity {
         identity::affinity(&affinity.final_)?;
     }
+    job.linux.map_or(Ok(()), identity::modes)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(CWD, "/", flags, Mode::empty()).step(|| "open /".into())?;
     let pty = match job.stdio {
@@ -256,7 +267,7 @@ fn finish(ending: Ending<'_>, channel: &mut Channel) -> Result<Infallible> {
     }
     hear(channel, |message| matches!(message, Message::Start))?;
     if let Some(container) = container.filter(|_| !start_hooks.is_empty()) {
-        hooks::run("startContainer", start_hooks, &state(container, Status::Created))?;
+        hooks::run_with("startContainer", start_hooks, &state(container, Status::Created), &process.env)?;
     }
     if init_reaper {
         fork_program(job)?;
@@ -308,10 +319,16 @@ fn text(text: &str) -> Result<CString> {
     CString::new(text).map_err(|_| Error::Invalid(format!("{text:?} contains a NUL")))
 }
 
-/// The spec's environment, with `HOME` added where it is missing.
+/// The spec's environment: of two values of one name the later, and `HOME` where it is missing or empty.
 fn environment(env: &[String], home: &str) -> Result<Vec<CString>> {
-    let mut all: Vec<CString> = env.iter().map(|e| text(e)).collect::<Result<_>>()?;
-    if !env.iter().any(|e| e.starts_with("HOME=")) {
+    let name = |entry: &'_ str| entry.split_once('=').map_or(entry, |(name, _)| name).len();
+    let mut seen = std::collections::HashSet::with_capacity(env.len());
+    let mut all: Vec<&String> =
+        env.iter().rev().filter(|entry| seen.insert(&entry[..name(entry)]) && *entry != "HOME=").collect();
+    all.reverse();
+    let has_home = all.iter().any(|entry| entry.starts_with("HOME="));
+    let mut all: Vec<CString> = all.into_iter().map(|entry| text(entry)).collect::<Result<_>>()?;
+    if !has_home {
         all.push(text(&format!("HOME={home}"))?);
     }
     Ok(all)

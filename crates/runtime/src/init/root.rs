@@ -3,7 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags};
+use oci::runtime::{NamespaceType, Spec};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
@@ -74,6 +75,44 @@ pub fn mount_apart(rootfs: &Rootfs, place: &Path) -> Result<()> {
         }
     };
     move_mount(&tree, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(|e| failed(place, e))
+}
+
+/// Whether a container without a mount namespace of its own has something mounted, which then is the host's.
+pub(crate) fn is_mounted_on_host(spec: &Spec) -> bool {
+    let namespaces = spec.linux.as_ref().map_or(&[][..], |l| &l.namespaces);
+    let hidden = namespaces.iter().any(|n| n.kind == NamespaceType::Mount);
+    !hidden && (!spec.mounts.is_empty() || spec.root.as_ref().is_some_and(|r| r.readonly))
+}
+
+/// Which mount a path leads to, as the kernel numbers them.
+pub(crate) fn mount_id(path: &Path) -> Option<u64> {
+    let stat = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).ok()?;
+    StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::MNT_ID).then_some(stat.stx_mnt_id)
+}
+
+/// Makes a mount of the directory, private, and returns it.
+pub(super) fn bind_over_itself(path: &Path) -> Result<OwnedFd> {
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+    let tree = open_tree(CWD, path, flags).map_err(|e| failed(path, e))?;
+    let change = Change { propagation: MS_PRIVATE, ..Change::default() };
+    setattr(tree.as_fd(), c"", true, change, None).step(|| "make rootfs private".into())?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
+    move_mount(&tree, "", CWD, path, flags).map_err(|e| failed(path, e))?;
+    Ok(tree)
+}
+
+/// Unmounts what [`bind_over_itself`] made, with all that was mounted in it, if it is still there.
+pub(crate) fn release(path: &Path, id: u64) -> Result<()> {
+    if mount_id(path) != Some(id) {
+        return Ok(());
+    }
+    unmount(path, UnmountFlags::DETACH).step(|| format!("unmount {}", path.display()))
+}
+
+pub(super) fn make_read_only(root: BorrowedFd<'_>) -> Result<()> {
+    let change = Change { set: attr::RDONLY, ..Change::default() };
+    setattr(root, c"", false, change, None).step(|| "make rootfs read-only".into())
 }
 
 fn failed(path: &Path, source: impl Into<std::io::Error>) -> Error {

@@ -1,7 +1,6 @@
 //! What a list of rules adds up to: a default and its exceptions, the form in which both the v1 lists and the
 //! v2 program can hold it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use oci::runtime::DeviceRule;
@@ -42,10 +41,12 @@ pub(super) struct Entry {
     pub(super) access: u8,
 }
 
+/// The exceptions stand in the order in which they came up: v1's `devices.list` shows them in the order of
+/// writing, and the specification wants the rules applied in theirs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Policy {
     pub(super) default_allow: bool,
-    exceptions: BTreeMap<Nodes, u8>,
+    exceptions: Vec<(Nodes, u8)>,
 }
 
 impl Policy {
@@ -72,7 +73,7 @@ impl Policy {
             "c" | "u" => Kind::Char,
             "a" | "" if major.is_none() && minor.is_none() => {
                 // The kernel looks at nothing else in such a rule.
-                *self = Policy { default_allow: rule.allow, exceptions: BTreeMap::new() };
+                *self = Policy { default_allow: rule.allow, exceptions: Vec::new() };
                 return Ok(());
             }
             "a" | "" => {
@@ -84,12 +85,12 @@ impl Policy {
         };
         let nodes = Nodes { kind, major, minor };
         if rule.allow != self.default_allow {
-            *self.exceptions.entry(nodes).or_default() |= access;
+            self.except(nodes, access);
             return Ok(());
         }
         // Back to the default: out of the exceptions. Neither version can carve a hole into a wider one.
         if let Some((wider, _)) =
-            self.exceptions.iter().find(|(n, a)| n.covers(&nodes) && **n != nodes && **a & access != 0)
+            self.exceptions.iter().find(|(n, a)| n.covers(&nodes) && *n != nodes && a & access != 0)
         {
             return Err(Error::Invalid(format!(
                 "the device rule for {} cannot be split off from the one for {}",
@@ -97,13 +98,20 @@ impl Policy {
                 Entry { nodes: *wider, access }
             )));
         }
-        self.exceptions.retain(|n, a| {
+        self.exceptions.retain_mut(|(n, a)| {
             if nodes.covers(n) {
                 *a &= !access;
             }
             *a != 0
         });
         Ok(())
+    }
+
+    fn except(&mut self, nodes: Nodes, access: u8) {
+        match self.exceptions.iter_mut().find(|(n, _)| *n == nodes) {
+            Some((_, known)) => *known |= access,
+            None => self.exceptions.push((nodes, access)),
+        }
     }
 
     /// The text of `devices.list`. `None` if a line is not understood.
@@ -114,7 +122,7 @@ impl Policy {
             let mut words = line.split_whitespace();
             let (kind, numbers, access) = (words.next()?, words.next()?, words.next()?);
             let kind = match kind {
-                "a" => return Some(Policy { default_allow: true, exceptions: BTreeMap::new() }),
+                "a" => return Some(Policy { default_allow: true, exceptions: Vec::new() }),
                 "b" => Kind::Block,
                 "c" => Kind::Char,
                 _ => return None,
@@ -122,7 +130,7 @@ impl Policy {
             let (major, minor) = numbers.split_once(':')?;
             let number = |text: &str| if text == "*" { Some(None) } else { text.parse().ok().map(Some) };
             let nodes = Nodes { kind, major: number(major)?, minor: number(minor)? };
-            *policy.exceptions.entry(nodes).or_default() |= parse_access(access).ok()?;
+            policy.except(nodes, parse_access(access).ok()?);
         }
         Some(policy)
     }
@@ -134,7 +142,8 @@ impl Policy {
     /// The exceptions that `other` does not have.
     pub(super) fn beyond<'a>(&'a self, other: &'a Policy) -> impl Iterator<Item = Entry> + 'a {
         self.entries().filter_map(|Entry { nodes, access }| {
-            let access = access & !other.exceptions.get(&nodes).copied().unwrap_or(0);
+            let known = other.exceptions.iter().find(|(n, _)| *n == nodes).map_or(0, |(_, a)| *a);
+            let access = access & !known;
             (access != 0).then_some(Entry { nodes, access })
         })
     }
@@ -199,7 +208,7 @@ pub(super) mod tests {
         ])
         .unwrap();
         assert!(!policy.default_allow);
-        assert_eq!(texts(&policy), ["b *:* m", "c 1:3 rwm", "c 5:1 rm"]);
+        assert_eq!(texts(&policy), ["c 1:3 rwm", "b *:* m", "c 5:1 rm"]);
     }
 
     #[test]
@@ -221,7 +230,7 @@ pub(super) mod tests {
     fn the_kernels_list_reads_back() {
         let text = "c 1:3 rwm\nb *:* m\nc 136:* rw";
         let policy = Policy::from_list(text).unwrap();
-        assert_eq!(texts(&policy), ["b *:* m", "c 1:3 rwm", "c 136:* rw"]);
+        assert_eq!(texts(&policy), ["c 1:3 rwm", "b *:* m", "c 136:* rw"]);
         assert!(Policy::from_list("a *:* rwm").unwrap().default_allow);
 
         let wanted = Policy::from_list("c 1:3 rw\nc 1:5 r\nb *:* m").unwrap();
