@@ -72,9 +72,13 @@ impl Sandbox {
         let leg = match attach {
             None => None,
             Some(attach) => {
+                // IPv6 is off on the leg as on Docker's IPv4 networks. By the default for new links: switched off on
+                // a link that is there, it takes the kernel's network lock, and asks again and again for it. Comfort,
+                // so a read-only `/proc/sys` (which shows the reader's own namespace) is no error.
+                let _ = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
                 let host_name = create_veth(host, attach, &netns)?;
                 let index = socket.link_index(INTERFACE)?;
-                quiet_interface();
+                batch.set_arp_notify(index);
                 batch.set_up(index);
                 Some(Leg { host_name, index })
             }
@@ -139,14 +143,6 @@ fn create_veth(host: &mut Socket, attach: Attachment, netns: &NetNs) -> Result<S
             Err(e) => return Err(e),
         }
     }
-}
-
-/// Runs inside: `/proc/sys/net` shows the reader's own namespace. IPv6 is off on the leg as on Docker's IPv4
-/// networks; announcing addresses lets the bridge learn at once where a reused address is now. Both are
-/// comfort, so a read-only `/proc/sys` is no error.
-fn quiet_interface() {
-    let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{INTERFACE}/disable_ipv6"), "1");
-    let _ = std::fs::write(format!("/proc/sys/net/ipv4/conf/{INTERFACE}/arp_notify"), "1");
 }
 
 pub(crate) fn random_u32() -> Result<u32> {

@@ -95,6 +95,10 @@ fn a_container_has_address_route_and_neighbours() {
         assert!(shown.contains("link/ether 02:42:ac:11:00:02"), "{shown}");
         assert!(shown.contains("inet 127.0.0.1/8"), "{shown}");
         assert!(inside(first.netns(), || ip(&["route"])).starts_with("default via 172.17.0.1 dev eth0"));
+        for setting in ["ipv6/conf/eth0/disable_ipv6", "ipv4/conf/eth0/arp_notify"] {
+            let path = format!("/proc/sys/net/{setting}");
+            assert_eq!(inside(first.netns(), || std::fs::read_to_string(path)).unwrap(), "1\n", "{setting}");
+        }
 
         // Host to container, container to container, container to host.
         let seen = serve_once(first.netns(), at("172.17.0.2:80"));

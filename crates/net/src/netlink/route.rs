@@ -23,7 +23,12 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_AF_SPEC: u16 = 26;
 const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_NUM_TX_QUEUES: u16 = 31;
+const IFLA_NUM_RX_QUEUES: u16 = 32;
+const IFLA_INET_CONF: u16 = 1;
+const IPV4_DEVCONF_ARP_NOTIFY: u16 = 22;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
@@ -76,12 +81,15 @@ impl Batch {
     /// A veth pair: `name` here, up, as a port of `master`; `peer` in the namespace `netns`, down.
     ///
     /// The peer is set up from inside later: the kernel refuses to create it up, as its other end is not
-    /// registered yet, and takes long to clean up after that.
+    /// registered yet, and takes long to clean up after that. Each end has one queue: by default there is one per
+    /// processor, each with its files in sysfs, and nobody queues in a veth.
     pub(crate) fn create_veth(&mut self, veth: &Veth<'_>) {
         let words = format!("create veth pair {} in bridge {}", veth.name, veth.master);
         self.begin(NEWLINK, ACK | CREATE | EXCL, words, &ifinfo(0, IFF_UP))
             .attr_text(IFLA_IFNAME, veth.name)
             .attr_u32(IFLA_MTU, veth.mtu)
+            .attr_u32(IFLA_NUM_TX_QUEUES, 1)
+            .attr_u32(IFLA_NUM_RX_QUEUES, 1)
             .attr_u32(IFLA_MASTER, veth.master)
             .nest(IFLA_LINKINFO, |b| {
                 b.attr_text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |b| {
@@ -89,7 +97,22 @@ impl Batch {
                         b.fixed(&ifinfo(0, 0))
                             .attr_text(IFLA_IFNAME, veth.peer)
                             .attr_u32(IFLA_MTU, veth.mtu)
+                            .attr_u32(IFLA_NUM_TX_QUEUES, 1)
+                            .attr_u32(IFLA_NUM_RX_QUEUES, 1)
                             .attr_u32(IFLA_NET_NS_FD, veth.netns.as_raw_fd() as u32);
+                    });
+                });
+            });
+    }
+
+    /// Has a link announce its addresses when it comes up and when its hardware address changes (`arp_notify` of
+    /// ip-sysctl): the bridge learns at once where a reused address is now.
+    pub(crate) fn set_arp_notify(&mut self, index: u32) {
+        self.begin(SETLINK, ACK, format!("have link {index} announce its addresses"), &ifinfo(index, 0))
+            .nest(IFLA_AF_SPEC, |b| {
+                b.nest(u16::from(AF_INET), |b| {
+                    b.nest(IFLA_INET_CONF, |b| {
+                        b.attr_u32(IPV4_DEVCONF_ARP_NOTIFY, 1);
                     });
                 });
             });
