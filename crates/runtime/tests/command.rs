@@ -17,7 +17,7 @@ impl Bench {
         let bin = directory.path().join("rootfs/bin");
         std::fs::create_dir_all(&bin).unwrap();
         std::fs::copy("/bin/busybox", bin.join("busybox")).unwrap();
-        for name in ["sh", "ps", "sleep", "id"] {
+        for name in ["sh", "ps", "sleep", "id", "cat", "uname", "test"] {
             std::os::unix::fs::symlink("busybox", bin.join(name)).unwrap();
         }
         let bench = Self { directory, id: format!("{name}-{}", std::process::id()) };
@@ -122,4 +122,233 @@ fn a_symlink_at_proc_is_refused() {
     let output = bench.run(&["run", &bench.id]);
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("/proc"));
+}
+
+#[test]
+fn a_process_runs_in_a_cgroup_below_the_containers() {
+    let bench = Bench::new("below", &["sleep", "1000"]);
+    bench.change(|spec| spec["linux"]["cgroupsPath"] = json!(format!("/{}", bench.id)));
+    assert!(bench.run(&["run", "--detach", &bench.id]).status.success());
+    let group = format!("/sys/fs/cgroup/memory/{}/inner", bench.id);
+    // On a v2 machine there is one tree, and the container has not been given a group below its own.
+    if !Path::new("/sys/fs/cgroup/memory").is_dir() {
+        assert!(!bench.run(&["exec", "--cgroup", "..", &bench.id, "id"]).status.success());
+        return;
+    }
+    std::fs::create_dir(&group).unwrap();
+    let run =
+        |selector: &str| bench.run(&["exec", "--cgroup", selector, &bench.id, "cat", "/proc/self/cgroup"]);
+    let text = String::from_utf8(run("memory:inner").stdout).unwrap();
+    assert!(text.lines().any(|l| l.ends_with(":memory:/inner")), "{text}");
+    assert!(text.lines().any(|l| l.ends_with(":cpu:/")), "{text}");
+    assert!(run("/").status.success());
+    for (selector, words) in [
+        ("..", "bad sub cgroup path"),
+        ("nosuch", "No such file"),
+        ("memory:nosuch", "No such file"),
+        ("waaat:/", "unknown controller"),
+        (":inner", "empty <controller> prefix"),
+    ] {
+        let output = run(selector);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(255) && text.contains(words), "{selector}: {text}");
+    }
+}
+
+#[test]
+fn an_exec_has_the_containers_personality_and_the_later_variable() {
+    let bench = Bench::new("modes", &["sleep", "1000"]);
+    bench.change(|spec| {
+        spec["linux"]["personality"] = json!({"domain": "LINUX32"});
+        spec["process"]["env"] = json!(["PATH=/bin", "A=1", "A=2", "HOME="]);
+    });
+    assert!(bench.run(&["run", "-d", &bench.id]).status.success());
+    let script = "uname -m; echo $A $HOME";
+    let output = bench.run(&["exec", "--env", "A=3", &bench.id, "sh", "-c", script]);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "i686\n3 /\n");
+}
+
+#[test]
+fn a_container_without_a_mount_namespace_takes_its_mounts_with_it() {
+    let bench =
+        Bench::new("plain", &["sh", "-c", "cat /proc/self/mountinfo >/dev/null && test -c /dev/null"]);
+    bench.change(|spec| {
+        let linux = &mut spec["linux"];
+        linux["namespaces"] = json!([]);
+        linux["maskedPaths"] = json!([]);
+        linux["readonlyPaths"] = json!([]);
+        spec["hostname"] = json!("");
+    });
+    let mounts = || {
+        let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        table.lines().filter(|l| l.contains(bench.bundle().to_str().unwrap())).count()
+    };
+    let output = bench.run(&["run", &bench.id]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(mounts(), 0);
+    // Also when it fails after they were made.
+    bench.change(|spec| spec["process"]["args"] = json!(["nosuch"]));
+    assert!(!bench.run(&["run", &bench.id]).status.success());
+    assert_eq!(mounts(), 0);
+    bench.change(|spec| spec["linux"]["maskedPaths"] = json!(["/proc/keys"]));
+    let text = String::from_utf8(bench.run(&["run", &bench.id]).stderr).unwrap();
+    assert!(text.contains("without a private MNT namespace"), "{text}");
+}
+
+#[test]
+fn a_start_hook_without_an_environment_has_the_processs() {
+    let bench = Bench::new("hook", &["sh", "-c", "exit 0"]);
+    bench.change(|spec| {
+        spec["process"]["env"] = json!(["PATH=/bin", "FOO=bar"]);
+        let hook = json!({"path": "/bin/sh", "args": ["sh", "-c", "test \"$FOO\" = bar"]});
+        spec["hooks"] = json!({"startContainer": [hook]});
+    });
+    let output = bench.run(&["run", &bench.id]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    bench.change(|spec| spec["hooks"]["startContainer"][0]["env"] = json!(["BAR=foo"]));
+    assert!(!bench.run(&["run", &bench.id]).status.success());
+}
+
+#[test]
+fn what_cannot_be_is_refused_by_name() {
+    let bench = Bench::new("refused", &["id"]);
+    let original = std::fs::read(bench.bundle().join("config.json")).unwrap();
+    let refused = |change: fn(&mut Value), words: &str| {
+        std::fs::write(bench.bundle().join("config.json"), &original).unwrap();
+        bench.change(change);
+        let output = bench.run(&["run", &bench.id]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && text.contains(words), "{words}: {text}");
+    };
+    refused(|spec| spec["ociVersion"] = json!("invalid"), "unsupported ociVersion");
+    refused(
+        |spec| spec["linux"]["sysctl"] = json!({"kernel.panic": "5"}),
+        "not in a separate kernel namespace",
+    );
+    refused(|spec| spec["linux"]["intelRdt"] = json!({"closID": "c"}), "linux.intelRdt is not supported");
+    refused(|spec| spec["linux"]["netDevices"] = json!({"eth0": {}}), "linux.netDevices is not supported");
+    if !Path::new("/sys/fs/selinux/enforce").exists() {
+        refused(|spec| spec["linux"]["mountLabel"] = json!("a:b:c:s0"), "linux.mountLabel");
+        refused(|spec| spec["process"]["selinuxLabel"] = json!("a:b:c:s0"), "process.selinuxLabel");
+    }
+    for verb in ["checkpoint", "restore"] {
+        let output = bench.run(&[verb, "--image-path", "/tmp/none", &bench.id]);
+        assert!(!output.status.success());
+        assert!(String::from_utf8(output.stderr).unwrap().contains("not supported"));
+    }
+    let output = bench.run(&["--systemd-cgroup", "run", &bench.id]);
+    assert!(!output.status.success());
+}
+
+#[test]
+fn unknown_capabilities_are_a_warning() {
+    let bench = Bench::new("caps", &["id"]);
+    bench.change(|spec| {
+        spec["process"]["capabilities"]["bounding"].as_array_mut().unwrap().push(json!("CAP_FLY"));
+    });
+    let output = bench.run(&["run", &bench.id]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("level=warning msg=\"ignoring unknown or unavailable capabilities: [CAP_FLY]\""));
+}
+
+#[test]
+fn messages_go_to_the_log_and_errors_to_both() {
+    let bench = Bench::new("log", &["id"]);
+    let log = bench.bundle().join("log");
+    let file = log.to_str().unwrap();
+    let output = bench.run(&["-log", file, "-log-format=json", "-debug", "state", "nosuch"]);
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "container does not exist\n");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let line: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!((&line["level"], &line["msg"]), (&json!("error"), &json!("container does not exist")));
+    assert!(bench.run(&["--log", file, "--debug", "run", &bench.id]).status.success());
+    assert!(std::fs::read_to_string(&log).unwrap().contains("level=debug"));
+}
+
+/// runc's answers beside ours: the same fields of the same kinds. Debian's package of runc is needed.
+#[test]
+fn answers_have_runc_s_shape() {
+    let bench = Bench::new("shape", &["sleep", "1000"]);
+    bench.change(|spec| spec["annotations"] = json!({"a.b": "c"}));
+    let theirs = bench.bundle().join("theirs");
+    let name = format!("{}-theirs", bench.id);
+    let runc = |args: &[&str]| {
+        let mut command = Command::new("runc");
+        command
+            .arg("--root")
+            .arg(&theirs)
+            .args(args)
+            .current_dir(bench.bundle())
+            .stdin(std::process::Stdio::null());
+        command
+    };
+    let (out, err) = (bench.bundle().join("runc-out"), bench.bundle().join("runc-err"));
+    let started = runc(&["run", "-d", &name])
+        .stdout(std::fs::File::create(out).unwrap())
+        .stderr(std::fs::File::create(err).unwrap())
+        .status()
+        .unwrap();
+    assert!(bench.run(&["run", "-d", &bench.id]).status.success());
+    let answers = |verb: &[&str]| {
+        let arguments = |id: &str| -> Vec<String> {
+            verb.iter().map(|word| if *word == "ID" { id.to_owned() } else { (*word).to_owned() }).collect()
+        };
+        let (ours, runcs) = (arguments(&bench.id), arguments(&name));
+        let strings = |all: &[String]| all.iter().map(String::as_str).collect::<Vec<_>>().join("\0");
+        let (ours, runcs) = (strings(&ours), strings(&runcs));
+        let ours = bench.run(&ours.split('\0').collect::<Vec<_>>());
+        let runcs = runc(&runcs.split('\0').collect::<Vec<_>>()).output().unwrap();
+        (String::from_utf8(ours.stdout).unwrap(), String::from_utf8(runcs.stdout).unwrap())
+    };
+    let asked = std::panic::catch_unwind(|| {
+        for verb in [
+            &["state", "ID"][..],
+            &["list", "-f", "json"],
+            &["ps", "-f", "json", "ID"],
+            &["events", "--stats", "ID"],
+        ] {
+            let (ours, runcs) = answers(verb);
+            let parse =
+                |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|e| panic!("{e}: {text}"));
+            let missing = differences("", &parse(&runcs), &parse(&ours));
+            assert!(missing.is_empty(), "{verb:?}: {missing:?}\n{ours}\n{runcs}");
+            assert_eq!(ours.ends_with('\n'), runcs.ends_with('\n'), "{verb:?}");
+        }
+        let header = |text: &str| {
+            text.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        for verb in [&["list"][..], &["ps", "ID"]] {
+            let (ours, runcs) = answers(verb);
+            assert_eq!(header(&ours), header(&runcs), "{verb:?}");
+            assert_eq!(ours.lines().count(), runcs.lines().count(), "{ours}\n{runcs}");
+        }
+    });
+    let gone = runc(&["delete", "--force", &name]).status().unwrap();
+    asked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    assert!(started.success() && gone.success());
+}
+
+/// Where runc has a field, and a kind of value, that we have not. Numbers that happen to be zero are left out by
+/// both, and which device was used is chance, so values are not looked at.
+fn differences(path: &str, theirs: &Value, ours: &Value) -> Vec<String> {
+    match (theirs, ours) {
+        (Value::Object(theirs), Value::Object(ours)) => theirs
+            .iter()
+            .filter(|(key, value)| !(value.is_number() && !ours.contains_key(*key)))
+            .flat_map(|(key, value)| {
+                let path = format!("{path}/{key}");
+                match ours.get(key) {
+                    Some(other) => differences(&path, value, other),
+                    None => vec![format!("{path} is missing")],
+                }
+            })
+            .collect(),
+        (Value::Array(theirs), Value::Array(ours)) => match (theirs.first(), ours.first()) {
+            (Some(one), Some(other)) => differences(&format!("{path}[0]"), one, other),
+            _ => Vec::new(),
+        },
+        _ if std::mem::discriminant(theirs) == std::mem::discriminant(ours) => Vec::new(),
+        _ => vec![format!("{path}: {theirs} and {ours}")],
+    }
 }

@@ -57,7 +57,7 @@ pub(super) fn who(job: &ProcessJob<'_>, root: BorrowedFd<'_>) -> Result<user::Id
         }
         return Ok(identity);
     }
-    let has_home = job.process.env.iter().any(|e| e.starts_with("HOME="));
+    let has_home = job.process.env.iter().any(|e| e.starts_with("HOME=") && e != "HOME=");
     let home = if has_home { String::new() } else { user::home(root, spec.uid)? };
     Ok(user::Identity { uid: spec.uid, gid: spec.gid, groups: spec.additional_gids.clone(), home })
 }
