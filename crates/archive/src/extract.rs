@@ -103,7 +103,7 @@ struct Run<'a> {
     parents: Vec<(Vec<u8>, OwnedFd)>,
     /// Directories' times are set last: making what is in them would change them again.
     directories: Vec<(Vec<u8>, (i64, u32))>,
-    /// Names that this archive made; its own whiteouts do not concern them. Only kept in `Mode::Apply`.
+    /// Names that this archive made, and the directories that they are in; its own whiteouts do not concern them. Only kept in `Mode::Apply`.
     made: HashSet<Vec<u8>>,
     extracted: Extracted,
     buffer: Vec<u8>,
@@ -124,11 +124,13 @@ impl Run<'_> {
             return self.root_entry(entry);
         };
         self.descend(parents, &entry.name)?;
-        if self.extractor.mode != Mode::Verbatim && name.starts_with(whiteout::PREFIX) {
-            return self.whiteout(name, parents, entry);
-        }
+        let is_whiteout = self.extractor.mode != Mode::Verbatim && name.starts_with(whiteout::PREFIX);
         if self.extractor.mode == Mode::Apply {
-            self.remember(&path);
+            // What a whiteout hides is not this archive's, the directory that it is in is.
+            self.remember(if is_whiteout { parents } else { &path });
+        }
+        if is_whiteout {
+            return self.whiteout(name, parents, entry);
         }
         match entry.kind {
             Kind::Directory => self.directory(name, &path, entry),
@@ -176,7 +178,7 @@ impl Run<'_> {
     }
 
     /// Opens a directory that is reached through symbolic links, inside the root.
-    fn follow(&self, path: &[&[u8]], entry_name: &[u8]) -> Result<OwnedFd, Error> {
+    fn follow(&mut self, path: &[&[u8]], entry_name: &[u8]) -> Result<OwnedFd, Error> {
         let (&name, _) = path.split_last().unwrap_or((&&b"."[..], &[]));
         let metadata = rustix::fs::statat(self.parent(), name, AtFlags::SYMLINK_NOFOLLOW)
             .at("stat parent of", entry_name)?;
@@ -187,6 +189,9 @@ impl Run<'_> {
                 tree::remove(self.parent(), name).at("replace", entry_name)?;
                 rustix::fs::mkdirat(self.parent(), name, FileMode::from_raw_mode(0o755))
                     .at("create directory", entry_name)?;
+                if self.extractor.mode == Mode::Apply {
+                    self.remember(path);
+                }
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 rustix::fs::openat(self.parent(), name, flags, FileMode::empty()).at("open", entry_name)
             }
@@ -490,8 +495,15 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// A name of this archive, and the directories that lead to it: those may be from below, but what they hold is not
+    /// all hidden by a whiteout of this archive.
     fn remember(&mut self, path: &[&[u8]]) {
-        self.made.insert(path.join(&b'/'));
+        for depth in (1..=path.len()).rev() {
+            if !self.made.insert(path[..depth].join(&b'/')) {
+                // Then those above are known as well.
+                break;
+            }
+        }
     }
 
     fn finish(mut self) -> Result<Extracted, Error> {

@@ -24,4 +24,5 @@ pub use entries::{Entries, Entry, Kind};
 pub use error::Error;
 pub use extract::{Extracted, Extractor, Limits};
 pub use pack::{FileEntry, PackOptions, TarWriter, pack};
+pub use tree::remove_tree;
 pub use whiteout::Mode;

@@ -1,9 +1,13 @@
 //! PAX records (pax(1), "Extended Header"): `<length> <key>=<value>\n`, and GNU's sparse maps within.
+//!
+//! A record ends where its length says, not at the next newline: a value may be any bytes. File capabilities have a
+//! newline in them as soon as `cap_dac_override` and `cap_fowner` come together.
 
 use crate::error::Error;
 
+/// Extended attributes, as star, GNU tar, Go and libarchive write them. (libarchive's own `LIBARCHIVE.xattr.` has the
+/// same ones once more, in base64.)
 const XATTR: &str = "SCHILY.xattr.";
-const LIBARCHIVE_XATTR: &str = "LIBARCHIVE.xattr.";
 
 /// What extended headers said about the next entry.
 #[derive(Debug, Default, Clone)]
@@ -25,22 +29,30 @@ impl Pax {
     pub(crate) fn parse(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut sparse_path = None;
         let mut offset = None;
-        for record in tar::PaxExtensions::new(bytes) {
-            let record = record.map_err(|error| Error::Header(error.to_string()))?;
-            let bad =
-                || Error::Header(format!("bad PAX record {}", String::from_utf8_lossy(record.key_bytes())));
-            let Ok(key) = record.key() else { continue };
-            let value = record.value_bytes();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (key, value, after) =
+                split(rest).ok_or_else(|| Error::Header("malformed PAX record".into()))?;
+            rest = after;
+            let Ok(key) = std::str::from_utf8(key) else { continue };
+            let bad = || Error::Header(format!("bad PAX record {key}"));
             let number =
                 || std::str::from_utf8(value).ok().and_then(|text| text.parse::<u64>().ok()).ok_or_else(bad);
             match key {
-                "path" => self.path = Some(value.to_vec()),
-                "linkpath" => self.link = Some(value.to_vec()),
+                // Without a value the header's own field counts again.
+                "path" => self.path = said(value),
+                "linkpath" => self.link = said(value),
+                "size" | "uid" | "gid" | "mtime" if value.is_empty() => match key {
+                    "size" => self.size = None,
+                    "uid" => self.uid = None,
+                    "gid" => self.gid = None,
+                    _ => self.mtime = None,
+                },
                 "size" => self.size = Some(number()?),
                 "uid" => self.uid = Some(number()?),
                 "gid" => self.gid = Some(number()?),
                 "mtime" => self.mtime = Some(time(value).ok_or_else(bad)?),
-                "GNU.sparse.name" => sparse_path = Some(value.to_vec()),
+                "GNU.sparse.name" => sparse_path = said(value),
                 "GNU.sparse.major" => self.sparse_major = Some(number()?),
                 "GNU.sparse.realsize" | "GNU.sparse.size" => self.sparse_size = Some(number()?),
                 "GNU.sparse.offset" => offset = Some(number()?),
@@ -53,9 +65,6 @@ impl Pax {
                     if let Some(name) = key.strip_prefix(XATTR) {
                         self.xattrs.retain(|(known, _)| known != name);
                         self.xattrs.push((name.to_owned(), value.to_vec()));
-                    } else if let Some(name) = key.strip_prefix(LIBARCHIVE_XATTR) {
-                        // The same attributes in base64; libarchive writes the SCHILY form as well.
-                        let _ = name;
                     }
                 }
             }
@@ -65,6 +74,19 @@ impl Pax {
         }
         Ok(())
     }
+}
+
+/// The first record's key and value, and what follows it.
+fn split(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let space = bytes.iter().position(|&byte| byte == b' ')?;
+    let length: usize = std::str::from_utf8(&bytes[..space]).ok()?.parse().ok()?;
+    let record = bytes.get(space + 1..length)?.strip_suffix(b"\n")?;
+    let equals = record.iter().position(|&byte| byte == b'=')?;
+    Some((&record[..equals], &record[equals + 1..], &bytes[length..]))
+}
+
+fn said(value: &[u8]) -> Option<Vec<u8>> {
+    (!value.is_empty()).then(|| value.to_vec())
 }
 
 /// Seconds with an optional fraction, perhaps negative.
@@ -93,6 +115,33 @@ fn map(value: &[u8]) -> Option<Vec<(u64, u64)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_may_be_any_bytes() {
+        let mut pax = Pax::default();
+        pax.parse(b"30 SCHILY.xattr.user.a=1\n2\n=3\n12 path=a\nb\n8 gid=7\n").unwrap();
+        assert_eq!(pax.xattrs, [("user.a".to_owned(), b"1\n2\n=3".to_vec())]);
+        assert_eq!((pax.path.as_deref(), pax.gid), (Some(&b"a\nb"[..]), Some(7)));
+        pax.parse(b"7 gid=\n8 path=\n").unwrap();
+        assert_eq!((pax.path, pax.gid), (None, None), "an empty value takes it back");
+    }
+
+    #[test]
+    fn malformed_records_are_refused() {
+        for text in [
+            "x",
+            "5 a=b\n",
+            "9 a=b\n",
+            "6 a=bc",
+            "6 abcd\n",
+            "0 a=b\n",
+            "99999999999999999999 a=b\n",
+            "-6 a=b\n",
+        ] {
+            assert!(Pax::default().parse(text.as_bytes()).is_err(), "{text:?}");
+        }
+        assert!(Pax::default().parse(b"9 size=x\n").is_err());
+    }
 
     #[test]
     fn times() {
