@@ -6,12 +6,12 @@ use std::path::Path;
 use cgroups::Cgroup;
 use oci::runtime::{IdMapping, Linux, Mount, NamespaceType, Process, Spec};
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::Resource;
 use sys::process::CloneFlags;
 
 use crate::capability::{self, Sets};
 use crate::error::Context;
+use crate::mount_api::{OpenTreeFlags, open_tree};
 use crate::options::Options;
 use crate::{CreateRequest, Error, ExecRequest, Filter, Result, Rootfs, Stdio, check, idmap};
 
@@ -132,7 +132,10 @@ impl<'a> ContainerJob<'a> {
         for mount in &spec.mounts {
             let options = Options::parse(mount)?;
             let tree = match options.bind {
-                Some(recursive) if private_user || options.idmap.is_some() => {
+                // Without the new mount calls the process has to try itself.
+                Some(recursive)
+                    if options.idmap.is_some() || private_user && !crate::mount_api::is_classic() =>
+                {
                     let tree = open_source(mount, request.bundle, recursive)?;
                     if let Some(deep) = options.idmap {
                         let (uids, gids) = mappings(mount, linux);

@@ -21,6 +21,7 @@ mod idmap;
 mod init;
 mod inside;
 mod job;
+mod mount_api;
 mod options;
 mod process;
 mod request;

@@ -4,12 +4,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::OFlags;
-use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::mounts::attach;
 use crate::error::Context;
+use crate::mount_api::{OpenTreeFlags, open_tree};
 use crate::{Result, inside};
 
 /// A pty's two ends.

@@ -6,10 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use oci::runtime::{Device, DeviceType};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
-use rustix::mount::{OpenTreeFlags, open_tree};
 
 use super::mounts::attach;
 use crate::job::ContainerJob;
+use crate::mount_api::{OpenTreeFlags, open_tree};
 use crate::{Error, Result, inside};
 
 /// What every container has, whether the spec names it or not (runtime-spec, "Default Devices").

@@ -7,14 +7,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use cgroups::Version;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag,
-    fsconfig_set_string, fsmount, fsopen, move_mount,
-};
-use sys::mount::{Change, attr, setattr};
+use sys::mount::{Change, attr};
 use sys::process::CloneFlags;
 
 use crate::job::{ContainerJob, MountJob, open_source};
+use crate::mount_api::setattr;
+use crate::mount_api::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+};
 use crate::options::Options;
 use crate::{Error, Result, inside};
 
@@ -114,7 +115,7 @@ fn file_system(root: BorrowedFd<'_>, job: &MountJob<'_>) -> io::Result<()> {
 
 fn configure(fs: BorrowedFd<'_>, options: &Options) -> io::Result<()> {
     for flag in &options.file_system {
-        fsconfig_set_flag(fs, *flag)?;
+        fsconfig_set_flag(fs, flag)?;
     }
     for word in options.data.iter().flat_map(|words| words.split(',')) {
         match word.split_once('=') {
@@ -229,9 +230,8 @@ fn one_cgroup(
         attach(made.as_fd(), target)?;
         return spread(made.as_fd(), &plain);
     }
-    let flags =
-        rustix::mount::OpenTreeFlags::OPEN_TREE_CLONE | rustix::mount::OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let bound = rustix::mount::open_tree(rustix::fs::CWD, &tree.source, flags)?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let bound = open_tree(rustix::fs::CWD, &tree.source, flags)?;
     attributes(bound.as_fd(), &plain, true)?;
     attach(bound.as_fd(), target)?;
     spread(bound.as_fd(), &plain)

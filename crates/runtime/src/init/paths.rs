@@ -5,13 +5,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{
+use sys::mount::{Change, attr};
+
+use super::mounts::attach;
+use crate::mount_api::setattr;
+use crate::mount_api::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string, fsmount,
     fsopen, open_tree,
 };
-use sys::mount::{Change, attr, setattr};
-
-use super::mounts::attach;
 use crate::{Error, Result, inside};
 
 /// Covers what must not be seen: a directory by an empty one, anything else by `/dev/null`. Paths that do not

@@ -5,15 +5,17 @@ use std::path::Path;
 
 use oci::runtime::{NamespaceType, Spec};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
-};
-use sys::mount::{Change, attr, setattr};
+use sys::mount::{Change, attr};
 use sys::process::CloneFlags;
 
 use crate::error::Context;
 use crate::job::ContainerJob;
+use crate::mount_api;
+use crate::mount_api::setattr;
+use crate::mount_api::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+};
 use crate::options::{MS_SLAVE, propagation};
 use crate::{Error, Result, Rootfs};
 
@@ -28,6 +30,7 @@ pub(super) fn prepare(job: &ContainerJob<'_>) -> Result<OwnedFd> {
     let now = if flag == MS_UNBINDABLE { MS_PRIVATE } else { flag };
     let change = Change { propagation: now, ..Change::default() };
     setattr(CWD, c"/", recursive, change, None).step(|| "change the propagation of /".into())?;
+    mount_api::begin().step(|| "prepare for mount(2)".into())?;
     let (tree, place) = match job.rootfs {
         Rootfs::Directory(path) => {
             let path = job.bundle.join(path);
@@ -65,6 +68,7 @@ pub fn mount_apart(rootfs: &Rootfs, place: &Path) -> Result<()> {
     let below = mount_point(place)?;
     let change = Change { propagation: MS_SLAVE, ..Change::default() };
     setattr(CWD, &below, false, change, None).step(|| format!("cut off {}", below.to_string_lossy()))?;
+    mount_api::begin().step(|| "prepare for mount(2)".into())?;
     let tree = match rootfs {
         Rootfs::Directory(path) => {
             let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
