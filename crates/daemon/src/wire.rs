@@ -247,6 +247,7 @@ pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
         seccomp: Arc::new(Seccomp),
         clock: Arc::new(SystemClock),
         ids,
+        mirror: Arc::new(server::ConfigFiles),
     };
     let engine = Engine::new(settings, ports, store, facts);
     engine.boot().await.map_err(|error| format!("failed to start daemon: {error}"))?;

@@ -31,7 +31,10 @@ fn main() -> ExitCode {
             ("exec_pause_pids_signal", Box::pin(exec_pause_pids_signal())),
             ("a_dead_spawner_is_replaced", Box::pin(a_dead_spawner_is_replaced())),
             ("the_next_engine_reconnects", Box::pin(the_next_engine_reconnects())),
-            ("a_killed_monitor_leaves_an_orphan", Box::pin(a_killed_monitor_leaves_an_orphan())),
+            (
+                "a_killed_monitor_takes_its_process_along",
+                Box::pin(a_killed_monitor_takes_its_process_along()),
+            ),
             ("another_versions_monitor_is_understood", Box::pin(another_versions_monitor_is_understood())),
         ] {
             tokio::time::timeout(PATIENCE, test).await.expect("in time");
@@ -119,6 +122,7 @@ impl World {
 fn attachment() -> (Attachment, UnixStream) {
     let (theirs, ours) = UnixStream::pair().expect("pair");
     let attachment = Attachment {
+        framed: false,
         stream: theirs.into(),
         leftover: b"left ".to_vec(),
         stdin: true,
@@ -240,30 +244,20 @@ async fn the_next_engine_reconnects() {
     assert_eq!(started.exit.await.code, 6);
 }
 
-async fn a_killed_monitor_leaves_an_orphan() {
+async fn a_killed_monitor_takes_its_process_along() {
     let world = World::new();
     let (process, started) = world.start("orphan", "sleep 1000").await;
     let directory = world.root.path().join("exec/containers").join(&process.container);
     let state = shim::record::State::read(&directory).expect("state").expect("there");
     let monitor = rustix::process::Pid::from_raw(state.monitor_pid).expect("pid");
     rustix::process::kill_process(monitor, rustix::process::Signal::KILL).expect("kill");
-    // The engine that started it can still send signals, and so can the next one.
-    world.port.signal(&process, 18).await.expect("signal");
+    let exit = started.exit.await;
+    assert_eq!(exit.code, 137, "{exit:?}");
+    assert!(exit.error.is_some(), "{exit:?}");
+    // Gone, so there is nothing to attach to, and the next engine finds nothing either.
+    assert!(world.port.attachable(&process).await.is_err());
     let next = ShimRuntime::new(&world.root.path().join("exec")).expect("port");
-    let Reconnected::Running { started: again, .. } = next.reconnect(&process).await else {
-        panic!("it runs, although its monitor may just be dying")
-    };
-    // Nobody holds its streams any more, and that is said.
-    for port in [&world.port, &next] {
-        let (attachment, ours) = attachment();
-        let error = port.attach(&process, attachment).await.expect_err("no monitor");
-        assert!(error.message.contains("monitor") || error.kind == RuntimeErrorKind::NotRunning, "{error:?}");
-        assert!(all(ours).await.is_empty(), "the client is let go");
-    }
-    next.signal(&process, 9).await.expect("signal");
-    for exit in [again.exit.await, started.exit.await] {
-        assert!(exit.error.is_some(), "{exit:?}");
-    }
+    assert!(matches!(next.reconnect(&process).await, Reconnected::Gone));
     next.forget(&process).await;
     assert!(next.leftovers().await.is_empty());
 }

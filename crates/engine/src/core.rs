@@ -7,7 +7,7 @@ use crate::containers::index::Index;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::execs::registry::Registry;
-use crate::ports::{Clock, ContainerRuntime, Ids, NetworkFabric, SeccompCompiler, Storage};
+use crate::ports::{Clock, ContainerRuntime, Ids, Mirror, NetworkFabric, SeccompCompiler, Storage};
 use crate::settings::Settings;
 
 /// The adapters, as the daemon hands them in.
@@ -19,6 +19,7 @@ pub struct Ports {
     pub seccomp: Arc<dyn SeccompCompiler>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
+    pub mirror: Arc<dyn Mirror>,
 }
 
 #[derive(Debug)]

@@ -82,6 +82,9 @@ pub struct Attachment {
     pub stdin: bool,
     pub stdout: bool,
     pub stderr: bool,
+    /// Docker's 8-byte headers before each chunk. Usually the opposite of a pty, but the client of an exec says it
+    /// itself.
+    pub framed: bool,
     /// Raw bytes of the detach sequence; empty switches detaching off.
     pub detach_keys: Vec<u8>,
 }
@@ -225,6 +228,10 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug {
         process: &'a ProcessRef,
         attachment: Attachment,
     ) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    /// Whether there is somebody to hand a client to, asked before its connection is upgraded.
+    fn attachable<'a>(&'a self, _process: &'a ProcessRef) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
     /// All processes in the container's cgroup, as host pids.
     fn pids<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Vec<u32>, RuntimeError>>;
     /// How a process ended, if that is on record: known before its output ends, and so before `Started::exit` may
@@ -346,6 +353,13 @@ pub trait Ids: Send + Sync + fmt::Debug {
     fn number(&self) -> u64;
 }
 
+/// A container as other programs read it in its directory: Docker's `config.v2.json` and `hostconfig.json`. Their
+/// shape is the API's, which the engine does not know.
+pub trait Mirror: Send + Sync + fmt::Debug {
+    /// Names and contents of the files.
+    fn files(&self, container: &crate::containers::Container) -> Vec<(&'static str, Vec<u8>)>;
+}
+
 // ------------------------------------------------------------------------------------------ storage
 
 /// An image, resolved: what a container needs of it.
@@ -373,6 +387,8 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn discard(&self, container: &str, directories: &[PathBuf]) -> crate::Result<()>;
     /// Containers that have a layer.
     fn layers(&self) -> crate::Result<Vec<String>>;
+    /// What `GraphDriver.Data` of an image shows: the directories of its unpacked layers.
+    fn image_directories(&self, image: &str) -> crate::Result<BTreeMap<String, String>>;
     /// Bytes in the container's own layer, and in the image below it.
     fn layer_size(&self, container: &str, image: &str) -> crate::Result<(u64, u64)>;
     /// Copy what the container's root has at `path` into `to` (owner, mode, everything below). Nothing there is no

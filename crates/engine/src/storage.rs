@@ -1,5 +1,6 @@
 //! The real [`Storage`], over `store`.
 
+use std::collections::BTreeMap;
 use std::io::pipe;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -112,6 +113,12 @@ impl Storage for Disk {
 
     fn layers(&self) -> Result<Vec<String>> {
         Ok(self.store.snapshots().list())
+    }
+
+    fn image_directories(&self, image: &str) -> Result<BTreeMap<String, String>> {
+        let image = self.store.images().resolve(image)?;
+        let data = self.store.snapshots().image_graph_data(&image);
+        Ok(data.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     }
 
     fn layer_size(&self, container: &str, image: &str) -> Result<(u64, u64)> {

@@ -21,4 +21,5 @@ mod routes;
 mod status;
 mod versions;
 
+pub use convert::disk::ConfigFiles;
 pub use listen::{Listener, Server};

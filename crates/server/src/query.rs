@@ -7,12 +7,19 @@ use engine::{Error, Result};
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
-    pub(crate) fn parse(text: &str) -> Self {
+    /// Refuses what Go's parser refuses, in its words.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            if pair.contains(';') {
+                return Err(Error::invalid("invalid semicolon separator in query"));
+            }
+            if let Some(escape) = bad_escape(pair) {
+                return Err(Error::invalid(format!("invalid URL escape \"{escape}\"")));
+            }
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(key, true), decode(value, true))
+            Ok((decode(key, true), decode(value, true)))
         });
-        Self(pairs.collect())
+        Ok(Self(pairs.collect::<Result<_>>()?))
     }
 
     /// The first value; empty when absent.
@@ -61,28 +68,52 @@ impl Query {
         ))
     }
 
-    /// `seconds[.nanoseconds]` since the epoch; empty and 0 are `None`.
+    /// `seconds[.nanoseconds]` since the epoch; empty is `None`.
     pub(crate) fn time(&self, key: &str, quote: char) -> Result<Option<jiff::Timestamp>> {
         let text = self.get(key);
         if text.is_empty() {
             return Ok(None);
         }
-        match unix_time(text) {
-            Some(time) => Ok(Some(time).filter(|t| *t != jiff::Timestamp::UNIX_EPOCH)),
-            None => Err(Error::invalid(format!(
-                "invalid value for {quote}{key}{quote}: failed to parse value as time: invalid timestamp \"{text}\""
-            ))),
-        }
+        unix_time(text).map(Some).map_err(|why| {
+            Error::invalid(format!(
+                "invalid value for {quote}{key}{quote}: invalid timestamp \"{text}\": {why}"
+            ))
+        })
     }
 }
 
-fn unix_time(text: &str) -> Option<jiff::Timestamp> {
+/// The first `%` that is not followed by two digits, with what follows.
+fn bad_escape(text: &str) -> Option<&str> {
+    let starts = text.match_indices('%').map(|(at, _)| &text[at..]);
+    let mut bad = starts.filter(|rest| {
+        !rest.as_bytes().get(1..3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    bad.next().map(|rest| rest.get(..3).unwrap_or(rest))
+}
+
+/// The error is Go's.
+fn unix_time(text: &str) -> std::result::Result<jiff::Timestamp, String> {
+    /// Nanoseconds have nine; more were always allowed, and cut off.
+    const FRACTION_DIGITS_MAX: usize = 20;
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
+    let of_seconds = |why: &str| format!("invalid seconds \"{seconds}\": {why}");
+    let whole: i64 = seconds.parse().map_err(|e: std::num::ParseIntError| match e.kind() {
+        std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => {
+            of_seconds("value out of range")
+        }
+        _ => of_seconds("invalid syntax"),
+    })?;
+    if fraction.len() > FRACTION_DIGITS_MAX {
+        let length = fraction.len();
+        return Err(format!("invalid nanoseconds: length {length} exceeds maximum {FRACTION_DIGITS_MAX}"));
     }
-    let nanos: i32 = format!("{fraction:0<9}").parse().ok()?;
-    jiff::Timestamp::new(seconds.parse().ok()?, nanos).ok()
+    if let Some((at, c)) = fraction.char_indices().find(|(_, c)| !c.is_ascii_digit()) {
+        return Err(format!("invalid nanoseconds: invalid character '{c}' at position {at}"));
+    }
+    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
+    // Nine digits fit.
+    let nanos = digits.parse().unwrap_or_default();
+    jiff::Timestamp::new(whole, nanos).map_err(|_| of_seconds("value out of range"))
 }
 
 /// Percent-decoding. What is malformed stays as it is; what is not UTF-8 is replaced.
@@ -121,19 +152,36 @@ mod tests {
     fn docker_s_booleans_numbers_and_times() {
         let query = Query::parse(
             "a=1&b=False&c&d=none&e=yes&n=7&bad=x&f=%7B%22a%22%3A%5B%22b+c%22%5D%7D&t=12.5&h=70000",
-        );
+        )
+        .unwrap();
         assert!(query.flag("a") && query.flag("e"));
         assert!(!query.flag("b") && !query.flag("c") && !query.flag("d") && !query.flag("absent"));
         assert_eq!(query.number("n"), Ok(Some(7)));
         assert_eq!(query.number("bad").unwrap_err().message, "strconv.Atoi: parsing \"x\": invalid syntax");
         assert_eq!(query.get("f"), r#"{"a":["b c"]}"#);
         assert_eq!(query.time("t", '\'').unwrap().unwrap().as_nanosecond(), 12_500_000_000);
-        assert!(query.time("bad", '\'').is_err());
+        let wrong = query.time("bad", '\'').unwrap_err();
+        assert_eq!(
+            wrong.message,
+            "invalid value for 'bad': invalid timestamp \"x\": invalid seconds \"x\": invalid syntax"
+        );
+        assert_eq!(unix_time("1.12345678999").unwrap().subsec_nanosecond(), 123_456_789);
+        assert_eq!(
+            unix_time("1.5x").unwrap_err(),
+            "invalid nanoseconds: invalid character 'x' at position 1"
+        );
         assert_eq!(query.dimension("h", "height"), Ok(u16::MAX));
         assert_eq!(
             query.dimension("w", "width").unwrap_err().message,
             "invalid resize width \"\": invalid syntax"
         );
+        for (text, why) in [
+            ("a=%zz", "invalid URL escape \"%zz\""),
+            ("a=%2", "invalid URL escape \"%2\""),
+            ("a=1;b", "invalid semicolon separator in query"),
+        ] {
+            assert_eq!(Query::parse(text).unwrap_err().message, why);
+        }
         assert_eq!(decode("a%2Fb%zz%2", false), "a/b%zz%2");
     }
 }

@@ -87,7 +87,7 @@ async fn dispatch(
             return Err(Error::new(Class::Unsupported, format!("{method} {path} is not supported yet")));
         }
     };
-    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let query = Query::parse(request.uri().query().unwrap_or_default())?;
     (route.run)(Call { shared, peer, version, name, query, request }).await
 }
 

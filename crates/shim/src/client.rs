@@ -181,14 +181,14 @@ impl Orphan {
     }
 
     /// How it ended, to be asked once the descriptor is readable. Since it was not our child, the code is known
-    /// only from Linux 6.15 on; before, it is 255.
+    /// only from Linux 6.15 on; before, it is that of SIGKILL, which is what orphans get.
     pub fn exit(&self) -> Exit {
         let status = sys::pidfd::exit_status(self.pidfd.as_fd()).ok().flatten();
         let signal = status.map(|status| status & 0x7f).filter(|&signal| signal != 0);
         let code = match (signal, status) {
             (Some(signal), _) => 128 + signal,
             (None, Some(status)) => status >> 8 & 0xff,
-            (None, None) => 255,
+            (None, None) => 137,
         };
         Exit {
             version: 1,
@@ -197,7 +197,7 @@ impl Orphan {
             signal,
             oom_killed: false,
             finished_at: crate::record::now(),
-            error: Some("its monitor was killed before it: output since then is lost".into()),
+            error: Some("its monitor was killed, and it was killed as well".into()),
         }
     }
 }

@@ -61,7 +61,7 @@ struct Handle {
 #[derive(Debug, Clone)]
 enum Peer {
     Monitor(Monitor),
-    /// Its monitor was killed.
+    /// Its monitor was killed, and so it was killed: nobody would read its output or hear of its end.
     Nobody(Arc<AsyncFd<Orphan>>),
 }
 
@@ -190,7 +190,7 @@ impl ShimRuntime {
     async fn order(&self, process: &ProcessRef, order: Order) -> Result<Reply, RuntimeError> {
         match self.handle(process)?.peer() {
             Peer::Monitor(monitor) => monitor.call(order, None).await,
-            Peer::Nobody(_) => Err(other("the process has lost its monitor")),
+            Peer::Nobody(_) => Err(without_a_monitor()),
         }
     }
 
@@ -349,11 +349,13 @@ impl ContainerRuntime for ShimRuntime {
                     let wants = client(&attachment, handle.state.tty);
                     done(monitor.call(Order::Attach(wants), Some(&attachment)).await?)
                 }
-                Peer::Nobody(_) => {
-                    Err(other("the process has lost its monitor: there is nothing to attach to"))
-                }
+                Peer::Nobody(_) => Err(without_a_monitor()),
             }
         })
+    }
+
+    fn attachable<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async move { done(self.order(process, Order::Status).await?) })
     }
 
     fn pids<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Vec<u32>, RuntimeError>> {
@@ -633,7 +635,7 @@ async fn find(directory: &Path) -> Found {
             Err(error) => return Found::Gone(Some(error.to_string())),
             Ok(Observed::Orphaned(orphan)) => {
                 let state = orphan.state.clone();
-                tracing::warn!(pid = state.pid, "a monitor was killed; its process goes on without output");
+                end_orphan(&orphan);
                 return match watched(orphan) {
                     Ok(orphan) => Found::Running(state, Peer::Nobody(Arc::new(orphan))),
                     Err(error) => Found::Gone(Some(format!("it cannot be watched: {error}"))),
@@ -650,6 +652,15 @@ async fn find(directory: &Path) -> Found {
         }
     }
     Found::Gone(Some("its monitor does not answer".into()))
+}
+
+/// As Docker does with a container whose shim has died. What else is in its cgroup goes with [`ShimRuntime::forget`].
+fn end_orphan(orphan: &Orphan) {
+    let pid = orphan.state.pid;
+    tracing::warn!(pid, "a monitor was killed; killing its process as well");
+    if let Err(error) = orphan.signal(rustix::process::Signal::KILL.as_raw()) {
+        tracing::warn!(pid, %error, "could not kill it");
+    }
 }
 
 async fn wait_for_orphan(orphan: &AsyncFd<Orphan>, container: &str) -> Exit {
@@ -687,7 +698,7 @@ fn client(attachment: &Attachment, tty: bool) -> protocol::Client {
         stdin: attachment.stdin,
         stdout: attachment.stdout,
         stderr: attachment.stderr,
-        framing: if tty { Framing::Raw } else { Framing::Multiplexed },
+        framing: if attachment.framed { Framing::Multiplexed } else { Framing::Raw },
         // As in Docker, only a terminal's client types detach keys.
         detach_keys: if tty { attachment.detach_keys.clone() } else { Vec::new() },
         has_input: !attachment.leftover.is_empty(),
@@ -769,6 +780,10 @@ fn watched<T: AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RuntimeError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| other(error.to_string()))
+}
+
+fn without_a_monitor() -> RuntimeError {
+    other("its monitor was killed, and it is being killed as well")
 }
 
 fn not_running() -> RuntimeError {

@@ -19,6 +19,8 @@ pub(crate) struct Published {
     /// How many times its process has ended: a wait for the next exit compares this.
     pub(crate) exits: u64,
     pub(crate) removed: bool,
+    /// How many times it could not be removed: its waiters are told.
+    pub(crate) removal_failures: u64,
 }
 
 /// How to reach a container.

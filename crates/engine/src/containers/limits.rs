@@ -53,6 +53,10 @@ pub(super) fn check(r: &mut Resources, offered: &Limits, warnings: &mut Vec<Stri
     cpu(r, offered, warnings)?;
     cpuset(r, offered, warnings)?;
     blkio(r, offered, warnings)?;
+    if r.memory_bytes > 0 && r.memory_swap_bytes == 0 {
+        // As much swap again, and inspect shows it.
+        r.memory_swap_bytes = r.memory_bytes.saturating_mul(2);
+    }
     for ulimit in &r.ulimits {
         super::oci_spec::rlimit(ulimit)?;
     }
@@ -261,6 +265,7 @@ mod tests {
             memory_bytes: 64 << 20,
             memory_reservation_bytes: 32 << 20,
             memory_swappiness: Some(5),
+            memory_swap_bytes: 128 << 20,
             oom_kill_disable: Some(true),
             pids_limit: Some(7),
             cpu_shares: 5,

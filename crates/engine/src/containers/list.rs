@@ -35,16 +35,29 @@ pub(crate) fn select(core: &Core, request: &ListRequest) -> Result<Vec<Arc<Conta
             .contains(&status.as_str())
         {
             return Err(Error::invalid(format!(
-                "invalid value for status: {status}: must be one of created, running, paused, restarting, removing, \
-                 exited, dead"
+                "invalid filter 'status={status}': invalid value for state ({status}): must be one of created, \
+                 running, paused, restarting, removing, exited, dead"
             )));
         }
     }
+    for health in filters.get("health") {
+        if !["none", "starting", "healthy", "unhealthy"].contains(&health.as_str()) {
+            return Err(Error::invalid(format!(
+                "invalid filter 'health={health}': invalid value for health ({health}): must be one of none, starting, \
+                 healthy, unhealthy"
+            )));
+        }
+    }
+    let is_task = filters.flag("is-task")?;
     let codes = filters
         .get("exited")
         .iter()
         .map(|code| {
-            code.parse::<i32>().map_err(|_| Error::invalid(format!("invalid filter 'exited=[{code}]'")))
+            code.parse::<i32>().map_err(|_| {
+                Error::invalid(format!(
+                    "invalid filter 'exited={code}': strconv.Atoi: parsing \"{code}\": invalid syntax"
+                ))
+            })
         })
         .collect::<Result<Vec<_>>>()?;
     let reference = |key: &str| -> Result<Option<Timestamp>> {
@@ -81,7 +94,7 @@ pub(crate) fn select(core: &Core, request: &ListRequest) -> Result<Vec<Arc<Conta
             && ports_match(filters.get("expose"), view)
             && !filters.has("publish")
             && filters.exact("health", "none")
-            && filters.get("is-task").iter().all(|value| matches!(value.as_str(), "false" | "0"))
+            && is_task != Some(true)
     });
     Ok(match request.limit {
         Some(limit) => views.take(limit).collect(),

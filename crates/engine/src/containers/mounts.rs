@@ -31,9 +31,6 @@ pub(crate) fn plan(core: &Core, spec: &ContainerSpec, image: &StoredImage) -> Re
     let mut points: BTreeMap<String, MountPoint> = BTreeMap::new();
     let mut volumes = Vec::new();
     let data_root = core.settings().data_root.clone();
-    if !matches!(spec.host.volume_driver.as_str(), "" | "local") {
-        return Err(plugin_not_found(&spec.host.volume_driver));
-    }
     for from in &spec.host.volumes_from {
         let (reference, mode) = from.split_once(':').unwrap_or((from, "rw"));
         if !matches!(mode, "ro" | "rw") {
@@ -150,6 +147,10 @@ pub(crate) fn plan(core: &Core, spec: &ContainerSpec, image: &StoredImage) -> Re
         volumes.push(VolumePlan { name, anonymous: true, copy_from: Some(destination.clone()) });
         points.insert(destination, point);
     }
+    let driver = spec.host.volume_driver.as_str();
+    if !volumes.is_empty() && !matches!(driver, "" | "local") {
+        return Err(plugin_not_found(driver));
+    }
     Ok(Plan { points: points.into_values().collect(), volumes })
 }
 
@@ -245,6 +246,33 @@ pub(super) fn clean(path: &str) -> Option<String> {
     Some(format!("/{}", parts.join("/")))
 }
 
+/// `create` and `destroy` of a volume; `mount` and `unmount`, with the container as an attribute.
+pub(crate) fn volume_event(core: &Core, name: &str, action: &str, extra: &[(&str, &str)]) {
+    let own = [("driver", "local")];
+    let attributes = own.iter().chain(extra).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    core.events.publish("volume", action, name, attributes.collect());
+}
+
+/// `mount` for each volume of a container that starts.
+pub(crate) fn mounted(core: &Core, container: &str, points: &[MountPoint]) {
+    for point in points.iter().filter(|point| point.kind == "volume") {
+        let extra = [
+            ("container", container),
+            ("destination", point.destination.as_str()),
+            ("propagation", point.propagation.as_str()),
+            ("read/write", if point.read_write { "true" } else { "false" }),
+        ];
+        volume_event(core, &point.name, "mount", &extra);
+    }
+}
+
+/// `unmount` for each volume of a container that has ended.
+pub(crate) fn unmounted(core: &Core, container: &str, points: &[MountPoint]) {
+    for point in points.iter().filter(|point| point.kind == "volume") {
+        volume_event(core, &point.name, "unmount", &[("container", container)]);
+    }
+}
+
 /// True when the volume was made now. A new volume takes over what the image has at its place.
 pub(crate) async fn make_volume(core: &Arc<Core>, volume: &VolumePlan, container: &str) -> Result<bool> {
     let data = layout::volume_data(&core.settings().data_root, &volume.name);
@@ -257,5 +285,6 @@ pub(crate) async fn make_volume(core: &Arc<Core>, volume: &VolumePlan, container
         let (storage, container) = (core.ports.storage.clone(), container.to_owned());
         blocking(move || storage.copy_out(&container, Path::new(&path), &data)).await?;
     }
+    volume_event(core, &volume.name, "create", &[]);
     Ok(true)
 }

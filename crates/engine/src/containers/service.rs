@@ -16,7 +16,7 @@ use crate::core::Core;
 use crate::error::{Class, Error, Result};
 use crate::execs::Connection;
 use crate::flows;
-use crate::ports::{Attachment, ProcessRef, RuntimeErrorKind};
+use crate::ports::{Attachment, ProcessRef, RuntimeError, RuntimeErrorKind};
 
 /// Everything about containers. Cheap to clone. `reference` is an id, an unambiguous id prefix, or a name.
 #[derive(Debug, Clone)]
@@ -43,6 +43,7 @@ pub struct WaitHandle {
     published: watch::Receiver<Published>,
     condition: WaitCondition,
     exits_before: u64,
+    removal_failures_before: u64,
 }
 
 impl Containers {
@@ -140,8 +141,11 @@ impl Containers {
     /// Register first, then [`WaitHandle::answer`].
     pub async fn wait(&self, reference: &str, condition: WaitCondition) -> Result<WaitHandle> {
         let published = self.core.index.find(reference)?.published;
-        let exits_before = published.borrow().exits;
-        Ok(WaitHandle { published, condition, exits_before })
+        let (exits_before, removal_failures_before) = {
+            let now = published.borrow();
+            (now.exits, now.removal_failures)
+        };
+        Ok(WaitHandle { published, condition, exits_before, removal_failures_before })
     }
 
     pub async fn attach(&self, reference: &str, request: AttachRequest) -> Result<AttachTicket> {
@@ -150,6 +154,10 @@ impl Containers {
         let view = handle.view();
         state::allow(view.state.status, Action::Attach, &view.id)?;
         let running = view.state.status == Status::Running;
+        if running && request.stream {
+            let process = ProcessRef::container(view.id.clone());
+            self.core.ports.runtime.attachable(&process).await.map_err(|error| unattachable(&view, error))?;
+        }
         let mut at_start = None;
         if !running && request.stream {
             let (sender, receiver) = oneshot::channel();
@@ -268,6 +276,7 @@ impl AttachTicket {
             stdin: self.request.stdin && self.view.spec.open_stdin,
             stdout: self.request.stdout,
             stderr: self.request.stderr,
+            framed: !self.view.spec.tty,
             detach_keys: self.detach_keys,
         };
         if let Some(at_start) = self.at_start {
@@ -276,25 +285,29 @@ impl AttachTicket {
             return Ok(());
         }
         let process = ProcessRef::container(self.view.id.clone());
-        self.core.ports.runtime.attach(&process, attachment).await.map_err(|error| match error.kind {
-            RuntimeErrorKind::NotRunning => {
-                Error::conflict(format!("container {} is not running", self.view.id))
-            }
-            _ => Error::internal(error.message),
-        })
+        let attached = self.core.ports.runtime.attach(&process, attachment).await;
+        attached.map_err(|error| unattachable(&self.view, error))
+    }
+}
+
+fn unattachable(view: &Container, error: RuntimeError) -> Error {
+    match error.kind {
+        RuntimeErrorKind::NotRunning => Error::conflict(format!("container {} is not running", view.id)),
+        _ => Error::internal(format!("cannot attach to container {}: {}", view.id, error.message)),
     }
 }
 
 impl WaitHandle {
     pub async fn answer(mut self) -> Result<WaitAnswer> {
         let (condition, before) = (self.condition, self.exits_before);
+        let failures_before = self.removal_failures_before;
         let done = |published: &Published| {
             let running = published.view.state.is_running();
             published.removed
                 || match condition {
                     WaitCondition::NotRunning => !running || published.exits > before,
                     WaitCondition::NextExit => published.exits > before,
-                    WaitCondition::Removed => false,
+                    WaitCondition::Removed => published.removal_failures > failures_before,
                 }
         };
         // An error: the task has ended; the last it published stands.
@@ -302,7 +315,7 @@ impl WaitHandle {
         let published = self.published.borrow().clone();
         let state = &published.view.state;
         // A start that failed told its own caller; here only what an exit had to say belongs.
-        let ended = published.exits > self.exits_before;
+        let ended = published.exits > self.exits_before || published.removal_failures > failures_before;
         let error = Some(state.error.clone()).filter(|text| ended && !text.is_empty());
         Ok(WaitAnswer { status_code: i64::from(state.exit_code), error })
     }

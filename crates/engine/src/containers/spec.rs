@@ -88,6 +88,8 @@ pub struct HostSpec {
     /// Rows, columns of the pty at start.
     pub console_size: (u16, u16),
     pub annotations: BTreeMap<String, String>,
+    /// Shown as it was said: Linux has one kind, `default`.
+    pub isolation: String,
     pub cap_add: Vec<String>,
     pub cap_drop: Vec<String>,
     /// `None`: the daemon's default (private on v2, host on v1).
@@ -208,6 +210,19 @@ pub enum IpcMode {
     Container(String),
 }
 
+impl IpcMode {
+    /// As inspect shows it.
+    pub fn word(&self) -> String {
+        match self {
+            Self::Default | Self::Private => "private".into(),
+            Self::None => "none".into(),
+            Self::Shareable => "shareable".into(),
+            Self::Host => "host".into(),
+            Self::Container(id) => format!("container:{id}"),
+        }
+    }
+}
+
 /// `--pid`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PidMode {
@@ -230,6 +245,16 @@ pub enum UtsMode {
 pub enum CgroupnsMode {
     Private,
     Host,
+}
+
+impl CgroupnsMode {
+    /// As inspect shows it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Host => "host",
+        }
+    }
 }
 
 /// `--mount`, one entry.

@@ -29,6 +29,8 @@ const INBOX: usize = 64;
 const BACKOFF_RESET: Duration = Duration::from_secs(10);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_LAST: Duration = Duration::from_secs(60);
+/// Changes of this long are written into its directory together, and what lives shorter never is: no request waits.
+const MIRROR_DELAY: Duration = Duration::from_millis(250);
 /// How long a start waits for a client whose connection is just being upgraded.
 const ATTACH_WAIT: Duration = Duration::from_secs(5);
 
@@ -74,6 +76,8 @@ pub(crate) struct Owner {
     backoff: Duration,
     after_exit: Vec<AfterExit>,
     waiting_clients: Vec<oneshot::Receiver<Attachment>>,
+    /// When its `config.v2.json` is to be written.
+    mirror_at: Option<BoxFuture<'static, ()>>,
     exits: u64,
     gone: bool,
 }
@@ -83,7 +87,8 @@ impl Owner {
     pub(crate) fn new(core: Arc<Core>, record: Record) -> (Self, Handle) {
         let (commands, inbox) = mpsc::channel(INBOX);
         let view = Arc::new(view_of(&core, &record));
-        let (publish, published) = watch::channel(Published { view, exits: 0, removed: false });
+        let (publish, published) =
+            watch::channel(Published { view, exits: 0, removed: false, removal_failures: 0 });
         let process = ProcessRef::container(record.id.clone());
         let owner = Self {
             core,
@@ -97,6 +102,7 @@ impl Owner {
             backoff: BACKOFF_FIRST,
             after_exit: Vec::new(),
             waiting_clients: Vec::new(),
+            mirror_at: None,
             exits: 0,
             gone: false,
         };
@@ -123,6 +129,7 @@ impl Owner {
     }
 
     async fn run(mut self) {
+        self.mirror_soon();
         while !self.gone {
             // Not biased: a flood of commands must not starve the exit, nor the other way round.
             tokio::select! {
@@ -137,6 +144,10 @@ impl Owner {
                 () = ripe(&mut self.restart_at) => {
                     self.restart_at = None;
                     self.restart().await;
+                }
+                () = ripe(&mut self.mirror_at) => {
+                    self.mirror_at = None;
+                    self.mirror();
                 }
                 command = self.inbox.recv() => match command {
                     Some(command) => self.serve(command).await,
@@ -589,8 +600,10 @@ impl Owner {
             }
             Err(error) => {
                 self.record.status = if before == Status::Removing { before } else { Status::Dead };
+                self.record.error.clone_from(&error.message);
                 self.save(false).await;
                 self.publish();
+                self.publish.send_modify(|published| published.removal_failures += 1);
                 Err(error)
             }
         }
@@ -598,13 +611,30 @@ impl Owner {
 
     // ------------------------------------------------------------------------------------- words
 
-    fn publish(&self) {
+    fn publish(&mut self) {
+        self.mirror_soon();
         let view = Arc::new(view_of(&self.core, &self.record));
         let exits = self.exits;
         self.publish.send_modify(|published| {
             published.view = view;
             published.exits = exits;
         });
+    }
+
+    fn mirror_soon(&mut self) {
+        if self.mirror_at.is_none() {
+            self.mirror_at = Some(self.core.ports.clock.sleep(MIRROR_DELAY));
+        }
+    }
+
+    /// Here rather than beside, so that no file comes into a directory that is being removed.
+    fn mirror(&self) {
+        let view = self.publish.borrow().view.clone();
+        for (name, text) in self.core.ports.mirror.files(&view) {
+            if let Err(error) = put_file(&view.directory.join(name), &text) {
+                tracing::warn!(container = %view.id, file = name, %error, "could not write it for other programs");
+            }
+        }
     }
 
     async fn try_save(&mut self, durable: bool) -> Result<()> {
@@ -635,6 +665,20 @@ pub(crate) fn publish_event(core: &Core, record: &Record, action: &str, extra: &
     attributes.insert("name".into(), record.name.clone());
     attributes.extend(extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     core.events.publish("container", action, record.id.clone(), attributes);
+}
+
+/// Beside, then renamed over: whoever reads it sees one whole version. What is there already is left alone.
+fn put_file(path: &std::path::Path, text: &[u8]) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    if std::fs::read(path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    let beside = path.with_extension("tmp");
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(text)?;
+    std::fs::rename(&beside, path)
 }
 
 /// Wait for a future that may not be there; what is not there never comes.
@@ -701,6 +745,7 @@ fn view_of(core: &Core, record: &Record) -> Container {
         mount_label: String::new(),
         process_label: String::new(),
         log_driver: record.log_driver.clone(),
+        stopped_by_user: record.stopped_by_user,
         size_rw: None,
         size_rootfs: None,
     }

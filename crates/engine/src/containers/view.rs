@@ -127,6 +127,8 @@ pub struct Container {
     pub process_label: String,
     /// What the driver resolved to (`json-file`, `none`).
     pub log_driver: String,
+    /// A person stopped it: `unless-stopped` leaves it so.
+    pub stopped_by_user: bool,
     /// Bytes written in the container's own layer and in total; measured only when asked for.
     pub size_rw: Option<u64>,
     pub size_rootfs: Option<u64>,

@@ -174,7 +174,10 @@ fn matches(event: &Event, filters: &Filters) -> bool {
             || event.kind == kind
                 && asked.iter().any(|a| {
                     event.actor_id.starts_with(a.as_str())
-                        || event.attributes.get("name").is_some_and(|name| name == a.trim_start_matches('/'))
+                        || event
+                            .attributes
+                            .get("name")
+                            .is_some_and(|name| name.starts_with(a.trim_start_matches('/')))
                 })
     };
     // `event=exec_create` also means `exec_create: sh`.

@@ -27,6 +27,7 @@ pub struct ExecSpec {
 #[derive(Debug, Default)]
 pub struct ExecStartRequest {
     pub detach: bool,
+    /// The client wants raw bytes instead of frames; whether there is a pty was said at create.
     pub tty: bool,
     pub console_size: Option<(u16, u16)>,
 }

@@ -24,8 +24,8 @@ pub struct Execs {
 /// An exec that may be started: checked before the server upgrades the connection. Dropping it gives it back.
 #[derive(Debug)]
 pub struct ExecTicket {
-    /// A pty: raw bytes on the connection, else frames.
-    pub tty: bool,
+    /// Raw bytes on the connection, else frames.
+    pub raw: bool,
     core: Arc<Core>,
     exec: Exec,
     request: ExecStartRequest,
@@ -57,7 +57,7 @@ impl Execs {
             privileged: spec.privileged,
             ..ExecView::default()
         };
-        let words = spec.cmd.join(" ");
+        let words = words(&spec.cmd);
         self.core.execs.insert(Exec { view: exec_view, spec, taken: false });
         event(&self.core, &view, format!("exec_create: {words}"), &id, None);
         Ok(id)
@@ -69,8 +69,7 @@ impl Execs {
         let container = self.core.index.find(&exec.view.container_id)?.view();
         state::allow(container.state.status, Action::Exec, &container.id)?;
         let exec = self.core.execs.take(id)?;
-        let tty = exec.spec.tty;
-        Ok(ExecTicket { tty, core: self.core.clone(), exec, request, container, started: false })
+        Ok(ExecTicket { raw: request.tty, core: self.core.clone(), exec, request, container, started: false })
     }
 
     pub async fn resize(&self, id: &str, rows: u16, columns: u16) -> Result<()> {
@@ -114,7 +113,7 @@ impl ExecTicket {
         self.started = true;
         let core = self.core.clone();
         let id = self.exec.view.id.clone();
-        let words = self.exec.spec.cmd.join(" ");
+        let words = words(&self.exec.spec.cmd);
         event(&core, &self.container, format!("exec_start: {words}"), &id, None);
         let request = self.request(connection)?;
         let started = match core.ports.runtime.exec(request).await {
@@ -186,7 +185,9 @@ impl ExecTicket {
             leftover: connection.leftover,
             stdin: spec.attach_stdin,
             stdout: spec.attach_stdout,
-            stderr: spec.attach_stderr,
+            // Without frames there is one stream, and that is stdout, as in Docker.
+            stderr: spec.attach_stderr && !self.raw,
+            framed: !self.raw,
             detach_keys,
         });
         Ok(ExecRequest {
@@ -228,6 +229,12 @@ fn exec_error(error: RuntimeError) -> (i32, Error) {
         RuntimeErrorKind::NotRunning => (126, Error::conflict(message)),
         RuntimeErrorKind::Mount | RuntimeErrorKind::Other => (126, Error::internal(text(&message))),
     }
+}
+
+/// The command as events tell it: Docker puts a space after the executable in any case.
+fn words(command: &[String]) -> String {
+    let (executable, arguments) = command.split_first().map_or(("", command), |(e, rest)| (e.as_str(), rest));
+    format!("{executable} {}", arguments.join(" "))
 }
 
 fn forget_later(core: Arc<Core>, id: String) {

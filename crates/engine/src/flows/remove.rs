@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::create::remove_directory;
+use crate::containers::mounts;
 use crate::core::{Core, blocking};
 use crate::error::Result;
 use crate::layout;
@@ -16,11 +17,9 @@ use crate::records::{self, Record};
 pub(crate) async fn run(core: &Arc<Core>, record: &Record) -> Result<()> {
     let settings = core.settings();
     let directory = layout::container(&settings.data_root, &record.id);
-    let volumes: Vec<_> = match record.remove_volumes || record.spec.host.auto_remove {
-        true => {
-            record.anonymous_volumes.iter().map(|name| layout::volume(&settings.data_root, name)).collect()
-        }
-        false => Vec::new(),
+    let volumes: &[String] = match record.remove_volumes || record.spec.host.auto_remove {
+        true => &record.anonymous_volumes,
+        false => &[],
     };
     match record.spec.host.auto_remove {
         true => at_once(core, record, directory, volumes).await,
@@ -28,13 +27,13 @@ pub(crate) async fn run(core: &Arc<Core>, record: &Record) -> Result<()> {
     }
 }
 
+/// Where an anonymous volume lies, if it is there: a removal may be the second try.
+fn place(core: &Core, name: &str) -> Option<PathBuf> {
+    Some(layout::volume(&core.settings().data_root, name)).filter(|place| place.exists())
+}
+
 /// Returns when its disk space is free, and the removal survives a power cut.
-async fn thoroughly(
-    core: &Arc<Core>,
-    record: &Record,
-    directory: PathBuf,
-    volumes: Vec<PathBuf>,
-) -> Result<()> {
+async fn thoroughly(core: &Arc<Core>, record: &Record, directory: PathBuf, volumes: &[String]) -> Result<()> {
     let storage = core.ports.storage.clone();
     let id = record.id.clone();
     core.failpoints.hit("remove.mark")?;
@@ -56,8 +55,11 @@ async fn thoroughly(
     core.failpoints.hit("remove.directory")?;
     remove_directory(directory).await?;
     core.failpoints.hit("remove.volumes")?;
-    for volume in volumes {
-        remove_directory(volume).await?;
+    for name in volumes {
+        if let Some(place) = place(core, name) {
+            remove_directory(place).await?;
+            mounts::volume_event(core, name, "destroy", &[]);
+        }
     }
     core.failpoints.hit("remove.record")?;
     blocking(move || storage.delete_record(&id, true)).await
@@ -66,20 +68,17 @@ async fn thoroughly(
 /// `--rm`: somebody waits for it who only wanted to run something. Returns when nothing of it lives and its places
 /// are empty; deleting files and record goes on. Should the engine die before, the next boot finds a record of a
 /// `--rm` container without a process, and removes it.
-async fn at_once(
-    core: &Arc<Core>,
-    record: &Record,
-    directory: PathBuf,
-    mut places: Vec<PathBuf>,
-) -> Result<()> {
+async fn at_once(core: &Arc<Core>, record: &Record, directory: PathBuf, volumes: &[String]) -> Result<()> {
     let storage = core.ports.storage.clone();
     let process = ProcessRef::container(record.id.clone());
     core.failpoints.hit("remove.process")?;
     core.ports.runtime.settled(&process).await;
     core.failpoints.hit("remove.layer")?;
     // Last: it has the list of volumes without a record.
+    let mut places: Vec<_> = volumes.iter().filter_map(|name| place(core, name)).collect();
     places.push(directory);
     storage.discard(&record.id, &places)?;
+    volumes.iter().for_each(|name| mounts::volume_event(core, name, "destroy", &[]));
     core.failpoints.hit("remove.record")?;
     let core = core.clone();
     tokio::spawn(async move {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Undo, finish};
-use crate::containers::{NetworkMode, files, oci_spec};
+use crate::containers::{NetworkMode, files, mounts, oci_spec};
 use crate::core::Core;
 use crate::error::{Class, Error, Result};
 use crate::layout;
@@ -118,6 +118,7 @@ async fn steps(
         foreign_runtime,
     };
     network_event(core, record, "connect");
+    mounts::mounted(core, &record.id, &record.mounts);
     // The record while the process is being made, since from then on its address is taken: the next engine has to
     // know. Whether it came to be, that one asks the monitor.
     let write = async {
@@ -132,7 +133,7 @@ async fn steps(
         error
     })?;
     {
-        let (core, process) = (core.clone(), ProcessRef::container(id));
+        let (core, process) = (core.clone(), ProcessRef::container(id.clone()));
         undo.push("process", async move {
             let killed = core.ports.runtime.signal(&process, crate::containers::signal::KILL).await;
             core.ports.runtime.forget(&process).await;
@@ -159,6 +160,7 @@ pub(crate) async fn release(core: &Arc<Core>, record: &mut Record) {
         core.ports.network.release(&record.id, record.endpoint.as_ref()).await;
         network_event(core, record, "disconnect");
     }
+    mounts::unmounted(core, &record.id, &record.mounts);
     record.endpoint = None;
     record.sandbox_id.clear();
 }

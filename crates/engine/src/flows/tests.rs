@@ -153,6 +153,9 @@ impl Storage for Fake {
     fn layers(&self) -> Result<Vec<String>> {
         Ok(self.0.layers.lock().unwrap().iter().cloned().collect())
     }
+    fn image_directories(&self, _: &str) -> Result<BTreeMap<String, String>> {
+        Ok(BTreeMap::new())
+    }
     fn layer_size(&self, _: &str, _: &str) -> Result<(u64, u64)> {
         Ok((1, 2))
     }
@@ -193,6 +196,12 @@ impl Clock for Fake {
     }
 }
 
+impl Mirror for Fake {
+    fn files(&self, container: &crate::containers::Container) -> Vec<(&'static str, Vec<u8>)> {
+        vec![("config.v2.json", container.state.status.word().into())]
+    }
+}
+
 impl Ids for Fake {
     fn id(&self) -> String {
         let mut ids = self.0.ids.lock().unwrap();
@@ -212,7 +221,8 @@ fn engine(world: &Arc<World>, root: &Path) -> Containers {
         storage: Arc::new(fake.clone()),
         seccomp: Arc::new(fake.clone()),
         clock: Arc::new(fake.clone()),
-        ids: Arc::new(fake),
+        ids: Arc::new(fake.clone()),
+        mirror: Arc::new(fake),
     };
     Containers { core: Core::new(Settings::new(root.join("data"), root.join("exec")), ports) }
 }

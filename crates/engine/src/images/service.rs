@@ -95,7 +95,7 @@ impl Images {
             config: image_config(&config.config),
             layers: config.rootfs.diff_ids.iter().map(ToString::to_string).collect(),
             driver: self.core.ports.storage.driver().to_owned(),
-            driver_data: BTreeMap::new(),
+            driver_data: self.core.ports.storage.image_directories(image.id.as_ref())?,
             descriptor,
             last_tagged: self.store.images().last_tagged(&image.id).and_then(|at| at.parse().ok()),
         })

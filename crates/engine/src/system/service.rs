@@ -135,14 +135,35 @@ impl System {
     pub fn reload(&self, change: impl FnOnce(&mut crate::Settings)) {
         let mut settings = crate::Settings::clone(&self.core.settings());
         change(&mut settings);
+        let attributes = reload_attributes(&settings);
         self.core.replace_settings(settings);
-        self.core.events.publish(
-            "daemon",
-            "reload",
-            engine_id(&self.core),
-            std::collections::BTreeMap::new(),
-        );
+        self.core.events.publish("daemon", "reload", engine_id(&self.core), attributes);
     }
+}
+
+/// What holds now, as Docker tells it. Of what Wharf has no part yet, the default is told.
+fn reload_attributes(settings: &crate::Settings) -> std::collections::BTreeMap<String, String> {
+    let runtimes: Vec<_> =
+        settings.runtimes.iter().map(|(name, (path, _))| format!("{name}:{}", path.display())).collect();
+    let labels = serde_json::to_string(&settings.labels).unwrap_or_default();
+    [
+        ("name", rustix::system::uname().nodename().to_string_lossy().into_owned()),
+        ("debug", settings.debug.to_string()),
+        ("labels", labels),
+        ("live-restore", settings.live_restore.to_string()),
+        ("shutdown-timeout", settings.shutdown_timeout_s.to_string()),
+        ("default-stop-timeout", DEFAULT_STOP_S.to_string()),
+        ("runtimes", runtimes.join(" ")),
+        ("default-runtime", settings.default_runtime.clone()),
+        ("default-shm-size", settings.shm_size_bytes.to_string()),
+        ("default-ipc-mode", settings.ipc_mode.word()),
+        ("default-cgroupns-mode", settings.cgroupns_mode.word().to_owned()),
+        ("features", "map[]".to_owned()),
+        ("insecure-registries", "[]".to_owned()),
+        ("registry-mirrors", "[]".to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
 }
 
 /// Made once per data root, as Docker's is.

@@ -95,7 +95,7 @@ pub(crate) fn inspect(c: &Container) -> ContainerInspectResponse {
     }
 }
 
-fn state(state: &containers::StateView) -> ContainerState {
+pub(super) fn state(state: &containers::StateView) -> ContainerState {
     use containers::Status;
     ContainerState {
         status: state.status.word().into(),
@@ -120,6 +120,8 @@ fn rootfs(rootfs: &Rootfs) -> BTreeMap<String, String> {
             let lower: Vec<_> = lower.iter().map(|path| text(path)).collect();
             BTreeMap::from([
                 ("LowerDir".to_owned(), lower.join(":")),
+                // Where it would be: the mount is in the container's own namespace, not here.
+                ("MergedDir".to_owned(), text(&upper.with_file_name("merged"))),
                 ("UpperDir".to_owned(), text(upper)),
                 ("WorkDir".to_owned(), text(work)),
             ])
@@ -141,7 +143,7 @@ fn mount_point(mount: &containers::MountPoint) -> MountPoint {
 }
 
 /// What was asked for each network, with what is.
-fn endpoints(c: &Container) -> BTreeMap<String, EndpointSettings> {
+pub(super) fn endpoints(c: &Container) -> BTreeMap<String, EndpointSettings> {
     let mut all = BTreeMap::new();
     for (name, found) in &c.network.endpoints {
         let asked = c.spec.endpoints.get(name);
@@ -170,7 +172,7 @@ fn endpoints(c: &Container) -> BTreeMap<String, EndpointSettings> {
     all
 }
 
-fn config(c: &Container) -> ContainerConfig {
+pub(super) fn config(c: &Container) -> ContainerConfig {
     let spec = &c.spec;
     let set =
         |keys: &std::collections::BTreeSet<String>| keys.iter().map(|k| (k.clone(), Empty {})).collect();

@@ -70,6 +70,7 @@ pub(crate) fn spec(host: HostConfig) -> Result<HostSpec> {
         mounts: host.mounts.into_iter().map(mount_spec).collect::<Result<_>>()?,
         console_size: console_size(host.console_size),
         annotations: host.annotations,
+        isolation: host.isolation,
         cap_add: host.cap_add,
         cap_drop: host.cap_drop,
         cgroupns_mode,
@@ -271,9 +272,6 @@ fn resources(host: &HostConfig) -> Result<Resources> {
         }
         if host.cpu_quota != 0 {
             return invalid("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
-        }
-        if host.nano_cpus < 0 {
-            return invalid("Range of CPUs is from 0.01: CPUs cannot be negative");
         }
     }
     if host.cpu_shares < 0 {
@@ -496,26 +494,16 @@ pub(crate) fn wire(c: &Container) -> HostConfig {
         volumes_from: host.volumes_from.clone(),
         console_size: [host.console_size.0.into(), host.console_size.1.into()],
         annotations: host.annotations.clone(),
+        isolation: host.isolation.clone(),
         cap_add: host.cap_add.clone(),
         cap_drop: host.cap_drop.clone(),
-        cgroupns_mode: match host.cgroupns_mode {
-            None => "",
-            Some(CgroupnsMode::Private) => "private",
-            Some(CgroupnsMode::Host) => "host",
-        }
-        .to_owned(),
+        cgroupns_mode: host.cgroupns_mode.map_or("", CgroupnsMode::word).to_owned(),
         dns: host.dns.clone(),
         dns_options: host.dns_options.clone(),
         dns_search: host.dns_search.clone(),
         extra_hosts: host.extra_hosts.clone(),
         group_add: host.group_add.clone(),
-        ipc_mode: match &host.ipc_mode {
-            IpcMode::Default | IpcMode::Private => "private".to_owned(),
-            IpcMode::None => "none".to_owned(),
-            IpcMode::Shareable => "shareable".to_owned(),
-            IpcMode::Host => "host".to_owned(),
-            IpcMode::Container(id) => format!("container:{id}"),
-        },
+        ipc_mode: host.ipc_mode.word(),
         cgroup: host.cgroup.clone(),
         links: host.links.clone(),
         oom_score_adj: host.oom_score_adj.into(),
@@ -569,7 +557,7 @@ pub(crate) fn wire(c: &Container) -> HostConfig {
         memory_reservation: res.memory_reservation_bytes,
         memory_swap: res.memory_swap_bytes,
         memory_swappiness: res.memory_swappiness,
-        oom_kill_disable: res.oom_kill_disable,
+        oom_kill_disable: Some(res.oom_kill_disable.unwrap_or(false)),
         pids_limit: res.pids_limit,
         ulimits: res
             .ulimits

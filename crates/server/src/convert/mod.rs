@@ -5,6 +5,7 @@
 
 pub(crate) mod container;
 pub(crate) mod create;
+pub(crate) mod disk;
 pub(crate) mod event;
 pub(crate) mod exec;
 pub(crate) mod host_config;

@@ -40,7 +40,8 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>> {
         return Err(Error::invalid("config cannot be empty in order to create a container"));
     }
     let mut request = CreateRequest::from_slice(&bytes).map_err(|e| json_error(&bytes, &e))?;
-    let mut warnings = requests::create(version, &mut request, &document)?;
+    let is_v1 = engine.system.version().facts.cgroup_version == "1";
+    let mut warnings = requests::create(version, is_v1, &mut request, &document)?;
     let spec = convert::create::spec(request, platform)?;
     let created = engine.containers.create(&name, spec).await?;
     warnings.splice(..0, created.warnings);
@@ -151,6 +152,8 @@ pub(crate) async fn wait(call: Call) -> Result<Response<Body>> {
         "removed" => WaitCondition::Removed,
         other => return Err(Error::invalid(format!("invalid condition: \"{other}\""))),
     };
+    // Before 1.34 a removal that failed was told by an answer without a body.
+    let untold = condition == WaitCondition::Removed && call.version < ApiVersion::minor(34);
     let handle = call.engine().containers.wait(&call.name, condition).await?;
     if is_old {
         return Ok(body::json(StatusCode::OK, &wait_response(handle.answer().await)));
@@ -163,6 +166,9 @@ pub(crate) async fn wait(call: Call) -> Result<Response<Body>> {
             () = peer.gone() => return,
             () = sender.closed() => return,
         };
+        if untold && answer.error.is_some() {
+            return;
+        }
         // Two numbers and a text have a JSON form.
         let mut text = serde_json::to_vec(&answer).unwrap_or_default();
         text.push(b'\n');

@@ -37,14 +37,14 @@ pub(crate) async fn start(mut call: Call) -> Result<Response<Body>> {
         ticket.start(None).await?;
         return Ok(body::empty(StatusCode::OK));
     }
-    let tty = ticket.tty;
-    hand_over(way.unwrap_or(Way::Relay(None)), tty, version, move |connection| async move {
+    let raw = ticket.raw;
+    hand_over(way.unwrap_or(Way::Relay(None)), raw, version, move |connection| async move {
         let spare = connection.stream.try_clone();
         if let Err(e) = ticket.start(Some(connection)).await {
             tracing::error!("exec {id} could not be started: {e}");
             if let Ok(spare) = spare {
                 // The answer has begun: the reason goes into the stream. The client may be gone by now.
-                let _ = std::fs::File::from(spare).write_all(&frame(1, &format!("{e}\r\n"), tty));
+                let _ = std::fs::File::from(spare).write_all(&frame(1, &format!("{e}\r\n"), raw));
             }
         }
     })

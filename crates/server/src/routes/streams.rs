@@ -8,6 +8,7 @@ use engine::containers::{AttachRequest, LogLine, LogStream, LogsRequest, Stream}
 use engine::{Error, Result};
 use http::{Response, Version};
 use std::future::Future;
+use std::io::Write;
 use std::pin::pin;
 use std::task::Poll;
 
@@ -29,8 +30,14 @@ pub(crate) async fn attach(mut call: Call) -> Result<Response<Body>> {
     };
     let tty = ticket.tty;
     hand_over(way, tty, call.version, move |connection| async move {
+        let spare = connection.stream.try_clone();
         if let Err(e) = ticket.connect(connection).await {
             tracing::error!("a client could not be attached: {e}");
+            if let Ok(spare) = spare {
+                // The answer has begun: the reason goes into the stream. The client may be gone by now.
+                let text = frame(1, &format!("Error attaching: {e}\n"), tty);
+                let _ = std::fs::File::from(spare).write_all(&text);
+            }
         }
     })
 }
@@ -48,7 +55,8 @@ pub(crate) async fn logs(call: Call) -> Result<Response<Body>> {
         stdout: query.flag("stdout"),
         stderr: query.flag("stderr"),
         since: query.time("since", '"')?,
-        until: query.time("until", '"')?,
+        // 0 is no limit here.
+        until: query.time("until", '"')?.filter(|_| query.get("until") != "0"),
         timestamps: query.flag("timestamps"),
         details: query.flag("details"),
         // What is no number, or negative, is all.

@@ -8,7 +8,12 @@ use serde_json::Value;
 
 /// Brings a create request up to date; `body` is the request as it came, for fields that are gone. Answers
 /// warnings.
-pub(crate) fn create(version: ApiVersion, request: &mut CreateRequest, body: &Value) -> Result<Vec<String>> {
+pub(crate) fn create(
+    version: ApiVersion,
+    is_cgroup_v1: bool,
+    request: &mut CreateRequest,
+    body: &Value,
+) -> Result<Vec<String>> {
     let before = |minor| version < ApiVersion::minor(minor);
     let mut warnings = Vec::new();
     let host = request.host_config.get_or_insert_default();
@@ -17,6 +22,10 @@ pub(crate) fn create(version: ApiVersion, request: &mut CreateRequest, body: &Va
     if before(40) && host.ipc_mode.is_empty() {
         // Until 1.40 every container's IPC namespace could be joined.
         host.ipc_mode = "shareable".into();
+    }
+    if before(41) && is_cgroup_v1 && host.cgroupns_mode.is_empty() {
+        // Clients that do not know of the namespace expect the host's.
+        host.cgroupns_mode = "host".into();
     }
     if before(42) {
         host.console_size = [0, 0];
@@ -112,7 +121,7 @@ mod tests {
     fn read(version: u16, text: &str) -> Result<(CreateRequest, Vec<String>)> {
         let mut request = CreateRequest::from_slice(text.as_bytes()).unwrap();
         let warnings =
-            create(ApiVersion::minor(version), &mut request, &serde_json::from_str(text).unwrap())?;
+            create(ApiVersion::minor(version), true, &mut request, &serde_json::from_str(text).unwrap())?;
         Ok((request, warnings))
     }
 
@@ -133,6 +142,7 @@ mod tests {
             "ReadOnly":true,"BindOptions":{"CreateMountpoint":true}}]}}"#;
         let old = read(39, text).unwrap().0.host_config.unwrap();
         assert_eq!((old.ipc_mode.as_str(), old.console_size), ("shareable", [0, 0]));
+        assert_eq!(old.cgroupns_mode.as_str(), "host");
         let bind = old.mounts[0].bind_options.clone().unwrap();
         assert!(!bind.create_mountpoint && bind.read_only_non_recursive);
         let new = read(55, text).unwrap().0.host_config.unwrap();

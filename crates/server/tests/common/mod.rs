@@ -29,6 +29,7 @@ impl Fixture {
             seccomp: Arc::new(NoSeccomp),
             clock: Arc::new(RealClock),
             ids: Arc::new(Counter::default()),
+            mirror: Arc::new(server::ConfigFiles),
         };
         let facts = engine::system::Facts {
             server_version: "29.0.0-test".into(),

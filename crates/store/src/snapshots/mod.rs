@@ -289,6 +289,23 @@ impl Snapshots {
         })
     }
 
+    /// The same of an image: its top layer is the upper directory. Empty while it is not unpacked.
+    pub fn image_graph_data(&self, image: &Image) -> Vec<(&'static str, String)> {
+        let top = image.layers.last().and_then(|layer| self.get(&layer.chain_id));
+        let (Some(top), DriverKind::Overlay) = (top, self.kind) else { return Vec::new() };
+        let beside = |name: &str| top.path.with_extension(name).display().to_string();
+        let mut data = vec![
+            ("MergedDir", beside("merged")),
+            ("UpperDir", top.path.display().to_string()),
+            ("WorkDir", beside("work")),
+        ];
+        if let Some(parent) = &top.parent {
+            let below: Vec<_> = parent.stack.iter().map(|path| path.display().to_string()).collect();
+            data.insert(0, ("LowerDir", below.join(":")));
+        }
+        data
+    }
+
     /// The layer stack of an image, unpacking what is missing. `None`: an image without layers.
     pub(crate) fn ensure(&self, lease: &Lease, image: &Image) -> Result<Option<Arc<Layer>>> {
         let Some(top) = image.layers.last() else { return Ok(None) };
