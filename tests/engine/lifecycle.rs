@@ -122,3 +122,27 @@ fn policies_hold_over_a_crash_of_the_engine() {
     house.until("always-stopped", "{{.State.Status}}", "running");
     assert_eq!(house.inspect("unless-stopped-stopped", "{{.State.Status}}"), "exited");
 }
+
+/// Its overlay leaves out syncs, and the kernel marks that: what it did before the restart is there all the same.
+#[test]
+fn a_rm_container_that_is_restarted_keeps_its_files() {
+    let house = House::new();
+    house.ok(&[
+        "run",
+        "-d",
+        "--rm",
+        "--name",
+        "short",
+        "bb",
+        "sh",
+        "-c",
+        "echo once >> /kept; exec sleep 1000",
+    ]);
+    for times in 2..4 {
+        house.ok(&["restart", "-t", "0", "short"]);
+        let count = || house.run(&["exec", "short", "cat", "/kept"]).stdout.lines().count();
+        assert!(eventually(|| count() == times), "{} lines, not {times}", count());
+    }
+    house.ok(&["kill", "short"]);
+    assert!(eventually(|| house.run(&["container", "inspect", "short"]).status != 0), "it stays");
+}
