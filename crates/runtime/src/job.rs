@@ -130,7 +130,8 @@ impl<'a> ContainerJob<'a> {
         let private_user = new.contains(CloneFlags::NEWUSER);
         let mut mounts = Vec::with_capacity(spec.mounts.len());
         for mount in &spec.mounts {
-            let options = Options::parse(mount)?;
+            let mut options = Options::parse(mount)?;
+            options.label(&mount.kind, &linux.mount_label);
             let tree = match options.bind {
                 // Without the new mount calls the process has to try itself.
                 Some(recursive)

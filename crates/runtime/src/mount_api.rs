@@ -169,7 +169,12 @@ fn describe(text: &str) -> Described<'_> {
             ("ro", None) => described.flags |= MountFlags::RDONLY,
             _ => {
                 let comma = if described.data.is_empty() { "" } else { "," };
-                described.data.push_str(&format!("{comma}{key}{value}"));
+                // A label has commas of its own.
+                let text = match plain.filter(|_| key == "context") {
+                    Some(text) => format!("{comma}{key}=\"{text}\""),
+                    None => format!("{comma}{key}{value}"),
+                };
+                described.data.push_str(&text);
             }
         }
     }
@@ -320,12 +325,12 @@ mod tests {
 
     #[test]
     fn options_become_the_old_calls_arguments() {
-        let text = "\0=tmpfs\0source\0=shm\0mode\0=755\0sync\0\0size\0=64k\0nr\0\0";
+        let text = "\0=tmpfs\0source\0=shm\0mode\0=755\0sync\0\0size\0=64k\0nr\0\0context\0=a:s0:c1,c2\0";
         let expected = Described {
             kind: "tmpfs",
             source: "shm",
             flags: MountFlags::SYNCHRONOUS,
-            data: "mode=755,size=64k,nr".into(),
+            data: "mode=755,size=64k,nr,context=\"a:s0:c1,c2\"".into(),
         };
         assert_eq!(describe(text), expected);
     }

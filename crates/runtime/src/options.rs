@@ -30,6 +30,9 @@ pub(crate) struct Options {
     pub(crate) remount: bool,
 }
 
+/// The option that names a label; unlike others, its value may have commas.
+pub(crate) const CONTEXT: &str = "context=";
+
 const MS_UNBINDABLE: u64 = 1 << 17;
 const MS_PRIVATE: u64 = 1 << 18;
 pub(crate) const MS_SLAVE: u64 = 1 << 19;
@@ -129,6 +132,14 @@ impl Options {
         Ok(options)
     }
 
+    /// Gives a new file system's files an SELinux label, where the kernel lets it: its own file systems keep theirs.
+    pub(crate) fn label(&mut self, kind: &str, label: &str) {
+        let own = matches!(kind, "proc" | "sysfs" | "mqueue" | "cgroup" | "cgroup2");
+        if !label.is_empty() && self.bind.is_none() && !self.remount && !own {
+            self.data.push(format!("{CONTEXT}{label}"));
+        }
+    }
+
     fn add(&mut self, word: &str) {
         match word {
             "bind" => self.bind = Some(self.bind.unwrap_or(false)),
@@ -192,6 +203,18 @@ mod tests {
         assert_eq!(options.propagation, [(MS_PRIVATE, true)]);
         assert_eq!(options.bind, Some(true));
         assert_eq!(options.data, ["size=64k"]);
+    }
+
+    #[test]
+    fn new_file_systems_are_labelled() {
+        let labelled = |kind: &str, words: &[&str]| {
+            let mut options = parse(words);
+            options.label(kind, "u:r:t:s0:c1,c2");
+            options.data
+        };
+        assert_eq!(labelled("tmpfs", &["size=1m"]), ["size=1m", "context=u:r:t:s0:c1,c2"]);
+        assert!(labelled("proc", &[]).is_empty());
+        assert!(labelled("none", &["rbind"]).is_empty());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::mount_api::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
-use crate::options::Options;
+use crate::options::{CONTEXT, Options};
 use crate::{Error, Result, inside};
 
 /// All of them, in the spec's order.
@@ -117,10 +117,14 @@ fn configure(fs: BorrowedFd<'_>, options: &Options) -> io::Result<()> {
     for flag in &options.file_system {
         fsconfig_set_flag(fs, flag)?;
     }
-    for word in options.data.iter().flat_map(|words| words.split(',')) {
+    let words = |words: &'_ String| -> Vec<String> {
+        let whole = words.starts_with(CONTEXT);
+        if whole { vec![words.clone()] } else { words.split(',').map(str::to_owned).collect() }
+    };
+    for word in options.data.iter().flat_map(words) {
         match word.split_once('=') {
             Some((key, value)) => fsconfig_set_string(fs, key, value)?,
-            None => fsconfig_set_flag(fs, word)?,
+            None => fsconfig_set_flag(fs, &word)?,
         }
     }
     Ok(())
