@@ -316,6 +316,12 @@ fn mounts_are_the_same_with_the_old_call() {
     let old = table(bench.run_classic(&["run", &bench.id]));
     assert!(new.len() > 12, "{new:?}");
     assert_eq!(new, old);
+    // The process that waits is a sealed copy of the program in memory.
+    assert!(bench.run_classic(&["create", &bench.id]).status.success());
+    let state: Value = serde_json::from_slice(&bench.run(&["state", &bench.id]).stdout).unwrap();
+    let exe = std::fs::read_link(format!("/proc/{}/exe", state["pid"])).unwrap();
+    assert!(exe.to_str().unwrap().starts_with("/memfd:wharf"), "{exe:?}");
+    assert!(bench.run(&["delete", &bench.id]).status.success());
     // Nothing of it is the host's.
     let host = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!host.lines().any(|l| l.contains(" /proc/fs ") || l.contains(bench.bundle().to_str().unwrap())));
