@@ -10,6 +10,7 @@ mod identity;
 mod lookup;
 mod mounts;
 mod namespaces;
+mod overlay;
 mod paths;
 mod program;
 mod reaper;

@@ -8,14 +8,12 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
 use sys::mount::{Change, attr};
 use sys::process::CloneFlags;
 
+use super::overlay::Overlay;
 use crate::error::Context;
 use crate::job::ContainerJob;
 use crate::mount_api;
 use crate::mount_api::setattr;
-use crate::mount_api::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
-};
+use crate::mount_api::{MoveMountFlags, OpenTreeFlags, UnmountFlags, move_mount, open_tree, unmount};
 use crate::options::{MS_SLAVE, propagation};
 use crate::{Error, Result, Rootfs};
 
@@ -40,7 +38,7 @@ pub(super) fn prepare(job: &ContainerJob<'_>) -> Result<OwnedFd> {
             (open_tree(CWD, &path, flags).map_err(|e| failed(&path, e))?, path)
         }
         Rootfs::Overlay { lower, upper, work, options } => {
-            (overlay(lower, upper, work, options).map_err(|e| failed(upper, e))?, upper.clone())
+            (Overlay { lower, upper, work, options }.tree().map_err(|e| failed(upper, e))?, upper.clone())
         }
     };
     if now != MS_SLAVE && now != MS_PRIVATE {
@@ -75,7 +73,7 @@ pub fn mount_apart(rootfs: &Rootfs, place: &Path) -> Result<()> {
             open_tree(CWD, path, flags | OpenTreeFlags::AT_RECURSIVE).map_err(|e| failed(path, e))?
         }
         Rootfs::Overlay { lower, upper, work, options } => {
-            overlay(lower, upper, work, options).map_err(|e| failed(upper, e))?
+            Overlay { lower, upper, work, options }.tree().map_err(|e| failed(upper, e))?
         }
     };
     move_mount(&tree, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(|e| failed(place, e))
@@ -130,44 +128,6 @@ fn wanted(job: &ContainerJob<'_>) -> Result<Option<(u64, bool)>> {
     }
     let found = propagation(word);
     found.map(Some).ok_or_else(|| Error::Invalid(format!("rootfsPropagation={word} is not supported")))
-}
-
-/// An overlay that is attached nowhere yet. Layers are named one by one: the old way, one string for all, ends
-/// at a page.
-fn overlay(
-    lower: &[std::path::PathBuf],
-    upper: &Path,
-    work: &Path,
-    options: &[String],
-) -> std::result::Result<OwnedFd, rustix::io::Errno> {
-    let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(&fs, "source", "overlay")?;
-    let separate = lower.iter().try_for_each(|layer| fsconfig_set_string(&fs, "lowerdir+", layer));
-    match separate {
-        Err(rustix::io::Errno::INVAL) => {
-            // Before Linux 6.7.
-            let escape =
-                |p: &std::path::PathBuf| p.to_string_lossy().replace('\\', "\\\\").replace(':', "\\:");
-            let joined: Vec<String> = lower.iter().map(escape).collect();
-            fsconfig_set_string(&fs, "lowerdir", joined.join(":"))?;
-        }
-        other => other?,
-    }
-    fsconfig_set_string(&fs, "upperdir", upper)?;
-    fsconfig_set_string(&fs, "workdir", work)?;
-    for option in options {
-        if option == "volatile" {
-            // The mark of an earlier mount is refused as that of a crash. Since this boot there was none: what was
-            // written is in the kernel's memory, if not on disk.
-            let _ = std::fs::remove_dir_all(work.join("work/incompat"));
-        }
-        match option.split_once('=') {
-            Some((key, value)) => fsconfig_set_string(&fs, key, value)?,
-            None => fsconfig_set_flag(&fs, option.as_str())?,
-        }
-    }
-    fsconfig_create(&fs)?;
-    fsmount(&fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
 }
 
 /// Makes the container's root this process's, and forgets the host's.
