@@ -197,10 +197,21 @@ impl Owner {
                 let _ = reply.send(result);
             }
             Command::Remove(request, reply) => self.remove_by_user(request, reply).await,
-            Command::AttachAtStart(client) => {
-                self.waiting_clients.push(client);
-            }
+            Command::AttachAtStart(client) if self.exit.is_none() => self.waiting_clients.push(client),
+            // It came while the start was on its way.
+            Command::AttachAtStart(client) => self.attach_now(client),
         }
+    }
+
+    fn attach_now(&self, client: oneshot::Receiver<Attachment>) {
+        let (core, process) = (self.core.clone(), self.process.clone());
+        tokio::spawn(async move {
+            // An error here is a client that gave up during its upgrade.
+            let Ok(attachment) = client.await else { return };
+            if let Err(error) = core.ports.runtime.attach(&process, attachment).await {
+                tracing::warn!(container = %process.container, %error, "could not attach a client");
+            }
+        });
     }
 
     fn allow(&self, action: Action) -> Result<()> {
