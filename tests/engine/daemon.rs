@@ -20,7 +20,7 @@ fn a_configuration_is_checked_before_anything_starts() {
     let write = |text: &str| std::fs::write(&file, text).expect("write the file");
     write("{\"debug\":true}");
     let got = daemon(&["--validate", "--config-file", &path]);
-    assert_eq!((got.status, got.stdout.as_str()), (0, "configuration OK\n"), "{got:?}");
+    assert_eq!((got.status, got.stderr.as_str()), (0, "configuration OK\n"), "{got:?}");
     for (text, flags, wanted) in [
         ("{\"dbug\":true}", &[][..], "the following directives don't match any configuration option: dbug"),
         (

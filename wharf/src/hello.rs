@@ -14,9 +14,9 @@ What happened on the way here:
  3. It made a container of it, gave it a network of its own, and started this program inside.
  4. What the program wrote went through the container's monitor to your terminal.
 
-For something with more room in it, make an image of your own and walk around in it:
- $ debootstrap --variant=minbase bookworm rootfs && tar -C rootfs -c . | wharf import - debian
- $ wharf run -it debian bash
+For something with more room in it, walk around in a real Debian. Without a registry its image is made like this:
+ $ mmdebstrap --variant=minbase bookworm - | wharf import --change 'CMD [\"bash\"]' - debian:12
+ $ wharf run -it debian:12
 
 ";
 

@@ -26,7 +26,11 @@ pub fn main(args: &[String]) -> ExitCode {
         Ok(Asked::Version) => {
             return say(&format!("Docker version {}, build {}\n", wire::SERVER_VERSION, wire::GIT_COMMIT));
         }
-        Ok(Asked::Valid) => return say("configuration OK\n"),
+        Ok(Asked::Valid) => {
+            // To stderr, as `nginx -t` and `sshd -t` do, and dockerd.
+            complain("configuration OK");
+            return ExitCode::SUCCESS;
+        }
         Err(error) => return complain(&error),
     };
     let level = match log::start(&config) {

@@ -249,7 +249,8 @@ impl Config {
     /// What the values say together.
     fn check(&self) -> Result<(), String> {
         match self.text("storage-driver").unwrap_or("overlay2") {
-            "overlay2" | "vfs" => {}
+            // Docker's new name for it, as containerd says it.
+            "overlay2" | "overlayfs" | "vfs" => {}
             "overlay" | "aufs" | "devicemapper" => {
                 return Err(format!(
                     "storage-driver {}: it has been removed; use overlay2 instead",

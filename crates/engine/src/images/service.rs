@@ -77,9 +77,12 @@ impl Images {
         let image = self.find(reference)?;
         let (repo_tags, repo_digests) = self.names(&image);
         let config = &image.config;
-        let descriptor = self.store.content().size(&image.manifest).ok().map(|size| {
-            (image.manifest.to_string(), "application/vnd.oci.image.manifest.v1+json".to_owned(), size)
-        });
+        let descriptor = self
+            .store
+            .content()
+            .size(&image.manifest)
+            .ok()
+            .map(|size| (image.manifest.to_string(), image.manifest_type().to_owned(), size));
         Ok(ImageView {
             id: image.id.to_string(),
             repo_tags,
@@ -115,7 +118,10 @@ impl Images {
                     created: line.created.as_deref().and_then(|at| at.parse().ok()),
                     created_by: line.created_by.clone().unwrap_or_default(),
                     tags: Vec::new(),
-                    size_bytes: layer.map_or(0, |layer| layer.descriptor.size),
+                    // What it takes here, as `images` counts; the blob may be compressed.
+                    size_bytes: layer.map_or(0, |layer| {
+                        self.store.snapshots().layer_size(&layer.chain_id).unwrap_or(layer.descriptor.size)
+                    }),
                     comment: line.comment.clone().unwrap_or_default(),
                 }
             })
@@ -139,6 +145,8 @@ impl Images {
     }
 
     pub async fn remove(&self, reference: &str, force: bool, prune: bool) -> Result<Vec<Removed>> {
+        // An event names the image that lost a name; afterwards nobody could say which it was.
+        let untagged = self.find(reference)?.id.to_string();
         let (store, core, text) = (self.store.clone(), self.core.clone(), reference.to_owned());
         let deleted = blocking(move || {
             let uses = |id: &oci::Digest| {
@@ -157,14 +165,16 @@ impl Images {
             .into_iter()
             .map(|line| match line {
                 Deleted::Untagged(name) => {
-                    self.event("untag", &name, &name);
+                    self.event("untag", &untagged, &name);
                     Removed::Untagged(name)
                 }
-                Deleted::Deleted(id) => {
+                Deleted::Image(id) => {
                     let id = id.to_string();
                     self.event("delete", &id, &id);
                     Removed::Deleted(id)
                 }
+                // Layers are told of, but they are no images.
+                Deleted::Layer(id) => Removed::Deleted(id.to_string()),
             })
             .collect())
     }
@@ -224,7 +234,11 @@ impl Images {
         let mut options = store::ImportOptions {
             reference: reference.clone(),
             changes: request.changes,
-            message: Some(request.message).filter(|text| !text.is_empty()),
+            message: Some(match request.message.as_str() {
+                // Docker's comment on an import without one.
+                "" => "Imported from -".to_owned(),
+                message => message.to_owned(),
+            }),
             ..store::ImportOptions::default()
         };
         if !request.platform.is_empty() {
@@ -324,6 +338,7 @@ fn reference_matches(pattern: &str, name: &str) -> bool {
     glob(pattern.as_bytes(), name.as_bytes()) || glob(pattern.as_bytes(), without_tag.as_bytes())
 }
 
+/// Go's path.Match: `*` and `?` stop at slashes, `[a-z]` and `[^a-z]` are classes, a backslash takes the next as it is.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern, text) {
         ([], []) => true,
@@ -331,7 +346,61 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
             glob(rest, text) || matches!(text, [byte, tail @ ..] if *byte != b'/' && glob(pattern, tail))
         }
         ([b'?', rest @ ..], [byte, tail @ ..]) => *byte != b'/' && glob(rest, tail),
+        ([b'[', class @ ..], [byte, tail @ ..]) => {
+            class_of(class, *byte).is_some_and(|(matches, rest)| matches && glob(rest, tail))
+        }
+        ([b'\\', literal, rest @ ..], [byte, tail @ ..]) => literal == byte && glob(rest, tail),
         ([a, rest @ ..], [b, tail @ ..]) => a == b && glob(rest, tail),
         _ => false,
+    }
+}
+
+/// Is a byte in the class that follows a `[`, and what comes after the class? `None`: the class is malformed.
+fn class_of(class: &[u8], byte: u8) -> Option<(bool, &[u8])> {
+    let (negated, mut rest) = match class {
+        [b'^', rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    let mut found = false;
+    let mut first = true;
+    loop {
+        match rest {
+            [b']', after @ ..] if !first => return Some((found != negated && byte != b'/', after)),
+            [low, b'-', high, after @ ..] if *high != b']' => {
+                found |= (*low..=*high).contains(&byte);
+                rest = after;
+            }
+            [one, after @ ..] => {
+                found |= *one == byte;
+                rest = after;
+            }
+            [] => return None,
+        }
+        first = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_match_as_go_matches_paths() {
+        for (pattern, name, wanted) in [
+            ("busybox", "busybox:1", true),
+            ("busybox:1", "busybox:1", true),
+            ("busy*", "busybox:1", true),
+            ("*", "a/b:1", false),
+            ("*/*", "a/b:1", true),
+            ("bb:[1-3]", "bb:2", true),
+            ("bb:[^1-3]", "bb:2", false),
+            ("bb:[^1-3]", "bb:7", true),
+            ("bb:[12", "bb:1", false),
+            ("b?", "bb:1", true),
+            ("b\\*", "bb:1", false),
+            ("bus", "busybox:1", false),
+        ] {
+            assert_eq!(reference_matches(pattern, name), wanted, "{pattern} {name}");
+        }
     }
 }

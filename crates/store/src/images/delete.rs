@@ -11,8 +11,10 @@ use crate::records::{Batch, Durability};
 pub enum Deleted {
     /// A name, in its familiar form.
     Untagged(String),
-    /// An image's id, or a layer's chain id.
-    Deleted(Digest),
+    /// An image, by its id.
+    Image(Digest),
+    /// A layer that nothing needs any more, by its chain id.
+    Layer(Digest),
 }
 
 /// A container that was made from an image.
@@ -120,8 +122,8 @@ impl Images {
             index.references.remove(id);
             index.last_tagged.remove(id);
         }
-        report.push(Deleted::Deleted(id.clone()));
-        report.extend(self.collect()?.into_iter().map(Deleted::Deleted));
+        report.push(Deleted::Image(id.clone()));
+        report.extend(self.collect()?.into_iter().map(Deleted::Layer));
         match &image.parent {
             Some(parent) if prune && self.names(parent).is_empty() => {
                 self.delete_image(parent, false, true, true, in_use, report)

@@ -15,7 +15,7 @@ mod save;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use oci::{Descriptor, Digest, ImageConfig, Manifest, Reference};
+use oci::{Descriptor, Digest, ImageConfig, Manifest, Reference, media_type};
 use serde::{Deserialize, Serialize};
 
 pub use self::changes::apply as apply_changes;
@@ -320,6 +320,16 @@ impl Image {
             parent: record.parent.clone(),
             imported: record.imported.clone(),
         })
+    }
+
+    /// Media type of the manifest: images of before OCI keep theirs.
+    pub fn manifest_type(&self) -> &'static str {
+        match self.layers.first() {
+            Some(layer) if layer.descriptor.media_type.starts_with("application/vnd.docker.") => {
+                media_type::DOCKER_MANIFEST
+            }
+            _ => media_type::OCI_MANIFEST,
+        }
     }
 
     /// When it was made, RFC 3339, as its config says.

@@ -328,6 +328,11 @@ impl Snapshots {
         Ok(parent)
     }
 
+    /// Bytes that a layer takes, unpacked. `None` while it is not.
+    pub fn layer_size(&self, chain_id: &Digest) -> Option<u64> {
+        self.get(chain_id).map(|layer| layer.size)
+    }
+
     pub(crate) fn get(&self, chain_id: &Digest) -> Option<Arc<Layer>> {
         self.layers.read().unwrap_or_else(PoisonError::into_inner).get(chain_id).cloned()
     }
@@ -675,10 +680,8 @@ fn check_id(id: &str) -> Result<()> {
 }
 
 pub(crate) fn remove_tree(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", path),
-        _ => Ok(()),
-    }
+    // Containers decide how deep a tree is.
+    Ok(archive::remove_tree(path)?)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
