@@ -39,6 +39,12 @@ fn wrong_lines_are_refused_in_dockers_words() {
 }
 
 #[test]
+fn a_name_of_nothing_is_refused_before_an_engine_is_asked() {
+    let got = outcome(NOBODY, &["rm", "/"]);
+    assert_eq!((got.status, got.stderr.trim_end()), (1, "container name cannot be empty"));
+}
+
+#[test]
 fn a_missing_engine_is_named_with_its_address() {
     let text =
         "Cannot connect to the Docker daemon at unix:///nonexistent.sock. Is the docker daemon running?";

@@ -117,6 +117,7 @@ fn host_config(line: &Parsed) -> Result<HostConfig, String> {
         readonly_rootfs: line.switch("read-only"),
         security_opt: security.options,
         tmpfs: line.list("tmpfs").iter().map(|tmpfs| split_tmpfs(tmpfs)).collect(),
+        volumes_from: line.list("volumes-from"),
         uts_mode: line.text("uts").to_owned(),
         userns_mode: line.text("userns").to_owned(),
         shm_size: bytes(line, "shm-size"),

@@ -20,7 +20,7 @@ const NOT_YET: &[(&[&str], &str)] = &[
         ],
         "it comes with health checks",
     ),
-    (&["volumes-from", "volume-driver"], "it comes with volumes"),
+    (&["volume-driver"], "it comes with volumes"),
     (&["gpus"], "it comes with device requests"),
     (&["use-api-socket"], "it comes with registry credentials"),
     (&["storage-opt"], "it comes with quotas"),

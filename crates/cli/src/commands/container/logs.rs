@@ -52,13 +52,10 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     };
     let containers = app.client.containers();
     let mut stream = containers.logs(&line.operands[0], &what).await?;
-    let multiplexed = match stream.content_type() {
-        // Engines before API 1.42 do not say.
-        "" => {
-            let found = containers.inspect(&line.operands[0], false).await?;
-            !found.config.unwrap_or_default().tty
-        }
-        _ => stream.is_multiplexed(),
+    // Before API 1.42 every stream is called raw, or nothing is said; and raw it is only with a terminal.
+    let multiplexed = stream.is_multiplexed() || {
+        let found = containers.inspect(&line.operands[0], false).await?;
+        !found.config.unwrap_or_default().tty
     };
     let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
     if !multiplexed {

@@ -36,11 +36,16 @@ pub(crate) const COMMAND: Command = Command {
 async fn run(app: &App, names: &[String], how: Remove) -> Outcome {
     let mut failures = Vec::new();
     for name in names {
-        match app.client.containers().remove(name.trim_matches('/'), how).await {
+        let bare = name.trim_matches('/');
+        if bare.is_empty() {
+            failures.push("container name cannot be empty".to_owned());
+            continue;
+        }
+        match app.client.containers().remove(bare, how).await {
             Ok(()) => output::out(&format!("{name}\n")),
             Err(error) if error.is_connect() => return Err(error.into()),
             // With --force, what is not there is as good as removed.
-            Err(error) if how.force && error.is_not_found() => output::err(&format!("{error}\n")),
+            Err(error) if how.force && error.is_not_found() => {}
             Err(error) => failures.push(error.to_string()),
         }
     }
