@@ -6,6 +6,7 @@ mod killed;
 mod kit;
 mod neighbours;
 mod races;
+mod spoiled;
 mod steps;
 
 use std::collections::BTreeSet;

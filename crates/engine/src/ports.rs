@@ -396,7 +396,8 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn copy_out(&self, container: &str, path: &std::path::Path, to: &std::path::Path) -> crate::Result<()>;
     fn put_record(&self, container: &str, json: &[u8], durable: bool) -> crate::Result<()>;
     fn delete_record(&self, container: &str, durable: bool) -> crate::Result<()>;
-    fn records(&self) -> crate::Result<Vec<(String, Vec<u8>)>>;
+    /// By id; one that cannot be read is an error of its own.
+    fn records(&self) -> crate::Result<Vec<(String, crate::Result<Vec<u8>>)>>;
     /// `overlay2` or `vfs`.
     fn driver(&self) -> &'static str;
 }

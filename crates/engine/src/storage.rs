@@ -173,9 +173,10 @@ impl Storage for Disk {
         Ok(self.store.records().delete::<ContainerJson>(container, durability(durable))?)
     }
 
-    fn records(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        let records = self.store.records().list::<ContainerJson>()?;
-        Ok(records.into_iter().map(|(id, json)| (id, json.0.get().as_bytes().to_vec())).collect())
+    fn records(&self) -> Result<Vec<(String, Result<Vec<u8>>)>> {
+        let records = self.store.records().list::<ContainerJson>()?.into_iter();
+        let bytes = |json: ContainerJson| json.0.get().as_bytes().to_vec();
+        Ok(records.map(|(id, json)| (id, json.map(bytes).map_err(Error::from))).collect())
     }
 
     fn driver(&self) -> &'static str {

@@ -33,8 +33,8 @@ pub enum Error {
     Archive(#[from] archive::Error),
     #[error("record {namespace}/{key}: {cause}")]
     Record { namespace: &'static str, key: String, cause: String },
-    #[error("database: {0}")]
-    Database(#[from] rusqlite::Error),
+    #[error("database {path}: {source}", path = path.display())]
+    Database { path: PathBuf, source: rusqlite::Error },
     #[error("{operation} {path}: {source}", path = path.display())]
     Path { operation: &'static str, path: PathBuf, source: io::Error },
     #[error("{0}")]
@@ -66,7 +66,7 @@ impl Error {
             Error::Unsupported(_) => ErrorClass::Unsupported,
             Error::Archive(_)
             | Error::Record { .. }
-            | Error::Database(_)
+            | Error::Database { .. }
             | Error::Path { .. }
             | Error::Io(_) => ErrorClass::Internal,
         }

@@ -10,7 +10,7 @@
 //! containers are created at once, the disk is waited for twice.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -80,49 +80,100 @@ struct Group {
 struct State {
     connection: Connection,
     durability: Durability,
+    /// For errors.
+    path: PathBuf,
+}
+
+impl State {
+    /// Key, version and value of each record of a namespace.
+    fn rows(&self, namespace: &str) -> rusqlite::Result<Vec<(String, u32, String)>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT key, version, value FROM records WHERE namespace = ?1 ORDER BY key")?;
+        let rows = statement.query_map([namespace], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        rows.collect()
+    }
+
+    fn row(&self, namespace: &str, key: &str) -> rusqlite::Result<Option<(u32, String)>> {
+        self.connection
+            .prepare_cached("SELECT version, value FROM records WHERE namespace = ?1 AND key = ?2")?
+            .query_row(params![namespace, key], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+    }
+
+    fn write(&mut self, batches: &[&Batch], durability: Durability) -> rusqlite::Result<()> {
+        if self.durability != durability {
+            let level = match durability {
+                Durability::Full => "FULL",
+                Durability::Relaxed => "NORMAL",
+            };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.durability = durability;
+        }
+        let transaction =
+            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        for write in batches.iter().flat_map(|batch| &batch.writes) {
+            match write {
+                Write::Put { namespace, key, version, value } => transaction
+                    .prepare_cached("INSERT OR REPLACE INTO records (namespace, key, version, value) VALUES (?1, ?2, ?3, ?4)")?
+                    .execute(params![namespace, key, version, value])?,
+                Write::Delete { namespace, key } => transaction
+                    .prepare_cached("DELETE FROM records WHERE namespace = ?1 AND key = ?2")?
+                    .execute(params![namespace, key])?,
+            };
+        }
+        transaction.commit()
+    }
 }
 
 impl Records {
     /// Opens or creates the database.
     pub fn open(path: &Path) -> Result<Records> {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let (connection, version) = Self::connect(path).map_err(database(path))?;
         if version > SCHEMA_VERSION {
             return Err(Error::Unsupported(format!(
                 "{}: database version {version} (this engine knows {SCHEMA_VERSION})",
                 path.display()
             )));
         }
+        Self::prepare(&connection, version).map_err(database(path))?;
+        let state = State { connection, durability: Durability::Full, path: path.to_owned() };
+        Ok(Records { connection: Mutex::new(state), waiting: Mutex::default(), committed: Condvar::new() })
+    }
+
+    fn connect(path: &Path) -> rusqlite::Result<(Connection, i64)> {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        Ok((connection, version))
+    }
+
+    fn prepare(connection: &Connection, version: i64) -> rusqlite::Result<()> {
         connection.execute_batch(SCHEMA)?;
         if version != SCHEMA_VERSION {
             connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
         connection.set_prepared_statement_cache_capacity(32);
-        let state = State { connection, durability: Durability::Full };
-        Ok(Records { connection: Mutex::new(state), waiting: Mutex::default(), committed: Condvar::new() })
+        Ok(())
     }
 
     pub fn get<R: Record>(&self, key: &str) -> Result<Option<R>> {
         Self::read(&self.state(), key)
     }
 
-    /// All records of a type, by key.
-    pub fn list<R: Record>(&self) -> Result<Vec<(String, R)>> {
-        let rows: Vec<(String, u32, String)> = {
+    /// All records of a type, by key. One that cannot be read is an error of its own, and no reason to lose the others.
+    pub fn list<R: Record>(&self) -> Result<Vec<(String, Result<R>)>> {
+        let rows = {
             let state = self.state();
-            let mut statement = state.connection.prepare_cached(
-                "SELECT key, version, value FROM records WHERE namespace = ?1 ORDER BY key",
-            )?;
-            let rows =
-                statement.query_map([R::NAMESPACE], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            rows.collect::<rusqlite::Result<_>>()?
+            state.rows(R::NAMESPACE).map_err(database(&state.path))?
         };
-        rows.into_iter()
-            .map(|(key, version, value)| decode::<R>(&key, version, &value).map(|record| (key, record)))
-            .collect()
+        let decoded = rows.into_iter().map(|(key, version, value)| {
+            let record = decode::<R>(&key, version, &value);
+            (key, record)
+        });
+        Ok(decoded.collect())
     }
 
     /// One record in a transaction of its own.
@@ -209,39 +260,12 @@ impl Records {
     }
 
     fn read<R: Record>(state: &State, key: &str) -> Result<Option<R>> {
-        let row = state
-            .connection
-            .prepare_cached("SELECT version, value FROM records WHERE namespace = ?1 AND key = ?2")?
-            .query_row(params![R::NAMESPACE, key], |row| {
-                Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?))
-            })
-            .optional()?;
+        let row = state.row(R::NAMESPACE, key).map_err(database(&state.path))?;
         row.map(|(version, value)| decode::<R>(key, version, &value)).transpose()
     }
 
     fn write(state: &mut State, batches: &[&Batch], durability: Durability) -> Result<()> {
-        if state.durability != durability {
-            let level = match durability {
-                Durability::Full => "FULL",
-                Durability::Relaxed => "NORMAL",
-            };
-            state.connection.pragma_update(None, "synchronous", level)?;
-            state.durability = durability;
-        }
-        let transaction =
-            state.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        for write in batches.iter().flat_map(|batch| &batch.writes) {
-            match write {
-                Write::Put { namespace, key, version, value } => transaction
-                    .prepare_cached("INSERT OR REPLACE INTO records (namespace, key, version, value) VALUES (?1, ?2, ?3, ?4)")?
-                    .execute(params![namespace, key, version, value])?,
-                Write::Delete { namespace, key } => transaction
-                    .prepare_cached("DELETE FROM records WHERE namespace = ?1 AND key = ?2")?
-                    .execute(params![namespace, key])?,
-            };
-        }
-        transaction.commit()?;
-        Ok(())
+        state.write(batches, durability).map_err(|source| database(&state.path)(source))
     }
 
     fn group(&self) -> MutexGuard<'_, Group> {
@@ -281,6 +305,11 @@ impl Batch {
     pub fn delete<R: Record>(&mut self, key: &str) {
         self.writes.push(Write::Delete { namespace: R::NAMESPACE, key: key.into() });
     }
+}
+
+/// SQLite's own words do not say which file they are about.
+fn database(path: &Path) -> impl FnOnce(rusqlite::Error) -> Error {
+    move |source| Error::Database { path: path.to_owned(), source }
 }
 
 fn decode<R: Record>(key: &str, version: u32, value: &str) -> Result<R> {
@@ -335,7 +364,8 @@ mod tests {
         drop(records);
         let records = Records::open(&path).unwrap();
         assert_eq!(records.get::<Boat>("a").unwrap(), None);
-        let all = records.list::<Boat>().unwrap();
+        let all: Vec<_> =
+            records.list::<Boat>().unwrap().into_iter().map(|(key, boat)| (key, boat.unwrap())).collect();
         assert_eq!(all, [("b".into(), Boat { length: 4 }), ("c".into(), Boat { length: 5 })]);
     }
 
@@ -378,5 +408,8 @@ mod tests {
         assert_eq!(records.get::<Boat>("old").unwrap(), Some(Boat { length: 7 }));
         let error = records.get::<Boat>("broken").unwrap_err().to_string();
         assert!(error.starts_with("record boats/broken: "), "{error}");
+        let readable: Vec<_> =
+            records.list::<Boat>().unwrap().into_iter().map(|(_, boat)| boat.ok()).collect();
+        assert_eq!(readable, [None, Some(Boat { length: 7 })]);
     }
 }

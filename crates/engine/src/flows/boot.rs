@@ -23,10 +23,10 @@ pub(crate) async fn run(core: &Arc<Core>) -> Result<()> {
 
     for (id, json) in storage.records()? {
         known.insert(id.clone());
-        let record = match records::read(&id, &json) {
+        let record = match json.and_then(|json| records::read(&id, &json)) {
             Ok(record) => record,
             Err(error) => {
-                tracing::error!(%error, "left alone");
+                tracing::error!(container = %id, %error, "a container's record cannot be read; it is left alone");
                 continue;
             }
         };

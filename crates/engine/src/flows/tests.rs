@@ -170,8 +170,9 @@ impl Storage for Fake {
         self.0.records.lock().unwrap().remove(id);
         Ok(())
     }
-    fn records(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        Ok(self.0.records.lock().unwrap().clone().into_iter().collect())
+    fn records(&self) -> Result<Vec<(String, Result<Vec<u8>>)>> {
+        let records = self.0.records.lock().unwrap().clone();
+        Ok(records.into_iter().map(|(id, json)| (id, Ok(json))).collect())
     }
     fn driver(&self) -> &'static str {
         "vfs"

@@ -137,13 +137,12 @@ impl Images {
     ) -> Result<Images> {
         let mut index = Index::default();
         for (key, record) in records.list::<ImageRecord>()? {
-            let image = key
-                .parse::<Digest>()
-                .map_err(|error| Error::Invalid(error.to_string()))
-                .and_then(|id| Ok((content.read(&id)?, id)))
-                .and_then(|(bytes, id)| Image::new(id, &bytes, &record));
+            let image = record.and_then(|record| {
+                let id = key.parse::<Digest>().map_err(|error| Error::Invalid(error.to_string()))?;
+                Ok((Image::new(id.clone(), &content.read(&id)?, &record)?, record))
+            });
             match image {
-                Ok(image) => {
+                Ok((image, record)) => {
                     if let Some(time) = record.last_tagged {
                         index.last_tagged.insert(image.id.clone(), time);
                     }
@@ -153,8 +152,11 @@ impl Images {
             }
         }
         for (key, record) in records.list::<NameRecord>()? {
-            match Reference::parse(&key) {
-                Ok(name) if index.images.contains_key(&record.image) => index.insert_name(name, record.image),
+            match (Reference::parse(&key), record) {
+                (Ok(name), Ok(record)) if index.images.contains_key(&record.image) => {
+                    index.insert_name(name, record.image);
+                }
+                (_, Err(error)) => warnings.push(format!("name {key} is damaged: {error}")),
                 _ => warnings.push(format!("name {key} points to no image")),
             }
         }

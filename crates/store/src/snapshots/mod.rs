@@ -476,19 +476,31 @@ impl Snapshots {
     }
 
     fn load_layers(&self, warnings: &mut Vec<String>) -> Result<()> {
-        let records: Vec<(String, LayerRecord)> = match self.kind {
-            DriverKind::Overlay => {
-                self.records.list::<OverlayLayer>()?.into_iter().map(|(key, layer)| (key, layer.0)).collect()
-            }
-            DriverKind::Vfs => {
-                self.records.list::<VfsLayer>()?.into_iter().map(|(key, layer)| (key, layer.0)).collect()
-            }
+        fn each<R>(
+            records: Vec<(String, Result<R>)>,
+            inner: fn(R) -> LayerRecord,
+        ) -> Vec<(String, Result<LayerRecord>)> {
+            records.into_iter().map(|(key, layer)| (key, layer.map(inner))).collect()
+        }
+        let records = match self.kind {
+            DriverKind::Overlay => each(self.records.list::<OverlayLayer>()?, |layer| layer.0),
+            DriverKind::Vfs => each(self.records.list::<VfsLayer>()?, |layer| layer.0),
         };
         let boot_id = self.syncer.boot_id();
         let mut waiting: HashMap<Digest, LayerRecord> = HashMap::new();
         let mut batch = Batch::new();
+        let mut damaged = false;
         for (key, record) in records {
             let Ok(chain_id) = key.parse::<Digest>() else { continue };
+            let record = match record {
+                Ok(record) => record,
+                Err(error) => {
+                    warnings.push(format!("layer {chain_id}: {error}; it will be unpacked again"));
+                    self.delete_layer_in(&mut batch, &key);
+                    damaged = true;
+                    continue;
+                }
+            };
             match &record.unsynced_since_boot {
                 Some(boot) if boot != boot_id => {
                     warnings.push(format!(
@@ -533,7 +545,11 @@ impl Snapshots {
             self.delete_layer_in(&mut batch, chain_id.as_str());
         }
         self.records.commit(batch, Durability::Relaxed)?;
-        // Directories without a record: unpacked just before a crash.
+        // Directories without a record: unpacked just before a crash. But what a container stands on stays, whatever
+        // became of its record.
+        let writable = self.layout.writable(self.driver.name());
+        let containers = fs::read_dir(&writable).at("list", &writable)?.flatten();
+        known.extend(containers.filter_map(|entry| top_number(&entry.path())));
         let dir = self.layout.layers(self.driver.name());
         for entry in fs::read_dir(&dir).at("list", &dir)? {
             let entry = entry?;
@@ -541,7 +557,8 @@ impl Snapshots {
             if let Ok(number) = name.parse::<u64>() {
                 self.next.fetch_max(number + 1, Ordering::Relaxed);
             }
-            if !known.contains(&name) {
+            // With a record that cannot be read, one of them is its layer.
+            if !known.contains(&name) && !damaged {
                 remove_tree(&entry.path())?;
             }
         }
@@ -558,8 +575,7 @@ impl Snapshots {
         for entry in fs::read_dir(&dir).at("list", &dir)? {
             let entry = entry?;
             let Ok(id) = entry.file_name().into_string() else { continue };
-            let top = fs::read_link(entry.path().join(TOP_LINK)).ok();
-            let number = top.and_then(|link| Some(link.file_name()?.to_string_lossy().into_owned()));
+            let number = top_number(&entry.path());
             containers.insert(id, number.and_then(|number| by_number.get(&number).cloned()));
         }
         Ok(())
@@ -687,4 +703,10 @@ pub(crate) fn remove_tree(path: &Path) -> Result<()> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing below panics half-way through a change.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Of the layer that a container stands on.
+fn top_number(container: &Path) -> Option<String> {
+    let link = fs::read_link(container.join(TOP_LINK)).ok()?;
+    Some(link.file_name()?.to_string_lossy().into_owned())
 }
