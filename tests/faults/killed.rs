@@ -109,6 +109,37 @@ fn a_killed_spawner_is_replaced() {
 }
 
 #[test]
+fn spawners_killed_in_the_middle_of_starts_are_replaced() {
+    let private = Private::start();
+    private.ok(&["run", "-d", "--name", "cc", "bb", "sleep", "1000"]);
+    let pid = private.pid("cc");
+    for _ in 0..3 {
+        let mut clients: Vec<_> = (0..20)
+            .map(|number| {
+                let mut client = private.engine.client("wharf");
+                let client = client.args(["run", "--rm", "bb", "echo", &number.to_string()]);
+                client.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+            })
+            .collect();
+        // Twice while they start: a request that two spawners lost may fail, but it says so.
+        for _ in 0..2 {
+            kill(spawner(&private.engine));
+        }
+        for (number, client) in clients.drain(..).enumerate() {
+            let output = client.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            match output.status.success() {
+                true => assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), number.to_string()),
+                false => assert!(said.contains("the spawner died twice"), "{said}\n{}", private.engine.log()),
+            }
+        }
+        assert_eq!((private.status("cc").as_str(), private.pid("cc")), ("running", pid));
+    }
+    private.ok(&["rm", "-f", "cc"]);
+    private.clean("after killed spawners");
+}
+
+#[test]
 fn a_killed_monitor_is_told_and_leaves_nothing() {
     let mut private = Private::start();
     for (name, engine_too) in [("one", false), ("two", true)] {

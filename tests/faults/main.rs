@@ -2,6 +2,9 @@
 //! nothing behind, and loses nothing that was acknowledged.
 
 mod archives;
+mod clients;
+mod disk;
+mod input;
 mod killed;
 mod kit;
 mod neighbours;

@@ -1,12 +1,11 @@
-//! A second engine, a full disk, and a machine that lacks something.
+//! A second engine, and a machine that lacks something.
 
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use testkit::Output;
 
-use super::{BINARY, Private, until};
+use super::{BINARY, Private};
 
 #[test]
 fn a_second_engine_is_refused_and_the_first_is_untouched() {
@@ -58,7 +57,7 @@ fn gateway(private: &Private) -> String {
 }
 
 /// A program in `directory` that runs wharf, and its engine in a mount namespace prepared by `script`.
-fn prepared(directory: &Path, script: &str) -> PathBuf {
+pub(crate) fn prepared(directory: &Path, script: &str) -> PathBuf {
     let path = directory.join("wharf");
     let text = format!(
         "#!/bin/sh\n[ \"$1\" = daemon ] || exec {BINARY} \"$@\"\nexec unshare -m sh -ec '{script}' sh \"$@\"\n"
@@ -66,68 +65,6 @@ fn prepared(directory: &Path, script: &str) -> PathBuf {
     std::fs::write(&path, text).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     path
-}
-
-#[test]
-fn a_full_disk_is_told_and_survived() {
-    let place = testkit::directory();
-    let script = format!(
-        "E=$WHARF_TEST_DIRECTORY/data; mkdir -p $E; mount -t tmpfs -o size=24m none $E; exec {BINARY} \"$@\" --log-opt max-size=100m"
-    );
-    let private = Private::with_binary(&prepared(place.path(), &script));
-    // Reached through the engine's mount namespace.
-    let disk =
-        PathBuf::from(format!("/proc/{}/root{}", private.engine.pid().unwrap(), private.data().display()));
-    let layers = || super::names(&disk.join("snapshots/overlay/layers")).len();
-    let blobs = || super::names(&disk.join("content/blobs/sha256")).len();
-    let before = (layers(), blobs());
-    assert_eq!(before.0, 1, "the disk is where it was put");
-
-    // A plain archive, and one that is small until it is unpacked.
-    let big = private.directory.path().join("big");
-    std::fs::File::create(&big).unwrap().set_len(64 << 20).unwrap();
-    for (name, flags) in [("big.tar", "-cf"), ("bomb.tar.gz", "-czf")] {
-        let tar = private.directory.path().join(name);
-        let mut made = std::process::Command::new("tar");
-        let made = made.arg("-C").arg(private.directory.path()).arg(flags).arg(&tar).arg("big").status();
-        assert!(made.unwrap().success());
-        let error = private.fails(&["import", tar.to_str().unwrap(), "big:latest"]);
-        assert!(error.to_lowercase().contains("no space left"), "{error}");
-        assert_eq!((layers(), blobs()), before, "{name} left something");
-        assert!(super::names(&disk.join("content/ingest")).is_empty());
-        assert!(super::names(&disk.join("snapshots/overlay/tmp")).is_empty());
-    }
-
-    // A log that cannot be written stops nobody.
-    let share = private.share();
-    let volume = format!("{}:/x", share.display());
-    private.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "loud",
-        "-v",
-        &volume,
-        "bb",
-        "sh",
-        "-c",
-        "yes | head -c 20000000; touch /x/done; sleep 1000",
-    ]);
-    until("it goes on", || share.join("done").exists());
-    assert_eq!(private.status("loud"), "running");
-
-    // Now nothing fits any more.
-    let mut fill = std::fs::File::create(disk.join("fill")).unwrap();
-    while fill.write_all(&[0; 4096]).is_ok() {}
-    let error = private.fails(&["create", "--name", "web", "bb", "true"]);
-    assert!(error.to_lowercase().contains("full") || error.to_lowercase().contains("no space"), "{error}");
-    assert_eq!(private.status("loud"), "running", "{}", private.engine.log());
-    drop(fill);
-    std::fs::remove_file(disk.join("fill")).unwrap();
-    private.ok(&["rm", "-f", "loud"]);
-    assert_eq!(private.ok(&["run", "--rm", "--name", "web", "bb", "echo", "fine"]), "fine");
-    assert!(super::names(&disk.join("containers")).is_empty());
-    assert!(super::names(&disk.join("snapshots/overlay/containers")).is_empty());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use super::{Private, names, spawner, until};
 
@@ -75,6 +76,46 @@ fn everything_at_once_on_one_container() {
         until("it is gone", || !private.exists("cc"));
         private.clean("after the race");
     }
+}
+
+/// Eight threads, each doing one thing after another to the same container, chosen by a generator.
+#[test]
+fn hammered_by_eight_for_ten_seconds() {
+    let private = Private::start();
+    const ORDERS: [&[&str]; 12] = [
+        &["start", "cc"],
+        &["start", "cc"],
+        &["stop", "-t", "0", "cc"],
+        &["kill", "cc"],
+        &["restart", "-t", "0", "cc"],
+        &["exec", "cc", "true"],
+        &["exec", "cc", "sleep", "1"],
+        &["pause", "cc"],
+        &["unpause", "cc"],
+        &["rm", "-f", "cc"],
+        &["run", "-d", "--name", "cc", "bb", "sleep", "1000"],
+        &["create", "--name", "cc", "bb", "sleep", "1000"],
+    ];
+    let end = Instant::now() + Duration::from_secs(10);
+    std::thread::scope(|scope| {
+        for seed in 1..=8_u32 {
+            let private = &private;
+            scope.spawn(move || {
+                let mut random = seed;
+                while Instant::now() < end {
+                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    let order = ORDERS[(random >> 16) as usize % ORDERS.len()];
+                    let output = private.engine.wharf(order);
+                    assert!(!output.stderr.contains("panicked"), "{order:?}: {output:?}");
+                }
+            });
+        }
+    });
+    private.engine.wharf(&["rm", "-f", "cc"]);
+    until("it is gone", || private.ok(&["ps", "-aq"]).is_empty());
+    private.clean("after the hammer");
+    assert!(!private.engine.log().contains("panicked"), "{}", private.engine.log());
+    assert_eq!(private.ok(&["run", "--rm", "--name", "cc", "bb", "echo", "fine"]), "fine");
 }
 
 #[test]

@@ -396,6 +396,10 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn copy_out(&self, container: &str, path: &std::path::Path, to: &std::path::Path) -> crate::Result<()>;
     fn put_record(&self, container: &str, json: &[u8], durable: bool) -> crate::Result<()>;
     fn delete_record(&self, container: &str, durable: bool) -> crate::Result<()>;
+    /// Gives up a little space that is kept for removals on a full disk.
+    fn make_room(&self);
+    /// Takes it again, if there is some.
+    fn keep_room(&self);
     /// By id; one that cannot be read is an error of its own.
     fn records(&self) -> crate::Result<Vec<(String, crate::Result<Vec<u8>>)>>;
     /// `overlay2` or `vfs`.

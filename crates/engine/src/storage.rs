@@ -173,6 +173,14 @@ impl Storage for Disk {
         Ok(self.store.records().delete::<ContainerJson>(container, durability(durable))?)
     }
 
+    fn make_room(&self) {
+        self.store.make_room();
+    }
+
+    fn keep_room(&self) {
+        self.store.keep_room();
+    }
+
     fn records(&self) -> Result<Vec<(String, Result<Vec<u8>>)>> {
         let records = self.store.records().list::<ContainerJson>()?.into_iter();
         let bytes = |json: ContainerJson| json.0.get().as_bytes().to_vec();

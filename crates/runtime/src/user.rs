@@ -75,6 +75,7 @@ fn lookup(passwd: &str, group: &str, user: &str, additional: &[String]) -> Resul
     let uid = match (&entry, number) {
         (Some(entry), _) => entry.uid,
         (None, Some(uid)) if i32::try_from(uid).is_ok() => uid,
+        (None, _) if is_number(name) => return Err(out_of_range()),
         _ => return Err(Error::NoSuchUser { name: name.to_owned() }),
     };
     let mut groups = Vec::new();
@@ -104,11 +105,22 @@ fn lookup(passwd: &str, group: &str, user: &str, additional: &[String]) -> Resul
 
 fn group_id(group: &str, wanted: &str) -> Result<u32> {
     let number = wanted.parse::<u32>().ok().filter(|n| i32::try_from(*n).is_ok());
-    groups(group)
-        .find(|g| g.name == wanted)
-        .map(|g| g.gid)
-        .or(number)
-        .ok_or_else(|| Error::NoSuchGroup { name: wanted.to_owned() })
+    groups(group).find(|g| g.name == wanted).map(|g| g.gid).or(number).ok_or_else(|| {
+        match is_number(wanted) {
+            true => out_of_range(),
+            false => Error::NoSuchGroup { name: wanted.to_owned() },
+        }
+    })
+}
+
+fn is_number(name: &str) -> bool {
+    let digits = name.strip_prefix('-').unwrap_or(name);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// runc's words.
+fn out_of_range() -> Error {
+    Error::Invalid(format!("uids and gids must be in range 0-{}", i32::MAX))
 }
 
 fn users(text: &str) -> impl Iterator<Item = Passwd<'_>> {
@@ -164,7 +176,7 @@ mod tests {
     fn who_is_not_there_is_named() {
         assert!(matches!(identity("nobody", &[]), Err(Error::NoSuchUser { name }) if name == "nobody"));
         assert!(matches!(identity("web:none", &[]), Err(Error::NoSuchGroup { name }) if name == "none"));
-        assert!(matches!(identity("4294967295", &[]), Err(Error::NoSuchUser { .. })));
-        assert!(matches!(identity("-1", &[]), Err(Error::NoSuchUser { .. })));
+        assert!(matches!(identity("4294967295", &[]), Err(Error::Invalid(_))));
+        assert!(matches!(identity("-1", &[]), Err(Error::Invalid(_))));
     }
 }

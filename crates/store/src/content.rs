@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use oci::{Digest, Digester};
@@ -201,7 +201,10 @@ impl BlobWriter {
 
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.file.write(bytes)?;
+        let n = self.file.write(bytes).map_err(|error| {
+            let path = self.path.as_deref().unwrap_or(Path::new("a blob"));
+            io::Error::new(error.kind(), format!("write {}: {error}", path.display()))
+        })?;
         self.digester.update(&bytes[..n]);
         self.size += n as u64;
         Ok(n)

@@ -24,6 +24,11 @@ impl Layout {
         self.root.join("wharf.lock")
     }
 
+    /// Space for removals on a full disk.
+    pub fn reserve(&self) -> PathBuf {
+        self.root.join("wharf.reserve")
+    }
+
     pub fn database(&self) -> PathBuf {
         self.root.join("wharf.db")
     }

@@ -21,6 +21,7 @@ mod layout;
 mod lease;
 mod lock;
 mod records;
+mod reserve;
 mod snapshots;
 mod unpack;
 
@@ -51,6 +52,7 @@ pub struct Store {
     snapshots: Arc<Snapshots>,
     images: Images,
     warnings: Vec<String>,
+    reserve: reserve::Reserve,
     // Last: released after everything else is closed.
     _lock: lock::RootLock,
 }
@@ -81,7 +83,8 @@ impl Store {
         let snapshots =
             Arc::new(Snapshots::open(&layout, driver, records.clone(), content.clone(), &mut warnings)?);
         let images = Images::open(records.clone(), content.clone(), snapshots.clone(), &mut warnings)?;
-        Ok(Store { layout, records, content, snapshots, images, warnings, _lock: lock })
+        let reserve = reserve::Reserve::new(layout.reserve());
+        Ok(Store { layout, records, content, snapshots, images, warnings, reserve, _lock: lock })
     }
 
     pub fn layout(&self) -> &Layout {
@@ -102,6 +105,16 @@ impl Store {
 
     pub fn images(&self) -> &Images {
         &self.images
+    }
+
+    /// On a full disk: gives up the space that is kept for removals.
+    pub fn make_room(&self) {
+        self.reserve.release();
+    }
+
+    /// Takes that space again, if there is some.
+    pub fn keep_room(&self) {
+        self.reserve.keep();
     }
 
     /// What the administrator should know of the opening, one line each, for the engine's log.

@@ -107,7 +107,7 @@ impl Index {
             (None, _) => Err(Error::no_such_container(reference)),
             (Some((_, handle)), None) => Ok(handle.clone()),
             (Some(_), Some(_)) => {
-                Err(Error::invalid(format!("Multiple IDs found with provided prefix: {reference}")))
+                Err(Error::invalid(format!("multiple IDs found with provided prefix: {reference}")))
             }
         }
     }

@@ -37,12 +37,17 @@ async fn thoroughly(core: &Arc<Core>, record: &Record, directory: PathBuf, volum
     let storage = core.ports.storage.clone();
     let id = record.id.clone();
     core.failpoints.hit("remove.mark")?;
+    let mut made_room = false;
     // From here on a boot finishes the removal.
     let mark = || storage.put_record(&id, &records::write(record), false);
     if mark().is_err() {
         // On a full disk a removal is the way out, and the log often what filled it.
         let _ = std::fs::remove_file(layout::log(&directory, &id));
-        mark()?;
+        if mark().is_err() {
+            storage.make_room();
+            made_room = true;
+            mark()?;
+        }
     }
     core.failpoints.hit("remove.process")?;
     core.ports.runtime.forget(&ProcessRef::container(id.clone())).await;
@@ -62,7 +67,14 @@ async fn thoroughly(core: &Arc<Core>, record: &Record, directory: PathBuf, volum
         }
     }
     core.failpoints.hit("remove.record")?;
-    blocking(move || storage.delete_record(&id, true)).await
+    blocking(move || {
+        let deleted = storage.delete_record(&id, true);
+        if made_room {
+            storage.keep_room();
+        }
+        deleted
+    })
+    .await
 }
 
 /// `--rm`: somebody waits for it who only wanted to run something. Returns when nothing of it lives and its places

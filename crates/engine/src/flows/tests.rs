@@ -170,6 +170,8 @@ impl Storage for Fake {
         self.0.records.lock().unwrap().remove(id);
         Ok(())
     }
+    fn make_room(&self) {}
+    fn keep_room(&self) {}
     fn records(&self) -> Result<Vec<(String, Result<Vec<u8>>)>> {
         let records = self.0.records.lock().unwrap().clone();
         Ok(records.into_iter().map(|(id, json)| (id, Ok(json))).collect())

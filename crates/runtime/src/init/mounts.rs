@@ -164,7 +164,16 @@ fn spread(tree: BorrowedFd<'_>, options: &Options) -> io::Result<()> {
 /// Puts a detached mount where the descriptor `target` leads.
 pub(super) fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    Ok(move_mount(tree, "", target, "", flags)?)
+    match move_mount(tree, "", target, "", flags) {
+        // mount(2) told a file from a directory; this call says that something is wrong.
+        Err(Errno::INVAL) if is_directory(tree) != is_directory(target) => Err(Errno::NOTDIR.into()),
+        result => Ok(result?),
+    }
+}
+
+fn is_directory(fd: BorrowedFd<'_>) -> Option<bool> {
+    let status = rustix::fs::fstat(fd).ok()?;
+    Some(rustix::fs::FileType::from_raw_mode(status.st_mode).is_dir())
 }
 
 fn remount(root: BorrowedFd<'_>, mount: &MountJob<'_>) -> io::Result<()> {

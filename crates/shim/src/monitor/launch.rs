@@ -266,6 +266,9 @@ impl From<runtime::Error> for Failure {
         use runtime::Error as E;
         let kind = match &error {
             E::ExecutableNotFound { .. } | E::NoSuchExecutable { .. } => FailureKind::ExecutableNotFound,
+            E::Exec { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                FailureKind::ExecutableNotFound
+            }
             E::PermissionDenied { .. } => FailureKind::PermissionDenied,
             E::IsADirectory { .. } => FailureKind::IsADirectory,
             E::ExecFormat { .. } => FailureKind::ExecFormat,

@@ -1,0 +1,237 @@
+//! A full disk, at every step: told with the path, nothing half-made, and well again once there is space.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::neighbours::prepared;
+use super::{BINARY, Private, names, until};
+
+/// An engine whose data root is a file system of its own, of 24 MiB.
+struct Small {
+    private: Private,
+    /// The data root, through the engine's mount namespace.
+    disk: PathBuf,
+    _place: tempfile::TempDir,
+}
+
+impl Small {
+    fn start() -> Self {
+        let place = testkit::directory();
+        let script = format!(
+            "E=$WHARF_TEST_DIRECTORY/data; mkdir -p $E; mount -t tmpfs -o size=24m none $E; exec {BINARY} \"$@\" --log-opt max-size=100m"
+        );
+        let private = Private::with_binary(&prepared(place.path(), &script));
+        let root = format!("/proc/{}/root{}", private.engine.pid().unwrap(), private.data().display());
+        let small = Self { private, disk: root.into(), _place: place };
+        assert_eq!(small.images()[1].len(), 1, "the disk is where it was put");
+        small
+    }
+
+    fn images(&self) -> [std::collections::BTreeSet<String>; 4] {
+        ["content/blobs/sha256", "snapshots/overlay/layers", "content/ingest", "snapshots/overlay/tmp"]
+            .map(|place| names(&self.disk.join(place)))
+    }
+
+    fn containers(&self) -> [std::collections::BTreeSet<String>; 2] {
+        ["containers", "snapshots/overlay/containers"].map(|place| names(&self.disk.join(place)))
+    }
+
+    /// Not a byte more fits.
+    fn fill(&self) -> Filled {
+        let path = self.disk.join("fill");
+        let mut file = File::create(&path).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+        Filled(path)
+    }
+
+    /// It fails for want of space, and says where.
+    #[track_caller]
+    fn no_space(&self, args: &[&str]) {
+        let output = self.private.engine.wharf(args);
+        assert_ne!(output.status, 0, "{args:?}: {output:?}");
+        let error = output.stderr.to_lowercase();
+        assert!(
+            error.contains("no space left on device") || error.contains("disk is full"),
+            "{args:?}: {error}"
+        );
+        // Of the file that could not be written, on the disk or in the archive.
+        let data = self.private.data().display().to_string().to_lowercase();
+        assert!(error.contains(&data) || error.contains("write \"big"), "no path: {error}");
+    }
+}
+
+/// Space again when it is dropped.
+struct Filled(PathBuf);
+
+impl Drop for Filled {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn pack(directory: &Path, flags: &str, name: &str) -> String {
+    let tar = directory.join(name).display().to_string();
+    let mut made = Command::new("tar");
+    made.arg("-C").arg(directory).args(["--sparse", flags, &tar, "big"]);
+    assert!(made.status().unwrap().success());
+    tar
+}
+
+#[test]
+fn images_that_do_not_fit() {
+    let small = Small::start();
+    let private = &small.private;
+    let before = small.images();
+    let big = private.directory.path().join("big");
+    File::create(&big).unwrap().set_len(64 << 20).unwrap();
+    let plain = private.directory.path().join("plain.tar").display().to_string();
+    let made =
+        Command::new("tar").arg("-C").arg(private.directory.path()).args(["-cf", &plain, "big"]).status();
+    assert!(made.unwrap().success());
+    // As it is; small until it is unpacked; and a hole of 64 GiB, which costs nothing to say.
+    File::options().write(true).open(&big).unwrap().set_len(64 << 20).unwrap();
+    let packed = private.directory.path().join("packed.tar.gz").display().to_string();
+    let made =
+        Command::new("tar").arg("-C").arg(private.directory.path()).args(["-czf", &packed, "big"]).status();
+    assert!(made.unwrap().success());
+    for tar in [&plain, &packed] {
+        small.no_space(&["import", tar, "big:latest"]);
+        assert_eq!(small.images(), before, "{tar} left something");
+    }
+    // Many entries instead of large ones: the file system has an end, too.
+    let many = private.directory.path().join("big.many");
+    std::fs::create_dir(&many).unwrap();
+    std::fs::remove_file(&big).unwrap();
+    std::fs::create_dir(&big).unwrap();
+    for number in 0..8000 {
+        std::fs::write(big.join(number.to_string()), [1; 4096]).unwrap();
+    }
+    let many = pack(private.directory.path(), "-czf", "many.tar.gz");
+    small.no_space(&["import", &many, "big:latest"]);
+    assert_eq!(small.images(), before, "many entries left something");
+
+    // A load, of the same image in both forms.
+    let whole = Private::start();
+    whole.ok(&["import", &packed, "big:latest"]);
+    let saved = private.directory.path().join("saved.tar").display().to_string();
+    whole.ok(&["save", "-o", &saved, "big:latest"]);
+    small.no_space(&["load", "-i", &saved]);
+    assert_eq!(small.images(), before, "a load left something");
+    assert_eq!(private.ok(&["run", "--rm", "bb", "echo", "fine"]), "fine");
+    assert_eq!(private.ok(&["images", "-q", "big"]), "");
+}
+
+#[test]
+fn containers_on_a_full_disk() {
+    let small = Small::start();
+    let private = &small.private;
+    let share = private.share();
+    let volume = format!("{}:/x", share.display());
+    private.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "runs",
+        "-v",
+        &volume,
+        "bb",
+        "sh",
+        "-c",
+        "until [ -e /x/say ]; do sleep 0.05; done; yes | head -c 1000000; touch /x/said; sleep 1000",
+    ]);
+    private.ok(&["create", "--name", "made", "bb", "echo", "fine"]);
+    let before = small.containers();
+    let filled = small.fill();
+
+    small.no_space(&["create", "--name", "web", "bb", "true"]);
+    small.no_space(&["run", "--rm", "--name", "web", "bb", "true"]);
+    assert_eq!(small.containers(), before);
+    assert!(!private.exists("web"));
+    // A start writes files, too; what it did not write it takes back.
+    small.no_space(&["start", "made"]);
+    assert_eq!(private.status("made"), "created");
+    // What runs goes on: its output is lost and it is not held up; it can be looked into and it can write elsewhere.
+    std::fs::write(share.join("say"), "").unwrap();
+    until("it has said it all", || share.join("said").exists());
+    assert_eq!(private.status("runs"), "running");
+    assert_eq!(private.ok(&["exec", "runs", "sh", "-c", "echo in | tee /dev/shm/f"]), "in");
+    let output =
+        private.engine.wharf(&["exec", "runs", "sh", "-c", "dd if=/dev/zero of=/full bs=64k count=4"]);
+    assert_ne!(output.status, 0, "{output:?}");
+    assert!(output.stderr.contains("No space left on device"), "{output:?}");
+    private.ok(&["logs", "runs"]);
+    private.ok(&["ps", "-a"]);
+    private.ok(&["inspect", "runs"]);
+    // Stopping and removing is the way out.
+    private.ok(&["stop", "-t", "0", "runs"]);
+    let state = private.ok(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "runs"]);
+    assert_eq!(state, "exited 137");
+    private.ok(&["rm", "runs"]);
+    drop(filled);
+
+    assert_eq!(private.ok(&["start", "-a", "made"]), "fine");
+    private.ok(&["rm", "made"]);
+    assert_eq!(private.ok(&["run", "--rm", "--name", "web", "bb", "echo", "fine"]), "fine");
+    assert!(small.containers().iter().all(|left| left.is_empty()), "{:?}", small.containers());
+}
+
+#[test]
+fn a_log_that_fills_the_disk_stops_nobody() {
+    let small = Small::start();
+    let private = &small.private;
+    let share = private.share();
+    let volume = format!("{}:/x", share.display());
+    let script = "yes | head -c 30000000; echo last; touch /x/done; sleep 1000";
+    private.ok(&["run", "-d", "--name", "loud", "-v", &volume, "bb", "sh", "-c", script]);
+    until("it goes on", || share.join("done").exists());
+    assert_eq!(private.status("loud"), "running");
+    // Whole records only.
+    let logged = private.ok(&["logs", "--tail", "100", "loud"]);
+    assert!(logged.lines().all(|line| line == "y" || line == "last"), "{logged}");
+    // With space again, it logs again.
+    let log = small.disk.join("containers").join(private.ok(&["inspect", "-f", "{{.Id}}", "loud"]));
+    let log = log.join(format!("{}-json.log", log.file_name().unwrap().display()));
+    File::options().write(true).open(&log).unwrap().set_len(0).unwrap();
+    private.ok(&["kill", "loud"]);
+    until("it has ended", || private.status("loud") == "exited");
+    let error = private.ok(&["inspect", "-f", "{{.State.Error}}", "loud"]);
+    assert!(error.contains("No space left on device") && error.contains("-json.log"), "{error}");
+    private.ok(&["rm", "loud"]);
+    assert_eq!(private.ok(&["run", "--rm", "bb", "echo", "fine"]), "fine");
+}
+
+#[test]
+fn an_engine_that_starts_on_a_full_disk_says_so_or_serves() {
+    let place = testkit::directory();
+    // A file system that outlives its engine: mounted by the first, kept by the process that this script leaves.
+    let image = place.path().join("disk");
+    File::create(&image).unwrap().set_len(48 << 20).unwrap();
+    let made = Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image).status().expect("run mkfs.ext4");
+    assert!(made.success());
+    let mounted = place.path().join("mounted");
+    std::fs::create_dir(&mounted).unwrap();
+    let script = format!(
+        "mount -o loop {} {}; exec {BINARY} \"$@\" --data-root {}/data",
+        image.display(),
+        mounted.display(),
+        mounted.display()
+    );
+    let mut private = Private::with_binary(&prepared(place.path(), &script));
+    private.ok(&["create", "--name", "cc", "bb", "echo", "fine"]);
+    let inside = |private: &Private| {
+        PathBuf::from(format!("/proc/{}/root{}", private.engine.pid().unwrap(), mounted.display()))
+    };
+    let mut file = File::create(inside(&private).join("fill")).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    drop(file);
+    private.engine.kill();
+    private.engine.run();
+    assert_eq!(private.status("cc"), "created");
+    let output = private.engine.wharf(&["create", "--name", "web", "bb", "true"]);
+    assert_ne!(output.status, 0, "{output:?}");
+    std::fs::remove_file(inside(&private).join("fill")).unwrap();
+    assert_eq!(private.ok(&["start", "-a", "cc"]), "fine");
+    private.ok(&["rm", "cc"]);
+}
