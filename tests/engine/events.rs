@@ -27,8 +27,8 @@ fn every_action_with_dockers_attributes() {
     let wanted = [
         "create",
         "start",
-        "exec_create: true",
-        "exec_start: true",
+        "exec_create: true ",
+        "exec_start: true ",
         "exec_die",
         "pause",
         "unpause",
