@@ -4,6 +4,7 @@
 //! bridge and subnet; several run side by side. When it is dropped it removes its containers, ends the engine, and
 //! panics if anything is left; when the test is killed, a keeper does the same. [`directory`] is where to put it. [`canned::Server`] answers as an engine would, from a table: for what a client does
 //! rather than what an engine does. [`busybox_image`] is a root file system to import.
+//! [`vm`] boots another kernel, with cgroup v2 only.
 
 pub mod canned;
 mod directory;
@@ -13,6 +14,7 @@ mod keeper;
 mod left;
 mod output;
 mod place;
+pub mod vm;
 
 pub use directory::directory;
 pub use engine::Engine;

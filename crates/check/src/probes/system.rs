@@ -12,7 +12,7 @@ const BETTER: &[((u32, u32), &str)] = &[
     ((5, 9), "close_range"),
     ((5, 12), "mount_setattr: recursive read-only and idmapped mounts"),
     ((5, 14), "cgroup.kill"),
-    ((6, 5), "overlay layers given one by one (lowerdir+)"),
+    ((6, 7), "overlay layers given one by one (lowerdir+)"),
 ];
 
 pub(super) fn probe(machine: &Machine) -> Vec<Finding> {

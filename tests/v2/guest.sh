@@ -1,0 +1,423 @@
+#!/bin/busybox sh
+# /init of the machine, in two lives: first it loads modules and leaves the initramfs, which has no mount below it and
+# so cannot be pivoted away from; then it runs every function below whose name begins with check_, in order, each in a
+# shell that ends at its first failing command. One line per check goes to the console; of a failed one, all it did.
+
+export PATH=/bin:/sbin HOME=/root
+if [ -z "$1" ]; then
+    /bin/busybox mkdir -p /proc /new && /bin/busybox --install -s /bin
+    mount -t proc proc /proc
+    while read -r module; do insmod "/modules/$module"; done < /modules/order
+    mount -t tmpfs -o mode=755,size=80% tmpfs /new
+    cp -a /bin /init /new/
+    mkdir /new/dev /new/etc /new/proc /new/root /new/run /new/sys /new/tmp /new/var
+    umount /proc
+    exec switch_root /new /init checks
+fi
+
+if [ "$1" = checks ]; then
+    mount -t devtmpfs devtmpfs /dev
+    exec > /dev/ttyS0 2>&1 < /dev/null
+    mount -t proc proc /proc
+    mount -t sysfs sysfs /sys
+    mkdir /dev/pts /dev/shm
+    mount -t devpts -o ptmxmode=666,mode=620 devpts /dev/pts
+    mount -t cgroup2 -o nsdelegate cgroup2 /sys/fs/cgroup
+    ln -s /proc/self/fd /dev/fd
+    ip link set lo up
+    hostname guest
+    echo 'root:x:0:0::/root:/bin/sh' > /etc/passwd
+    echo 'nameserver 192.0.2.53' > /etc/resolv.conf
+    : > /tmp/engine.log
+    for name in $(sed -n 's/^\(check_[a-z0-9_]*\)() {$/\1/p' "$0"); do
+        seen=$(wc -l < /tmp/engine.log)
+        if timeout 90 "$0" "$name" > "/tmp/$name" 2>&1; then
+            echo "@ok $name"
+        else
+            echo "@failed $name"
+            sed 's/^/| /' "/tmp/$name" | cut -c 1-400
+            echo "| ---- engine"
+            tail -n +$((seen + 1)) /tmp/engine.log | sed 's/^/| /'
+            # So that only what fails is told as failed.
+            wharf ps -aq | xargs -r wharf rm -f > /dev/null 2>&1
+        fi
+    done
+    echo @end
+    poweroff -f
+fi
+
+top=/sys/fs/cgroup
+export DOCKER_HOST=unix:///run/engine.sock WHARF_AUTOSTART=0
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+same() {
+    [ "$1" = "$2" ] || fail "not '$2' but '$1'"
+}
+
+# A text has a part.
+has() {
+    case $1 in *"$2"*) ;; *) fail "no '$2' in '$1'" ;; esac
+}
+
+lacks() {
+    case $1 in *"$2"*) fail "'$2' in '$1'" ;; esac
+}
+
+now() {
+    cut -d . -f 1 /proc/uptime
+}
+
+# Until a command succeeds; the machine is slow, so long.
+until_ok() {
+    { set +x; } 2> /dev/null
+    deadline=$(($(now) + 30))
+    until ("$@") > /tmp/until 2>&1; do
+        [ "$(now)" -lt $deadline ] || { cat /tmp/until; fail "never: $*"; }
+        usleep 50000
+    done
+    set -x
+}
+
+inspect() {
+    wharf inspect -f "$2" "$1"
+}
+
+is() {
+    [ "$(inspect "$1" "$2")" = "$3" ]
+}
+
+# Processes that have a text in their command line, but for whoever asks.
+find_process() {
+    for process in /proc/[0-9]*; do
+        case $(tr '\000' ' ' < "$process/cmdline" 2> /dev/null) in
+        *find_process*) ;;
+        *"$1"*) echo "${process#/proc/}" ;;
+        esac
+    done
+}
+
+is_found() {
+    [ -n "$(find_process "$1")" ]
+}
+
+is_gone() {
+    [ -z "$(find_process "$1")" ]
+}
+
+is_silent() {
+    if wharf version; then return 1; fi
+}
+
+pid_of() {
+    inspect "$1" '{{.State.Pid}}'
+}
+
+group_of() {
+    echo "$top/docker/$(inspect "$1" '{{.Id}}')"
+}
+
+# shellcheck disable=SC2086,SC2068 # words
+engine() {
+    wharf daemon --data-root /var/wharf --exec-root /run/wharf --pidfile /run/engine.pid -H $DOCKER_HOST $@ \
+        >> /tmp/engine.log 2>&1 &
+    until_ok wharf version
+}
+
+# ---- the machine
+
+check_machine_is_fit() {
+    found=$(wharf check)
+    echo "$found"
+    has "$found" 'This machine is fit'
+    lacks "$found" FATAL
+    for line in 'hierarchy +version 2' 'memory +/sys' 'cpu +/sys' 'cpuset +/sys' 'pids +/sys' 'io +/sys' 'swap limit' \
+        'nftables' 'bridge +with veth' 'overlay'; do
+        echo "$found" | grep -E "^  ok +$line" || fail "$line"
+    done
+    # systemd's names are not there, and v1's controllers have no row here.
+    lacks "$found" freezer
+}
+
+check_engine_starts() {
+    engine
+    same "$(wharf info -f '{{.CgroupVersion}} {{.CgroupDriver}}')" '2 cgroupfs'
+    warnings=$(wharf info -f '{{json .Warnings}}')
+    for text in memory swap cpu cpuset io. blkio; do lacks "$warnings" "$text"; done
+    has "$(wharf info -f '{{json .SecurityOptions}}')" name=cgroupns
+    mkdir -p /tmp/image/bin /tmp/image/etc
+    cp /bin/busybox /tmp/image/bin/
+    busybox --install -s /tmp/image/bin 2> /dev/null || busybox --list | while read -r name; do
+        [ "$name" = busybox ] || ln -sf busybox "/tmp/image/bin/$name"
+    done
+    echo 'root:x:0:0::/root:/bin/sh' > /tmp/image/etc/passwd
+    tar -C /tmp/image -c . | wharf import - busybox
+}
+
+check_first_containers() {
+    has "$(wharf run --rm hello-world)" 'Hello from'
+    same "$(wharf run --rm busybox echo hi)" hi
+    set +e
+    wharf run --rm busybox sh -c 'exit 7'
+    same $? 7
+    wharf run --rm busybox nothing-like-it
+    same $? 127
+}
+
+# ---- limits
+
+check_limits_are_in_the_files() {
+    wharf run -d --name lim -m 64m --memory-swap 96m --memory-reservation 32m --cpu-shares 512 --cpus 0.5 \
+        --cpuset-cpus 1 --cpuset-mems 0 --pids-limit 50 --blkio-weight 300 --device-read-bps /dev/loop0:1mb \
+        --device-write-iops /dev/loop0:100 busybox sleep 1000
+    group=$(group_of lim)
+    for pair in memory.max=67108864 memory.swap.max=33554432 memory.low=33554432 cpu.weight=59 cpuset.cpus=1 \
+        cpuset.mems=0 pids.max=50; do
+        same "${pair%%=*}=$(cat "$group/${pair%%=*}")" "$pair"
+    done
+    same "$(cat "$group/cpu.max")" '50000 100000'
+    has "$(cat "$group/io.max")" '7:0 rbps=1048576 wbps=max riops=max wiops=100'
+    # Weights belong to BFQ where it is, to the cost model elsewhere. (300 - 10) * 9999 / 990 + 1
+    if [ -e "$group/io.bfq.weight" ]; then
+        has "$(cat "$group/io.bfq.weight")" 'default 300'
+    else
+        has "$(cat "$group/io.weight")" 'default 2930'
+    fi
+    same "$(wharf exec lim cat /sys/fs/cgroup/memory.max)" 67108864
+    same "$(wharf exec lim nproc)" 1
+    wharf rm -f lim
+    [ ! -e "$group" ]
+}
+
+check_pids_are_limited() {
+    said=$(wharf run --rm --pids-limit 6 busybox sh -c 'for i in 1 2 3 4 5 6 7 8 9; do sleep 100 & done; wait' 2>&1) &&
+        fail "all were forked: $said"
+    has "$said" "can't fork"
+}
+
+check_out_of_memory_is_told() {
+    set +e
+    wharf run --name fat -m 16m --memory-swap 16m busybox tail /dev/zero
+    same $? 137
+    set -e
+    same "$(inspect fat '{{.State.Status}} {{.State.OOMKilled}} {{.State.ExitCode}}')" 'exited true 137'
+    # One of its processes, not the first: the container goes on, and is told of.
+    wharf run -d --name some -m 16m --memory-swap 16m busybox sh -c 'tail /dev/zero; sleep 1000'
+    until_ok grep -q '^oom_kill 1' "$(group_of some)/memory.events"
+    is some '{{.State.Running}}' true
+    wharf kill some
+    until_ok is some '{{.State.Status}} {{.State.OOMKilled}}' 'exited true'
+    has "$(wharf events --since 1 --until "$(($(date +%s) + 1))" --filter container=some --filter event=oom)" oom
+    wharf rm -f fat some
+}
+
+# ---- devices
+
+check_devices_are_filtered_by_a_program() {
+    # The node can be made (CAP_MKNOD), and not be opened; c 1:1 is /dev/mem, b 7:1 a loop device.
+    said=$(wharf run --rm busybox sh -c 'mknod /tmp-loop b 7 1; cat /tmp-loop' 2>&1) && fail "opened: $said"
+    has "$said" 'Operation not permitted'
+    said=$(wharf run --rm busybox sh -c 'echo x > /dev/null && head -c 1 /dev/zero | wc -c && mknod /m c 1 1 &&
+        head -c 1 /m' 2>&1) && fail "opened: $said"
+    has "$said" 1
+    has "$said" 'Operation not permitted'
+    same "$(wharf run --rm --device /dev/loop1 busybox sh -c 'cat /dev/loop1 | wc -c')" 0
+    same "$(wharf run --rm --device /dev/loop1:/dev/disk:r busybox sh -c 'cat /dev/disk | wc -c')" 0
+    said=$(wharf run --rm --device /dev/loop1:/dev/disk:r busybox sh -c 'echo > /dev/disk' 2>&1) && fail "written: $said"
+    has "$said" 'Operation not permitted'
+    same "$(wharf run --rm --device-cgroup-rule 'b 7:* r' busybox sh -c 'mknod /l b 7 1; cat /l | wc -c')" 0
+    same "$(wharf run --rm --privileged busybox sh -c 'cat /dev/loop1 | wc -c')" 0
+}
+
+# ---- the life of a group
+
+check_pause_freezes() {
+    wharf run -d --name pa busybox sh -c 'while :; do :; done'
+    group=$(group_of pa)
+    wharf pause pa
+    same "$(inspect pa '{{.State.Status}}')" paused
+    same "$(cat "$group/cgroup.freeze")" 1
+    grep -q 'frozen 1' "$group/cgroup.events"
+    used=$(grep usage_usec "$group/cpu.stat")
+    usleep 200000
+    same "$(grep usage_usec "$group/cpu.stat")" "$used"
+    wharf unpause pa
+    grep -q 'frozen 0' "$group/cgroup.events"
+    # A paused container dies, too.
+    wharf pause pa
+    wharf kill pa
+    until_ok is pa '{{.State.Status}} {{.State.ExitCode}}' 'exited 137'
+    wharf rm pa
+}
+
+check_all_of_a_group_dies() {
+    # Daemons that no signal to the first process reaches, in a pid namespace that is the host's.
+    wharf run -d --name many --pid host busybox sh -c 'for i in 1 2 3; do setsid sleep 4711 & done; trap "" TERM
+        while :; do sleep 1; done'
+    group=$(group_of many)
+    until_ok sh -c "[ \$(wc -l < $group/cgroup.procs) -ge 5 ]"
+    wharf stop -t 1 many
+    [ ! -e "$group" ]
+    is_gone 'sleep 4711'
+    wharf rm many
+}
+
+check_exec_is_born_in_the_group() {
+    wharf run -d --name ex busybox sleep 1000
+    id=$(inspect ex '{{.Id}}')
+    same "$(cat "/proc/$(pid_of ex)/cgroup")" "0::/docker/$id"
+    wharf exec -d ex sleep 4712
+    until_ok is_found 'sleep 4712'
+    same "$(cat "/proc/$(find_process 'sleep 4712' | head -n 1)/cgroup")" "0::/docker/$id"
+    same "$(wharf exec ex cat /proc/self/cgroup)" '0::/'
+    wharf rm -f ex
+    is_gone 'sleep 4712'
+}
+
+check_cgroup_namespaces() {
+    same "$(wharf run --rm busybox cat /proc/self/cgroup)" '0::/'
+    same "$(wharf run --rm --cgroupns private busybox cat /proc/self/cgroup)" '0::/'
+    seen=$(wharf run --rm --cgroupns host busybox sh -c 'cat /proc/self/cgroup; ls /sys/fs/cgroup')
+    has "$seen" '0::/docker/'
+    has "$seen" docker
+    same "$(wharf run --rm busybox grep ' /sys/fs/cgroup ' /proc/mounts | grep -c '^cgroup.* cgroup2 ro,')" 1
+    said=$(wharf run --rm busybox mkdir /sys/fs/cgroup/x 2>&1) && fail "$said"
+    has "$said" 'Read-only file system'
+    wharf run --rm --privileged busybox sh -c 'mkdir /sys/fs/cgroup/x && rmdir /sys/fs/cgroup/x'
+}
+
+check_a_parent_of_ones_own() {
+    wharf run -d --name par --cgroup-parent /one/two -m 32m busybox sleep 1000
+    group=$top/one/two/$(inspect par '{{.Id}}')
+    same "$(cat "$group/memory.max")" 33554432
+    has "$(cat $top/one/cgroup.subtree_control)" memory
+    wharf rm -f par
+    [ ! -e "$group" ]
+    # Somebody's processes live in the parent: the kernel allows no controllers below it, and the error names it.
+    mkdir $top/busy
+    sleep 1000 &
+    echo $! > $top/busy/cgroup.procs
+    said=$(wharf run --rm --cgroup-parent /busy -m 32m busybox true 2>&1) && fail "$said"
+    has "$said" /busy
+    has "$said" memory
+    kill %1
+    wait || true
+    rmdir $top/busy $top/one/two $top/one
+}
+
+# ---- network
+
+check_bridge() {
+    has "$(ip addr show docker0)" 'inet 172.17.0.1/16'
+    same "$(cat /proc/sys/net/ipv4/ip_forward)" 1
+    wharf run -d --name web --hostname webhost busybox sh -c 'echo page > /index.html && httpd -f -h /'
+    address=$(inspect web '{{.NetworkSettings.Networks.bridge.IPAddress}}')
+    same "$address" 172.17.0.2
+    same "$(inspect web '{{.NetworkSettings.Networks.bridge.MacAddress}}')" 02:42:ac:11:00:02
+    until_ok wget -q -O /tmp/page "http://$address/"
+    same "$(cat /tmp/page)" page
+    wharf run --rm busybox ping -c 1 -W 5 "$address"
+    same "$(wharf run --rm busybox wget -q -O - "http://$address/")" page
+    same "$(wharf run --rm --network container:web busybox wget -q -O - http://127.0.0.1/)" page
+    has "$(wharf exec web cat /etc/hosts)" "$address	webhost"
+    has "$(wharf run --rm busybox cat /etc/resolv.conf)" 'nameserver 192.0.2.53'
+    same "$(wharf run --rm --network none busybox ls /sys/class/net)" lo
+    has "$(wharf run --rm --network host busybox ls /sys/class/net)" docker0
+    wharf rm -f web
+}
+
+# ---- the runtime by itself
+
+check_oci() {
+    mkdir -p /tmp/bundle
+    cp -a /tmp/image /tmp/bundle/rootfs
+    mkdir -p /tmp/bundle/rootfs/proc /tmp/bundle/rootfs/sys /tmp/bundle/rootfs/dev
+    cd /tmp/bundle
+    wharf oci spec
+    sed -i -e 's/"terminal": true/"terminal": false/' -e 's/"sh"/"sleep", "1000"/' config.json
+    wharf oci run --detach --pid-file /tmp/oci.pid c1 < /dev/null > /tmp/oci.out 2>&1
+    has "$(wharf oci list)" running
+    path=$(sed -n 's/^0:://p' "/proc/$(cat /tmp/oci.pid)/cgroup")
+    has "$path" c1
+    wharf oci update --memory 67108864 --cpu-quota 20000 --cpu-period 100000 --pids-limit 20 c1
+    same "$(cat "$top$path/memory.max") $(cat "$top$path/cpu.max") $(cat "$top$path/pids.max")" \
+        '67108864 20000 100000 20'
+    stats=$(wharf oci events --stats c1)
+    has "$stats" '"limit":67108864'
+    has "$(wharf oci ps c1)" 'sleep 1000'
+    wharf oci pause c1
+    has "$(wharf oci state c1)" '"paused"'
+    wharf oci resume c1
+    same "$(wharf oci exec c1 cat /proc/self/cgroup)" '0::/'
+    wharf oci kill c1 KILL
+    until_ok sh -c "wharf oci state c1 | grep stopped"
+    wharf oci delete c1
+    [ ! -e "$top$path" ]
+    # Files of the tree as they stand, also such as no option knows.
+    sed -i -e 's|"linux": {|"linux": { "cgroupsPath": "/unified/c2",|' -e 's|"resources": {|"resources": { "unified": {\
+        "memory.high": "50331648", "cgroup.max.descendants": "3" },|' config.json
+    wharf oci run --detach c2 < /dev/null > /tmp/oci.out 2>&1 || { cat /tmp/oci.out config.json; exit 1; }
+    same "$(cat $top/unified/c2/memory.high) $(cat $top/unified/c2/cgroup.max.descendants)" '50331648 3'
+    wharf oci delete --force c2
+    rmdir $top/unified
+}
+
+# ---- the engine and its place
+
+check_a_killed_engine_is_adopted() {
+    wharf run -d --name on -m 64m busybox sh -c 'while :; do echo line; sleep 1; done'
+    wharf run -d --name ends busybox sh -c 'sleep 3; exit 9'
+    pid=$(pid_of on)
+    kill -9 "$(cat /run/engine.pid)"
+    until_ok is_silent
+    kill -0 "$pid"
+    usleep 3000000
+    engine
+    same "$(pid_of on)" "$pid"
+    until_ok is ends '{{.State.Status}} {{.State.ExitCode}}' 'exited 9'
+    has "$(wharf logs -n 1 on)" line
+    same "$(wharf exec on cat /sys/fs/cgroup/memory.max)" 67108864
+    wharf pause on
+    wharf unpause on
+    # Who is adopted keeps its address; the next one has another.
+    lacks "$(wharf run --rm busybox hostname -i) " '172.17.0.2 '
+    wharf rm -f on ends
+}
+
+check_an_engine_in_a_group_of_its_own() {
+    # As a service manager does it: the engine lives in a leaf, its containers beside it, below the root.
+    kill "$(cat /run/engine.pid)"
+    until_ok is_silent
+    mkdir -p $top/system/engine
+    sh -c "echo 0 > $top/system/engine/cgroup.procs; exec wharf daemon --data-root /var/wharf --exec-root /run/wharf \
+        --pidfile /run/engine.pid -H $DOCKER_HOST >> /tmp/engine.log 2>&1" &
+    until_ok wharf version
+    same "$(cat "/proc/$(cat /run/engine.pid)/cgroup")" '0::/system/engine'
+    wharf run -d --name own -m 64m busybox sleep 1000
+    same "$(cat "$(group_of own)/memory.max")" 67108864
+    # Nothing of a container's is left in the engine's own group: what that group may use is the engine's.
+    for pid in $(cat $top/system/engine/cgroup.procs); do
+        [ "$pid" != "$(pid_of own)" ] || fail 'a container in the group of the engine'
+    done
+    wharf rm -f own
+}
+
+# ---- the end
+
+check_nothing_is_left() {
+    same "$(wharf ps -aq)" ''
+    same "$(find $top/docker -mindepth 1 -type d)" ''
+    wharf rmi busybox hello-world
+    kill "$(cat /run/engine.pid)"
+    until_ok is_gone 'wharf'
+    same "$(find $top -mindepth 1 -type d | sort | xargs echo)" "$top/docker $top/system $top/system/engine"
+    until_ok sh -c 'ls /sys/class/net | grep -c veth | grep -qx 0'
+    same "$(grep -c -e overlay -e /run/wharf -e netns /proc/mounts)" 0
+    same "$(find /run/wharf -type s -o -path '*/containers/*' | xargs echo)" ''
+}
+
+set -ex
+"$1"

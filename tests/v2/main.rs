@@ -1,0 +1,43 @@
+//! The whole product on a machine with cgroup v2 and nothing else, and another kernel than this machine's: a small
+//! virtual machine runs the built binary through `guest.sh`, from `wharf check` to the last container's removal.
+//!
+//! The guest says one line per check on its console: `@ok name`, or `@failed name` and what the check did.
+
+use std::path::Path;
+use std::time::Duration;
+
+use testkit::vm::{Initramfs, Kernel, boot, stripped};
+
+const GUEST: &str = include_str!("guest.sh");
+
+/// What a container needs, and what Debian's cloud kernel has as modules.
+const MODULES: &[&str] =
+    &["overlay", "veth", "bridge", "nf_tables", "nft_ct", "nft_chain_nat", "nft_masq", "loop"];
+
+/// Emulated, and beside other tests; alone it takes about a minute.
+const DEADLINE: Duration = Duration::from_secs(900);
+const MIB: u32 = 1024;
+
+#[test]
+fn everything_on_cgroup_v2() {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let kernel = Kernel::fetch(cache);
+    let mut files = Initramfs::with_directories(&["bin", "dev", "modules", "sys"]);
+    files.busybox();
+    files.program("bin/wharf", &stripped(Path::new(env!("CARGO_BIN_EXE_wharf")), cache));
+    files.program("init", GUEST.as_bytes());
+    let mut order = String::new();
+    for module in kernel.modules(MODULES) {
+        let name = module.file_name().expect("a module has a name").to_string_lossy().into_owned();
+        files.program(&format!("modules/{name}"), &std::fs::read(&module).expect("read a module"));
+        order += &format!("{name}\n");
+    }
+    files.program("modules/order", order.as_bytes());
+
+    let run = boot(&kernel, files, cache, MIB, DEADLINE);
+    let said = |line: &str| run.console.lines().any(|l| l.trim_end() == line);
+    let checks = GUEST.lines().filter_map(|line| line.strip_prefix("check_")?.strip_suffix("() {"));
+    let not_ok: Vec<&str> = checks.filter(|name| !said(&format!("@ok check_{name}"))).collect();
+    assert!(not_ok.is_empty(), "not ok: {not_ok:?}; the guest's console:\n{}", run.console);
+    assert!(run.ended && said("@end"), "no end after {:?}; the console:\n{}", run.took, run.console);
+}
