@@ -202,6 +202,6 @@ fn of_fifty_creates_with_one_name_one_wins() {
         ids.iter().map(|id| &id[..1]).find(|p| ids.iter().filter(|id| id.starts_with(p)).count() > 1);
     let prefix = prefix.expect("seventeen ids, sixteen digits");
     let answer = house.get(&format!("/containers/{prefix}/json"));
-    let text = format!("Multiple IDs found with provided prefix: {prefix}");
+    let text = format!("multiple IDs found with provided prefix: {prefix}");
     assert_eq!((answer.status, answer.json()["message"].as_str()), (400, Some(text.as_str())));
 }
