@@ -173,6 +173,11 @@ fn spawner(engine: &Engine) -> u32 {
             }
         })
     };
-    until("the engine has a spawner", || find().is_some());
-    find().unwrap()
+    // It may just be dying, and another on its way.
+    let mut found = None;
+    until("the engine has a spawner", || {
+        found = find();
+        found.is_some()
+    });
+    found.unwrap()
 }
