@@ -128,3 +128,25 @@ fn sysctls_are_set_in_the_container() {
     );
     assert_eq!(got, "0\n4096\n0");
 }
+
+#[test]
+fn shared_memory_of_another_container() {
+    let house = House::new();
+    house.ok(&["run", "-d", "--name", "owner", "--ipc", "shareable", "bb", "sleep", "1000"]);
+    assert_eq!(
+        house.sh(&["--ipc", "container:owner"], "readlink /proc/self/ns/ipc; echo seen >/dev/shm/note"),
+        { house.ok(&["exec", "owner", "readlink", "/proc/self/ns/ipc"]) }
+    );
+    assert_eq!(house.ok(&["exec", "owner", "cat", "/dev/shm/note"]), "seen");
+    // A symlink of the owner's leads nowhere else.
+    house.ok(&[
+        "exec",
+        "--privileged",
+        "owner",
+        "sh",
+        "-c",
+        "umount /dev/shm && rmdir /dev/shm && ln -s /etc /dev/shm",
+    ]);
+    let (_, text) = house.fails(&["run", "--rm", "--ipc", "container:owner", "bb", "true"]);
+    assert!(text.contains("/dev/shm"), "{text}");
+}

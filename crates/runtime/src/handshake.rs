@@ -34,6 +34,9 @@ pub(crate) enum Message {
     Ready { console: bool, listener: bool },
     /// Caller → process: begin.
     Start,
+    /// Of a child that copies a mount in another mount namespace ([`crate::neighbour`]): 0 and
+    /// the copy, or why there is none.
+    Copied { errno: i32 },
     /// Process → caller, at any time: the end.
     Failed(Error),
 }
@@ -122,6 +125,7 @@ impl Message {
             Self::HooksDone => vec![4],
             Self::Ready { console, listener } => vec![5, u8::from(*console), u8::from(*listener)],
             Self::Start => vec![6],
+            Self::Copied { errno } => [&[8][..], &errno.to_ne_bytes()].concat(),
             Self::Failed(error) => {
                 let (kind, text, errno) = flatten(error);
                 let text = &text.as_bytes()[..text.len().min(BYTES_MAX - 16)];
@@ -146,6 +150,7 @@ impl Message {
                 let errno = i32::from_ne_bytes(errno.try_into().ok()?);
                 Self::Failed(unflatten(kind, String::from_utf8_lossy(text).into_owned(), errno))
             }
+            8 => Self::Copied { errno: i32::from_ne_bytes(rest.try_into().ok()?) },
             _ => return None,
         })
     }

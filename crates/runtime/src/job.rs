@@ -13,7 +13,7 @@ use crate::capability::{self, Sets};
 use crate::error::Context;
 use crate::mount_api::{OpenTreeFlags, open_tree};
 use crate::options::Options;
-use crate::{CreateRequest, Error, ExecRequest, Filter, Result, Rootfs, Stdio, check, idmap};
+use crate::{CreateRequest, Error, ExecRequest, Filter, Result, Rootfs, Stdio, check, idmap, neighbour};
 
 /// A namespace that is entered instead of made.
 #[derive(Debug)]
@@ -135,7 +135,9 @@ impl<'a> ContainerJob<'a> {
             let tree = match options.bind {
                 // Without the new mount calls the process has to try itself.
                 Some(recursive)
-                    if options.idmap.is_some() || private_user && !crate::mount_api::is_classic() =>
+                    if options.idmap.is_some()
+                        || private_user && !crate::mount_api::is_classic()
+                        || neighbour::is_of_another(&mount.source) =>
                 {
                     let tree = open_source(mount, request.bundle, recursive)?;
                     if let Some(deep) = options.idmap {
@@ -250,9 +252,14 @@ pub(crate) fn open_source(mount: &Mount, bundle: &Path, recursive: bool) -> Resu
     if recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    open_tree(CWD, bundle.join(&mount.source), flags).map_err(|source| Error::Mount {
+    let opened = if neighbour::is_of_another(&mount.source) {
+        neighbour::open_tree(&mount.source, flags)
+    } else {
+        open_tree(CWD, bundle.join(&mount.source), flags).map_err(Into::into)
+    };
+    opened.map_err(|source| Error::Mount {
         what: format!("{:?} to rootfs at {:?}", mount.source, mount.destination),
-        source: source.into(),
+        source,
     })
 }
 

@@ -22,6 +22,7 @@ mod init;
 mod inside;
 mod job;
 mod mount_api;
+mod neighbour;
 mod options;
 mod process;
 mod request;

@@ -193,7 +193,7 @@ fn answer(
                 ready = Some((console, if listener { fds.next() } else { None }));
             }
             Message::Failed(error) => failed = Some(error),
-            Message::Mapped | Message::HooksDone | Message::Start => {
+            Message::Mapped | Message::HooksDone | Message::Start | Message::Copied { .. } => {
                 return Err(Error::Invalid("the process spoke out of turn".into()));
             }
         }
