@@ -254,3 +254,49 @@ fn nftables_can_be_probed() {
         assert_eq!(nft(&["list", "tables"]), "");
     });
 }
+
+/// Netfilter's sockets are refused to this thread and those it starts, as by a kernel without nftables.
+fn lose_nftables() {
+    const SOCKET: u32 = if cfg!(target_arch = "x86_64") { 41 } else { 198 };
+    // seccomp(2), "struct seccomp_data": nr at 0, the low halves of args[0] and args[2] at 16 and 32.
+    const LOAD: u16 = 0x20;
+    const EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    let errno = 0x0005_0000 | rustix::io::Errno::PROTONOSUPPORT.raw_os_error().unsigned_abs();
+    let (family, protocol) = (16, 12);
+    let program: Vec<u8> = [
+        (LOAD, 0, 0),
+        (EQUAL, 5, SOCKET),
+        (LOAD, 0, 16),
+        (EQUAL, 3, family),
+        (LOAD, 0, 32),
+        (EQUAL, 1, protocol),
+        (RETURN, 0, errno),
+        (RETURN, 0, 0x7fff_0000),
+    ]
+    .iter()
+    .flat_map(|&(code, otherwise, value): &(u16, u8, u32)| {
+        [&code.to_ne_bytes()[..], &[0, otherwise], &value.to_ne_bytes()].concat()
+    })
+    .collect();
+    sys::seccomp::install(&program, 0).expect("this test needs root");
+}
+
+#[test]
+fn without_nftables_it_says_what_to_do() {
+    on_a_host(|| {
+        lose_nftables();
+        let error = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap_err().to_string();
+        assert!(error.contains("no nftables on this kernel"), "{error}");
+        assert!(error.contains("--iptables=false"), "{error}");
+        assert!(!ip(&["link"]).contains("docker0"), "nothing is left of a start that failed");
+
+        let mut plain = desired("docker0", "wharf");
+        plain.firewall = None;
+        let fabric = Fabric::start(plain, |_| {}).unwrap();
+        let (sandbox, _) = fabric.take(None, None).unwrap();
+        let seen = serve_once(sandbox.netns(), at("172.17.0.2:80"));
+        assert_eq!(connect(at("172.17.0.2:80")).unwrap(), "hello");
+        assert_eq!(seen.recv().unwrap(), "172.17.0.1");
+    });
+}
