@@ -89,6 +89,21 @@ fn feed(private: &Private, command: &str, cases: Vec<(&str, bool, Vec<u8>)>) {
     assert_eq!(private.ok(&["run", "--rm", "bb", "echo", "fine"]), "fine");
 }
 
+/// The engine knows before it has read a byte. The client, in the middle of sending, is to see that answer, and not
+/// a broken connection.
+#[test]
+fn an_answer_comes_while_the_archive_is_sent() {
+    let private = Private::start();
+    let archive = private.directory.path().join("large.tar");
+    std::fs::write(&archive, tar(&[entry("large", b'0', "", &vec![7; 20 << 20])])).unwrap();
+    let archive = archive.to_str().unwrap();
+    for _ in 0..3 {
+        let output = private.engine.wharf(&["import", "-c", "BOGUS x", archive, "large:latest"]);
+        assert_eq!(output.status, 1, "{output:?}");
+        assert!(output.stderr.contains("bogus is not a valid change command"), "{output:?}");
+    }
+}
+
 #[test]
 fn import() {
     let private = Private::start();

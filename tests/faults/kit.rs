@@ -87,7 +87,7 @@ fn gone(bridge: &str, cgroup: &str, directory: &Path) -> Vec<String> {
 
 /// Run by the test below in a process of its own, and killed there.
 #[test]
-#[ignore = "the victim of another test"]
+#[ignore = "started by the test below"]
 fn victim() {
     let private = Private::start();
     for name in ["runs", "frozen"] {

@@ -79,10 +79,15 @@ pub(crate) async fn whole(mut body: Incoming, limit_bytes: usize) -> Result<Vec<
     Ok(out)
 }
 
-/// A request body for a blocking thread. Dropping the reader stops the upload.
+/// What is still taken of an upload that nobody reads any more: a client that is in the middle of a write sees the
+/// answer then, and not a broken connection.
+const SPARE_BYTES: usize = 64 << 20;
+
+/// A request body for a blocking thread. Dropping the reader stops the upload, after [`SPARE_BYTES`] more.
 pub(crate) fn reader(mut body: Incoming) -> impl Read + Send {
     let (sender, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
     tokio::spawn(async move {
+        let mut spare = SPARE_BYTES;
         while let Some(frame) = body.frame().await {
             let chunk = match frame {
                 Ok(frame) => match frame.into_data() {
@@ -91,8 +96,12 @@ pub(crate) fn reader(mut body: Incoming) -> impl Read + Send {
                 },
                 Err(e) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, e)),
             };
+            let length = chunk.as_ref().map_or(spare, Bytes::len);
             if sender.send(chunk).await.is_err() {
-                return;
+                match spare.checked_sub(length) {
+                    Some(left) if left > 0 => spare = left,
+                    _ => return,
+                }
             }
         }
     });

@@ -72,6 +72,22 @@ impl Images {
         Ok(summaries)
     }
 
+    /// Whether the image is one for `wanted`.
+    ///
+    /// # Errors
+    /// No such image, or it is for another platform (not found, too, as in Docker).
+    pub fn check_platform(&self, reference: &str, wanted: &oci::Platform) -> Result<()> {
+        let image = self.find(reference)?;
+        let own = image.config.platform();
+        if own.satisfies(wanted) {
+            return Ok(());
+        }
+        Err(Error::not_found(format!(
+            "image with reference {reference} was found but its platform ({own}) does not match the specified \
+             platform ({wanted})"
+        )))
+    }
+
     /// By name, `name:tag`, `name@digest`, id or id prefix.
     pub async fn inspect(&self, reference: &str) -> Result<ImageView> {
         let image = self.find(reference)?;

@@ -26,18 +26,36 @@ pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
 }
 
 pub(crate) async fn inspect(call: Call) -> Result<Response<Body>> {
+    check_platform(&call)?;
     let view = call.engine().images.inspect(&call.name).await?;
     Ok(body::json(StatusCode::OK, &answers::image(call.version, &convert::image::inspect(view))))
 }
 
 pub(crate) async fn history(call: Call) -> Result<Response<Body>> {
+    check_platform(&call)?;
     let history = call.engine().images.history(&call.name).await?;
     let list: Vec<_> = history.into_iter().map(convert::image::history).collect();
     Ok(body::json(StatusCode::OK, &list))
 }
 
+/// `platform=`, since API 1.48 a platform as JSON: an image has one here, which is the one asked for or not.
+fn check_platform(call: &Call) -> Result<()> {
+    let text = call.query.get("platform");
+    if text.is_empty() {
+        return Ok(());
+    }
+    let wanted: oci::Platform = serde_json::from_str(text)
+        .map_err(|e| Error::invalid(format!("failed to parse platform: invalid platform {text:?}: {e}")))?;
+    call.engine().images.check_platform(&call.name, &wanted)
+}
+
 pub(crate) async fn tag(call: Call) -> Result<Response<Body>> {
-    call.engine().images.tag(&call.name, call.query.get("repo"), call.query.get("tag")).await?;
+    let (repo, tag) = (call.query.get("repo"), call.query.get("tag"));
+    // As Docker, which takes what has a digest for a reference that cannot be a tag.
+    if repo.contains('@') || tag.contains(':') {
+        return Err(Error::invalid("refusing to create a tag with a digest reference"));
+    }
+    call.engine().images.tag(&call.name, repo, tag).await?;
     Ok(body::empty(StatusCode::CREATED))
 }
 
