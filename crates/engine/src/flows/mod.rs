@@ -12,7 +12,9 @@ pub(crate) mod start;
 #[cfg(test)]
 mod tests;
 
-use crate::error::{Error, Result};
+#[cfg(any(test, debug_assertions))]
+use crate::error::Error;
+use crate::error::Result;
 use crate::ports::BoxFuture;
 
 /// Undo steps in the order in which the steps were done.
