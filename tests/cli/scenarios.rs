@@ -204,6 +204,9 @@ fn both_clients_say_the_same() {
     let mut asked = Command::new(docker.get_program());
     let asked = asked.args(["version", "-f", "{{.Client.APIVersion}}"]).env("DOCKER_HOST", &host);
     let version = Output::of(asked.env("DOCKER_CONFIG", "/nonexistent")).stdout.trim().to_owned();
+    // 1.48 is what Docker 28 speaks; Debian 12 has 20.10.
+    let old =
+        version.strip_prefix("1.").and_then(|minor| minor.parse().ok()).is_none_or(|minor: u32| minor < 48);
     let mut different = Vec::new();
     for scenario in SCENARIOS {
         for line in *scenario {
@@ -213,7 +216,13 @@ fn both_clients_say_the_same() {
             for (old, new) in REWORDED {
                 theirs.stderr = theirs.stderr.replace(old, new);
             }
-            if ours != theirs {
+            // Before 28 its own texts were others; what it prints and how it ends was not.
+            let same = if old {
+                (&ours.stdout, ours.status) == (&theirs.stdout, theirs.status)
+            } else {
+                ours == theirs
+            };
+            if !same {
                 different.push(format!("{line}\n  wharf:  {ours:?}\n  docker: {theirs:?}"));
             }
         }

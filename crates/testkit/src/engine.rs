@@ -178,10 +178,11 @@ impl Engine {
         command
     }
 
-    /// The unmodified Docker CLI against this engine; `None` where it is not installed.
+    /// The unmodified Docker CLI against this engine: `WHARF_TEST_DOCKER`, or an installed one; `None` where none is.
     pub fn docker(&self) -> Option<Command> {
-        let path =
-            ["/usr/local/bin/docker", "/usr/bin/docker"].into_iter().find(|path| Path::new(path).exists())?;
+        let named = std::env::var_os("WHARF_TEST_DOCKER").map(PathBuf::from);
+        let installed = ["/usr/local/bin/docker", "/usr/bin/docker"].map(PathBuf::from);
+        let path = named.into_iter().chain(installed).find(|path| path.exists())?;
         let mut command = Command::new(path);
         self.configure(&mut command);
         Some(command)
