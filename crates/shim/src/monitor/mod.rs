@@ -12,10 +12,9 @@
 //! process, as in Docker: while a chunk waits for it, the streams it listens to are not read. One that is gone
 //! is dropped.
 //!
-//! If a monitor is itself killed, the process goes on, but nobody reads its output any more: it gets `EPIPE`
-//! (or `SIGPIPE`, or a hang-up from its terminal) at the next write. Holding the pipes a second time elsewhere
-//! would keep the output, but then end of file would never come. A new engine adopts the process by its pidfd,
-//! see [`crate::client::observe`].
+//! If a monitor is itself killed, nobody reads the process's output any more: it would get `EPIPE` (or `SIGPIPE`, or a
+//! hang-up from its terminal) at the next write. Holding the pipes a second time elsewhere would keep the output,
+//! but then end of file would never come. So an engine that finds such a process ([`crate::client::observe`]) ends it.
 
 mod client;
 mod connection;
