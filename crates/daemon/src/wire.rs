@@ -187,19 +187,19 @@ fn desired(config: &Config) -> Result<Option<net::Desired>, String> {
         // Every engine of a host has its own table.
         table: if name == "docker0" { "wharf".into() } else { format!("wharf-{name}") },
         masquerade: config.flag("ip-masq", true),
-        inter_container: config.flag("icc", true),
     });
     Ok(Some(net::Desired {
         bridge: net::BridgeConfig {
             name,
-            is_users: false,
             address: parse(config, "bip")?,
             range: parse(config, "fixed-cidr")?,
             mtu,
             gateway: parse(config, "default-gateway")?,
+            inter_container: config.flag("icc", true),
         },
         firewall,
         ip_forward: config.flag("ip-forward", true),
+        guard: !config.flag("ip-forward-no-drop", false),
     }))
 }
 

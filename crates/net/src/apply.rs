@@ -1,13 +1,15 @@
 //! Carries a plan out. No decisions here.
 
+use std::fs;
+
 use crate::desired::Desired;
 use crate::error::{Error, Result};
 use crate::firewall;
-use crate::mac::Mac;
+use crate::forward;
+use crate::mac::mac_from_ipv4;
 use crate::netlink::{Batch, Socket};
-use crate::observe::IP_FORWARD;
+use crate::observe::{IP_FORWARD, accept_ra};
 use crate::plan::{Plan, Step};
-use crate::sandbox::random_u32;
 
 /// Does every step, in order, in the calling thread's network namespace.
 pub(crate) fn apply(desired: &Desired, plan: &Plan, mut nft: Option<&mut Socket>) -> Result<()> {
@@ -15,29 +17,48 @@ pub(crate) fn apply(desired: &Desired, plan: &Plan, mut nft: Option<&mut Socket>
     for step in &plan.steps {
         let mut batch = Batch::default();
         match step {
-            Step::CreateBridge { name, mtu } => batch.create_bridge(name, *mtu, random_mac()?),
-            Step::SetMtu { name, mtu } => batch.set_mtu(socket.link_index(name)?, *mtu),
-            Step::AddAddress { name, address } => batch.add_address(socket.link_index(name)?, *address),
-            Step::SetUp { name } => batch.set_up(socket.link_index(name)?),
-            Step::TurnOnForwarding => {
-                std::fs::write(IP_FORWARD, "1")
-                    .map_err(|e| Error::kernel(format!("write {IP_FORWARD}"), e))?;
-                continue;
+            // Always the same hardware address: containers know it, also when the bridge is made again.
+            Step::CreateBridge { name, mtu } => {
+                batch.create_bridge(name, *mtu, mac_from_ipv4(plan.address.addr()));
             }
-            Step::ReplaceTable { subnet, .. } => {
+            Step::SetMtu { name, mtu } => batch.set_mtu(socket.link_index(name)?, *mtu),
+            Step::RemoveAddress { name, address } => batch.remove_address(socket.link_index(name)?, *address),
+            Step::AddAddress { name, address } => batch.add_address(socket.link_index(name)?, *address),
+            Step::IgnoreRouters { name } => write(&accept_ra(name), "0")?,
+            Step::SetUp { name } => batch.set_up(socket.link_index(name)?),
+            Step::Reconnect { index, bridge, .. } => {
+                batch.set_master(*index, socket.link_index(bridge)?, !desired.bridge.inter_container);
+            }
+            Step::TurnOnForwarding => write(IP_FORWARD, "1")?,
+            Step::ReplaceTable { subnet, guard, .. } => {
                 if let Some(nft) = &mut nft {
-                    firewall::install(desired, *subnet, nft)?;
+                    firewall::install(desired, *subnet, *guard, nft)?;
                 }
-                continue;
+            }
+            Step::AmendForward { remove, bridge } => {
+                if let Some(nft) = &mut nft {
+                    forward::amend(nft, remove, bridge.as_deref())?;
+                }
             }
         }
-        socket.send(&batch)?;
+        if batch.is_empty() {
+            continue;
+        }
+        match socket.send(&batch) {
+            // A container may end at any moment, and with it its link.
+            Err(e)
+                if matches!(step, Step::Reconnect { .. }) && e.errno() == Some(rustix::io::Errno::NODEV) => {}
+            result => result?,
+        }
     }
     Ok(())
 }
 
-/// Docker's prefix `02:42` and four random bytes.
-fn random_mac() -> Result<Mac> {
-    let [a, b, c, d] = random_u32()?.to_ne_bytes();
-    Ok(Mac([0x02, 0x42, a, b, c, d]))
+/// A switch of the kernel's.
+fn write(path: &str, value: &str) -> Result<()> {
+    match fs::write(path, value) {
+        // A kernel without IPv6 has no routers to ignore.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && path != IP_FORWARD => Ok(()),
+        result => result.map_err(|e| Error::kernel(format!("write {path}"), e)),
+    }
 }

@@ -9,8 +9,6 @@ use ipnet::Ipv4Net;
 pub struct BridgeConfig {
     /// `docker0`, or the name of `--bridge`.
     pub name: String,
-    /// Whether the name is the user's (`--bridge`): then the bridge must exist, and is not made.
-    pub is_users: bool,
     /// `--bip`: the bridge's own address with the subnet's prefix.
     pub address: Option<Ipv4Net>,
     /// `--fixed-cidr`: the part of the subnet that addresses are given out from.
@@ -19,17 +17,19 @@ pub struct BridgeConfig {
     pub mtu: Option<u32>,
     /// `--default-gateway`: another gateway than the bridge.
     pub gateway: Option<Ipv4Addr>,
+    /// `--icc`: containers on the bridge may talk to each other.
+    pub inter_container: bool,
 }
 
 impl Default for BridgeConfig {
     fn default() -> Self {
         Self {
             name: "docker0".to_owned(),
-            is_users: false,
             address: None,
             range: None,
             mtu: None,
             gateway: None,
+            inter_container: true,
         }
     }
 }
@@ -41,13 +41,11 @@ pub struct FirewallConfig {
     pub table: String,
     /// `--ip-masq`: outgoing packets get the host's address.
     pub masquerade: bool,
-    /// `--icc`: containers on the bridge may talk to each other.
-    pub inter_container: bool,
 }
 
 impl Default for FirewallConfig {
     fn default() -> Self {
-        Self { table: "wharf".to_owned(), masquerade: true, inter_container: true }
+        Self { table: "wharf".to_owned(), masquerade: true }
     }
 }
 
@@ -59,11 +57,18 @@ pub struct Desired {
     pub firewall: Option<FirewallConfig>,
     /// `--ip-forward`: turn forwarding on if it is off.
     pub ip_forward: bool,
+    /// Not `--ip-forward-no-drop`: where we turned forwarding on, this host is no router for anybody but containers.
+    pub guard: bool,
 }
 
 impl Default for Desired {
     fn default() -> Self {
-        Self { bridge: BridgeConfig::default(), firewall: Some(FirewallConfig::default()), ip_forward: true }
+        Self {
+            bridge: BridgeConfig::default(),
+            firewall: Some(FirewallConfig::default()),
+            ip_forward: true,
+            guard: true,
+        }
     }
 }
 

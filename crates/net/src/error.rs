@@ -27,12 +27,6 @@ pub enum Error {
     /// The configured name is taken by something else.
     #[error("{name} exists and is a {kind}, not a bridge")]
     NotABridge { name: String, kind: String },
-    /// `--bridge` names a bridge that is not there.
-    #[error("bridge {0} does not exist")]
-    NoSuchBridge(String),
-    /// A bridge of the user's without an address, and no `--bip`.
-    #[error("bridge {0} has no IPv4 address")]
-    NoAddressOnBridge(String),
     /// The configuration contradicts itself.
     #[error("{0}")]
     Config(String),

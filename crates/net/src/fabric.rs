@@ -8,14 +8,14 @@ use ipnet::Ipv4Net;
 use crate::apply::apply;
 use crate::desired::Desired;
 use crate::error::{Error, Result};
-use crate::firewall::Watcher;
 use crate::ipam::Ipam;
 use crate::mac::{Mac, mac_from_ipv4};
 use crate::netlink::Socket;
 use crate::observe::observe_with;
-use crate::plan::plan;
+use crate::plan::{Plan, plan};
 use crate::pool::Pool;
 use crate::sandbox::{Address, Attachment, Sandbox};
+use crate::watch::Watcher;
 
 /// How many sandboxes are held ready: with the bridge, and with loopback only.
 const BRIDGED_READY: usize = 4;
@@ -32,6 +32,8 @@ pub struct FabricFacts {
     pub mtu: u32,
     /// Whether the firewall is ours.
     pub firewall: bool,
+    /// What the start changed on this host, one line each.
+    pub changes: Vec<String>,
     pub warnings: Vec<String>,
 }
 
@@ -42,17 +44,17 @@ pub struct Fabric {
     /// Held for a bit operation only.
     ipam: Mutex<Ipam>,
     bridged: Pool,
-    _watcher: Option<Watcher>,
+    _watcher: Watcher,
 }
 
 impl Fabric {
     /// Observes, plans, applies, and starts to prepare sandboxes: in the calling thread's network namespace.
-    /// `repaired` is told when the firewall table had to be put back.
+    /// `mended` is told from another thread what had to be put back later, because somebody took it away.
     ///
     /// # Errors
     ///
     /// A configuration that this host cannot fulfil, a kernel without nftables, missing privilege.
-    pub fn start(desired: Desired, repaired: impl Fn(Result<()>) + Send + 'static) -> Result<Self> {
+    pub fn start(desired: Desired, mended: impl Fn(Result<Plan>) + Send + 'static) -> Result<Self> {
         // One for all: the kernel lets who closes such a socket wait until all that was ever replaced is destroyed, a
         // grace period of RCU and the longest part of an engine's start.
         let mut nft = desired.firewall.is_some().then(Socket::netfilter).transpose()?;
@@ -68,18 +70,21 @@ impl Fabric {
         if gateway != plan.address.addr() {
             ipam.take(gateway)?;
         }
-        let bridge = Socket::route()?.link_index(&desired.bridge.name)?;
-        let attach = Attachment { bridge, mtu: plan.mtu };
+        let attach = Attachment {
+            bridge: desired.bridge.name.clone(),
+            mtu: plan.mtu,
+            isolated: !desired.bridge.inter_container,
+        };
         let facts = FabricFacts {
             bridge: desired.bridge.name.clone(),
             address: plan.address,
             gateway,
             mtu: plan.mtu,
             firewall: desired.firewall.is_some(),
-            warnings: plan.warnings,
+            changes: plan.steps.iter().map(ToString::to_string).collect(),
+            warnings: plan.warnings.clone(),
         };
-        let watcher =
-            nft.map(|nft| Watcher::start(desired, plan.address.trunc(), nft, repaired)).transpose()?;
+        let watcher = Watcher::start(desired, &plan, nft, mended)?;
         let bridged = Pool::start("wharf-sandboxes", Some(attach), BRIDGED_READY)?;
         Ok(Self { facts, ipam: Mutex::new(ipam), bridged, _watcher: watcher })
     }

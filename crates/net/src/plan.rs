@@ -6,6 +6,7 @@ use ipnet::Ipv4Net;
 
 use crate::desired::{Desired, default_pools};
 use crate::error::{Error, Result};
+use crate::forward::SharedChain;
 use crate::observe::Observed;
 
 /// One change. The executor decides nothing.
@@ -19,12 +20,26 @@ pub enum Step {
         name: String,
         mtu: u32,
     },
+    RemoveAddress {
+        name: String,
+        address: Ipv4Net,
+    },
     AddAddress {
         name: String,
         address: Ipv4Net,
     },
+    /// Whoever in a container says to be an IPv6 router is not believed by the host.
+    IgnoreRouters {
+        name: String,
+    },
     SetUp {
         name: String,
+    },
+    /// Make a container's link a port of the bridge again.
+    Reconnect {
+        index: u32,
+        link: String,
+        bridge: String,
     },
     TurnOnForwarding,
     /// Make our table anew, in one transaction.
@@ -32,6 +47,13 @@ pub enum Step {
         table: String,
         bridge: String,
         subnet: Ipv4Net,
+        /// Drop what goes between others' interfaces.
+        guard: bool,
+    },
+    /// In iptables' chain: remove these rules of ours, and stand in for the policy for `bridge`.
+    AmendForward {
+        remove: Vec<u64>,
+        bridge: Option<String>,
     },
 }
 
@@ -64,9 +86,8 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan> {
     }
     let mtu = config.mtu.or(observed.bridge.as_ref().map(|b| b.mtu)).unwrap_or(MTU);
     match &observed.bridge {
-        None if config.is_users => return Err(Error::NoSuchBridge(name.clone())),
         None => steps.push(Step::CreateBridge { name: name.clone(), mtu }),
-        Some(link) if link.mtu != mtu && !config.is_users => {
+        Some(link) if link.mtu != mtu => {
             steps.push(Step::SetMtu { name: name.clone(), mtu });
         }
         Some(_) => {}
@@ -74,35 +95,64 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan> {
     let existing = observed.bridge.as_ref().map_or(&[][..], |b| &b.addresses);
     let address = choose_address(desired, existing, &observed.routes)?;
     if !existing.contains(&address) {
+        // As Docker: the address that was there is not kept beside the configured one.
+        steps.extend(existing.first().map(|old| Step::RemoveAddress { name: name.clone(), address: *old }));
         steps.push(Step::AddAddress { name: name.clone(), address });
+    }
+    if observed.bridge.as_ref().is_none_or(|bridge| bridge.hears_routers) {
+        steps.push(Step::IgnoreRouters { name: name.clone() });
     }
     if !observed.bridge.as_ref().is_some_and(|b| b.up) {
         steps.push(Step::SetUp { name: name.clone() });
     }
+    steps.extend(observed.orphans.iter().map(|(index, link)| Step::Reconnect {
+        index: *index,
+        link: link.clone(),
+        bridge: name.clone(),
+    }));
     let mut warnings = Vec::new();
-    if !observed.ip_forward {
-        if desired.ip_forward {
-            steps.push(Step::TurnOnForwarding);
-        } else {
-            warnings.push("WARNING: IPv4 forwarding is disabled".to_owned());
-        }
+    let overlapping = observed.routes.iter().filter(|route| overlap(route, &address.trunc()));
+    warnings.extend(overlapping.map(|route| {
+        format!(
+            "WARNING: the subnet {} of {name} overlaps with this host's route to {route}: what is there may not be \
+             reached any more; choose another with --bip",
+            address.trunc()
+        )
+    }));
+    let turns_on = !observed.ip_forward && desired.ip_forward;
+    if turns_on {
+        steps.push(Step::TurnOnForwarding);
+    } else if !observed.ip_forward {
+        warnings.push("WARNING: IPv4 forwarding is disabled".to_owned());
     }
     if let Some(firewall) = &desired.firewall {
-        if !observed.firewall_complete || observed.subnet() != Some(address.trunc()) {
-            steps.push(Step::ReplaceTable {
-                table: firewall.table.clone(),
-                bridge: name.clone(),
-                subnet: address.trunc(),
-            });
-        }
+        // Always: nobody sees it missing, and that it is the same cannot be seen more cheaply.
+        steps.push(Step::ReplaceTable {
+            table: firewall.table.clone(),
+            bridge: name.clone(),
+            subnet: address.trunc(),
+            guard: desired.guard && (turns_on || observed.guarded),
+        });
+        steps.extend(amend_forward(name, &observed.shared));
         for chain in &observed.foreign_drops {
             warnings.push(format!(
                 "WARNING: the firewall chain {chain} drops forwarded packets by policy: containers on {name} reach \
-                 other networks only if its rules accept them"
+                 other networks only if its rules accept them: {}",
+                chain.remedy(name)
             ));
         }
     }
     Ok(Plan { steps, address, mtu, warnings })
+}
+
+/// What is to be done in iptables' chain, if anything.
+pub(crate) fn amend_forward(bridge: &str, shared: &SharedChain) -> Option<Step> {
+    let mut remove = shared.stale.clone();
+    let bridge = shared.lacks_ours().then(|| bridge.to_owned());
+    if bridge.is_some() {
+        remove.extend(&shared.ours);
+    }
+    (bridge.is_some() || !remove.is_empty()).then_some(Step::AmendForward { remove, bridge })
 }
 
 /// `--bip`, else the address the bridge has, else the first default pool that no route overlaps.
@@ -114,17 +164,29 @@ fn choose_address(desired: &Desired, existing: &[Ipv4Net], routes: &[Ipv4Net]) -
         }
         return Ok(address);
     }
-    if let Some(address) = existing.first() {
-        return Ok(*address);
+    if let Some(address) = choose_existing(config.range, existing) {
+        return Ok(address);
     }
-    if config.is_users {
-        return Err(Error::NoAddressOnBridge(config.name.clone()));
+    if let Some(range) = config.range {
+        return first_host(range).ok_or_else(|| Error::Config(format!("fixed-cidr {range} has no host")));
     }
-    let overlaps = |a: &Ipv4Net, b: &Ipv4Net| a.contains(&b.network()) || b.contains(&a.network());
     default_pools()
-        .find(|pool| !routes.iter().any(|route| overlaps(pool, route)))
-        .and_then(|pool| Ipv4Net::new(pool.hosts().next()?, pool.prefix_len()).ok())
+        .find(|pool| !routes.iter().any(|route| overlap(pool, route)))
+        .and_then(first_host)
         .ok_or(Error::NoFreePool)
+}
+
+/// The address that the bridge has already. With `--fixed-cidr`, one whose subnet has that range.
+fn choose_existing(range: Option<Ipv4Net>, existing: &[Ipv4Net]) -> Option<Ipv4Net> {
+    existing.iter().find(|address| range.is_none_or(|range| address.contains(&range.trunc()))).copied()
+}
+
+fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
+    a.contains(&b.network()) || b.contains(&a.network())
+}
+
+fn first_host(net: Ipv4Net) -> Option<Ipv4Net> {
+    Ipv4Net::new(net.hosts().next()?, net.prefix_len()).ok()
 }
 
 impl fmt::Display for Step {
@@ -132,11 +194,23 @@ impl fmt::Display for Step {
         match self {
             Self::CreateBridge { name, mtu } => write!(f, "create bridge {name} with mtu {mtu}"),
             Self::SetMtu { name, mtu } => write!(f, "set mtu of {name} to {mtu}"),
+            Self::RemoveAddress { name, address } => write!(f, "remove address {address} from {name}"),
             Self::AddAddress { name, address } => write!(f, "add address {address} to {name}"),
+            Self::IgnoreRouters { name } => write!(f, "ignore IPv6 routers on {name}"),
             Self::SetUp { name } => write!(f, "set {name} up"),
+            Self::Reconnect { link, bridge, .. } => write!(f, "connect {link} to {bridge}"),
             Self::TurnOnForwarding => write!(f, "turn on net.ipv4.ip_forward"),
-            Self::ReplaceTable { table, bridge, subnet } => {
-                write!(f, "replace firewall table inet {table} for {bridge} ({subnet})")
+            Self::ReplaceTable { table, bridge, subnet, guard } => {
+                write!(f, "replace firewall table inet {table} for {bridge} ({subnet})")?;
+                if *guard { write!(f, ", which drops what others forward") } else { Ok(()) }
+            }
+            Self::AmendForward { remove, bridge } => {
+                let words = [
+                    (!remove.is_empty()).then(|| format!("remove {} rules", remove.len())),
+                    bridge.as_ref().map(|bridge| format!("accept what comes from and goes to {bridge}")),
+                ];
+                let words: Vec<String> = words.into_iter().flatten().collect();
+                write!(f, "in ip filter FORWARD: {}", words.join(", "))
             }
         }
     }
@@ -152,6 +226,7 @@ impl fmt::Display for Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forward::ForwardChain;
     use crate::observe::ObservedLink;
 
     fn net(text: &str) -> Ipv4Net {
@@ -160,31 +235,38 @@ mod tests {
 
     fn bridge(addresses: &[&str]) -> ObservedLink {
         let addresses = addresses.iter().map(|a| net(a)).collect();
-        ObservedLink { index: 3, kind: "bridge".into(), up: true, mtu: 1500, addresses }
+        ObservedLink { index: 3, kind: "bridge".into(), up: true, mtu: 1500, addresses, hears_routers: false }
+    }
+
+    fn text(desired: &Desired, observed: &Observed) -> String {
+        plan(desired, observed).unwrap().to_string()
     }
 
     #[test]
     fn a_fresh_host() {
-        let text = plan(&Desired::default(), &Observed::default()).unwrap().to_string();
         assert_eq!(
-            text,
+            text(&Desired::default(), &Observed::default()),
             "create bridge docker0 with mtu 1500\n\
              add address 172.17.0.1/16 to docker0\n\
+             ignore IPv6 routers on docker0\n\
              set docker0 up\n\
              turn on net.ipv4.ip_forward\n\
-             replace firewall table inet wharf for docker0 (172.17.0.0/16)\n"
+             replace firewall table inet wharf for docker0 (172.17.0.0/16), which drops what others forward\n"
         );
     }
 
     #[test]
-    fn the_second_start_does_nothing() {
-        let observed = Observed {
-            bridge: Some(bridge(&["172.17.0.1/16"])),
-            ip_forward: true,
-            firewall_complete: true,
-            ..Observed::default()
-        };
-        assert_eq!(plan(&Desired::default(), &observed).unwrap().steps, []);
+    fn the_second_start_changes_nothing_that_is_seen() {
+        let mut observed =
+            Observed { bridge: Some(bridge(&["172.17.0.1/16"])), ip_forward: true, ..Observed::default() };
+        let replaced = "replace firewall table inet wharf for docker0 (172.17.0.0/16)";
+        assert_eq!(text(&Desired::default(), &observed), format!("{replaced}\n"));
+        observed.guarded = true;
+        assert_eq!(
+            text(&Desired::default(), &observed),
+            format!("{replaced}, which drops what others forward\n")
+        );
+        assert_eq!(text(&Desired { guard: false, ..Desired::default() }, &observed), format!("{replaced}\n"));
     }
 
     #[test]
@@ -207,25 +289,42 @@ mod tests {
         );
         desired.bridge.address = Some(net("10.7.0.1/24"));
         assert!(
-            plan(&desired, &observed)
-                .unwrap()
-                .to_string()
-                .starts_with("add address 10.7.0.1/24 to docker0\n")
+            text(&desired, &observed)
+                .starts_with("remove address 10.9.0.1/24 from docker0\nadd address 10.7.0.1/24 to docker0\n")
         );
         desired.bridge.address = Some(net("10.7.0.0/24"));
         assert!(matches!(plan(&desired, &observed), Err(Error::Config(_))));
     }
 
     #[test]
-    fn a_bridge_of_the_user_s_must_be_there() {
+    fn a_configured_subnet_that_is_routed_elsewhere_is_told() {
         let mut desired = Desired::default();
-        (desired.bridge.name, desired.bridge.is_users) = ("br7".into(), true);
-        assert_eq!(
-            plan(&desired, &Observed::default()).unwrap_err().to_string(),
-            "bridge br7 does not exist"
+        desired.bridge.address = Some(net("10.7.0.1/24"));
+        let observed = Observed { routes: vec![net("10.0.0.0/8")], ..Observed::default() };
+        let told = plan(&desired, &observed).unwrap().warnings.concat();
+        assert!(
+            told.contains("10.7.0.0/24 of docker0 overlaps with this host's route to 10.0.0.0/8"),
+            "{told}"
         );
-        let mut link = bridge(&[]);
-        link.kind = "dummy".into();
+    }
+
+    #[test]
+    fn a_range_chooses_the_subnet() {
+        let mut desired = Desired::default();
+        desired.bridge.range = Some(net("10.9.5.0/24"));
+        assert_eq!(plan(&desired, &Observed::default()).unwrap().address, net("10.9.5.1/24"));
+        let observed =
+            Observed { bridge: Some(bridge(&["172.17.0.1/16", "10.9.0.1/16"])), ..Observed::default() };
+        assert_eq!(plan(&desired, &observed).unwrap().address, net("10.9.0.1/16"));
+        let observed = Observed { bridge: Some(bridge(&["172.17.0.1/16"])), ..Observed::default() };
+        assert_eq!(plan(&desired, &observed).unwrap().address, net("10.9.5.1/24"));
+    }
+
+    #[test]
+    fn only_a_bridge_will_do() {
+        let mut desired = Desired::default();
+        desired.bridge.name = "br7".into();
+        let link = ObservedLink { kind: "dummy".into(), ..bridge(&[]) };
         let observed = Observed { bridge: Some(link), ..Observed::default() };
         assert_eq!(
             plan(&desired, &observed).unwrap_err().to_string(),
@@ -234,10 +333,29 @@ mod tests {
     }
 
     #[test]
-    fn foreign_drop_policies_are_told() {
-        let observed = Observed { foreign_drops: vec!["filter/FORWARD".into()], ..Observed::default() };
-        assert!(
-            plan(&Desired::default(), &observed).unwrap().to_string().contains("chain filter/FORWARD drops")
-        );
+    fn ports_without_a_bridge_are_connected() {
+        let observed = Observed { orphans: vec![(9, "veth7".into())], ..Observed::default() };
+        assert!(text(&Desired::default(), &observed).contains("\nconnect veth7 to docker0\n"));
+    }
+
+    #[test]
+    fn a_drop_policy_is_stood_in_for_or_told() {
+        let chain =
+            ForwardChain { family: "inet", table: "filter".into(), name: "through".into(), drops: true };
+        let observed = Observed { foreign_drops: vec![chain], ..Observed::default() };
+        let told = plan(&Desired::default(), &observed).unwrap().warnings.concat();
+        assert!(told.contains("chain inet filter through drops"), "{told}");
+        assert!(told.ends_with("nft add rule inet filter through oifname \"docker0\" accept"), "{told}");
+
+        let step = |drops, ours: &[u64], stale: &[u64]| {
+            let shared = SharedChain { drops, ours: ours.into(), stale: stale.into() };
+            amend_forward("docker0", &shared).map(|step| step.to_string()).unwrap_or_default()
+        };
+        let accept = "accept what comes from and goes to docker0";
+        assert_eq!(step(true, &[], &[]), format!("in ip filter FORWARD: {accept}"));
+        assert_eq!(step(true, &[4], &[5, 6]), format!("in ip filter FORWARD: remove 3 rules, {accept}"));
+        assert_eq!(step(true, &[4, 5], &[]), "");
+        assert_eq!(step(false, &[], &[7]), "in ip filter FORWARD: remove 1 rules");
+        assert_eq!(step(false, &[], &[]), "");
     }
 }

@@ -169,7 +169,7 @@ fn fill(shared: &Shared, home: &NetNs, mut host: Socket, attach: Option<Attachme
             }
         }
         drop(state);
-        let made = Sandbox::prepare(home, &mut host, attach);
+        let made = Sandbox::prepare(home, &mut host, attach.as_ref());
         let mut state = shared.lock();
         match made {
             Ok(sandbox) => {

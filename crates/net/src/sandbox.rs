@@ -47,16 +47,24 @@ struct Leg {
 }
 
 /// The bridge that sandboxes are attached to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Attachment {
-    pub(crate) bridge: u32,
+    /// By name: it may be removed and made again.
+    pub(crate) bridge: String,
     pub(crate) mtu: u32,
+    /// Not `--icc`.
+    pub(crate) isolated: bool,
+}
+
+/// What is written on the bridge's end of each pair: by it the end is found again when its bridge was removed.
+pub(crate) fn mark(bridge: &str) -> String {
+    format!("wharf: port of {bridge}")
 }
 
 impl Sandbox {
     /// Makes a sandbox. The calling thread visits the new namespace and is back in `home` afterwards, also after
     /// an error; `host` is a route socket of `home`.
-    pub(crate) fn prepare(home: &NetNs, host: &mut Socket, attach: Option<Attachment>) -> Result<Self> {
+    pub(crate) fn prepare(home: &NetNs, host: &mut Socket, attach: Option<&Attachment>) -> Result<Self> {
         let netns = NetNs::unshare()?;
         let made = Self::furnish(netns, host, attach);
         // A thread that cannot go home must not go on: it would make links in somebody's sandbox.
@@ -65,7 +73,7 @@ impl Sandbox {
     }
 
     /// Runs inside the new namespace.
-    fn furnish(netns: NetNs, host: &mut Socket, attach: Option<Attachment>) -> Result<Self> {
+    fn furnish(netns: NetNs, host: &mut Socket, attach: Option<&Attachment>) -> Result<Self> {
         let mut socket = Socket::route()?;
         let mut batch = Batch::default();
         batch.set_up(LOOPBACK);
@@ -123,18 +131,22 @@ impl Sandbox {
 }
 
 /// A pair whose end on the host has a name as Docker's: `veth` and seven hex digits.
-fn create_veth(host: &mut Socket, attach: Attachment, netns: &NetNs) -> Result<String> {
+fn create_veth(host: &mut Socket, attach: &Attachment, netns: &NetNs) -> Result<String> {
     use std::os::fd::AsFd;
+    let master = host.link_index(&attach.bridge)?;
+    let alias = mark(&attach.bridge);
     let mut tries = 0;
     loop {
         let name = format!("veth{:07x}", random_u32()? >> 4);
         let mut batch = Batch::default();
         batch.create_veth(&Veth {
             name: &name,
-            master: attach.bridge,
+            master,
             mtu: attach.mtu,
             peer: INTERFACE,
             netns: netns.as_fd(),
+            alias: &alias,
+            isolated: attach.isolated,
         });
         match host.send(&batch) {
             Ok(()) => return Ok(name),

@@ -14,6 +14,8 @@ fn on_a_host<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T 
     thread::spawn(|| {
         NetNs::unshare().expect("this test needs root");
         ip(&["link", "set", "lo", "up"]);
+        // A new namespace has the setting of the machine's.
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
         test()
     })
     .join()
@@ -158,18 +160,192 @@ fn packets_leave_with_the_host_s_address_and_nothing_comes_in_uninvited() {
 fn without_icc_containers_do_not_reach_each_other() {
     on_a_host(|| {
         let mut desired = desired("docker0", "wharf");
-        desired.firewall.as_mut().unwrap().inter_container = false;
+        desired.bridge.inter_container = false;
         let fabric = Fabric::start(desired, |_| {}).unwrap();
-        let rules = nft(&["list", "table", "inet", "wharf"]);
-        assert!(rules.contains("iifname \"docker0\" oifname \"docker0\" drop"), "{rules}");
+        let (first, _) = fabric.take(None, None).unwrap();
+        let (second, _) = fabric.take(None, None).unwrap();
+        let host = NetNs::current().unwrap();
+        let seen = serve_once(&host, at("172.17.0.1:82"));
+        assert_eq!(inside(second.netns(), || connect(at("172.17.0.1:82"))).unwrap(), "hello");
+        assert_eq!(seen.recv().unwrap(), "172.17.0.3");
+        let _seen = serve_once(first.netns(), at("172.17.0.2:80"));
+        inside(second.netns(), || connect(at("172.17.0.2:80"))).unwrap_err();
+    });
+}
+
+#[test]
+fn a_removed_bridge_comes_back_with_its_ports() {
+    on_a_host(|| {
+        let (send, mended) = mpsc::channel();
+        let fabric = Fabric::start(desired("docker0", "wharf"), move |plan| {
+            let _ = send.send(plan.map(|plan| plan.to_string()));
+        })
+        .unwrap();
+        let (first, _) = fabric.take(None, None).unwrap();
+        let (second, _) = fabric.take(None, None).unwrap();
+        let address = || {
+            let shown = ip(&["-o", "addr", "show", "docker0"]);
+            shown.split_whitespace().find(|word| word.starts_with("172.")).map(str::to_owned)
+        };
+        for _ in 0..2 {
+            until("the pool is filled", || fabric.is_ready());
+            ip(&["link", "del", "docker0"]);
+            let steps = mended.recv_timeout(Duration::from_secs(10)).unwrap().unwrap();
+            assert!(steps.starts_with("create bridge docker0"), "{steps}");
+            assert!(steps.contains("connect veth"), "{steps}");
+            assert_eq!(address().as_deref(), Some("172.17.0.1/16"));
+            for (netns, port) in [(&first, 80), (&second, 81)] {
+                let host = NetNs::current().unwrap();
+                let to = format!("172.17.0.1:{port}");
+                let seen = serve_once(&host, at(&to));
+                assert_eq!(inside(netns.netns(), || connect(at(&to))).unwrap(), "hello");
+                seen.recv().unwrap();
+            }
+        }
+        // Those that were ready when it happened, and new ones.
+        for _ in 0..8 {
+            let (sandbox, _) = fabric.take(None, None).unwrap();
+            let host = NetNs::current().unwrap();
+            let seen = serve_once(&host, at("172.17.0.1:82"));
+            assert_eq!(inside(sandbox.netns(), || connect(at("172.17.0.1:82"))).unwrap(), "hello");
+            seen.recv().unwrap();
+        }
+    });
+}
+
+#[test]
+fn routers_in_containers_are_not_believed() {
+    on_a_host(|| {
+        let _fabric = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
+        let path = "/proc/sys/net/ipv6/conf/docker0/accept_ra";
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "0\n");
+    });
+}
+
+/// iptables' own, as it is on a host with ufw or Docker.
+fn iptables(args: &[&str]) -> String {
+    let output = Command::new("iptables").args(args).output().unwrap();
+    assert!(output.status.success(), "iptables {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_drop_policy_of_iptables_lets_containers_out_and_its_rules_hold() {
+    on_a_host(|| {
+        let world = outside();
+        iptables(&["-P", "FORWARD", "DROP"]);
+        iptables(&["-A", "FORWARD", "-d", "10.99.0.2", "-p", "tcp", "--dport", "81", "-j", "REJECT"]);
+        let (send, mended) = mpsc::channel();
+        let fabric = Fabric::start(desired("docker0", "wharf"), move |plan| {
+            let _ = send.send(plan.is_ok());
+        })
+        .unwrap();
+        let (container, _) = fabric.take(None, None).unwrap();
+        let reach = |address: &'static str| {
+            let seen = serve_once(&world, at(address));
+            let reached = inside(container.netns(), || connect(at(address)));
+            if reached.is_err() {
+                inside(&world, || connect(at(address))).unwrap();
+            }
+            seen.recv().unwrap();
+            reached.is_ok()
+        };
+        assert!(reach("10.99.0.2:80"));
+        assert!(!reach("10.99.0.2:81"), "what an administrator has refused stays refused");
+        let rules = iptables(&["-S", "FORWARD"]);
+        assert!(
+            rules.contains("-A FORWARD -i docker0 -m comment --comment \"wharf: docker0\" -j ACCEPT"),
+            "{rules}"
+        );
+        assert_eq!(rules.lines().filter(|line| line.contains("wharf")).count(), 2, "{rules}");
+        let _seen = serve_once(container.netns(), at("172.17.0.2:80"));
+        inside(&world, || connect(at("172.17.0.2:80"))).unwrap_err();
+
+        // As `ufw reload` does; and a second start adds nothing.
+        iptables(&["-F", "FORWARD"]);
+        assert!(mended.recv_timeout(Duration::from_secs(10)).unwrap());
+        assert_eq!(iptables(&["-S", "FORWARD"]).matches("wharf: docker0").count(), 2);
         drop(fabric);
+        let again = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
+        assert_eq!(iptables(&["-S", "FORWARD"]).matches("wharf: docker0").count(), 2);
+        drop(again);
+        // Who starts after a bridge is gone takes its rules away.
+        ip(&["link", "del", "docker0"]);
+        let _other = Fabric::start(desired("br-two", "wharf-two"), |_| {}).unwrap();
+        let rules = iptables(&["-S", "FORWARD"]);
+        assert!(!rules.contains("wharf: docker0") && rules.contains("wharf: br-two"), "{rules}");
+    });
+}
+
+#[test]
+fn a_drop_policy_in_another_s_table_is_told_with_what_to_do() {
+    on_a_host(|| {
+        nft(&[
+            "add table inet filter; add chain inet filter through { type filter hook forward priority 0; policy drop; }",
+        ]);
+        let world = outside();
+        let fabric = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
+        let warning = fabric.facts().warnings.concat();
+        assert!(warning.contains("chain inet filter through drops forwarded packets by policy"), "{warning}");
+        let (container, _) = fabric.take(None, None).unwrap();
+        let seen = serve_once(&world, at("10.99.0.2:80"));
+        inside(container.netns(), || connect(at("10.99.0.2:80"))).unwrap_err();
+        // What it says, done.
+        let commands = warning.split("accept them: ").nth(1).unwrap();
+        for command in commands.split("; ") {
+            let said = nft(&[command.strip_prefix("nft ").unwrap()]);
+            assert_eq!(said, "", "{command}");
+        }
+        assert_eq!(inside(container.netns(), || connect(at("10.99.0.2:80"))).unwrap(), "hello");
+        assert_eq!(seen.recv().unwrap(), "10.99.0.1");
+    });
+}
+
+#[test]
+fn a_host_that_was_no_router_becomes_one_for_containers_only() {
+    on_a_host(|| {
+        let world = outside();
+        // A second neighbour of the host, which would reach the first through it.
+        let other = thread::spawn(|| NetNs::unshare().unwrap()).join().unwrap();
+        let path = {
+            use std::os::fd::{AsFd, AsRawFd};
+            format!("/proc/{}/fd/{}", std::process::id(), other.as_fd().as_raw_fd())
+        };
+        ip(&["link", "add", "up1", "type", "veth", "peer", "name", "eth0", "netns", &path]);
+        ip(&["addr", "add", "10.98.0.1/24", "dev", "up1"]);
+        ip(&["link", "set", "up1", "up"]);
+        inside(&other, || {
+            ip(&["addr", "add", "10.98.0.2/24", "dev", "eth0"]);
+            ip(&["link", "set", "eth0", "up"]);
+            ip(&["route", "add", "default", "via", "10.98.0.1"]);
+        });
+        inside(&world, || ip(&["route", "add", "10.98.0.0/24", "via", "10.99.0.1"]));
+        let reach = |from: &NetNs| {
+            let seen = serve_once(&world, at("10.99.0.2:80"));
+            let reached = inside(from, || connect(at("10.99.0.2:80"))).is_ok();
+            if !reached {
+                inside(&world, || connect(at("10.99.0.2:80"))).unwrap();
+            }
+            seen.recv().unwrap();
+            reached
+        };
+        for round in 0..2 {
+            let fabric = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
+            let (container, _) = fabric.take(None, None).unwrap();
+            assert!(reach(container.netns()), "round {round}");
+            assert!(!reach(&other), "round {round}");
+        }
+        // Where the administrator says so.
+        let open = Desired { guard: false, ..desired("docker0", "wharf") };
+        let _fabric = Fabric::start(open, |_| {}).unwrap();
+        assert!(reach(&other));
     });
 }
 
 #[test]
 fn the_table_is_as_documented_and_put_back_when_flushed() {
     on_a_host(|| {
-        let (send, repaired) = mpsc::channel();
+        let (send, mended) = mpsc::channel();
         let _fabric = Fabric::start(desired("docker0", "wharf"), move |r| {
             let _ = send.send(r.is_ok());
         })
@@ -178,7 +354,7 @@ fn the_table_is_as_documented_and_put_back_when_flushed() {
         let before = list();
         for line in [
             "elements = { \"docker0\" }",
-            "type filter hook forward priority filter; policy accept;",
+            "type filter hook forward priority filter; policy drop;",
             "ct state established,related accept",
             "iifname @bridges oifname != @bridges accept",
             "iifname \"docker0\" oifname \"docker0\" accept",
@@ -189,10 +365,10 @@ fn the_table_is_as_documented_and_put_back_when_flushed() {
             assert!(before.contains(line), "{line} in {before}");
         }
         nft(&["flush", "ruleset"]);
-        assert!(repaired.recv_timeout(Duration::from_secs(5)).unwrap());
+        assert!(mended.recv_timeout(Duration::from_secs(5)).unwrap());
         assert_eq!(list(), before);
         nft(&["flush", "chain", "inet", "wharf", "forward"]);
-        assert!(repaired.recv_timeout(Duration::from_secs(5)).unwrap());
+        assert!(mended.recv_timeout(Duration::from_secs(5)).unwrap());
         assert_eq!(list(), before);
     });
 }

@@ -38,6 +38,35 @@ pub fn set_flag(socket: BorrowedFd<'_>, flag: NetlinkFlag, on: bool) -> io::Resu
     .map(drop)
 }
 
+/// Has a socket receive messages of one type only: `NLM` type, the second field of `struct nlmsghdr`. The others are
+/// dropped in the kernel and wake nobody (`SO_ATTACH_FILTER` of `socket(7)`).
+///
+/// # Errors
+/// `ENOMEM`, or `EPERM` where the option is locked.
+pub fn keep_only(socket: BorrowedFd<'_>, message_type: u16) -> io::Result<()> {
+    // linux/filter.h: load the half word at 4, compare, return all or nothing. Loads are in network byte order.
+    let line = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let mut program = [
+        line(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 0, 0, 4),
+        line(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, u32::from(message_type.to_be())),
+        line(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+        line(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+    ];
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the kernel reads one `sock_fprog`, as long as said, and through it `len` instructions of an array that
+    // lives until the end of this function; it copies both.
+    check(libc::c_long::from(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const program).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    }))
+    .map(drop)
+}
+
 /// Moves the calling thread, and no other, into a new network namespace.
 ///
 /// # Errors

@@ -35,6 +35,10 @@ for _ in $(seq 50); do
     [ -z "$(cgroups)" ] || sleep 0.1
 done
 [ -z "$bridge" ] || ip link del "$bridge" 2>/dev/null
+[ -z "$bridge" ] || nft -a list chain ip filter FORWARD 2>/dev/null |
+    sed -n "s/.*comment \"wharf: $bridge\".* # handle //p" | while read -r handle; do
+    nft delete rule ip filter FORWARD handle "$handle"
+done
 [ -z "$table" ] || nft delete table inet "$table" 2>/dev/null
 [ -n "$directory" ] || exit 0
 cut -d' ' -f5 /proc/self/mountinfo | grep -F -- "$directory" | sort -r | while read -r place; do

@@ -23,7 +23,10 @@ pub(super) fn probe(machine: &Machine) -> Vec<Finding> {
     };
     let drops = match net::observe(&net::Desired::default()) {
         Ok(observed) if observed.foreign_drops.is_empty() => Ok(String::new()),
-        Ok(observed) => Err(format!("{} drops by policy", observed.foreign_drops.join(", "))),
+        Ok(observed) => Err(format!(
+            "{} drops by policy",
+            observed.foreign_drops.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        )),
         Err(e) => Err(e.to_string()),
     };
     vec![

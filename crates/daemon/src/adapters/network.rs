@@ -41,7 +41,15 @@ impl Network {
     /// A configuration that this host cannot fulfil, a kernel without nftables, missing privilege.
     pub fn start(desired: Option<Desired>, network_id: String) -> Result<Self, NetworkError> {
         let fabric =
-            desired.map(|desired| Fabric::start(desired, report_repair)).transpose().map_err(convert)?;
+            desired.map(|desired| Fabric::start(desired, report_mended)).transpose().map_err(convert)?;
+        if let Some(facts) = fabric.as_ref().map(Fabric::facts) {
+            for change in &facts.changes {
+                tracing::info!("network: {change}");
+            }
+            for warning in &facts.warnings {
+                tracing::warn!("{}", warning.trim_start_matches("WARNING: "));
+            }
+        }
         let isolated = Fabric::isolated().map_err(convert)?;
         let inner = Inner { fabric, isolated, owners: Mutex::default() };
         Ok(Self { inner: Arc::new(inner), network_id })
@@ -177,12 +185,14 @@ impl NetworkFabric for Network {
 }
 
 /// Called from the watching thread.
-fn report_repair(result: net::Result<()>) {
+fn report_mended(result: net::Result<net::Plan>) {
     match result {
-        Ok(()) => tracing::warn!("the firewall table was changed from outside and has been put back"),
-        Err(error) => {
-            tracing::error!(%error, "the firewall table was changed from outside and cannot be put back")
+        Ok(plan) => {
+            for step in &plan.steps {
+                tracing::warn!("network: somebody changed it, so: {step}");
+            }
         }
+        Err(error) => tracing::error!(%error, "network: somebody changed it, and it cannot be put back"),
     }
 }
 

@@ -101,7 +101,7 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("insecure-registry", "insecure-registries", List, NotBuilt),
     row("ip", "ip", Text, NotBuilt),
     row("ip-forward", "ip-forward", Bool, Built),
-    row("ip-forward-no-drop", "ip-forward-no-drop", Bool, NotBuilt),
+    row("ip-forward-no-drop", "ip-forward-no-drop", Bool, Built),
     row("ip-masq", "ip-masq", Bool, Built),
     row("ip6tables", "ip6tables", Bool, NoEffect),
     row("iptables", "iptables", Bool, Built),

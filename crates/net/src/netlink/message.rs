@@ -88,6 +88,10 @@ impl Batch {
         self
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -11,9 +11,11 @@ use crate::error::{Error, Result};
 use crate::mac::Mac;
 
 const NEWLINK: u16 = 16;
+pub(super) const DELLINK: u16 = 17;
 const GETLINK: u16 = 18;
 const SETLINK: u16 = 19;
 const NEWADDR: u16 = 20;
+const DELADDR: u16 = 21;
 const GETADDR: u16 = 22;
 const NEWROUTE: u16 = 24;
 const GETROUTE: u16 = 26;
@@ -23,6 +25,7 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_IFALIAS: u16 = 20;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_NUM_TX_QUEUES: u16 = 31;
@@ -31,6 +34,9 @@ const IFLA_INET_CONF: u16 = 1;
 const IPV4_DEVCONF_ARP_NOTIFY: u16 = 22;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
+const IFLA_BRPORT_ISOLATED: u16 = 33;
 const VETH_INFO_PEER: u16 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
@@ -55,6 +61,8 @@ pub(crate) struct Link {
     pub(crate) up: bool,
     pub(crate) mtu: u32,
     pub(crate) master: Option<u32>,
+    /// What somebody wrote on it (`ip link set x alias`).
+    pub(crate) alias: Option<String>,
 }
 
 /// `struct ifinfomsg`.
@@ -66,8 +74,15 @@ fn ifinfo(index: u32, flags: u32) -> [u8; 16] {
     bytes
 }
 
+/// `struct ifaddrmsg`.
+fn ifaddr(index: u32, address: Ipv4Net) -> [u8; 8] {
+    let mut bytes = [AF_INET, address.prefix_len(), 0, 0, 0, 0, 0, 0];
+    bytes[4..].copy_from_slice(&index.to_ne_bytes());
+    bytes
+}
+
 impl Batch {
-    /// A bridge, up. The hardware address is set so that it does not change with its ports.
+    /// A bridge, down. The hardware address is set so that it does not change with its ports.
     pub(crate) fn create_bridge(&mut self, name: &str, mtu: u32, mac: Mac) {
         self.begin(NEWLINK, ACK | CREATE | EXCL, format!("create bridge {name}"), &ifinfo(0, 0))
             .attr_text(IFLA_IFNAME, name)
@@ -103,6 +118,33 @@ impl Batch {
                     });
                 });
             });
+        // By name: nobody knows its index yet. The kernel takes no alias with a new link.
+        self.begin(SETLINK, ACK, format!("write an alias on {}", veth.name), &ifinfo(0, 0))
+            .attr_text(IFLA_IFNAME, veth.name)
+            .attr(IFLA_IFALIAS, veth.alias.as_bytes());
+        if veth.isolated {
+            self.begin(SETLINK, ACK, format!("isolate {} on its bridge", veth.name), &ifinfo(0, 0))
+                .attr_text(IFLA_IFNAME, veth.name)
+                .isolate();
+        }
+    }
+
+    /// Makes a link a port of a bridge again.
+    pub(crate) fn set_master(&mut self, index: u32, master: u32, isolated: bool) {
+        let words = || format!("make link {index} a port of bridge {master}");
+        self.begin(SETLINK, ACK, words(), &ifinfo(index, 0)).attr_u32(IFLA_MASTER, master);
+        if isolated {
+            self.begin(SETLINK, ACK, words(), &ifinfo(index, 0)).isolate();
+        }
+    }
+
+    /// A port that is isolated reaches the bridge itself, and no other isolated port.
+    fn isolate(&mut self) -> &mut Self {
+        self.nest(IFLA_LINKINFO, |b| {
+            b.attr_text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, |b| {
+                b.attr(IFLA_BRPORT_ISOLATED, &[1]);
+            });
+        })
     }
 
     /// Has a link announce its addresses when it comes up and when its hardware address changes (`arp_notify` of
@@ -137,10 +179,14 @@ impl Batch {
         .attr(IFLA_ADDRESS, &mac.0);
     }
 
+    pub(crate) fn remove_address(&mut self, index: u32, address: Ipv4Net) {
+        let words = format!("remove address {address} from link {index}");
+        self.begin(DELADDR, ACK, words, &ifaddr(index, address)).attr(IFA_LOCAL, &address.addr().octets());
+    }
+
     pub(crate) fn add_address(&mut self, index: u32, address: Ipv4Net) {
-        let mut fixed = [AF_INET, address.prefix_len(), 0, 0, 0, 0, 0, 0];
-        fixed[4..].copy_from_slice(&index.to_ne_bytes());
-        self.begin(NEWADDR, ACK | CREATE | EXCL, format!("add address {address} to link {index}"), &fixed)
+        let words = format!("add address {address} to link {index}");
+        self.begin(NEWADDR, ACK | CREATE | EXCL, words, &ifaddr(index, address))
             .attr(IFA_LOCAL, &address.addr().octets())
             .attr(IFA_ADDRESS, &address.addr().octets())
             .attr(IFA_BROADCAST, &address.broadcast().octets());
@@ -164,6 +210,10 @@ pub(crate) struct Veth<'a> {
     pub(crate) mtu: u32,
     pub(crate) peer: &'a str,
     pub(crate) netns: BorrowedFd<'a>,
+    /// Written on the end that is here.
+    pub(crate) alias: &'a str,
+    /// No other isolated port of the bridge is reached.
+    pub(crate) isolated: bool,
 }
 
 impl Socket {
@@ -226,6 +276,7 @@ fn parse_link(body: &[u8]) -> Option<Link> {
         up: u32_at(body, 8)? & IFF_UP != 0,
         mtu: attrs.u32(IFLA_MTU)?,
         master: attrs.u32(IFLA_MASTER),
+        alias: attrs.text(IFLA_IFALIAS),
     })
 }
 

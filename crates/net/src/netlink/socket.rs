@@ -45,6 +45,16 @@ impl Socket {
         Self::open(Some(netlink::NETFILTER), NFTABLES).map_err(|e| Error::NoNftables(e.to_string()))
     }
 
+    /// Hears of every link that is removed, and of nothing else: links come and go with each container.
+    pub(crate) fn link_removals() -> Result<Self> {
+        /// `RTNLGRP_LINK` is group 1.
+        const LINKS: u32 = 1;
+        let socket = Self::open(None, LINKS).map_err(|e| Error::kernel("open a route netlink socket", e))?;
+        sys::netlink::keep_only(socket.as_fd(), super::route::DELLINK)
+            .map_err(|e| Error::kernel("filter a route netlink socket", e))?;
+        Ok(socket)
+    }
+
     fn open(protocol: Option<Protocol>, groups: u32) -> io::Result<Self> {
         let fd = rustix::net::socket_with(
             AddressFamily::NETLINK,

@@ -6,9 +6,7 @@ use crate::netlink::message::{ACK, APPEND, Attrs, CREATE, DUMP};
 use crate::netlink::{Batch, Socket};
 
 const SUBSYSTEM: u16 = 10;
-const NFPROTO_INET: u8 = 1;
 const NFPROTO_UNSPEC: u8 = 0;
-const NFPROTO_IPV4: u8 = 2;
 const NF_INET_FORWARD: u32 = 2;
 
 const BATCH_BEGIN: u16 = 0x10;
@@ -19,6 +17,7 @@ const NEWCHAIN: u16 = 3;
 const GETCHAIN: u16 = 4;
 const NEWRULE: u16 = 6;
 const GETRULE: u16 = 7;
+const DELRULE: u16 = 8;
 const NEWSET: u16 = 9;
 const NEWSETELEM: u16 = 12;
 
@@ -32,6 +31,11 @@ const HOST_ENDIAN_KEYS: [u8; 6] = {
     [0, 4, a, b, c, d]
 };
 
+const RULE_HANDLE: u16 = 3;
+const RULE_USERDATA: u16 = 7;
+/// Tag of a comment in a rule's user data.
+const COMMENT: u8 = 0;
+
 const fn kind(message: u16) -> u16 {
     SUBSYSTEM << 8 | message
 }
@@ -40,6 +44,35 @@ const fn kind(message: u16) -> u16 {
 const fn header(family: u8, resource: u16) -> [u8; 4] {
     let resource = resource.to_be_bytes();
     [family, 0, resource[0], resource[1]]
+}
+
+/// Which packets a table sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// IPv4 and IPv6.
+    Inet,
+    Ip,
+}
+
+impl Family {
+    /// As `nft` calls it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Inet => "inet",
+            Self::Ip => "ip",
+        }
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Self::Inet => 1,
+            Self::Ip => 2,
+        }
+    }
+
+    fn of(number: u8) -> Option<Self> {
+        [Self::Inet, Self::Ip].into_iter().find(|family| family.number() == number)
+    }
 }
 
 /// Where a base chain sees packets.
@@ -64,21 +97,23 @@ pub(crate) struct Chain {
     pub(crate) kind: &'static str,
     pub(crate) hook: Hook,
     pub(crate) priority: i32,
+    pub(crate) policy: Policy,
     pub(crate) rules: Vec<Rule>,
 }
 
-/// Changes to one table of family `inet`, sent together.
+/// Changes to one table, sent together.
 #[derive(Debug)]
 pub(crate) struct Transaction<'a> {
+    family: Family,
     table: &'a str,
     batch: Batch,
 }
 
 impl<'a> Transaction<'a> {
-    pub(crate) fn on(table: &'a str) -> Self {
+    pub(crate) fn on(family: Family, table: &'a str) -> Self {
         let mut batch = Batch::default();
         batch.begin(BATCH_BEGIN, 0, "begin a firewall transaction", &header(NFPROTO_UNSPEC, SUBSYSTEM));
-        Self { table, batch }
+        Self { family, table, batch }
     }
 
     pub(crate) fn create_table(&mut self) {
@@ -104,14 +139,31 @@ impl<'a> Transaction<'a> {
             .nest(4, |b| {
                 b.attr_be32(1, hook).attr_be32(2, chain.priority as u32);
             })
-            .attr_be32(5, 1)
+            .attr_be32(5, u32::from(chain.policy == Policy::Accept))
             .attr_text(7, chain.kind);
         for rule in &chain.rules {
-            self.message(NEWRULE, CREATE | APPEND, &rule.to_string())
-                .attr_text(1, table)
-                .attr_text(2, chain.name)
-                .nest(4, |b| rule.encode(b));
+            self.append_rule(chain.name, rule, None);
         }
+    }
+
+    /// At the end of a chain. The comment is what `nft` and iptables show as one.
+    pub(crate) fn append_rule(&mut self, chain: &str, rule: &Rule, comment: Option<&str>) {
+        let table = self.table;
+        let message = self.message(NEWRULE, CREATE | APPEND, &rule.to_string());
+        message.attr_text(1, table).attr_text(2, chain).nest(4, |b| rule.encode(b));
+        if let Some(comment) = comment {
+            let len = comment.len() as u8 + 1;
+            let data = [&[COMMENT, len][..], comment.as_bytes(), &[0]].concat();
+            message.attr(RULE_USERDATA, &data);
+        }
+    }
+
+    pub(crate) fn delete_rule(&mut self, chain: &str, handle: u64) {
+        let table = self.table;
+        self.message(DELRULE, 0, &format!("delete rule {handle} of {chain}"))
+            .attr_text(1, table)
+            .attr_text(2, chain)
+            .attr(RULE_HANDLE, &handle.to_be_bytes());
     }
 
     /// A set of interface names; `id` is its number within this transaction.
@@ -149,8 +201,8 @@ impl<'a> Transaction<'a> {
     }
 
     fn message(&mut self, message: u16, flags: u16, words: &str) -> &mut Batch {
-        let words = format!("table inet {}: {words}", self.table);
-        self.batch.begin(kind(message), flags | ACK, words, &header(NFPROTO_INET, 0))
+        let words = format!("table {} {}: {words}", self.family.word(), self.table);
+        self.batch.begin(kind(message), flags | ACK, words, &header(self.family.number(), 0))
     }
 }
 
@@ -165,25 +217,75 @@ fn explain(error: Error) -> Error {
     }
 }
 
-/// How many rules a table of family `inet` has; 0 too if there is no such table.
-pub(crate) fn count_rules(socket: &mut Socket, table: &str) -> Result<usize> {
-    let mut batch = Batch::default();
-    batch.begin(kind(GETRULE), DUMP, format!("list rules of table inet {table}"), &header(NFPROTO_INET, 0));
-    batch.attr_text(1, table);
+/// How many rules a table has; 0 too if there is no such table.
+pub(crate) fn count_rules(socket: &mut Socket, family: Family, table: &str) -> Result<usize> {
     let mut rules = 0;
-    match socket.dump(&batch, |message| {
+    list_rules(socket, family, table, |_| rules += 1)?;
+    Ok(rules)
+}
+
+/// Handle and comment of each rule of a chain that has a comment.
+pub(crate) fn commented_rules(
+    socket: &mut Socket,
+    family: Family,
+    table: &str,
+    chain: &str,
+) -> Result<Vec<(u64, String)>> {
+    let mut rules = Vec::new();
+    list_rules(socket, family, table, |rule| {
+        let comment = rule.get(RULE_USERDATA).and_then(comment_in);
+        let handle = rule.get(RULE_HANDLE).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+        if rule.text(2).as_deref() == Some(chain) {
+            rules.extend(handle.zip(comment));
+        }
+    })?;
+    Ok(rules)
+}
+
+fn list_rules(
+    socket: &mut Socket,
+    family: Family,
+    table: &str,
+    mut each: impl FnMut(Attrs<'_>),
+) -> Result<()> {
+    let mut batch = Batch::default();
+    let words = format!("list rules of table {} {table}", family.word());
+    batch.begin(kind(GETRULE), DUMP, words, &header(family.number(), 0));
+    batch.attr_text(1, table);
+    let listed = socket.dump(&batch, |message| {
         // Older kernels do not filter.
-        let of = message.body.get(4..).and_then(|attrs| Attrs(attrs).text(1));
-        rules += usize::from(of.as_deref() == Some(table));
-    }) {
-        Ok(()) => Ok(rules),
-        Err(e) if e.errno() == Some(rustix::io::Errno::NOENT) => Ok(0),
-        Err(e) => Err(e),
+        let rule = message.body.get(4..).map(Attrs).filter(|rule| rule.text(1).as_deref() == Some(table));
+        rule.into_iter().for_each(&mut each);
+    });
+    match listed {
+        Err(e) if e.errno() == Some(rustix::io::Errno::NOENT) => Ok(()),
+        other => other,
     }
 }
 
-/// Base chains at the forward hook of families `ip` and `inet`: (table, chain, policy).
-pub(crate) fn base_chains(socket: &mut Socket) -> Result<Vec<(String, String, Policy)>> {
+/// User data is a list of (tag, length, bytes).
+fn comment_in(mut data: &[u8]) -> Option<String> {
+    while let [tag, len, rest @ ..] = data {
+        let (value, next) = rest.split_at_checked(usize::from(*len))?;
+        if *tag == COMMENT {
+            return Some(String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned());
+        }
+        data = next;
+    }
+    None
+}
+
+/// A base chain of somebody's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BaseChain {
+    pub(crate) family: Family,
+    pub(crate) table: String,
+    pub(crate) name: String,
+    pub(crate) policy: Policy,
+}
+
+/// Base chains at the forward hook that see IPv4.
+pub(crate) fn forward_chains(socket: &mut Socket) -> Result<Vec<BaseChain>> {
     let mut batch = Batch::default();
     batch.begin(kind(GETCHAIN), DUMP, "list chains", &header(NFPROTO_UNSPEC, 0));
     let mut chains = Vec::new();
@@ -191,10 +293,22 @@ pub(crate) fn base_chains(socket: &mut Socket) -> Result<Vec<(String, String, Po
         let Some((family, attrs)) = message.body.first().zip(message.body.get(4..)) else { return };
         let attrs = Attrs(attrs);
         let forward = attrs.nested(4).and_then(|hook| hook.be32(1)) == Some(NF_INET_FORWARD);
-        if forward && matches!(*family, NFPROTO_INET | NFPROTO_IPV4) {
-            let policy = if attrs.be32(5) == Some(0) { Policy::Drop } else { Policy::Accept };
-            chains.extend(attrs.text(1).zip(attrs.text(3)).map(|(table, name)| (table, name, policy)));
-        }
+        let Some(family) = Family::of(*family).filter(|_| forward) else { return };
+        let policy = if attrs.be32(5) == Some(0) { Policy::Drop } else { Policy::Accept };
+        let names = attrs.text(1).zip(attrs.text(3));
+        chains.extend(names.map(|(table, name)| BaseChain { family, table, name, policy }));
     })?;
     Ok(chains)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_are_found_among_other_data() {
+        assert_eq!(comment_in(&[9, 1, 7, COMMENT, 3, b'h', b'i', 0]).as_deref(), Some("hi"));
+        assert_eq!(comment_in(&[9, 1, 7]), None);
+        assert_eq!(comment_in(&[COMMENT, 200, 1]), None);
+    }
 }

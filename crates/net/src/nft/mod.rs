@@ -6,5 +6,7 @@
 mod batch;
 mod rule;
 
-pub(crate) use batch::{Chain, Hook, Policy, Transaction, base_chains, count_rules};
+pub(crate) use batch::{
+    BaseChain, Chain, Family, Hook, Policy, Transaction, commented_rules, count_rules, forward_chains,
+};
 pub(crate) use rule::{Match, Rule};

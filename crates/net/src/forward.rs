@@ -1,0 +1,119 @@
+//! Other programs' chains through which forwarded packets go as well as through ours.
+//!
+//! A packet passes all base chains of a hook, and a drop in any of them is final: an accept in our table overrules
+//! nobody. Two cases:
+//!
+//! - `ip filter FORWARD` is iptables' chain. Every program that speaks iptables (ufw, Docker, libvirt, the
+//!   administrator) has its rules in it; that is what it is for. If its policy is to drop, two rules of ours stand at its
+//!   *end*, in place of the policy: whatever somebody else's rule says about our containers' packets holds.
+//! - Any other table is its maker's alone. We touch nothing in it and say what to do.
+//!
+//! What may reach a container is decided by our own table in both cases.
+
+use std::fmt;
+
+use crate::error::Result;
+use crate::netlink::Socket;
+use crate::nft::{self, BaseChain, Family, Match, Policy, Rule, Transaction};
+
+const TABLE: &str = "filter";
+const CHAIN: &str = "FORWARD";
+/// How many rules stand for one bridge: one for each direction.
+const RULES: usize = 2;
+
+/// A base chain at the forward hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardChain {
+    pub family: &'static str,
+    pub table: String,
+    pub name: String,
+    /// By policy.
+    pub drops: bool,
+}
+
+impl ForwardChain {
+    /// Whether it is iptables'.
+    pub(crate) fn is_shared(&self) -> bool {
+        (self.family, self.table.as_str(), self.name.as_str()) == (Family::Ip.word(), TABLE, CHAIN)
+    }
+
+    /// What lets the containers of a bridge through, in `nft`'s language.
+    pub fn remedy(&self, bridge: &str) -> String {
+        let rule = |key: &str| format!("nft add rule {self} {key} \"{bridge}\" accept");
+        format!("{}; {}", rule("iifname"), rule("oifname"))
+    }
+}
+
+impl fmt::Display for ForwardChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.family, self.table, self.name)
+    }
+}
+
+/// iptables' chain, if there is one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SharedChain {
+    /// By policy.
+    pub drops: bool,
+    /// Handles of our rules for this bridge.
+    pub ours: Vec<u64>,
+    /// Handles of our rules for bridges that are no more.
+    pub stale: Vec<u64>,
+}
+
+impl SharedChain {
+    /// Whether our two rules are needed and not there.
+    pub(crate) fn lacks_ours(&self) -> bool {
+        self.drops && self.ours.len() != RULES
+    }
+}
+
+/// All chains at the forward hook.
+pub(crate) fn chains(nft: &mut Socket) -> Result<Vec<ForwardChain>> {
+    let convert = |BaseChain { family, table, name, policy }: BaseChain| ForwardChain {
+        family: family.word(),
+        table,
+        name,
+        drops: policy == Policy::Drop,
+    };
+    Ok(nft::forward_chains(nft)?.into_iter().map(convert).collect())
+}
+
+/// What stands in iptables' chain for `bridge`, and for bridges that are no more.
+pub(crate) fn shared(
+    nft: &mut Socket,
+    chains: &[ForwardChain],
+    bridge: &str,
+    is_there: impl Fn(&str) -> bool,
+) -> Result<SharedChain> {
+    let Some(chain) = chains.iter().find(|chain| chain.is_shared()) else {
+        return Ok(SharedChain::default());
+    };
+    let mut shared = SharedChain { drops: chain.drops, ..SharedChain::default() };
+    for (handle, comment) in nft::commented_rules(nft, Family::Ip, TABLE, CHAIN)? {
+        match comment.strip_prefix(PREFIX) {
+            Some(of) if of == bridge => shared.ours.push(handle),
+            Some(of) if !is_there(of) => shared.stale.push(handle),
+            _ => {}
+        }
+    }
+    Ok(shared)
+}
+
+/// The comment by which our rules are known; iptables shows it, too.
+const PREFIX: &str = "wharf: ";
+
+/// Removes rules from iptables' chain, and adds those of `bridge`, if it is given, at its end.
+pub(crate) fn amend(nft: &mut Socket, remove: &[u64], bridge: Option<&str>) -> Result<()> {
+    let mut transaction = Transaction::on(Family::Ip, TABLE);
+    for handle in remove {
+        transaction.delete_rule(CHAIN, *handle);
+    }
+    if let Some(bridge) = bridge {
+        let comment = format!("{PREFIX}{bridge}");
+        for direction in [Match::InputIs(bridge.to_owned()), Match::OutputIs(bridge.to_owned())] {
+            transaction.append_rule(CHAIN, &Rule::accept([direction]), Some(&comment));
+        }
+    }
+    transaction.commit(nft)
+}
