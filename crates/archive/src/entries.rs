@@ -285,7 +285,7 @@ impl<R: Read> Entries<R> {
                 return Err(bad());
             }
         }
-        Ok(numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
+        Ok(numbers.as_chunks::<2>().0.iter().map(|&[a, b]| (a, b)).collect())
     }
 
     fn skip(&mut self) -> Result<(), Error> {

@@ -109,7 +109,7 @@ fn time(value: &[u8]) -> Option<(i64, u32)> {
 fn map(value: &[u8]) -> Option<Vec<(u64, u64)>> {
     let numbers: Vec<u64> =
         std::str::from_utf8(value).ok()?.split(',').map(|part| part.parse().ok()).collect::<Option<_>>()?;
-    numbers.len().is_multiple_of(2).then(|| numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
+    numbers.len().is_multiple_of(2).then(|| numbers.as_chunks::<2>().0.iter().map(|&[a, b]| (a, b)).collect())
 }
 
 #[cfg(test)]

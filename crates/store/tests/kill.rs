@@ -30,7 +30,7 @@ fn worker() {
     let store = Store::open(Path::new(&root)).unwrap();
     let mut out = std::io::stdout().lock();
     writeln!(out, "\nready").unwrap();
-    for seed in first.. {
+    for seed in first..=u32::MAX {
         let name = Reference::parse(&format!("image:{seed}")).unwrap();
         let options = ImportOptions { reference: Some(name.clone()), ..ImportOptions::default() };
         let image = store.images().import(Cursor::new(tar(seed)), &options).unwrap();

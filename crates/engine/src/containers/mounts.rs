@@ -107,7 +107,7 @@ pub(crate) fn plan(core: &Core, spec: &ContainerSpec, image: &StoredImage) -> Re
                 volumes.push(VolumePlan {
                     name,
                     anonymous,
-                    copy_from: Some(destination.clone()).filter(|_| !options.no_copy),
+                    copy_from: (!options.no_copy).then(|| destination.clone()),
                 });
             }
             MountKind::Tmpfs => {
@@ -203,7 +203,7 @@ fn parse_bind(text: &str, data_root: &Path, core: &Core) -> Result<(MountPoint, 
     point.kind = "volume".into();
     point.propagation = String::new();
     fill_volume(&mut point, data_root, &name);
-    Ok((point, Some(VolumePlan { name, anonymous, copy_from: Some(destination).filter(|_| !no_copy) })))
+    Ok((point, Some(VolumePlan { name, anonymous, copy_from: (!no_copy).then_some(destination) })))
 }
 
 fn check_volume_name(name: &str) -> Result<String> {
