@@ -4,11 +4,12 @@
 //! bridge and subnet; several run side by side. When it is dropped it removes its containers, ends the engine, and
 //! panics if anything is left; when the test is killed, a keeper does the same. [`directory`] is where to put it. [`canned::Server`] answers as an engine would, from a table: for what a client does
 //! rather than what an engine does. [`busybox_image`] is a root file system to import.
-//! [`vm`] boots another kernel, with cgroup v2 only.
+//! [`Ground`] is where a test lets an engine of others run. [`vm`] boots another kernel, with cgroup v2 only.
 
 pub mod canned;
 mod directory;
 mod engine;
+mod ground;
 mod image;
 mod keeper;
 mod left;
@@ -18,5 +19,6 @@ pub mod vm;
 
 pub use directory::directory;
 pub use engine::Engine;
+pub use ground::Ground;
 pub use image::busybox_image;
 pub use output::Output;

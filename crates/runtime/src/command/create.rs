@@ -9,7 +9,7 @@ use clap::Args;
 use oci::runtime::{ContainerProcessState, DeviceRule, Resources, Spec, Status, VERSION};
 
 use super::record::{Home, Record};
-use super::{Failure, Global, Outcome, foreground, socket};
+use super::{Failure, Global, Outcome, foreground, socket, told};
 use crate::{CreateRequest, Created, Gate, Rootfs, Stdio, capability, init};
 
 /// What both take.
@@ -220,6 +220,7 @@ fn make_in(
     }
     let finished = crate::create(request)
         .map_err(|error| {
+            let error = told(&error);
             Failure(format!("unable to start container process: error during container init: {error}"))
         })
         .and_then(|created| {

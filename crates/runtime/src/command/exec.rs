@@ -10,7 +10,7 @@ use oci::runtime::{Capabilities, Process, Status};
 
 use super::create::write_pid;
 use super::record::Record;
-use super::{Failure, Global, Outcome, foreground, record, socket};
+use super::{Failure, Global, Outcome, foreground, record, socket, told};
 use crate::{ExecRequest, Stdio, capability, init, seccomp};
 
 #[derive(Debug, Args)]
@@ -109,7 +109,7 @@ pub(super) fn exec(global: &Global, args: ExecArgs) -> Outcome {
         request.stdio = Stdio::Terminal { rows, columns };
     }
     let mut process = crate::exec(request)
-        .map_err(|e| Failure(format!("exec failed: unable to start container process: {e}")))?;
+        .map_err(|e| Failure(format!("exec failed: unable to start container process: {}", told(&e))))?;
     if let (Some(path), Some(console)) = (&args.console_socket, process.console.take()) {
         socket::send(path, b"/dev/ptmx", console.as_fd())?;
     }

@@ -201,6 +201,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
+/// Why a process did not come up. Engines (podman, Docker before 23) tell a file that cannot be executed by the text of
+/// `EACCES`, which is also what `execve(2)` says of a directory.
+fn told(error: &crate::Error) -> String {
+    match error {
+        crate::Error::IsADirectory { .. } => format!("{error}: permission denied"),
+        _ => error.to_string(),
+    }
+}
+
 fn no_criu(verb: &str, arguments: &[OsString]) -> Failure {
     let arguments: Vec<_> = arguments.iter().map(|a| a.to_string_lossy()).collect();
     Failure(format!("{verb} {}: not supported, since Wharf does not drive CRIU", arguments.join(" ")))

@@ -86,6 +86,8 @@ fn bind(root: BorrowedFd<'_>, mount: &MountJob<'_>, tree: BorrowedFd<'_>) -> io:
 
 fn file_system(root: BorrowedFd<'_>, job: &MountJob<'_>) -> io::Result<()> {
     let (mount, options) = (job.mount, &job.options);
+    let is_there = || inside::open(root, &mount.destination, OFlags::PATH | OFlags::DIRECTORY).is_ok();
+    let is_covering = mount.kind == "tmpfs" && is_there();
     let target = match mount.kind.as_str() {
         // A symlink planted at /proc or /sys would have the kernel's files appear somewhere else while
         // what the container sees at /proc is its own fake.
@@ -98,8 +100,8 @@ fn file_system(root: BorrowedFd<'_>, job: &MountJob<'_>) -> io::Result<()> {
     let fs = fsopen(mount.kind.as_str(), FsOpenFlags::FSOPEN_CLOEXEC)?;
     let source = if mount.source.is_empty() { mount.kind.as_str() } else { mount.source.as_str() };
     fsconfig_set_string(&fs, "source", source)?;
-    if mount.kind == "tmpfs" && !options.data.iter().any(|d| d.starts_with("mode=")) {
-        // Like the directory that it covers.
+    if is_covering && !options.data.iter().any(|d| d.starts_with("mode=")) {
+        // Like the directory that it covers; where there was none, it is everybody's, as the kernel makes it.
         let stat = rustix::fs::statat(&target, "", AtFlags::EMPTY_PATH)?;
         fsconfig_set_string(&fs, "mode", format!("{:o}", stat.st_mode & 0o7777))?;
     }
@@ -192,7 +194,7 @@ fn cgroup(job: &ContainerJob<'_>, root: BorrowedFd<'_>, mount: &MountJob<'_>) ->
     if !unified {
         let target = inside::directory(root, destination, 0o755)?;
         let fs = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        fsconfig_set_string(&fs, "source", "cgroup")?;
+        fsconfig_set_string(&fs, "source", "tmpfs")?;
         fsconfig_set_string(&fs, "mode", "755")?;
         let basic = Options { set: mount.options.set & !attr::RDONLY, ..Options::default() };
         let tree = create(&fs, &basic)?;

@@ -359,6 +359,9 @@ fn standard_streams(job: &ProcessJob<'_>, pty: Option<&Pty>, uid: u32) -> Result
     } else if let Some(streams) = streams(&job.stdio) {
         place(streams)?;
     }
+    if pty.is_none() {
+        own_null_devices().step(|| "open the container's /dev/null".into())?;
+    }
     if uid == 0 {
         return Ok(());
     }
@@ -372,6 +375,28 @@ fn standard_streams(job: &ProcessJob<'_>, pty: Option<&Pty>, uid: u32) -> Result
             Ok(()) | Err(Errno::INVAL | Errno::PERM | Errno::ROFS) => {}
             Err(error) => return Err(error).step(|| "chown a standard stream".into()),
         }
+    }
+    Ok(())
+}
+
+/// What of the host's null device stands for a stream becomes the container's own, for reading and writing. A container
+/// without one keeps the host's.
+fn own_null_devices() -> std::result::Result<(), Errno> {
+    let null = rustix::fs::makedev(1, 3);
+    let is_null = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).is_ok_and(|stat| stat.st_rdev == null);
+    let std = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+    let which = std.map(is_null);
+    if !which.contains(&true) {
+        return Ok(());
+    }
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(own) = rustix::fs::open("/dev/null", flags, Mode::empty()) else { return Ok(()) };
+    if !is_null(own.as_fd()) {
+        return Ok(());
+    }
+    let set = [rustix::stdio::dup2_stdin, rustix::stdio::dup2_stdout, rustix::stdio::dup2_stderr];
+    for (dup2, _) in set.into_iter().zip(which).filter(|(_, is_null)| *is_null) {
+        dup2(&own)?;
     }
     Ok(())
 }
