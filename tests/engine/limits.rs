@@ -21,9 +21,25 @@ fn out_of_memory_is_told() {
     ]);
     house.until("fat", "{{.State.Status}} {{.State.OOMKilled}}", "exited true");
     let seen = house.events(&["--filter", "event=oom"], "{{.Action}}");
-    assert_eq!(seen, "oom");
+    assert!(seen.lines().count() >= 1 && seen.lines().all(|line| line == "oom"), "{seen}");
     house.ok(&["run", "-d", "--name", "one", "-m", "16m", "--memory-swap", "16m", "bb", "tail", "/dev/zero"]);
     house.until("one", "{{.State.ExitCode}} {{.State.OOMKilled}}", "137 true");
+}
+
+#[test]
+fn out_of_memory_is_told_at_once() {
+    let house = House::new();
+    let script = "tail /dev/zero; echo went on; sleep 1000";
+    let limit = ["-m", "16m", "--memory-swap", "16m"];
+    house.ok(&[&["run", "-d", "--name", "some"], &limit[..], &["bb", "sh", "-c", script]].concat());
+    // Its first process goes on: nothing but the kernel's word tells of it.
+    house.until("some", "{{.State.Running}} {{.State.OOMKilled}}", "true true");
+    let seen = house.events(&["--filter", "container=some"], "{{.Action}}");
+    assert!(seen.contains("oom") && !seen.contains("die"), "{seen}");
+    let first = seen.lines().filter(|line| *line == "oom").count();
+    house.ok(&["rm", "-f", "some"]);
+    let seen = house.events(&["--filter", "container=some", "--filter", "event=oom"], "{{.Action}}");
+    assert_eq!(seen.lines().count(), first, "its end is no news: {seen}");
 }
 
 #[test]

@@ -206,11 +206,12 @@ check_out_of_memory_is_told() {
     same "$(inspect fat '{{.State.Status}} {{.State.OOMKilled}} {{.State.ExitCode}}')" 'exited true 137'
     # One of its processes, not the first: the container goes on, and is told of.
     wharf run -d --name some -m 16m --memory-swap 16m busybox sh -c 'tail /dev/zero; sleep 1000'
-    until_ok grep -q '^oom_kill 1' "$(group_of some)/memory.events"
-    is some '{{.State.Running}}' true
+    until_ok is some '{{.State.Running}} {{.State.OOMKilled}}' 'true true'
+    grep -q '^oom_kill 1' "$(group_of some)/memory.events"
+    has "$(wharf events --since 1 --until "$(($(date +%s) + 1))" --filter container=some --filter event=oom)" oom
     wharf kill some
     until_ok is some '{{.State.Status}} {{.State.OOMKilled}}' 'exited true'
-    has "$(wharf events --since 1 --until "$(($(date +%s) + 1))" --filter container=some --filter event=oom)" oom
+    same "$(wharf events --since 1 --until "$(($(date +%s) + 1))" --filter container=some --filter event=oom | wc -l)" 1
     wharf rm -f fat some
 }
 

@@ -31,6 +31,6 @@ pub use cgroup::Cgroup;
 pub use error::{Error, Result};
 pub use machine::{Hierarchy, Layout, Machine, Version, machine};
 pub use mounts::CgroupMount;
-pub use oom::{OomWatch, oom_kills_in};
+pub use oom::{OomWatch, oom_kills_in, watch_oom_in};
 pub use path::CgroupPath;
 pub use stats::Stats;

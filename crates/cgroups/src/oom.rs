@@ -10,7 +10,7 @@ use crate::directory::{Directory, io};
 use crate::{Cgroup, CgroupPath, Error, Machine, Result, Version, cgroup};
 
 /// A descriptor that becomes readable when the memory limit was hit, or the cgroup is removed. Poll it, then
-/// call [`OomWatch::kills`].
+/// call [`OomWatch::take`], or [`OomWatch::kills`].
 #[derive(Debug)]
 pub struct OomWatch {
     notifications: OwnedFd,
@@ -18,6 +18,8 @@ pub struct OomWatch {
     _control: Option<OwnedFd>,
     directory: Directory,
     version: Version,
+    /// v2: those that were told of.
+    told: u64,
 }
 
 impl Cgroup {
@@ -29,32 +31,7 @@ impl Cgroup {
         let (directory, version) = self
             .controller("memory")
             .ok_or(Error::NoController { controller: "memory", what: "watching for OOM kills".to_owned() })?;
-        let path = directory.path();
-        let directory = directory.child("")?;
-        let (notifications, control) = match version {
-            Version::V1 => {
-                let notifications = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-                    .map_err(|e| io("create an eventfd for", path, e))?;
-                let control = directory.open_file("memory.oom_control", OFlags::RDONLY)?;
-                let request = format!("{} {}", notifications.as_raw_fd(), control.as_raw_fd());
-                directory.write("cgroup.event_control", &request)?;
-                (notifications, Some(control))
-            }
-            Version::V2 => {
-                let notifications =
-                    inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
-                        .map_err(|e| io("create an inotify instance for", path, e))?;
-                let file = path.join("memory.events");
-                inotify::add_watch(
-                    &notifications,
-                    &file,
-                    inotify::WatchFlags::MODIFY | inotify::WatchFlags::DELETE_SELF,
-                )
-                .map_err(|e| io("watch", &file, e))?;
-                (notifications, None)
-            }
-        };
-        Ok(OomWatch { notifications, _control: control, directory, version })
+        watch(directory.child("")?, version)
     }
 
     /// How many processes the kernel killed here for lack of memory; 0 without a memory controller. Read it
@@ -67,6 +44,44 @@ impl Cgroup {
     }
 }
 
+/// As [`Cgroup::watch_oom`], of a group that nothing else is asked of: opens the one directory.
+///
+/// # Errors
+/// As `watch_oom`.
+pub fn watch_oom_in(machine: &Machine, path: &CgroupPath) -> Result<OomWatch> {
+    let Some(hierarchy) = machine.find("memory") else {
+        return Err(Error::NoController { controller: "memory", what: "watching for OOM kills".to_owned() });
+    };
+    watch(hierarchy.directory.child(&cgroup::below(hierarchy, path))?, hierarchy.version)
+}
+
+fn watch(directory: Directory, version: Version) -> Result<OomWatch> {
+    let path = directory.path();
+    let (notifications, control) = match version {
+        Version::V1 => {
+            let notifications = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+                .map_err(|e| io("create an eventfd for", path, e))?;
+            let control = directory.open_file("memory.oom_control", OFlags::RDONLY)?;
+            let request = format!("{} {}", notifications.as_raw_fd(), control.as_raw_fd());
+            directory.write("cgroup.event_control", &request)?;
+            (notifications, Some(control))
+        }
+        Version::V2 => {
+            let notifications = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
+                .map_err(|e| io("create an inotify instance for", path, e))?;
+            let file = path.join("memory.events");
+            inotify::add_watch(
+                &notifications,
+                &file,
+                inotify::WatchFlags::MODIFY | inotify::WatchFlags::DELETE_SELF,
+            )
+            .map_err(|e| io("watch", &file, e))?;
+            (notifications, None)
+        }
+    };
+    Ok(OomWatch { notifications, _control: control, directory, version, told: 0 })
+}
+
 /// As [`Cgroup::oom_kills`], of a group that nothing else is asked of: opens the one directory.
 pub fn oom_kills_in(machine: &Machine, path: &CgroupPath) -> Result<u64> {
     let Some(hierarchy) = machine.find("memory") else { return Ok(0) };
@@ -74,21 +89,42 @@ pub fn oom_kills_in(machine: &Machine, path: &CgroupPath) -> Result<u64> {
 }
 
 impl OomWatch {
+    /// Takes the pending notification: whether memory has run out since the last time. Version 1 says so before it
+    /// kills, and also where killing is switched off; version 2 when it has killed.
+    ///
+    /// # Errors
+    /// The cgroup is gone: nothing more will be told.
+    pub fn take(&mut self) -> Result<bool> {
+        let is_notified = self.drain()?;
+        let kills = kills(&self.directory, self.version)?;
+        Ok(match self.version {
+            Version::V1 => is_notified,
+            Version::V2 => std::mem::replace(&mut self.told, kills) < kills,
+        })
+    }
+
     /// Takes the pending notification, and says how many processes have been killed so far.
     pub fn kills(&self) -> Result<u64> {
-        let mut buffer = [0u8; 4096];
-        loop {
-            match rustix::io::read(&self.notifications, &mut buffer) {
-                Ok(n) if n > 0 && self.version == Version::V2 => {}
-                Ok(_) | Err(Errno::AGAIN) => break,
-                Err(Errno::INTR) => {}
-                Err(e) => return Err(io("read notifications of", self.directory.path(), e)),
-            }
-        }
+        self.drain()?;
         match kills(&self.directory, self.version) {
             // The removal notifies as well.
             Err(e) if e.is(Errno::NODEV) => Ok(0),
             other => other,
+        }
+    }
+
+    fn drain(&self) -> Result<bool> {
+        let mut buffer = [0u8; 4096];
+        let mut found = false;
+        loop {
+            match rustix::io::read(&self.notifications, &mut buffer) {
+                // An eventfd is empty after one.
+                Ok(n) if n > 0 && self.version == Version::V2 => found = true,
+                Ok(n) => return Ok(found || n > 0),
+                Err(Errno::AGAIN) => return Ok(found),
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(io("read notifications of", self.directory.path(), e)),
+            }
         }
     }
 }

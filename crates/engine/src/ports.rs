@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -140,6 +141,8 @@ pub struct Started {
     pub started_at: Timestamp,
     /// Resolves when the process has ended and its output is drained, also when it ended before this moment.
     pub exit: BoxFuture<'static, Exit>,
+    /// Grows each time the container's memory runs out.
+    pub oom: watch::Receiver<u64>,
 }
 
 impl fmt::Debug for Started {

@@ -231,6 +231,8 @@ pub enum Event {
         client: u32,
         why: Leave,
     },
+    /// The container's memory has run out, whichever of its processes dies of it.
+    OutOfMemory,
     /// The process has ended, its output is in the log, `exit.json` is written. End of file follows, once its
     /// cgroup is gone: nobody may use its directory or its cgroup again before.
     Exited(Exit),

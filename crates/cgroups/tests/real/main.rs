@@ -184,13 +184,15 @@ fn a_process_is_moved_and_found_in_every_hierarchy() {
 fn too_much_memory_is_noticed() {
     let scratch = Scratch::new();
     let cgroup = scratch.create(&memory(32 * MIB));
-    let watch = cgroup.watch_oom().unwrap();
-    assert_eq!(watch.kills().unwrap(), 0);
+    let mut watch = cgroup.watch_oom().unwrap();
+    assert!(!watch.take().unwrap());
     let mut process = Process::start("allocate 96", &cgroup);
     let status = process.0.wait().unwrap();
     assert!(!status.success(), "{status:?}");
     let wait = Timespec { tv_sec: 30, tv_nsec: 0 };
     assert_eq!(poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&wait)), Ok(1), "notification");
+    assert!(watch.take().unwrap());
+    assert!(!watch.take().unwrap(), "once");
     assert_eq!(watch.kills().unwrap(), 1);
     assert_eq!(cgroup.oom_kills().unwrap(), 1);
     let stats = cgroup.stats().unwrap().memory;

@@ -55,6 +55,8 @@ struct Handle {
     /// Another one when the connection was lost. The lock is held to copy or to replace it.
     peer: Mutex<Peer>,
     exit: watch::Receiver<Option<Exit>>,
+    /// How often its memory ran out.
+    oom: watch::Sender<u64>,
 }
 
 /// Who looks after it.
@@ -417,7 +419,7 @@ impl Processes {
     /// Enters a process that runs, and sets a task to wait for its end.
     fn adopt(self: &Arc<Self>, process: ProcessRef, directory: PathBuf, state: State, peer: Peer) -> Started {
         let (tell, exit) = watch::channel(None);
-        let handle = Arc::new(Handle { state, peer: Mutex::new(peer), exit });
+        let handle = Arc::new(Handle { state, peer: Mutex::new(peer), exit, oom: watch::Sender::new(0) });
         self.lock().running.insert(process.clone(), Arc::clone(&handle));
         let started = handle.started();
         let processes = Arc::clone(self);
@@ -469,7 +471,7 @@ impl Handle {
         loop {
             let peer = match self.peer() {
                 Peer::Nobody(orphan) => return wait_for_orphan(&orphan, &process.container).await,
-                Peer::Monitor(monitor) => match monitor.follow().await {
+                Peer::Monitor(monitor) => match monitor.follow(&self.oom).await {
                     Some(exit) => return exit,
                     // The monitor finished while nobody read, or was killed; or it gave this engine up, which did
                     // not listen in time, and may be asked again.
@@ -492,6 +494,7 @@ impl Handle {
         Started {
             pid: self.state.pid.cast_unsigned(),
             started_at: self.state.started_at,
+            oom: self.oom.subscribe(),
             exit: Box::pin(async move {
                 let told = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
                 match told {
@@ -591,7 +594,7 @@ impl Monitor {
     }
 
     /// Hands answers out until the process has ended. `None`: the connection was lost before.
-    async fn follow(&self) -> Option<Exit> {
+    async fn follow(&self, oom: &watch::Sender<u64>) -> Option<Exit> {
         let exit = loop {
             match self.next().await {
                 Ok(Some(Event::Answer { seq, reply })) => {
@@ -601,6 +604,7 @@ impl Monitor {
                     }
                 }
                 Ok(Some(Event::Exited(exit))) => break Some(ended(exit)),
+                Ok(Some(Event::OutOfMemory)) => oom.send_modify(|times| *times += 1),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break None,
             }

@@ -70,6 +70,7 @@ pub(crate) struct Owner {
     publish: watch::Sender<Published>,
     process: ProcessRef,
     exit: Option<BoxFuture<'static, Exit>>,
+    oom: Option<watch::Receiver<u64>>,
     /// When a stop in progress resorts to SIGKILL.
     kill_at: Option<BoxFuture<'static, ()>>,
     restart_at: Option<BoxFuture<'static, ()>>,
@@ -97,6 +98,7 @@ impl Owner {
             publish,
             process,
             exit: None,
+            oom: None,
             kill_at: None,
             restart_at: None,
             backoff: BACKOFF_FIRST,
@@ -114,6 +116,7 @@ impl Owner {
         self.record.pid = started.pid;
         self.record.status = if paused { Status::Paused } else { Status::Running };
         self.exit = Some(started.exit);
+        self.oom = Some(started.oom);
         self.publish();
     }
 
@@ -137,6 +140,7 @@ impl Owner {
                     self.exit = None;
                     self.on_exit(exit).await;
                 }
+                () = grown(&mut self.oom) => self.on_oom().await,
                 () = ripe(&mut self.kill_at) => {
                     self.kill_at = None;
                     self.force().await;
@@ -245,6 +249,7 @@ impl Owner {
                 self.record.error.clear();
                 self.record.oom_killed = false;
                 self.exit = Some(started.exit);
+                self.oom = Some(started.oom);
                 self.publish();
                 self.event("start", &[]);
                 Ok(())
@@ -417,7 +422,16 @@ impl Owner {
 
     // -------------------------------------------------------------------------------------- exit
 
+    /// Docker tells of it at once, also when the container goes on without the process that was killed.
+    async fn on_oom(&mut self) {
+        self.record.oom_killed = true;
+        self.save_started().await;
+        self.publish();
+        self.event("oom", &[]);
+    }
+
     async fn on_exit(&mut self, exit: Exit) {
+        self.oom = None;
         let ran = self
             .record
             .started_at
@@ -426,7 +440,9 @@ impl Owner {
         self.exits += 1;
         self.record.pid = 0;
         self.record.exit_code = exit.code;
-        self.record.oom_killed = exit.oom_killed;
+        // Of which nobody heard: it happened while no engine listened, or in the very last moment.
+        let is_news = exit.oom_killed && !self.record.oom_killed;
+        self.record.oom_killed |= exit.oom_killed;
         self.record.error = exit.error.unwrap_or_default();
         self.record.finished_at = Some(exit.at);
         self.record.status = Status::Exited;
@@ -435,7 +451,7 @@ impl Owner {
         flows::start::release(&self.core, &mut self.record).await;
         self.core.execs.container_ended(&self.record.id);
 
-        if exit.oom_killed {
+        if is_news {
             self.event("oom", &[]);
         }
         self.event(
@@ -698,6 +714,17 @@ async fn ripe<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
         Some(future) => future.await,
         None => std::future::pending().await,
     }
+}
+
+/// Wait until a number has grown; never, once nobody counts.
+async fn grown(number: &mut Option<watch::Receiver<u64>>) {
+    if let Some(receiver) = number {
+        if receiver.changed().await.is_ok() {
+            return;
+        }
+        *number = None;
+    }
+    std::future::pending().await
 }
 
 /// The record as the outside sees it.

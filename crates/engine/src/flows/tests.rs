@@ -33,7 +33,7 @@ fn started(ended: &watch::Sender<Option<i32>>) -> Started {
         let code = ended.wait_for(Option::is_some).await.ok().and_then(|code| *code).unwrap_or(255);
         Exit { code, oom_killed: false, at: jiff::Timestamp::now(), error: None }
     };
-    Started { pid: 4242, started_at: jiff::Timestamp::now(), exit: Box::pin(exit) }
+    Started { pid: 4242, started_at: jiff::Timestamp::now(), exit: Box::pin(exit), oom: watch::channel(0).1 }
 }
 
 impl ContainerRuntime for Fake {

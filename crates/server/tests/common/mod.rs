@@ -106,7 +106,8 @@ impl Processes {
             let code = receiver.await.unwrap_or(0);
             Exit { code, oom_killed: false, at: jiff::Timestamp::now(), error: None }
         };
-        Started { pid: 4242, started_at: jiff::Timestamp::now(), exit: Box::pin(exit) }
+        let oom = tokio::sync::watch::channel(0).1;
+        Started { pid: 4242, started_at: jiff::Timestamp::now(), exit: Box::pin(exit), oom }
     }
 
     /// Echoes one line, framed, then ends the process.

@@ -32,6 +32,10 @@ impl Container {
         cgroups::Cgroup::open(Arc::clone(&self.machine), &self.path).ok()
     }
 
+    pub(super) fn watch_oom(&self) -> Option<cgroups::OomWatch> {
+        cgroups::watch_oom_in(&self.machine, &self.path).ok()
+    }
+
     fn oom_killed(&self) -> bool {
         cgroups::oom_kills_in(&self.machine, &self.path).is_ok_and(|kills| kills > 0)
     }
@@ -90,6 +94,7 @@ impl Monitor {
         self.log_busy = false;
         self.stop_stdin();
         self.terminal = None;
+        self.oom = None;
 
         let exit = Exit {
             version: 1,

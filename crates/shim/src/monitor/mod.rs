@@ -141,6 +141,8 @@ struct Monitor {
     /// For one chunk of output or input; empty while idle.
     scratch: Vec<u8>,
     cgroup: Option<finish::Container>,
+    /// Of a container, where there is a memory controller.
+    oom: Option<cgroups::OomWatch>,
     ended: Option<Ended>,
     exit: Option<Exit>,
     farewell_until: Option<Instant>,
@@ -160,6 +162,7 @@ enum Token {
     Process,
     Listener,
     Stdin,
+    Oom,
     Source(usize),
     Client(u32),
     Engine(u32),
@@ -171,7 +174,8 @@ impl Token {
             Token::Process => 0,
             Token::Listener => 1,
             Token::Stdin => 2,
-            Token::Source(index) => 3 + index as u64,
+            Token::Oom => 3,
+            Token::Source(index) => 4 + index as u64,
             Token::Client(number) => 1 << 32 | u64::from(number),
             Token::Engine(number) => 2 << 32 | u64::from(number),
         })
@@ -185,7 +189,8 @@ impl Token {
             (_, 0) => Token::Process,
             (_, 1) => Token::Listener,
             (_, 2) => Token::Stdin,
-            (_, index) => Token::Source(index as usize - 3),
+            (_, 3) => Token::Oom,
+            (_, index) => Token::Source(index as usize - 4),
         }
     }
 }
@@ -225,6 +230,7 @@ impl Monitor {
             log_error: None,
             scratch: Vec::new(),
             cgroup: launched.cgroup,
+            oom: None,
             ended: None,
             exit: None,
             farewell_until: None,
@@ -249,6 +255,22 @@ impl Monitor {
             note(&layout::panic_log(&self.directory), &error.to_string());
         }
         self.tell(&Event::Started(self.state.clone()));
+        // Behind the news, which is waited for. What was killed before is noticed now.
+        self.oom = self.cgroup.as_ref().and_then(finish::Container::watch_oom);
+        if let Some(watch) = &self.oom
+            && self.watch(watch, Token::Oom, EventFlags::IN).is_ok()
+        {
+            self.look_for_oom();
+        }
+    }
+
+    fn look_for_oom(&mut self) {
+        match self.oom.as_mut().map(cgroups::OomWatch::take) {
+            Some(Ok(true)) => self.tell(&Event::OutOfMemory),
+            Some(Ok(false)) | None => {}
+            // Somebody has removed the group.
+            Some(Err(_)) => self.oom = None,
+        }
     }
 
     fn run(&mut self) -> Result<(), Error> {
@@ -282,6 +304,7 @@ impl Monitor {
                     Token::Process => self.reap(),
                     Token::Listener => self.accept(),
                     Token::Stdin => self.flush_stdin(),
+                    Token::Oom => self.look_for_oom(),
                     Token::Source(index) => self.pump(index, true),
                     Token::Client(number) => self.serve_client(number, flags),
                     Token::Engine(number) => self.serve_engine(number),
