@@ -1,0 +1,85 @@
+//! The engine about itself.
+
+#[test]
+fn system() {
+    super::compare(SYSTEM);
+}
+
+const SYSTEM: &[&[&str]] = &[
+    &[
+        "info -f '{{.Driver}} {{.DefaultRuntime}}'",
+        "info -f '{{.Bogus}}'",
+        "info -f '{{'",
+        "info x",
+        "system info -f '{{.OSType}}'",
+    ],
+    &[
+        "SH:docker info 2>/dev/null | sed -n '/^Server:/,$p' | grep -vE 'Containers|Running|Stopped|Images|Goroutines|Descriptors'",
+    ],
+    &[
+        "SH:docker info -f '{{json .Runtimes}}' | grep -c runc",
+        "SH:docker info -f json | grep -c ServerVersion",
+    ],
+    &[
+        "version -f '{{.Server.Version}} {{.Server.APIVersion}} {{.Server.MinAPIVersion}} {{.Server.Os}} {{.Server.Arch}}'",
+        "version -f '{{.Bogus}}'",
+        "version x",
+        "SH:docker version | sed -n '/^Server/,$p'",
+    ],
+    &[
+        "events --since 1 --until 2",
+        "events --since bogus",
+        "events --filter bogus=1 --until 1",
+        "events x",
+        "events --filter x",
+        "events --format '{{' --until 1",
+    ],
+    &[
+        "SH:docker run --name NAME -l a=b bb true; docker rm NAME",
+        "SH:docker events --since 1m --until 0s -f container=NAME --format '{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{.Status}} {{.From}}'",
+        "SH:docker events --since 1m --until 0s -f label=a=b -f container=NAME --format '{{json .}}' | grep -c .",
+        "SH:docker events --since 1m --until 0s -f container=NAME -f event=die",
+        "SH:docker events --since 1m --until 0s -f container=NAME -f type=container -f event=start -f event=die --format '{{.Action}}'",
+        "SH:docker events --since 1m --until 0s -f container=NAME --format '{{.ID}} {{.Time}} {{.Scope}}' | wc -l",
+        "SH:docker events --since 1m --until 0s -f container=NAME -f image=nosuch",
+    ],
+    &[
+        // live: it follows what comes, and ends with its reader
+        "SH:set -m; docker events -f container=NAME -f event=create -f event=destroy --format '{{.Action}} {{.Actor.Attributes.name}}' > DIR/live & until docker create --name NAME bb >/dev/null && docker rm NAME >/dev/null && grep -q destroy DIR/live; do :; done; kill -INT -- -$!; wait; sort -u DIR/live",
+    ],
+    &[
+        "SH:docker tag bb NAME:ev; docker rmi NAME:ev",
+        "SH:docker events --since 1m --until 0s -f type=image -f event=tag -f event=untag --format '{{.Action}} {{.Actor.Attributes.name}}' | grep NAME",
+    ],
+    &[
+        "system df --format '{{.Type}}'",
+        "system df",
+        "system df --format json",
+        "system df --format raw",
+        "system df --format '{{.Bogus}}'",
+        "system df x",
+    ],
+    &[
+        "system df -v",
+        "SH:docker create --name NAME -v /anon bb >/dev/null",
+        "SH:docker system df -v | grep -vE '^[0-9a-zID]+ +1 '",
+        "system df -v --format '{{range .Containers}}{{.Names}} {{.Image}}{{end}} {{range .Images}}{{.Repository}}{{end}}'",
+        "rm -v NAME",
+    ],
+    &["NEW:bogus", "NEW:bogus --help", "--bogus", "-z", "--host", "NEW:-D bogus"],
+    &[
+        "-H x -H y ps",
+        "NEW:-H unix:///nosuch.sock -c default ps",
+        "-H bogus://x ps",
+        "-H unix:///nosuch.sock ps",
+        "-H tcp://127.0.0.1:1 ps",
+    ],
+    &["-l bogus ps", "--log-level=debug images -q", "NEW:-c nosuch ps", "NEW:--context default images -q"],
+    &[
+        "NEW:ps --tls",
+        "--config DIR/other images -q",
+        "SH:mkdir -p DIR/bad; echo '{' > DIR/bad/config.json; docker --config DIR/bad images -q",
+    ],
+    &["NEW:--tlsverify ps", "NEW:--tls ps", "NEW:--tlscacert /nosuch/ca.pem --tlsverify ps"],
+    &["NEW:system", "NEW:container", "NEW:image"],
+];
