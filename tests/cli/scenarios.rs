@@ -57,7 +57,7 @@ struct Clients {
 
 /// Runs every scenario with both, and fails with all differences.
 fn compare(scenarios: &[&[&str]]) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = testkit::directory();
     // Any engine can be compared with; by default it is a private one.
     let (engine, host) = match std::env::var("WHARF_TEST_ENGINE") {
         Ok(host) => (None, host),
@@ -126,6 +126,7 @@ impl Clients {
                 }
             }
             if left != right {
+                eprintln!("DIFF {line}\n  wharf:  {ours:?}\n  docker: {theirs:?}");
                 different.push(format!("{line}\n  wharf:  {ours:?}\n  docker: {theirs:?}"));
             }
         }
