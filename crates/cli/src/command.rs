@@ -42,7 +42,6 @@ pub(crate) enum Operands {
     Exactly(usize),
     AtLeast(usize),
     AtMost(usize),
-    Between(usize, usize),
 }
 
 impl Operands {
@@ -54,9 +53,6 @@ impl Operands {
             Self::Exactly(n) if count != n => Some(format!("requires {n} {}", plural(n))),
             Self::AtLeast(n) if count < n => Some(format!("requires at least {n} {}", plural(n))),
             Self::AtMost(n) if count > n => Some(format!("requires at most {n} {}", plural(n))),
-            Self::Between(least, most) if count < least || count > most => {
-                Some(format!("requires at least {least} and at most {most} {}", plural(most)))
-            }
             _ => None,
         }
     }

@@ -20,7 +20,7 @@ const TOP: &[(&str, &Command)] = &[
     ("events", &system::events::COMMAND),
     ("exec", &container::exec::COMMAND),
     ("history", &image::history::COMMAND),
-    ("images", &image::ls::COMMAND),
+    ("images", &image::ls::IMAGES),
     ("import", &image::import::COMMAND),
     ("info", &system::info::COMMAND),
     ("inspect", &inspect::COMMAND),
@@ -131,33 +131,6 @@ pub(crate) fn top() -> &'static [(&'static str, &'static Command)] {
     TOP
 }
 
-/// Top-level names one could have meant: at most two edits away, or beginning like it.
-pub(crate) fn near(name: &str) -> Vec<&'static str> {
-    let names = TOP.iter().map(|(name, _)| *name).chain(NOUNS.iter().map(|noun| noun.name));
-    names
-        .filter(|known| {
-            distance(name, known) <= 2.min(known.len() - 1).min(name.len().saturating_sub(1))
-                || (!name.is_empty() && known.starts_with(name))
-        })
-        .collect()
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,13 +154,6 @@ mod tests {
         assert_eq!(path("container"), "noun container");
         assert!(path("volume ls").starts_with("NotSupported"));
         assert!(path("container foo").starts_with("NotInNoun"));
-    }
-
-    #[test]
-    fn typos_have_neighbours() {
-        assert_eq!(near("rnu"), ["rmi", "run"]);
-        assert_eq!(near("pss"), ["ps"]);
-        assert!(near("xyzzy").is_empty());
     }
 
     #[test]

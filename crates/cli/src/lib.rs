@@ -25,6 +25,7 @@ mod help;
 mod moment;
 mod options;
 mod output;
+mod platforms;
 mod progress;
 mod run;
 mod terminal;

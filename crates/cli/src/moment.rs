@@ -14,9 +14,10 @@ pub(crate) fn parse(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    if let Ok(nanoseconds) = parse_duration(text) {
+    if let Some(nanoseconds) = parse_duration(text).ok().filter(|_| text != "0") {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i128);
-        return Ok(seconds(now - i128::from(nanoseconds)));
+        // Whole seconds, as Docker's client counts.
+        return Ok((now - i128::from(nanoseconds)).div_euclid(1_000_000_000).to_string());
     }
     if text.chars().all(|c| c.is_ascii_digit() || c == '.') && text.starts_with(|c: char| c.is_ascii_digit())
     {
@@ -53,6 +54,14 @@ pub(crate) fn go_string(seconds: i64) -> String {
         .map_or_else(String::new, |moment| moment.strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string())
 }
 
+/// An RFC 3339 moment as C's `asctime` writes it; anything else as it is.
+pub(crate) fn ansi_c(text: &str) -> String {
+    // The moment's own zone is shown, so its offset is left aside.
+    let local = text.parse::<Timestamp>().ok().and_then(|_| text.get(..19));
+    let fields = local.and_then(|local| local.parse::<DateTime>().ok());
+    fields.map_or_else(|| text.to_owned(), |local| local.strftime("%a %b %e %H:%M:%S %Y").to_string())
+}
+
 /// RFC 3339 in the local zone, seconds.
 pub(crate) fn rfc3339(seconds: i64) -> String {
     zoned(seconds, 0)
@@ -85,12 +94,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn moments_are_written() {
+        assert_eq!(ansi_c("2026-11-04T04:10:44.5Z"), "Wed Nov  4 04:10:44 2026");
+        assert_eq!(ansi_c("2026-11-24T04:10:44+02:00"), "Tue Nov 24 04:10:44 2026");
+        assert_eq!(ansi_c("unknown"), "unknown");
+    }
+
+    #[test]
     fn moments_are_read() {
         assert_eq!(parse(""), Ok(String::new()));
         assert_eq!(parse("1136073845.000000001"), Ok("1136073845.000000001".into()));
         assert_eq!(parse("2013-01-02T13:23:37Z"), Ok("1357133017.000000000".into()));
         assert_eq!(parse("2013-01-02T13:23:37.5+01:00"), Ok("1357129417.500000000".into()));
-        assert!(parse("42m").is_ok());
+        assert!(parse("42m").is_ok_and(|seconds| seconds.parse::<u64>().is_ok()));
+        assert_eq!(parse("0"), Ok("0".into()));
         assert!(parse("2013-01-02").is_ok());
         assert!(parse("yesterday").unwrap_err().contains("yesterday"));
     }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::app::App;
 use crate::autostart;
-use crate::command::{Command, Outcome};
+use crate::command::{Command, Operands, Outcome};
 use crate::commands::{self, Found};
 use crate::failure::Failure;
 use crate::flags::{self, FlagError};
@@ -50,7 +50,10 @@ fn start(program: &'static str, args: &[String]) -> Outcome {
     match commands::find(&globals.rest) {
         Found::Verb { command, path, rest } => verb(program, &globals, command, &path, rest),
         Found::Noun(noun) => {
-            output::out(&help::noun(program, noun));
+            // Who asked for help gets it on stdout, who left the verb out on stderr.
+            let asked = globals.help || globals.rest.len() > 1;
+            let print = if asked { output::out } else { output::err };
+            print(&help::noun(program, noun));
             Ok(0)
         }
         Found::NotInNoun { noun, name } => Err(Failure::new(format!(
@@ -93,14 +96,14 @@ fn verb(
     if let Some(complaint) = command.operands.complaint(parsed.operands.len()) {
         let usage = help::usage_line(program, path, command);
         // Docker says "See" for one of its rules and "Run" for the others.
-        let see =
-            if complaint.contains("at least") && !complaint.contains("at most") { "See" } else { "Run" };
+        let see = if matches!(command.operands, Operands::AtLeast(_)) { "See" } else { "Run" };
         return Err(Failure::new(format!(
             "{program}: '{program} {path}' {complaint}\n\nUsage:  {usage}\n\n{see} '{program} {path} --help' for more information"
         )));
     }
+    // pflag says it where help is printed.
     for warning in &parsed.warnings {
-        output::err(&format!("{warning}\n"));
+        output::out(&format!("{warning}\n"));
     }
     let app = App::new(program, globals)?;
     // One thread: a client waits for one engine, and starting threads costs more than what it does.
@@ -136,17 +139,9 @@ fn wrong_global(program: &str, args: &[String], error: &FlagError) -> Failure {
 }
 
 fn unknown(program: &str, name: &str) -> Failure {
-    let mut text = format!(
+    Failure::new(format!(
         "{program}: unknown command: {program} {name}\n\nRun '{program} --help' for more information"
-    );
-    let near = commands::near(name);
-    if !near.is_empty() {
-        text.push_str("\n\nDid you mean this?");
-        for name in near {
-            text.push_str(&format!("\n\t{program} {name}"));
-        }
-    }
-    Failure::new(text)
+    ))
 }
 
 fn help_for(program: &'static str, words: &[String]) -> Outcome {

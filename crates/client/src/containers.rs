@@ -81,8 +81,8 @@ impl Wait {
 }
 
 impl Containers<'_> {
-    fn on(container: &str, verb: &str) -> Target {
-        Target::new(format!("/containers/{}/{verb}", escape(container)))
+    fn on(container: &str, verb: &str) -> Result<Target> {
+        Ok(Target::new(format!("/containers/{}/{verb}", name(container)?)))
     }
 
     async fn post(&self, target: Target) -> Result<StatusCode> {
@@ -118,50 +118,51 @@ impl Containers<'_> {
     }
 
     pub async fn inspect(&self, container: &str, size: bool) -> Result<ContainerInspectResponse> {
-        self.http.json(Method::GET, Self::on(container, "json").flag("size", size), no_body()).await
+        self.http.json(Method::GET, Self::on(container, "json")?.flag("size", size), no_body()).await
     }
 
     /// The answer as it came, for `inspect` without a loss.
     pub async fn inspect_raw(&self, container: &str, size: bool) -> Result<serde_json::Value> {
-        self.http.json(Method::GET, Self::on(container, "json").flag("size", size), no_body()).await
+        self.http.json(Method::GET, Self::on(container, "json")?.flag("size", size), no_body()).await
     }
 
     pub async fn start(&self, container: &str, detach_keys: &str) -> Result<()> {
-        self.post(Self::on(container, "start").arg_if("detachKeys", detach_keys)).await.map(drop)
+        self.post(Self::on(container, "start")?.arg_if("detachKeys", detach_keys)).await.map(drop)
     }
 
     pub async fn stop(&self, container: &str, how: &Stop<'_>) -> Result<()> {
-        self.post(how.put(Self::on(container, "stop"))).await.map(drop)
+        self.post(how.put(Self::on(container, "stop")?)).await.map(drop)
     }
 
     pub async fn restart(&self, container: &str, how: &Stop<'_>) -> Result<()> {
-        self.post(how.put(Self::on(container, "restart"))).await.map(drop)
+        self.post(how.put(Self::on(container, "restart")?)).await.map(drop)
     }
 
     /// `signal`: name or number; empty for SIGKILL.
     pub async fn kill(&self, container: &str, signal: &str) -> Result<()> {
-        self.post(Self::on(container, "kill").arg_if("signal", signal)).await.map(drop)
+        self.post(Self::on(container, "kill")?.arg_if("signal", signal)).await.map(drop)
     }
 
     pub async fn pause(&self, container: &str) -> Result<()> {
-        self.post(Self::on(container, "pause")).await.map(drop)
+        self.post(Self::on(container, "pause")?).await.map(drop)
     }
 
     pub async fn unpause(&self, container: &str) -> Result<()> {
-        self.post(Self::on(container, "unpause")).await.map(drop)
+        self.post(Self::on(container, "unpause")?).await.map(drop)
     }
 
     pub async fn rename(&self, container: &str, name: &str) -> Result<()> {
-        self.post(Self::on(container, "rename").arg("name", name)).await.map(drop)
+        self.post(Self::on(container, "rename")?.arg("name", name)).await.map(drop)
     }
 
     pub async fn resize(&self, container: &str, rows: u16, columns: u16) -> Result<()> {
-        let target = Self::on(container, "resize").arg("h", &rows.to_string()).arg("w", &columns.to_string());
+        let target =
+            Self::on(container, "resize")?.arg("h", &rows.to_string()).arg("w", &columns.to_string());
         self.post(target).await.map(drop)
     }
 
     pub async fn remove(&self, container: &str, how: Remove) -> Result<()> {
-        let target = Target::new(format!("/containers/{}", escape(container)))
+        let target = Target::new(format!("/containers/{}", name(container)?))
             .flag("v", how.volumes)
             .flag("link", how.link)
             .flag("force", how.force);
@@ -170,18 +171,18 @@ impl Containers<'_> {
 
     /// Returns as soon as the engine has registered the wait.
     pub async fn wait(&self, container: &str, condition: &WaitCondition) -> Result<Wait> {
-        let target = Self::on(container, "wait").arg_if("condition", condition);
+        let target = Self::on(container, "wait")?.arg_if("condition", condition);
         let (response, _) = self.http.send(&Method::POST, &target, Default::default(), no_body()).await?;
         Ok(Wait { body: response.into_body() })
     }
 
     /// `ps_args` as for ps(1); empty for `-ef`.
     pub async fn top(&self, container: &str, ps_args: &str) -> Result<TopResponse> {
-        self.http.json(Method::GET, Self::on(container, "top").arg_if("ps_args", ps_args), no_body()).await
+        self.http.json(Method::GET, Self::on(container, "top")?.arg_if("ps_args", ps_args), no_body()).await
     }
 
     pub async fn attach(&self, container: &str, what: &Attach<'_>) -> Result<Hijacked> {
-        let target = Self::on(container, "attach")
+        let target = Self::on(container, "attach")?
             .flag("logs", what.logs)
             .flag("stream", what.stream)
             .flag("stdin", what.stdin)
@@ -192,7 +193,7 @@ impl Containers<'_> {
     }
 
     pub async fn logs(&self, container: &str, what: &Logs<'_>) -> Result<ByteStream> {
-        let target = Self::on(container, "logs")
+        let target = Self::on(container, "logs")?
             .flag("follow", what.follow)
             .flag("stdout", what.stdout)
             .flag("stderr", what.stderr)
@@ -207,8 +208,16 @@ impl Containers<'_> {
     /// Answers the exec's id.
     pub async fn exec(&self, container: &str, request: &ExecCreateRequest) -> Result<String> {
         let body = json_body(request)?;
-        let answer: IdResponse = self.http.json(Method::POST, Self::on(container, "exec"), body).await?;
+        let answer: IdResponse = self.http.json(Method::POST, Self::on(container, "exec")?, body).await?;
         Ok(answer.id)
+    }
+}
+
+/// A container's name as a path segment. Nothing would name the collection.
+fn name(container: &str) -> Result<String> {
+    match container.trim() {
+        "" => Err(Error::Nameless { kind: "container" }),
+        name => Ok(escape(name)),
     }
 }
 

@@ -23,6 +23,9 @@ pub enum Error {
     /// A reply could not be read as what it should be.
     #[error("cannot read the reply to {what}: {source}")]
     Decode { what: String, source: serde_json::Error },
+    /// An object was named by nothing; the engine would be asked for something else.
+    #[error("invalid {kind} name or ID: value is empty")]
+    Nameless { kind: &'static str },
     /// A stream broke off.
     #[error("{0}")]
     Io(#[from] io::Error),

@@ -24,6 +24,8 @@ pub struct Import<'a> {
     pub message: &'a str,
     pub changes: &'a [String],
     pub platform: &'a str,
+    /// Where the engine fetches the archive from; empty when it is sent.
+    pub url: &'a str,
 }
 
 impl Images<'_> {
@@ -31,10 +33,11 @@ impl Images<'_> {
         Target::new(format!("/images/{}/{verb}", escape(image)))
     }
 
-    pub async fn list(&self, all: bool, digests: bool, filters: &Filters) -> Result<Vec<ImageSummary>> {
+    /// `manifests`: with what each image consists of, by platform.
+    pub async fn list(&self, all: bool, manifests: bool, filters: &Filters) -> Result<Vec<ImageSummary>> {
         let target = Target::new("/images/json")
             .flag("all", all)
-            .flag("digests", digests)
+            .flag("manifests", manifests)
             .arg_if("filters", &filters.to_json());
         self.http.json(Method::GET, target, no_body()).await
     }
@@ -43,13 +46,16 @@ impl Images<'_> {
         self.http.json(Method::GET, Self::on(image, "json"), no_body()).await
     }
 
-    /// The answer as it came, for `inspect` without a loss.
-    pub async fn inspect_raw(&self, image: &str) -> Result<serde_json::Value> {
-        self.http.json(Method::GET, Self::on(image, "json"), no_body()).await
+    /// The answer as it came, for `inspect` without a loss. `platform`: JSON of the one asked for, or empty.
+    pub async fn inspect_raw(&self, image: &str, platform: &str) -> Result<serde_json::Value> {
+        let target = Self::on(image, "json").arg_if("platform", platform);
+        self.http.json(Method::GET, target, no_body()).await
     }
 
-    pub async fn history(&self, image: &str) -> Result<Vec<HistoryItem>> {
-        self.http.json(Method::GET, Self::on(image, "history"), no_body()).await
+    /// `platform`: JSON of the one asked for, or empty.
+    pub async fn history(&self, image: &str, platform: &str) -> Result<Vec<HistoryItem>> {
+        let target = Self::on(image, "history").arg_if("platform", platform);
+        self.http.json(Method::GET, target, no_body()).await
     }
 
     pub async fn tag(&self, image: &str, repo: &str, tag: &str) -> Result<()> {
@@ -57,25 +63,36 @@ impl Images<'_> {
         self.http.whole(Method::POST, target, no_body()).await.map(drop)
     }
 
-    pub async fn remove(&self, image: &str, force: bool, no_prune: bool) -> Result<Vec<ImageDeleteItem>> {
+    /// `platforms`: JSON of those whose part goes; none for the whole image.
+    pub async fn remove(
+        &self,
+        image: &str,
+        force: bool,
+        no_prune: bool,
+        platforms: &[String],
+    ) -> Result<Vec<ImageDeleteItem>> {
         let target =
             Target::new(format!("/images/{}", escape(image))).flag("force", force).flag("noprune", no_prune);
+        let target = platforms.iter().fold(target, |t, platform| t.arg("platforms", platform));
         self.http.json(Method::DELETE, target, no_body()).await
     }
 
-    /// `from`: a docker-archive or OCI-layout tar, compressed or not.
+    /// `from`: a docker-archive or OCI-layout tar, compressed or not. `platforms`: JSON of those wanted; none for all.
     pub async fn load(
         &self,
         from: impl AsyncRead + Send + Unpin + 'static,
         quiet: bool,
+        platforms: &[String],
     ) -> Result<JsonStream<ProgressMessage>> {
         let target = Target::new("/images/load").flag("quiet", quiet);
+        let target = platforms.iter().fold(target, |t, platform| t.arg("platform", platform));
         Ok(self.http.stream(Method::POST, target, stream_body(from)).await?.json())
     }
 
-    /// A tar of these images.
-    pub async fn save(&self, images: &[String]) -> Result<ByteStream> {
+    /// A tar of these images. `platforms`: JSON of those wanted; none for all.
+    pub async fn save(&self, images: &[String], platforms: &[String]) -> Result<ByteStream> {
         let target = images.iter().fold(Target::new("/images/get"), |t, name| t.arg("names", name));
+        let target = platforms.iter().fold(target, |t, platform| t.arg("platform", platform));
         self.http.stream(Method::GET, target, no_body()).await
     }
 
@@ -86,7 +103,7 @@ impl Images<'_> {
         from: impl AsyncRead + Send + Unpin + 'static,
     ) -> Result<JsonStream<ProgressMessage>> {
         let target = Target::new("/images/create")
-            .arg("fromSrc", "-")
+            .arg("fromSrc", if how.url.is_empty() { "-" } else { how.url })
             .arg_if("repo", how.repo)
             .arg_if("tag", how.tag)
             .arg_if("message", how.message)

@@ -1,6 +1,6 @@
 //! What a template is applied to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use gotmpl::Value;
@@ -14,6 +14,8 @@ use serde_json::Value as Json;
 pub struct Data {
     pub(crate) value: Value,
     pub(crate) order: HashMap<usize, Json>,
+    /// The rows, by the identity of their maps: Docker's rows make their own JSON, with HTML escapes.
+    pub(crate) rows: HashSet<usize>,
 }
 
 impl Data {
@@ -22,7 +24,7 @@ impl Data {
     pub fn from_json(json: &Json) -> Self {
         let mut order = HashMap::new();
         let value = convert(json, &mut order);
-        Self { value, order }
+        Self { value, order, rows: HashSet::new() }
     }
 
     /// A row of a table: named cells, with the labels that `.Label "key"` looks into.
@@ -43,7 +45,27 @@ impl Data {
                 })),
             );
         }
-        Self { value: Value::Map(Arc::new(map)), order }
+        let map = Arc::new(map);
+        // As below: the address names the map as long as this `Data` lives.
+        let rows = HashSet::from([Arc::as_ptr(&map) as usize]);
+        Self { value: Value::Map(map), order, rows }
+    }
+
+    /// Lists of rows, each with its name.
+    #[must_use]
+    pub fn lists<'a>(lists: impl IntoIterator<Item = (&'a str, Vec<Data>)>) -> Self {
+        let (mut order, mut rows) = (HashMap::new(), HashSet::new());
+        let mut map: BTreeMap<Arc<str>, Value> = BTreeMap::new();
+        for (name, list) in lists {
+            let mut values = Vec::new();
+            for row in list {
+                order.extend(row.order);
+                rows.extend(row.rows);
+                values.push(row.value);
+            }
+            map.insert(Arc::from(name), Value::List(values.into()));
+        }
+        Self { value: Value::Map(Arc::new(map)), order, rows }
     }
 
     /// Column titles; `.Label "com.example.some-thing"` becomes `some thing`.
@@ -59,7 +81,7 @@ impl Data {
                 Ok(Value::String(last.replace(['-', '_'], " ").into()))
             })),
         );
-        Self { value: Value::Map(Arc::new(map)), order: HashMap::new() }
+        Self { value: Value::Map(Arc::new(map)), order: HashMap::new(), rows: HashSet::new() }
     }
 }
 

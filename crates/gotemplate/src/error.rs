@@ -8,6 +8,13 @@ use gotmpl::TemplateError;
 pub struct Error(String);
 
 impl Error {
+    /// With the template's name, where it has one.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Self {
+        let text = self.0.replacen("template: :", &format!("template: {name}:"), 1);
+        Self(text.replacen("executing \"\"", &format!("executing {name:?}"), 1))
+    }
+
     pub(crate) fn parse(source: &str, error: &TemplateError) -> Self {
         match error {
             TemplateError::Parse { line, message, .. } | TemplateError::Lex { line, message, .. } => {

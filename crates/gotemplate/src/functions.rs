@@ -1,7 +1,7 @@
 //! Docker's functions beside Go's own.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use gotmpl::{Result, Template, TemplateError, Value};
@@ -13,13 +13,16 @@ thread_local! {
     /// The order of members for `json`, of the execution that runs on this thread. A function of a template receives only
     /// its arguments, so the data beside them comes this way; an execution never leaves its thread.
     static ORDER: RefCell<HashMap<usize, Json>> = RefCell::new(HashMap::new());
+    static ROWS: RefCell<HashSet<usize>> = RefCell::new(HashSet::new());
 }
 
 /// Runs an execution for which `json` knows the order of `data`'s objects.
 pub(crate) fn with_json_order<T>(data: &Data, run: impl FnOnce() -> T) -> T {
     ORDER.with(|order| order.borrow_mut().clone_from(&data.order));
+    ROWS.with(|rows| rows.borrow_mut().clone_from(&data.rows));
     let result = run();
     ORDER.with(|order| order.borrow_mut().clear());
+    ROWS.with(|rows| rows.borrow_mut().clear());
     result
 }
 
@@ -33,7 +36,7 @@ pub(crate) fn register(template: Template, header: bool) -> Template {
         return template;
     }
     template
-        .func("json", |args| Ok(Value::String(json(argument("json", args, 0)?).to_string().into())))
+        .func("json", |args| Ok(Value::String(json_text(argument("json", args, 0)?).into())))
         .func("split", |args| {
             let (text, separator) = (text("split", args, 0)?, text("split", args, 1)?);
             let parts: Vec<Value> = if separator.is_empty() {
@@ -96,6 +99,34 @@ fn join(args: &[Value]) -> Result<Value> {
         }
     };
     Ok(Value::String(joined.into()))
+}
+
+/// JSON as Docker's `json` writes it: rows, which marshal themselves, with HTML escapes, everything else without.
+fn json_text(value: &Value) -> String {
+    match value {
+        Value::List(items) => {
+            let items: Vec<String> = items.iter().map(json_text).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Map(map) => {
+            let identity = Arc::as_ptr(map) as usize;
+            if ROWS.with(|rows| rows.borrow().contains(&identity)) {
+                let text = json(value).to_string();
+                // These three stand in texts only.
+                return text.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
+            }
+            if ORDER.with(|order| order.borrow().contains_key(&identity)) {
+                return json(value).to_string();
+            }
+            let members: Vec<String> = map
+                .iter()
+                .filter(|(_, value)| !value.is_function())
+                .map(|(name, value)| format!("{}:{}", Json::from(name.as_ref()), json_text(value)))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        }
+        other => json(other).to_string(),
+    }
 }
 
 /// Go's `encoding/json` without HTML escapes: structs in their order, maps sorted, functions left out.

@@ -6,6 +6,7 @@ use std::process::Command;
 use testkit::busybox_image;
 
 pub(super) struct Fixtures {
+    directory: PathBuf,
     tar: PathBuf,
 }
 
@@ -33,7 +34,11 @@ impl Fixtures {
             let ended = packed.status().unwrap_or_else(|error| panic!("run {program}: {error}"));
             assert!(ended.success(), "{program}: {ended}");
         }
-        Self { tar }
+        Self { directory: fixtures, tar }
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The root file system of `bb`.

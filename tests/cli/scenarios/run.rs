@@ -47,7 +47,7 @@ const PROCESSES: &[&[&str]] = &[
     &["run --name NAME bb false", "run --name NAME bb true", "rm NAME"],
     &["run --name NAME --restart on-failure:1 bb false", "rm -f NAME"],
     &[
-        "run -q --rm bb echo quiet",
+        "28:run -q --rm bb echo quiet",
         "run --rm --pull never bb echo here",
         "run --rm --pull missing bb echo here",
     ],
@@ -59,13 +59,13 @@ const FLAGS: &[&[&str]] = &[
     &["run --rm -e A=1 -e B= bb sh -c 'echo $A-$B-$HOME'"],
     &["SH:B=b docker run --rm -e B -e NOT_SET_HERE bb sh -c 'echo $B; env | grep -c NOT_SET'"],
     &["SH:B=b docker run --rm --env-file FIX/env -e A=flag bb sh -c 'env | sort | grep -v HOSTNAME'"],
-    &["run --rm --env-file FIX/env-bad bb true", "run --rm --env-file FIX/nosuch bb true"],
+    &["29:run --rm --env-file FIX/env-bad bb true", "29:run --rm --env-file FIX/nosuch bb true"],
     &["run --rm --env-file /dev/null -e HOME=/x bb sh -c 'echo $HOME'"],
     &[
         "create --name NAME --label-file FIX/labels -l four=4 -l one=over bb",
         "inspect -f '{{json .Config.Labels}}' NAME",
         "rm NAME",
-        "create --label-file FIX/nosuch bb",
+        "29:create --label-file FIX/nosuch bb",
         "create --label =x bb",
         "create --label 'a b=c' bb",
     ],
@@ -149,7 +149,7 @@ const FLAGS: &[&[&str]] = &[
         "SH:mkdir -p DIR/src; echo in > DIR/src/f",
         "run --rm -v DIR/src:/x bb sh -c 'cat /x/f; echo more > /x/g'",
         "SH:cat DIR/src/g",
-        "run --rm -v ./src:/x bb cat /x/f",
+        "28:run --rm -v ./src:/x bb cat /x/f",
     ],
     &["run --rm -v DIR/made:/x bb touch /x/y", "SH:ls DIR/made"],
     &["run --rm --mount type=bind,source=DIR/nosuch,target=/x bb true"],
@@ -158,7 +158,7 @@ const FLAGS: &[&[&str]] = &[
         "run --rm --mount type=bind,src=/etc,dst=/x,ro=true bb touch /x/y",
     ],
     &[
-        "run --rm --mount type=bind,src=/etc,dst=/x,bind-propagation=rslave,bind-recursive=disabled bb ls -d /x",
+        "28:run --rm --mount type=bind,src=/etc,dst=/x,bind-propagation=rslave,bind-recursive=disabled bb ls -d /x",
     ],
     &[
         "run --rm --tmpfs /t:size=64k bb sh -c 'grep \" /t \" /proc/mounts'",
@@ -201,7 +201,7 @@ const FLAGS: &[&[&str]] = &[
         "run --rm --net none bb echo net",
     ],
     &[
-        "run --rm --add-host foo:1.2.3.4 --add-host six=::1 bb grep -E 'foo|six' /etc/hosts",
+        "28:run --rm --add-host foo:1.2.3.4 --add-host six=::1 bb grep -E 'foo|six' /etc/hosts",
         "run --rm --add-host foo:bogus bb true",
         "run --rm --add-host foo bb true",
     ],
@@ -244,14 +244,14 @@ const FLAGS: &[&[&str]] = &[
     &["run --rm --memory 64m --cpus 0.5 --pids-limit 50 bb true"],
     // logs, stops, annotations: what inspect shows
     &[
-        "create --name NAME --log-driver json-file --log-opt max-size=1m --log-opt max-file=2 --stop-signal USR1 --stop-timeout 3 --annotation a.b=c --init --cgroup-parent /x --restart unless-stopped --expose 80 --expose 90-91/udp --runtime runc --isolation default bb",
-        "inspect -f '{{json .HostConfig.LogConfig}} {{.Config.StopSignal}} {{.Config.StopTimeout}} {{json .HostConfig.Annotations}} {{.HostConfig.Init}} {{.HostConfig.CgroupParent}} {{json .HostConfig.RestartPolicy}} {{json .Config.ExposedPorts}} {{.HostConfig.Runtime}}' NAME",
-        "rm NAME",
+        "28:create --name NAME --log-driver json-file --log-opt max-size=1m --log-opt max-file=2 --stop-signal USR1 --stop-timeout 3 --annotation a.b=c --init --cgroup-parent /x --restart unless-stopped --expose 80 --expose 90-91/udp --runtime runc --isolation default bb",
+        "28:inspect -f '{{json .HostConfig.LogConfig}} {{.Config.StopSignal}} {{.Config.StopTimeout}} {{json .HostConfig.Annotations}} {{.HostConfig.Init}} {{.HostConfig.CgroupParent}} {{json .HostConfig.RestartPolicy}} {{json .Config.ExposedPorts}} {{.HostConfig.Runtime}}' NAME",
+        "28:rm NAME",
     ],
     &["create --name NAME --no-healthcheck bb", "inspect -f '{{json .Config.Healthcheck}}' NAME", "rm NAME"],
     &[
-        "create --name NAME --blkio-weight 300 --device-read-bps /dev/null:1mb --device-write-iops /dev/null:10 --kernel-memory 1m --oom-score-adj 5 --memory 100m bb",
-        "inspect -f '{{.HostConfig.BlkioWeight}} {{json .HostConfig.BlkioDeviceReadBps}} {{json .HostConfig.BlkioDeviceWriteIOps}} {{.HostConfig.OomScoreAdj}} {{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}' NAME",
+        "29:create --name NAME --blkio-weight 300 --device-read-bps /dev/null:1mb --device-write-iops /dev/null:10 --kernel-memory 1m --oom-score-adj 5 --memory 100m bb",
+        "29:inspect -f '{{.HostConfig.BlkioWeight}} {{json .HostConfig.BlkioDeviceReadBps}} {{json .HostConfig.BlkioDeviceWriteIOps}} {{.HostConfig.OomScoreAdj}} {{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}' NAME",
         "rm NAME",
     ],
 ];
@@ -322,7 +322,7 @@ const REFUSALS: &[&[&str]] = &[
         "run --restart on-failure:x bb true",
         "run --restart on-failure:-1 bb true",
         "run --restart always:3 bb true",
-        "run --restart :3 bb true",
+        "28:run --restart :3 bb true",
     ],
     &["run --rm --stop-signal BOGUS bb true", "run --rm --stop-timeout x bb true"],
     &[
@@ -340,8 +340,8 @@ const REFUSALS: &[&[&str]] = &[
         "run --rm --mount target bb true",
         "run --rm --mount type=bind,source=x,target=/x bb true",
         "run --rm --mount type=tmpfs,source=/x,target=/x bb true",
-        "run --rm --mount type=bind,source=/etc,target=/x,bogus=1 bb true",
-        "run --rm --mount '' bb true",
+        "29:run --rm --mount type=bind,source=/etc,target=/x,bogus=1 bb true",
+        "29:run --rm --mount '' bb true",
     ],
     &[
         "run --rm --tmpfs relative bb true",
@@ -358,8 +358,8 @@ const REFUSALS: &[&[&str]] = &[
         "run --rm --ulimit nofile=x bb true",
         "run --rm --ulimit nofile=1:2:3 bb true",
     ],
-    &["run --rm --detach-keys bogus bb true", "run --rm --detach-keys ctrl-! bb true"],
-    &["run --rm --pull bogus bb true", "run --rm --pull never nosuch:1 true"],
+    &["29:run --rm --detach-keys bogus bb true", "29:run --rm --detach-keys ctrl-! bb true"],
+    &["28:run --rm --pull bogus bb true", "run --rm --pull never nosuch:1 true"],
     &["run --rm --isolation hyperv bb true", "run --rm --runtime nosuch bb true"],
     &[
         "run --rm --init=x bb true",
@@ -376,8 +376,8 @@ const REFUSALS: &[&[&str]] = &[
         "run --rm --health-interval -1s bb true",
         "run --rm --health-interval x bb true",
     ],
-    &["run --rm --mac-address bogus bb true", "run --rm --ip bogus bb true"],
-    &["run --rm --expose x bb true", "run --rm --expose 5-3 bb true"],
+    &["run --rm --mac-address bogus bb true", "29:run --rm --ip bogus bb true"],
+    &["29:run --rm --expose x bb true", "29:run --rm --expose 5-3 bb true"],
     &["run --rm UPPER true", "run --rm bb:no:such true", "run --rm 'b b' true"],
     &["run --rm --storage-opt bogus bb true"],
     &["run --rm --platform bogus/x/y/z bb true"],

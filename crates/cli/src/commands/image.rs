@@ -1,5 +1,7 @@
 //! `image`: its verbs, and what several of them share.
 
+use oci::{Digest, Reference, ReferenceError};
+
 use crate::command::Noun;
 
 pub(crate) mod history;
@@ -11,6 +13,7 @@ pub(crate) mod pull;
 pub(crate) mod rm;
 pub(crate) mod save;
 pub(crate) mod tag;
+mod tree;
 
 pub(crate) const NOUN: Noun = Noun {
     name: "image",
@@ -27,6 +30,14 @@ pub(crate) const NOUN: Noun = Noun {
         &tag::COMMAND,
     ],
 };
+
+/// What names an image: a reference, or nothing where it is an id.
+pub(crate) fn any_reference(text: &str) -> Result<Option<Reference>, ReferenceError> {
+    if oci::is_identifier(text) || text.parse::<Digest>().is_ok() {
+        return Ok(None);
+    }
+    Reference::parse(text).map(Some)
+}
 
 /// A reference as name, and tag or digest. A colon before the last slash is a port.
 pub(crate) fn split_reference(reference: &str) -> (&str, Option<&str>) {

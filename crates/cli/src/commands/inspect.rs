@@ -35,6 +35,16 @@ pub(crate) enum Kind {
     Image,
 }
 
+/// Which objects, and how much of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// Looked for in this order.
+    pub(crate) kinds: &'a [Kind],
+    pub(crate) size: bool,
+    /// Of an image, as JSON; empty for any.
+    pub(crate) platform: &'a str,
+}
+
 const TYPES: [&str; 10] =
     ["config", "container", "image", "network", "node", "plugin", "secret", "service", "task", "volume"];
 
@@ -58,11 +68,12 @@ async fn any(app: &App, line: &Parsed) -> Outcome {
             )));
         }
     };
-    run(app, line.text("format"), &line.operands, kinds, line.switch("size")).await
+    let what = Wanted { kinds, size: line.switch("size"), platform: "" };
+    run(app, line.text("format"), &line.operands, &what).await
 }
 
 /// Prints all objects found, then what was not found.
-pub(crate) async fn run(app: &App, format: &str, names: &[String], kinds: &[Kind], size: bool) -> Outcome {
+pub(crate) async fn run(app: &App, format: &str, names: &[String], what: &Wanted<'_>) -> Outcome {
     let template = match format {
         "" | "json" => None,
         source => Some(
@@ -74,7 +85,7 @@ pub(crate) async fn run(app: &App, format: &str, names: &[String], kinds: &[Kind
     let mut text = String::new();
     let mut failures = Vec::new();
     for name in names {
-        let object = match find(app, name, kinds, size).await {
+        let object = match find(app, name, what).await {
             Ok(object) => object,
             Err(failure) if failure.no_engine => return Err(failure),
             Err(failure) => {
@@ -99,11 +110,12 @@ pub(crate) async fn run(app: &App, format: &str, names: &[String], kinds: &[Kind
     if failures.is_empty() { Ok(0) } else { Err(Failure::new(failures.join("\n"))) }
 }
 
-async fn find(app: &App, name: &str, kinds: &[Kind], size: bool) -> Result<Value, Failure> {
+async fn find(app: &App, name: &str, what: &Wanted<'_>) -> Result<Value, Failure> {
+    let Wanted { kinds, size, platform } = *what;
     for kind in kinds {
         let found = match kind {
             Kind::Container => app.client.containers().inspect_raw(name, size).await,
-            Kind::Image => app.client.images().inspect_raw(name).await,
+            Kind::Image => app.client.images().inspect_raw(name, platform).await,
         };
         match found {
             Ok(object) => {

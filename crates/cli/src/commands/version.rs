@@ -8,6 +8,7 @@ use crate::command::{Command, Operands, Outcome};
 use crate::commands::inspect;
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
+use crate::moment;
 use crate::output::{self, table};
 
 pub(crate) const COMMAND: Command = Command {
@@ -30,8 +31,9 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     };
     let template = template
         .map(|source| {
-            Template::parse(source)
-                .map_err(|error| Failure::with_status(format!("template parsing error: {error}"), 64))
+            Template::parse(source).map_err(|error| {
+                Failure::with_status(format!("template parsing error: {}", error.named("version")), 64)
+            })
         })
         .transpose()?;
     let server = app.client.system().version().await;
@@ -45,10 +47,18 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     let client = client(app, &server_value);
     match template {
         Some(template) => {
-            let data = Data::from_json(&json!({"Client": client, "Server": server_value}));
-            let text =
-                template.execute(&data, Missing::Key).map_err(|error| Failure::new(error.to_string()))?;
-            output::out(&format!("{text}\n"));
+            let mut data = json!({"Client": client, "Server": server_value});
+            let whole = template.mentions("json");
+            for side in ["Client", "Server"] {
+                if let Some(fields) = data[side].as_object_mut().filter(|_| !whole) {
+                    // Templates name Go's fields; JSON has the wire's.
+                    let spoken = fields.get("ApiVersion").cloned().unwrap_or_default();
+                    fields.insert("APIVersion".into(), spoken);
+                }
+            }
+            let text = template.execute(&Data::from_json(&data), Missing::Field("system.versionInfo"));
+            output::out(&format!("{}\n", text.as_deref().unwrap_or_default()));
+            text.map_err(|error| Failure::new(error.named("version").to_string()))?;
         }
         None => output::out(&pretty(&client, &server_value)),
     }
@@ -99,32 +109,32 @@ fn pretty(client: &Value, server: &Value) -> String {
     if !server.is_null() {
         page.push_str(&format!("\nServer: {}\n", text(&server["Platform"]["Name"])));
         for component in server["Components"].as_array().into_iter().flatten() {
-            page.push_str(&format!(
-                " {}:\n  Version:\t{}\n",
-                text(&component["Name"]),
-                text(&component["Version"])
-            ));
-            for (label, key) in DETAILS {
-                let value = text(&component["Details"][key]);
-                if !value.is_empty() {
-                    let value = match (*key, component["Details"]["MinAPIVersion"].as_str()) {
-                        ("ApiVersion", Some(least)) => format!("{value} (minimum version {least})"),
-                        ("Os", _) => format!("{value}/{}", text(&component["Details"]["Arch"])),
-                        _ => value,
-                    };
-                    page.push_str(&format!("  {label}:\t{value}\n"));
-                }
+            let (name, details) = (text(&component["Name"]), &component["Details"]);
+            page.push_str(&format!(" {name}:\n  Version:\t{}\n", text(&component["Version"])));
+            if name == "Engine" {
+                page.push_str(&engine(details));
+                continue;
+            }
+            for (label, value) in details.as_object().into_iter().flatten() {
+                page.push_str(&format!("  {label}:\t{}\n", text(value)));
             }
         }
     }
     table::align_with(&page, 20, 1)
 }
 
-const DETAILS: &[(&str, &str)] = &[
-    ("API version", "ApiVersion"),
-    ("Go version", "GoVersion"),
-    ("Git commit", "GitCommit"),
-    ("Built", "BuildTime"),
-    ("OS/Arch", "Os"),
-    ("Experimental", "Experimental"),
-];
+/// What of its details the engine shows, in this order.
+fn engine(details: &Value) -> String {
+    let detail = |key: &str| details[key].as_str().unwrap_or_default();
+    format!(
+        "  API version:\t{} (minimum version {})\n  Go version:\t{}\n  Git commit:\t{}\n  Built:\t{}\n  OS/Arch:\t{}/{}\n  Experimental:\t{}\n",
+        detail("ApiVersion"),
+        detail("MinAPIVersion"),
+        detail("GoVersion"),
+        detail("GitCommit"),
+        moment::ansi_c(detail("BuildTime")),
+        detail("Os"),
+        detail("Arch"),
+        detail("Experimental"),
+    )
+}

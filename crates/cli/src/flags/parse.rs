@@ -59,6 +59,11 @@ impl Parsed {
         values::parse_int(self.text(long)).unwrap_or(0)
     }
 
+    /// Nanoseconds.
+    pub(crate) fn duration(&self, long: &str) -> i64 {
+        values::parse_duration(self.text(long)).unwrap_or(0)
+    }
+
     /// All flags given, in order and with their values.
     pub(crate) fn all_given(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.given.iter().map(|(name, _)| *name)

@@ -51,10 +51,8 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 fn read_file(path: &Path, lookup: Option<Lookup<'_>>) -> Result<Vec<String>, String> {
     let shown = path.display();
-    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => format!("open {shown}: no such file or directory"),
-        _ => format!("open {shown}: {error}"),
-    })?;
+    let bytes =
+        std::fs::read(path).map_err(|error| format!("open {shown}: {}", crate::output::reason(&error)))?;
     let mut entries = Vec::new();
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let line = std::str::from_utf8(line).map_err(|_| {
@@ -79,7 +77,8 @@ fn read_file(path: &Path, lookup: Option<Lookup<'_>>) -> Result<Vec<String>, Str
         match (value, lookup) {
             (Some(value), _) => entries.push(format!("{name}={value}")),
             (None, Some(lookup)) => entries.extend(lookup(name).map(|value| format!("{name}={value}"))),
-            (None, None) => entries.push(name.to_owned()),
+            // A label without a value says nothing in a file, where a flag says it is there.
+            (None, None) => {}
         }
     }
     Ok(entries)

@@ -15,7 +15,7 @@ use crate::output::units;
 /// # Errors
 /// What is wrong with which flag, in Docker's words where it has some.
 pub(crate) fn request(line: &Parsed, proxies: Vec<String>) -> Result<CreateRequest, String> {
-    unsupported::check(line)?;
+    networks::check_addresses(line)?;
     let mut host = host_config(line)?;
     let mut anonymous = BTreeMap::new();
     for volume in line.list("volume") {
@@ -33,6 +33,8 @@ pub(crate) fn request(line: &Parsed, proxies: Vec<String>) -> Result<CreateReque
     {
         return Err("conflicting options: cannot specify both --restart and --rm".into());
     }
+    // What is wrong is said before what is not built yet.
+    unsupported::check(line)?;
     Ok(CreateRequest { config, host_config: Some(host), networking_config: None })
 }
 
@@ -65,9 +67,7 @@ fn config(
         stdin_once: interactive && attach_stdin,
         env,
         cmd: line.operands[1..].to_vec(),
-        healthcheck: line
-            .switch("no-healthcheck")
-            .then(|| HealthConfig { test: vec!["NONE".into()], ..HealthConfig::default() }),
+        healthcheck: healthcheck(line)?,
         image: line.operands[0].clone(),
         volumes,
         working_dir: line.text("workdir").to_owned(),
@@ -92,6 +92,9 @@ fn host_config(line: &Parsed) -> Result<HostConfig, String> {
     check_mode(line, "userns", "invalid USER mode", |mode| matches!(mode, "" | "host"))?;
     check_mode(line, "cgroupns", "invalid CGROUP mode", |mode| matches!(mode, "" | "host" | "private"))?;
     let security = security::parse(&line.list("security-opt"))?;
+    if line.list("storage-opt").iter().any(|option| !option.contains('=')) {
+        return Err("invalid storage option".into());
+    }
     let open_paths = security.open_system_paths.then(Vec::new);
     let mut dns_options = line.list("dns-option");
     dns_options.extend(line.list("dns-opt"));
@@ -232,22 +235,58 @@ fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
     Ok(RestartPolicy { name: RestartPolicyName::from(name), maximum_retry_count })
 }
 
+/// `--expose`: a port or a range of ports, with or without a protocol.
 fn exposed_ports(given: &[String]) -> Result<BTreeMap<String, Empty>, String> {
     let mut ports = BTreeMap::new();
     for text in given {
-        let invalid = || format!("invalid range format for --expose: {text}");
+        let invalid = |why: String| format!("invalid range format for --expose: {why}");
         let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        if range.is_empty() {
+            return Err(invalid("value is empty".into()));
+        }
+        let port = |which: &str, text: &str| {
+            text.parse::<u16>().map_err(|error| {
+                use std::num::IntErrorKind::PosOverflow;
+                let why = if *error.kind() == PosOverflow { "value out of range" } else { "invalid syntax" };
+                invalid(format!("invalid {which} port '{text}': {why}"))
+            })
+        };
         let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (u16, u16) =
-            (first.parse().map_err(|_| invalid())?, last.parse().map_err(|_| invalid())?);
-        if first > last || protocol.is_empty() {
-            return Err(invalid());
+        let (first, last) = (port("start", first)?, port("end", last)?);
+        if first > last {
+            return Err(invalid(format!("invalid port range: {text}")));
         }
         for port in first..=last {
             ports.insert(format!("{port}/{}", protocol.to_ascii_lowercase()), Empty::default());
         }
     }
     Ok(ports)
+}
+
+/// `--no-healthcheck`; the flags of a check are read, and refused later as not built yet.
+fn healthcheck(line: &Parsed) -> Result<Option<HealthConfig>, String> {
+    const NUMBERS: [&str; 5] = [
+        "health-interval",
+        "health-timeout",
+        "health-retries",
+        "health-start-period",
+        "health-start-interval",
+    ];
+    let number = |flag: &str| match flag {
+        "health-retries" => line.int(flag),
+        _ => line.duration(flag),
+    };
+    let any = !line.text("health-cmd").is_empty() || NUMBERS.iter().any(|flag| number(flag) != 0);
+    if line.switch("no-healthcheck") {
+        if any {
+            return Err("--no-healthcheck conflicts with --health-* options".into());
+        }
+        return Ok(Some(HealthConfig { test: vec!["NONE".into()], ..HealthConfig::default() }));
+    }
+    match NUMBERS.iter().find(|flag| number(flag) < 0) {
+        Some(flag) => Err(format!("--{flag} cannot be negative")),
+        None => Ok(None),
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `--security-opt`: a seccomp profile is read here and travels as text; `systempaths` never travels.
 
+use crate::output;
+
 /// What the options ask of the engine.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Security {
@@ -24,10 +26,18 @@ pub(crate) fn parse(given: &[String]) -> Result<Security, String> {
             ("seccomp", "unconfined" | "builtin") => security.options.push(option.clone()),
             ("seccomp", file) => {
                 let bytes = std::fs::read(file).map_err(|error| {
-                    format!("opening seccomp profile ({file}) failed: open {file}: {}", reason(&error))
+                    format!(
+                        "opening seccomp profile ({file}) failed: open {file}: {}",
+                        output::reason(&error)
+                    )
                 })?;
                 let profile: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
-                    format!("compacting json for seccomp profile ({file}) failed: {error}")
+                    let why = if error.is_eof() {
+                        "unexpected end of JSON input".into()
+                    } else {
+                        error.to_string()
+                    };
+                    format!("compacting json for seccomp profile ({file}) failed: {why}")
                 })?;
                 security.options.push(format!("seccomp={profile}"));
             }
@@ -35,14 +45,6 @@ pub(crate) fn parse(given: &[String]) -> Result<Security, String> {
         }
     }
     Ok(security)
-}
-
-fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file or directory".into(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
-        _ => error.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -74,6 +74,31 @@ pub(crate) fn address(text: &str) -> Result<(), String> {
     }
 }
 
+pub(crate) fn ip(text: &str) -> Result<(), String> {
+    text.trim().parse::<IpAddr>().map(drop).map_err(|_| format!("failed to parse IP: {text:?}"))
+}
+
+/// A DNS name, or `.` for no search at all.
+pub(crate) fn domain(text: &str) -> Result<(), String> {
+    let text = text.trim();
+    let label = |label: &str| {
+        let ends = |end: Option<char>| end.is_some_and(|c| c.is_ascii_alphanumeric());
+        label.len() <= 63
+            && ends(label.chars().next())
+            && ends(label.chars().last())
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+    };
+    let name = text.strip_suffix('.').unwrap_or(text);
+    if text == "."
+        || (text.contains(|c: char| c.is_ascii_alphabetic())
+            && name.len() < 255
+            && name.split('.').all(label))
+    {
+        return Ok(());
+    }
+    Err(format!("{text} is not a valid domain"))
+}
+
 /// `host:ip`, `host=ip`; `host-gateway` stands for the engine's address.
 pub(crate) fn extra_host(text: &str) -> Result<(), String> {
     let Some((host, address)) = split_extra_host(text) else {

@@ -23,14 +23,6 @@ pub(crate) struct Row {
     pub(crate) labels: Option<BTreeMap<String, String>>,
 }
 
-/// Is `format` readable? For what should be said before an engine is asked.
-///
-/// # Errors
-/// What is wrong with the template.
-pub(crate) fn check(format: &str) -> Result<(), String> {
-    read(format).map(drop)
-}
-
 fn read(format: &str) -> Result<Template, String> {
     let source = match format.strip_prefix("table") {
         _ if format == "json" => "{{json .}}".to_owned(),

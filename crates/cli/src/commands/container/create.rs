@@ -6,10 +6,11 @@ use api::container::{CreateRequest, CreateResponse};
 
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
+use crate::commands::image::{any_reference, split_reference};
 use crate::failure::Failure;
 use crate::flags::Parsed;
 use crate::options::{self, container_flags};
-use crate::{output, progress, terminal};
+use crate::{output, platforms, progress, terminal};
 
 pub(crate) const COMMAND: Command = Command {
     name: "create",
@@ -72,15 +73,18 @@ pub(super) async fn create(
     let (name, platform) = (line.text("name"), platform(line));
     let image = request.config.image.clone();
     let pull_policy = line.text("pull");
+    platforms::check(&platform)?;
     let cid_file = CidFile::new(line.text("cidfile"))?;
+    let reference = any_reference(&image).map_err(|error| Failure::new(error.to_string()))?;
     if pull_policy == "always" {
         pull(app, line, &image, &platform).await?;
     }
     let containers = app.client.containers();
     let created = match containers.create(name, &platform, &request).await {
-        Err(error) if error.is_not_found() && pull_policy == "missing" && !is_id(&image) => {
-            if !line.switch("quiet") {
-                output::err(&format!("Unable to find image '{}' locally\n", with_tag(&image)));
+        Err(error) if error.is_not_found() && pull_policy == "missing" && reference.is_some() => {
+            if let Some(reference) = reference.filter(|_| !line.switch("quiet")) {
+                let named = reference.or_latest();
+                output::err(&format!("Unable to find image '{}' locally\n", named.familiar()));
             }
             pull(app, line, &image, &platform).await?;
             containers.create(name, &platform, &request).await?
@@ -103,20 +107,9 @@ fn platform(line: &Parsed) -> String {
 
 async fn pull(app: &App, line: &Parsed, image: &str, platform: &str) -> Result<(), Failure> {
     let to = if line.switch("quiet") { progress::To::Nowhere } else { progress::To::Stderr };
-    let (name, tag) = crate::commands::image::split_reference(image);
+    let (name, tag) = split_reference(image);
     let stream = app.client.images().pull(name, tag.unwrap_or("latest"), platform).await?;
     progress::show(stream, to).await
-}
-
-/// A whole id names an image that no registry can have.
-fn is_id(image: &str) -> bool {
-    let digits = image.strip_prefix("sha256:").unwrap_or(image);
-    digits.len() == 64 && digits.chars().all(|c| c.is_ascii_hexdigit())
-}
-
-fn with_tag(image: &str) -> String {
-    let (_, tag) = crate::commands::image::split_reference(image);
-    if tag.is_some() { image.to_owned() } else { format!("{image}:latest") }
 }
 
 /// `--cidfile`: must not exist before, holds the id after, and is gone when nothing was created.
@@ -134,10 +127,10 @@ impl CidFile {
             std::io::ErrorKind::AlreadyExists => Failure::new(format!(
                 "container ID file found, make sure the other container isn't running or delete {path}"
             )),
-            std::io::ErrorKind::NotFound => Failure::new(format!(
-                "failed to create the container ID file: open {path}: no such file or directory"
+            _ => Failure::new(format!(
+                "failed to create the container ID file: open {path}: {}",
+                output::reason(&error)
             )),
-            _ => Failure::new(format!("failed to create the container ID file: open {path}: {error}")),
         };
         std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
         Ok(Self { path: Some(PathBuf::from(path)) })
@@ -179,12 +172,5 @@ mod tests {
         CidFile::new(text).unwrap().write("abc").unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "abc");
         assert!(CidFile::new(text).unwrap_err().text.starts_with("container ID file found"));
-    }
-
-    #[test]
-    fn missing_images_are_named_with_their_tag() {
-        assert_eq!(with_tag("busybox"), "busybox:latest");
-        assert_eq!(with_tag("localhost:5000/a"), "localhost:5000/a:latest");
-        assert_eq!(with_tag("a:1"), "a:1");
     }
 }

@@ -1,7 +1,7 @@
 //! `container inspect`.
 
 use crate::command::{Command, Operands};
-use crate::commands::inspect::{self, Kind};
+use crate::commands::inspect::{self, Kind, Wanted};
 use crate::flags::Flag;
 
 pub(crate) const COMMAND: Command = Command {
@@ -19,7 +19,8 @@ pub(crate) const COMMAND: Command = Command {
     run: |app, line| {
         Box::pin(async move {
             let size = line.switch("size");
-            inspect::run(app, line.text("format"), &line.operands, &[Kind::Container], size).await
+            let what = Wanted { kinds: &[Kind::Container], size, platform: "" };
+            inspect::run(app, line.text("format"), &line.operands, &what).await
         })
     },
 };

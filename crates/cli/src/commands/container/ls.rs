@@ -3,13 +3,14 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use api::container::{ContainerSummary, PortSummary};
+use gotemplate::{Data, Missing, Template};
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
-use crate::output::table::{Listing, Row, check, render};
+use crate::output::table::{Listing, Row, render};
 use crate::output::units::{human_duration, human_size};
 use crate::output::{self, ellipsis, short_id};
 use crate::{filters, moment};
@@ -38,9 +39,9 @@ pub(crate) const COMMAND: Command = Command {
 
 const TABLE: &str =
     "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}";
-const RAW: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\nstate: {{- pad .State 1 0}}\nstatus: {{- pad .Status 1 0}}\nnames: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\n";
+pub(crate) const RAW: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\nstate: {{- pad .State 1 0}}\nstatus: {{- pad .Status 1 0}}\nnames: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\n";
 
-const LISTING: Listing = Listing {
+pub(crate) const LISTING: Listing = Listing {
     type_name: "*formatter.ContainerContext",
     titles: &[
         ("ID", "CONTAINER ID"),
@@ -65,13 +66,15 @@ const LISTING: Listing = Listing {
 async fn run(app: &App, line: &Parsed) -> Outcome {
     let quiet = line.switch("quiet");
     let format = match line.text("format") {
-        "" if !quiet && !app.config.ps_format.is_empty() => app.config.ps_format.clone(),
+        "" => app.config.ps_format.clone(),
         format => format.to_owned(),
     };
-    let wants_size = line.switch("size");
-    let template = template(&format, quiet, wants_size);
-    check(&template).map_err(|error| Failure::new(format!("failed to parse template: {error}")))?;
-    let size = wants_size || (!quiet && (template == "json" || template.contains(".Size")));
+    if quiet && !line.text("format").is_empty() {
+        output::err("WARNING: Ignoring custom format, because both --format and --quiet are set.\n");
+    }
+    try_out(&format)?;
+    let size = line.switch("size") || (!quiet && !line.changed("size") && names_size(&format));
+    let template = template(&format, quiet, size);
     let last = if line.switch("latest") && !line.changed("last") { 1 } else { line.int("last") };
     let limit = usize::try_from(last).unwrap_or(0);
     let filters = filters::collect(&line.list("filter"));
@@ -81,20 +84,40 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     Ok(0)
 }
 
+/// A template that fails does so before the engine is asked.
+fn try_out(format: &str) -> Result<(), Failure> {
+    let template = Template::parse(format)
+        .map_err(|error| Failure::new(format!("failed to parse template: {error}")))?;
+    let Row { cells, labels } = row(&ContainerSummary::default(), true);
+    template
+        .execute(&Data::row(cells, labels), Missing::Field(LISTING.type_name))
+        .map(drop)
+        .map_err(|error| Failure::new(format!("failed to execute template: {error}")))
+}
+
+/// Does a template ask for sizes, by name or as JSON of the whole row? They cost the engine a walk through the files.
+fn names_size(format: &str) -> bool {
+    let whole_row = |rest: &str| {
+        rest.trim_start().strip_prefix('.').is_some_and(|rest| rest.trim_start().starts_with(['}', ')', '|']))
+    };
+    format.contains(".Size") || format.split("json").skip(1).any(whole_row)
+}
+
 fn template(format: &str, quiet: bool, size: bool) -> String {
     match format {
         "" | "table" if quiet => "{{.ID}}".into(),
         "" | "table" if size => format!("{TABLE}\t{{{{.Size}}}}"),
         "" | "table" => TABLE.into(),
         "raw" if quiet => "container_id: {{.ID}}".into(),
-        "raw" if size => format!("{RAW}size: {{{{.Size}}}}\n"),
+        // Docker's own has no line's end there, but the two characters.
+        "raw" if size => format!("{RAW}size: {{{{.Size}}}}\\n"),
         "raw" => RAW.into(),
         _ if quiet => "{{.ID}}".into(),
         custom => custom.into(),
     }
 }
 
-fn row(container: &ContainerSummary, truncate: bool) -> Row {
+pub(crate) fn row(container: &ContainerSummary, truncate: bool) -> Row {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i128);
     let age = now - i128::from(container.created) * 1_000_000_000;
     let command = if truncate { ellipsis(&container.command, 20) } else { container.command.clone() };

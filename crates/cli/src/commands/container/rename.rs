@@ -15,6 +15,9 @@ pub(crate) const COMMAND: Command = Command {
     run: |app, line| {
         Box::pin(async move {
             let (old, new) = (line.operands[0].trim(), line.operands[1].trim());
+            if !old.is_empty() && new.trim_start_matches('/').is_empty() {
+                return Err(Failure::new("failed to rename container: new name cannot be blank"));
+            }
             app.client.containers().rename(old, new).await.map_err(|error| {
                 let no_engine = error.is_connect();
                 Failure { no_engine, ..Failure::new(format!("failed to rename container: {error}")) }

@@ -36,11 +36,14 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
             return Err(Failure::new(format!("--{flag} is not supported yet: it comes with checkpoints")));
         }
     }
+    let keys = app.detach_keys(line.text("detach-keys"));
+    terminal::keys::parse(&keys)
+        .map_err(|error| Failure::new(format!("invalid detach keys ({keys}): {error}")))?;
     if line.switch("attach") || line.switch("interactive") {
         if line.operands.len() > 1 {
             return Err(Failure::new("you cannot start and attach multiple containers at once"));
         }
-        return attached(app, line, &line.operands[0]).await;
+        return attached(app, line, &line.operands[0], &keys).await;
     }
     let mut failed = Vec::new();
     for name in &line.operands {
@@ -59,13 +62,12 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     Err(Failure::new(format!("failed to start containers: {}", failed.join(", "))))
 }
 
-async fn attached(app: &App, line: &Parsed, name: &str) -> Outcome {
+async fn attached(app: &App, line: &Parsed, name: &str, keys: &str) -> Outcome {
     let containers = app.client.containers();
     let found = containers.inspect(name, false).await?;
     let (config, host) = (found.config.unwrap_or_default(), found.host_config.unwrap_or_default());
-    let keys = app.detach_keys(line.text("detach-keys"));
     let stdin = line.switch("interactive") && config.open_stdin;
-    let what = Attach { stream: true, stdin, stdout: true, stderr: true, detach_keys: &keys, logs: false };
+    let what = Attach { stream: true, stdin, stdout: true, stderr: true, detach_keys: keys, logs: false };
     let condition = if host.auto_remove { WaitCondition::REMOVED } else { WaitCondition::NEXT_EXIT };
     let (connection, wait) =
         tokio::join!(containers.attach(&found.id, &what), containers.wait(&found.id, &condition));
@@ -75,7 +77,7 @@ async fn attached(app: &App, line: &Parsed, name: &str) -> Outcome {
     if resizes {
         signals = signals.resize()?;
     }
-    let wants = Wants { stdin, output: true, tty: config.tty, detach_keys: keys.clone() };
+    let wants = Wants { stdin, output: true, tty: config.tty, detach_keys: keys.to_owned() };
     let session = Session::start(connection, &wants)?;
     if let Err(error) = containers.start(&found.id, "").await {
         drop(session);

@@ -7,10 +7,10 @@ use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
-use crate::moment;
 use crate::output::table::{Listing, Row, render};
 use crate::output::units::{human_duration, human_size};
 use crate::output::{self, ellipsis, short_id};
+use crate::{moment, platforms};
 
 pub(crate) const COMMAND: Command = Command {
     name: "history",
@@ -21,6 +21,10 @@ pub(crate) const COMMAND: Command = Command {
         Flag::text("format", output::FORMAT_HELP),
         Flag::switch("human", "Print sizes and dates in human readable format").short('H').default("true"),
         Flag::switch("no-trunc", "Don't truncate output"),
+        Flag::text(
+            "platform",
+            "Show history for the given platform. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",
+        ),
         Flag::switch("quiet", "Only show image IDs").short('q'),
     ],
     operands: Operands::Exactly(1),
@@ -45,7 +49,8 @@ const LISTING: Listing = Listing {
 };
 
 async fn run(app: &App, line: &Parsed) -> Outcome {
-    let items = app.client.images().history(&line.operands[0]).await?;
+    let platform = platforms::encoded(line.text("platform")).map_err(platforms::invalid)?;
+    let items = app.client.images().history(&line.operands[0], &platform).await?;
     let human = line.switch("human");
     let format = match line.text("format") {
         "" | "table" if line.switch("quiet") => "{{.ID}}",

@@ -1,13 +1,14 @@
 //! `import`: a root file system as an image of one layer.
 
 use client::Import;
+use oci::Reference;
 
 use super::split_reference;
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
-use crate::progress;
+use crate::{output, platforms, progress};
 
 pub(crate) const COMMAND: Command = Command {
     name: "import",
@@ -17,9 +18,9 @@ pub(crate) const COMMAND: Command = Command {
     flags: &[
         Flag::list("change", "Apply Dockerfile instruction to the created image").short('c'),
         Flag::text("message", "Set commit message for imported image").short('m'),
-        Flag::text("platform", "Platform of the image"),
+        Flag::text("platform", "Set platform if server is multi-platform capable"),
     ],
-    operands: Operands::Between(1, 2),
+    operands: Operands::AtLeast(1),
     interspersed: true,
     spellings: &["image import", "import"],
     run: |app, line| Box::pin(async move { run(app, &line).await }),
@@ -27,24 +28,35 @@ pub(crate) const COMMAND: Command = Command {
 
 async fn run(app: &App, line: &Parsed) -> Outcome {
     let source = line.operands[0].as_str();
-    if source.starts_with("http://") || source.starts_with("https://") {
-        return Err(Failure::new(format!(
-            "importing from a URL is not supported yet: fetch {source} and import the file"
-        )));
+    let remote = source.starts_with("http://") || source.starts_with("https://");
+    let from = match source {
+        "-" => Some(stdin()?),
+        _ if remote => None,
+        path => Some(open(path).await?),
+    };
+    let platform = match line.given("platform") {
+        Some(platform) => platform.to_owned(),
+        None => std::env::var("DOCKER_DEFAULT_PLATFORM").unwrap_or_default(),
+    };
+    platforms::check(&platform)?;
+    let reference = line.operands.get(1).map_or("", String::as_str);
+    if !reference.is_empty() {
+        Reference::parse(reference).map_err(|error| Failure::new(error.to_string()))?;
     }
-    let (repo, tag) = line.operands.get(1).map_or(("", None), |reference| split_reference(reference));
+    let (repo, tag) = split_reference(reference);
     let changes = line.list("change");
     let how = Import {
         repo,
         tag: tag.unwrap_or_default(),
         message: line.text("message"),
         changes: &changes,
-        platform: line.text("platform"),
+        platform: &platform,
+        url: if remote { source } else { "" },
     };
     let images = app.client.images();
-    let stream = match source {
-        "-" => images.import(&how, stdin()?).await?,
-        path => images.import(&how, open(path).await?).await?,
+    let stream = match from {
+        Some(archive) => images.import(&how, archive).await?,
+        None => images.import(&how, tokio::io::empty()).await?,
     };
     progress::show(stream, progress::To::Stdout).await?;
     Ok(0)
@@ -58,9 +70,7 @@ pub(super) fn stdin() -> Result<tokio::fs::File, Failure> {
 
 /// Opens an archive, with the path in what is said about a failure.
 pub(super) async fn open(path: &str) -> Result<tokio::fs::File, Failure> {
-    tokio::fs::File::open(path).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Failure::new(format!("open {path}: no such file or directory")),
-        std::io::ErrorKind::PermissionDenied => Failure::new(format!("open {path}: permission denied")),
-        _ => Failure::new(format!("open {path}: {error}")),
-    })
+    tokio::fs::File::open(path)
+        .await
+        .map_err(|error| Failure::new(format!("open {path}: {}", output::reason(&error))))
 }

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
-use crate::{progress, terminal};
+use crate::{platforms, progress, terminal};
 
 pub(crate) const COMMAND: Command = Command {
     name: "load",
@@ -13,6 +13,10 @@ pub(crate) const COMMAND: Command = Command {
     about: "Load an image from a tar archive or STDIN",
     flags: &[
         Flag::text("input", "Read from tar archive file, instead of STDIN").short('i'),
+        Flag::list(
+            "platform",
+            "Load only the given platform(s). Formatted as a comma-separated list of \"os[/arch[/variant]]\" (e.g., \"linux/amd64,linux/arm64/v8\").",
+        ),
         Flag::switch("quiet", "Suppress the load output").short('q'),
     ],
     operands: Operands::None,
@@ -23,13 +27,15 @@ pub(crate) const COMMAND: Command = Command {
 
 async fn run(app: &App, line: &Parsed) -> Outcome {
     let quiet = line.switch("quiet") || !terminal::stdout_is_terminal();
-    let stream = match line.text("input") {
-        "" | "-" if terminal::stdin_is_terminal() => {
+    let from = match line.text("input") {
+        "" if terminal::stdin_is_terminal() => {
             return Err(Failure::new("requested load from stdin, but stdin is empty"));
         }
-        "" | "-" => app.client.images().load(super::import::stdin()?, quiet).await?,
-        path => app.client.images().load(super::import::open(path).await?, quiet).await?,
+        "" => super::import::stdin()?,
+        path => super::import::open(path).await?,
     };
+    let platforms = platforms::all_encoded(&line.list("platform")).map_err(platforms::invalid)?;
+    let stream = app.client.images().load(from, quiet, &platforms).await?;
     progress::show(stream, progress::To::Stdout).await?;
     Ok(0)
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use api::image::ImageSummary;
 use serde_json::json;
 
-use super::split_reference;
+use super::{split_reference, tree};
 use crate::app::App;
-use crate::command::{Command, Operands, Outcome};
+use crate::command::{Command, Operands};
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
-use crate::output::table::{Listing, Row, check, render};
+use crate::output::table::{Listing, Row, render};
 use crate::output::units::{human_duration, human_size};
 use crate::output::{self, short_id};
 use crate::{filters, moment};
@@ -28,18 +28,46 @@ pub(crate) const COMMAND: Command = Command {
         Flag::text("format", output::FORMAT_HELP),
         Flag::switch("no-trunc", "Don't truncate output"),
         Flag::switch("quiet", "Only show image IDs").short('q'),
+        Flag::switch("tree", "List multi-platform images as a tree (EXPERIMENTAL)"),
     ],
     operands: Operands::AtMost(1),
     interspersed: true,
     spellings: &["image ls", "image list", "images"],
-    run: |app, line| Box::pin(async move { run(app, &line).await }),
+    run: |app, line| {
+        Box::pin(async move {
+            run(app, &line).await?;
+            Ok(0)
+        })
+    },
+};
+
+/// As `images`, which takes a name where `image` takes a verb: it helps who mistakes the one for the other.
+pub(crate) const IMAGES: Command = Command {
+    run: |app, line| {
+        Box::pin(async move {
+            let shown = run(app, &line).await?;
+            if let Some(name) = line.operands.first()
+                && shown == 0
+                && super::NOUN.verb(name).is_some()
+            {
+                output::err(&format!(
+                    "No images found matching {name:?}: did you mean \"{} image {name}\"?\n",
+                    app.program
+                ));
+            }
+            Ok(0)
+        })
+    },
+    ..COMMAND
 };
 
 const TABLE: &str = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
 const TABLE_DIGESTS: &str =
     "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
 
-const LISTING: Listing = Listing {
+pub(crate) const RAW: &str = "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n";
+
+pub(crate) const LISTING: Listing = Listing {
     type_name: "*formatter.imageContext",
     titles: &[
         ("ID", "IMAGE ID"),
@@ -52,39 +80,61 @@ const LISTING: Listing = Listing {
         ("Containers", "CONTAINERS"),
         ("SharedSize", "SHARED SIZE"),
         ("UniqueSize", "UNIQUE SIZE"),
-        ("VirtualSize", "SIZE"),
     ],
 };
 
-async fn run(app: &App, line: &Parsed) -> Outcome {
+/// Prints the list, and answers how many images it has.
+async fn run(app: &App, line: &Parsed) -> Result<usize, Failure> {
     let mut filters = filters::collect(&line.list("filter"));
     if let Some(reference) = line.operands.first() {
         filters.add("reference", reference.as_str());
     }
     let (quiet, digests) = (line.switch("quiet"), line.switch("digests"));
+    let as_tree = tree::applies(line)?;
+    let all = line.switch("all");
+    let dangling = Some(filters.get("dangling").collect::<Vec<_>>()).filter(|values| !values.is_empty());
+    let shows_dangling = all || dangling.is_some_and(|values| !values.contains(&"false"));
+    let mut images = app.client.images().list(all, as_tree, &filters).await?;
+    images.retain(|image| shows_dangling || !has_no_name(image));
     let format = match line.text("format") {
-        "" if !quiet && !app.config.images_format.is_empty() => app.config.images_format.clone(),
-        "" | "table" if quiet => "{{.ID}}".to_owned(),
-        "" | "table" if digests => TABLE_DIGESTS.to_owned(),
-        "" | "table" => TABLE.to_owned(),
-        format => format.to_owned(),
+        "" if !quiet && !line.switch("tree") && !app.config.images_format.is_empty() => {
+            app.config.images_format.as_str()
+        }
+        "" if as_tree => {
+            let trees = tree::rows(&images, line.switch("tree"));
+            output::out(&tree::render(&trees));
+            return Ok(trees.len());
+        }
+        format => format,
     };
-    check(&format).map_err(|error| Failure::new(format!("template parsing error: {error}")))?;
-    let images = app.client.images().list(line.switch("all"), digests, &filters).await?;
-    let with_digests = digests || format.contains(".Digest");
+    let format = template(format, quiet, digests);
+    let with_digests = digests || format.contains("{{.Digest}}");
     let truncate = !line.switch("no-trunc");
     let rows: Vec<Row> = images.iter().flat_map(|image| rows(image, with_digests, truncate)).collect();
-    if rows.is_empty()
-        && let Some(name) = line.operands.first()
-        && super::NOUN.verb(name).is_some()
-    {
-        output::err(&format!(
-            "No images found matching {name:?}: did you mean \"{} image {name}\"?\n",
-            app.program
-        ));
-    }
     output::out(&render(&LISTING, &format, rows).map_err(Failure::new)?);
-    Ok(0)
+    Ok(images.len())
+}
+
+fn template(format: &str, quiet: bool, digests: bool) -> String {
+    match format {
+        "" | "table" if quiet => "{{.ID}}".into(),
+        "" | "table" if digests => TABLE_DIGESTS.into(),
+        "" | "table" => TABLE.into(),
+        "raw" if quiet => "image_id: {{.ID}}".into(),
+        "raw" if digests => RAW.replace("image_id:", "digest: {{.Digest}}\nimage_id:"),
+        "raw" => RAW.into(),
+        table if table.starts_with("table") && digests && !table.contains("{{.Digest}}") => {
+            format!("{table}\t{{{{.Digest}}}}")
+        }
+        custom => custom.into(),
+    }
+}
+
+/// Neither tag nor digest, or what stands for none of either.
+pub(crate) fn has_no_name(image: &ImageSummary) -> bool {
+    let none = |names: &[String], name: &str| matches!(names, [one] if one == name);
+    image.repo_tags.is_empty()
+        || (none(&image.repo_tags, "<none>:<none>") && none(&image.repo_digests, "<none>@<none>"))
 }
 
 /// A row for each tag, and for each digest without a tag; one row of `<none>` for an image without either.
@@ -123,7 +173,7 @@ fn rows(image: &ImageSummary, with_digests: bool, truncate: bool) -> Vec<Row> {
     rows
 }
 
-fn row(image: &ImageSummary, name: &str, tag: &str, digest: &str, truncate: bool) -> Row {
+pub(crate) fn row(image: &ImageSummary, name: &str, tag: &str, digest: &str, truncate: bool) -> Row {
     let at = moment::rfc3339(image.created);
     let since = match moment::age(&at) {
         _ if image.created <= 0 => "N/A".to_owned(),
@@ -146,7 +196,6 @@ fn row(image: &ImageSummary, name: &str, tag: &str, digest: &str, truncate: bool
             ("Size", json!(size(image.size))),
             ("Tag", json!(tag)),
             ("UniqueSize", json!(size(unique))),
-            ("VirtualSize", json!(size(image.size))),
         ],
         labels: None,
     }

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
-use crate::output;
+use crate::{output, platforms};
 
 pub(crate) const COMMAND: Command = Command {
     name: "rm",
@@ -14,6 +14,10 @@ pub(crate) const COMMAND: Command = Command {
     flags: &[
         Flag::switch("force", "Force removal of the image").short('f'),
         Flag::switch("no-prune", "Do not delete untagged parents"),
+        Flag::list(
+            "platform",
+            "Remove only the given platform variant. Formatted as \"os[/arch[/variant]]\" (e.g., \"linux/amd64\")",
+        ),
     ],
     operands: Operands::AtLeast(1),
     interspersed: true,
@@ -23,9 +27,10 @@ pub(crate) const COMMAND: Command = Command {
 
 async fn run(app: &App, line: &Parsed) -> Outcome {
     let force = line.switch("force");
+    let platforms = platforms::all_encoded(&line.list("platform"))?;
     let (mut failures, mut fatal) = (Vec::new(), false);
     for image in &line.operands {
-        match app.client.images().remove(image, force, line.switch("no-prune")).await {
+        match app.client.images().remove(image, force, line.switch("no-prune"), &platforms).await {
             Ok(items) => {
                 for item in items {
                     if item.deleted.is_empty() {

@@ -1,5 +1,7 @@
 //! `system df`: what takes how much of the disk.
 
+mod detailed;
+
 use api::system::Usage;
 use serde_json::json;
 
@@ -29,7 +31,7 @@ pub(crate) const COMMAND: Command = Command {
 const TABLE: &str = "table {{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
 
 const LISTING: Listing = Listing {
-    type_name: "*formatter.diskUsageContext",
+    type_name: "*formatter.diskUsageImagesContext",
     titles: &[
         ("Type", "TYPE"),
         ("TotalCount", "TOTAL"),
@@ -39,15 +41,18 @@ const LISTING: Listing = Listing {
     ],
 };
 
+const RAW: &str = "type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\nreclaimable: {{.Reclaimable}}\n";
+
 async fn run(app: &App, line: &Parsed) -> Outcome {
-    if line.switch("verbose") {
-        return Err(Failure::new(
-            "--verbose is not supported yet: it comes with volumes and the build cache",
-        ));
+    let verbose = line.switch("verbose");
+    let usage = app.client.system().disk_usage(&[], verbose).await?;
+    if verbose {
+        output::out(&detailed::page(&usage, line.text("format")).map_err(Failure::new)?);
+        return Ok(0);
     }
-    let usage = app.client.system().disk_usage(&[], false).await?;
     let format = match line.text("format") {
         "" | "table" => TABLE,
+        "raw" => RAW,
         format => format,
     };
     let rows = vec![

@@ -35,12 +35,7 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         "json" => Some("{{json .}}"),
         source => Some(source),
     };
-    let template = template
-        .map(|source| {
-            Template::parse(source)
-                .map_err(|error| Failure::with_status(format!("Error parsing format: {error}"), 64))
-        })
-        .transpose()?;
+    let template = template.map(checked).transpose()?;
     let (since, until) =
         (moment::parse(line.text("since")).map_err(bad)?, moment::parse(line.text("until")).map_err(bad)?);
     let which = Events { since: &since, until: &until, filters: filters::collect(&line.list("filter")) };
@@ -59,6 +54,16 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         output::out(&format!("{text}\n"));
     }
     Ok(0)
+}
+
+/// A template that fails does so before events come.
+fn checked(source: &str) -> Result<Template, Failure> {
+    let refused =
+        |error: gotemplate::Error| Failure::with_status(format!("Error parsing format: {error}"), 64);
+    let template = Template::parse(source).map_err(refused)?;
+    let empty = Data::from_json(&with_old_names(&EventMessage::default()));
+    template.execute(&empty, Missing::Field("*events.Message")).map_err(refused)?;
+    Ok(template)
 }
 
 /// Templates name Go's fields, where the wire has lower-case keys.

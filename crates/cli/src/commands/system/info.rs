@@ -55,11 +55,10 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
             }),
         );
     }
-    let text = template
-        .execute(&Data::from_json(&data), Missing::Field("system.dockerInfo"))
-        .map_err(|error| Failure::new(error.to_string()))?;
-    output::out(&format!("{text}\n"));
-    Ok(0)
+    let text = template.execute(&Data::from_json(&data), Missing::Field("system.dockerInfo"));
+    // The line is ended, whatever became of it.
+    output::out(&format!("{}\n", text.as_deref().unwrap_or_default()));
+    text.map(|_| 0).map_err(|error| Failure::new(error.to_string()))
 }
 
 /// Lines of a page; writing into a text cannot fail.
