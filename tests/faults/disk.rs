@@ -56,7 +56,7 @@ impl Small {
             error.contains("no space left on device") || error.contains("disk is full"),
             "{args:?}: {error}"
         );
-        // Of the file that could not be written, on the disk or in the archive.
+        // Of the file that could not be written: on the disk, or by its name in the archive.
         let data = self.private.data().display().to_string().to_lowercase();
         assert!(error.contains(&data) || error.contains("write \"big"), "no path: {error}");
     }

@@ -2,6 +2,7 @@
 //! nothing behind, and loses nothing that was acknowledged.
 
 mod archives;
+mod calls;
 mod clients;
 mod disk;
 mod input;
@@ -82,6 +83,14 @@ impl Private {
         self.engine.directory().join("data")
     }
 
+    /// The parent of its containers' cgroups, in each hierarchy of either version.
+    fn cgroups(&self) -> Vec<PathBuf> {
+        let root = Path::new("/sys/fs/cgroup");
+        let hierarchies = names(root).into_iter().map(|name| root.join(name)).chain([root.to_owned()]);
+        let parents = hierarchies.map(|hierarchy| hierarchy.join(self.engine.cgroup_parent()));
+        parents.filter(|parent| parent.is_dir()).collect()
+    }
+
     /// What there is of containers on disk and in the cgroups, beyond what `ps` tells of.
     fn residue(&self) -> Vec<String> {
         let all = lines(&self.ok(&["ps", "-aq", "--no-trunc"]));
@@ -104,11 +113,12 @@ impl Private {
         }
         compare(data.join("content/ingest"), &BTreeSet::new());
         compare(self.engine.directory().join("exec/containers"), &running);
-        let cgroups = Path::new("/sys/fs/cgroup/memory").join(self.engine.cgroup_parent());
-        let there: BTreeSet<String> =
-            names(&cgroups).into_iter().filter(|name| cgroups.join(name).is_dir()).collect();
-        for name in there.difference(&running) {
-            found.push(format!("cgroup {name} is left"));
+        for parent in self.cgroups() {
+            let there =
+                names(&parent).into_iter().filter(|name| parent.join(name).is_dir()).collect::<BTreeSet<_>>();
+            for name in there.difference(&running) {
+                found.push(format!("cgroup {} is left", parent.join(name).display()));
+            }
         }
         found
     }

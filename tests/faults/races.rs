@@ -1,7 +1,7 @@
 //! Many at once, and many after another.
 
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Private, names, spawner, until};
@@ -162,22 +162,38 @@ fn runs_leak_nothing() {
     };
     rounds(100);
     let pids = [private.engine.pid().unwrap(), spawner(&private.engine)];
-    let before = pids.map(costs);
+    private.clean("before the runs");
+    let (before, kept) = (pids.map(costs), kept(&private));
     rounds(runs);
     private.clean("after the runs");
+    until("records and firewall are as before", || self::kept(&private) == kept);
     for (pid, before) in pids.into_iter().zip(before) {
         let after = costs(pid);
         assert!(after.0 <= before.0 + 8, "descriptors of {pid}: {before:?} {after:?}");
         assert!(after.1 <= before.1 + 3 * 1024, "memory of {pid}: {before:?} {after:?}");
+        assert!(after.2 <= before.2 + 8, "threads of {pid}: {before:?} {after:?}");
     }
     let ports = names(&Path::new("/sys/class/net").join(private.engine.bridge()).join("brif"));
     assert!(ports.len() <= 16, "{ports:?}");
 }
 
-/// Open descriptors, and resident memory of its own in KiB.
-fn costs(pid: u32) -> (usize, u64) {
+/// What an engine keeps for containers outside of itself: records, and rules of the firewall.
+fn kept(private: &Private) -> (u32, String) {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let database = rusqlite::Connection::open_with_flags(private.data().join("wharf.db"), flags).unwrap();
+    let rows = database.query_row("SELECT count(*) FROM records", [], |row| row.get(0)).unwrap();
+    let table = format!("wharf-{}", private.engine.bridge());
+    let rules = Command::new("nft").args(["list", "table", "inet", &table]).output().unwrap();
+    assert!(rules.status.success(), "{rules:?}");
+    (rows, String::from_utf8(rules.stdout).unwrap())
+}
+
+/// Open descriptors (and with them the network namespaces that are held), resident memory of its own in KiB, threads.
+fn costs(pid: u32) -> (usize, u64, u64) {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let resident = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-    let resident = resident.trim().trim_end_matches(" kB").trim().parse().unwrap();
-    (names(Path::new(&format!("/proc/{pid}/fd"))).len(), resident)
+    let number = |name: &str| -> u64 {
+        let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        value.trim().trim_end_matches(" kB").trim().parse().unwrap()
+    };
+    (names(Path::new(&format!("/proc/{pid}/fd"))).len(), number("RssAnon:"), number("Threads:"))
 }

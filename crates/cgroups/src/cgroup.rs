@@ -95,7 +95,11 @@ impl Cgroup {
                 Version::V1 => make_v1(hierarchy, &relative)?,
                 Version::V2 => make_v2(hierarchy, &relative)?,
             };
-            let directory = hierarchy.directory.child(&relative)?;
+            let directory = hierarchy.directory.child(&relative).inspect_err(|_| {
+                if fresh {
+                    let _ = hierarchy.directory.remove(&relative);
+                }
+            })?;
             self.members.push(Member { hierarchy: index, relative, directory, fresh });
         }
         Ok(())
@@ -299,7 +303,14 @@ fn make_v1(hierarchy: &Hierarchy, relative: &str) -> Result<bool> {
         Err(e) if e.is_not_found() => {
             for parent in ancestors(relative) {
                 if root.make(parent)? && hierarchy.has("cpuset") {
-                    controllers::cpuset::inherit(&root.child(parent)?, &root.child(parent_of(parent))?)?;
+                    let inherited = root.child(parent).and_then(|child| {
+                        controllers::cpuset::inherit(&child, &root.child(parent_of(parent))?)
+                    });
+                    // One that stayed would be taken for finished the next time, and nothing could run in it.
+                    if inherited.is_err() {
+                        let _ = root.remove(parent);
+                    }
+                    inherited?;
                 }
             }
             root.make(relative)?

@@ -5,8 +5,9 @@
 //! ├── monitor.sock                      SOCK_SEQPACKET, while the monitor lives
 //! ├── state.json                        record::State, once the process runs
 //! ├── exit.json                         record::Exit, once it has ended
+//! ├── cgroup                            a link whose text is the container's cgroup, from before that is made
 //! ├── monitor.log                       only if the monitor itself failed
-//! ├── execs/<exec id>/                  the same four, for each exec
+//! ├── execs/<exec id>/                  the same for each exec, but no cgroup of its own
 //! │
 //! ├── config.json  rootfs/              the bundle for another runtime (`--runtime`); rootfs is mounted in the
 //! │                                     monitor's mount namespace only
@@ -26,6 +27,11 @@ pub fn state(directory: &Path) -> PathBuf {
 
 pub fn exit(directory: &Path) -> PathBuf {
     directory.join("exit.json")
+}
+
+/// Read with readlink(2): there at once or not at all.
+pub fn cgroup(directory: &Path) -> PathBuf {
+    directory.join("cgroup")
 }
 
 /// Where a monitor that panics says so: it has no other place to write to.

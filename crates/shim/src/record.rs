@@ -82,6 +82,12 @@ impl Exit {
     }
 }
 
+/// Where a container's processes are, as soon as there can be any; `None` for one that was never begun, and for execs.
+pub fn cgroup(directory: &Path) -> Option<String> {
+    let noted = fs::read_link(layout::cgroup(directory)).ok();
+    noted.and_then(|path| path.into_os_string().into_string().ok())
+}
+
 /// The time now, as records give it.
 pub fn now() -> Timestamp {
     Timestamp::now()

@@ -83,6 +83,12 @@ impl Store {
         let snapshots =
             Arc::new(Snapshots::open(&layout, driver, records.clone(), content.clone(), &mut warnings)?);
         let images = Images::open(records.clone(), content.clone(), snapshots.clone(), &mut warnings)?;
+        // Blobs and layers that an import or a removal left when it was cut off. What cannot be read may still need some.
+        if warnings.is_empty()
+            && let Err(error) = images.collect()
+        {
+            warnings.push(format!("could not sweep what no image needs: {error}"));
+        }
         let reserve = reserve::Reserve::new(layout.reserve());
         Ok(Store { layout, records, content, snapshots, images, warnings, reserve, _lock: lock })
     }

@@ -169,6 +169,11 @@ impl ShimRuntime {
                     let _ = std::fs::remove_dir_all(&directory);
                     return Err(failure);
                 }
+                Birth::Died(failure) => {
+                    // It may have come to any point: a cgroup, a process in it, one that nobody has heard of.
+                    clear(process, directory).await;
+                    return Err(failure);
+                }
                 Birth::NeverBorn if tries == 1 => self.discard(&spawner).await,
                 Birth::NeverBorn => return Err(other("the spawner died twice while starting a process")),
             }
@@ -385,24 +390,7 @@ impl ContainerRuntime for ShimRuntime {
     fn forget<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             self.processes.settled(process).await;
-            let directory = self.directory(process);
-            let id = process.container.clone();
-            let is_container = process.exec.is_none();
-            let _ = blocking(move || {
-                // A monitor that was let finish has removed the cgroup itself.
-                if is_container
-                    && let Ok(Some(state)) = State::read(&directory)
-                    && let Ok(cgroup) = open_cgroup(&state.cgroup, &id)
-                {
-                    if let Some(foreign) = &state.foreign {
-                        shim::delete_force(foreign, &directory, &id);
-                    }
-                    let _ = cgroup.kill();
-                    let _ = cgroup.delete();
-                }
-                remove_directory(&directory);
-            })
-            .await;
+            clear(process.clone(), self.directory(process)).await;
         })
     }
 
@@ -511,6 +499,8 @@ impl Handle {
 enum Birth {
     Started(State),
     Failed(RuntimeError),
+    /// The monitor, before it could say what it had done.
+    Died(RuntimeError),
     /// The spawner died before it made a monitor: nothing was done.
     NeverBorn,
 }
@@ -551,8 +541,8 @@ impl Monitor {
                 }
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) if !born => return Birth::NeverBorn,
-                Ok(None) => return Birth::Failed(other("the monitor died while starting the process")),
-                Err(error) => return Birth::Failed(failed(error)),
+                Ok(None) => return Birth::Died(other("the monitor died while starting the process")),
+                Err(error) => return Birth::Died(failed(error)),
             }
         }
     }
@@ -753,6 +743,26 @@ fn make_directory(process: &ProcessRef, directory: &Path) -> Result<(), RuntimeE
         }
     }
     Ok(())
+}
+
+/// Takes away what a process left: its cgroup with all that is in it, and its files.
+async fn clear(process: ProcessRef, directory: PathBuf) {
+    let _ = blocking(move || {
+        // A monitor that was let finish has removed the cgroup itself.
+        if process.exec.is_none()
+            && let Some(path) = shim::record::cgroup(&directory)
+        {
+            if let Ok(Some(State { foreign: Some(foreign), .. })) = State::read(&directory) {
+                shim::delete_force(&foreign, &directory, &process.container);
+            }
+            if let Ok(cgroup) = open_cgroup(&path, &process.container) {
+                let _ = cgroup.kill();
+                let _ = cgroup.delete();
+            }
+        }
+        remove_directory(&directory);
+    })
+    .await;
 }
 
 /// Again if an exec's files came in between: that one finds out that it is too late, and makes no more.

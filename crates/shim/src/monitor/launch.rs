@@ -1,11 +1,13 @@
 //! From a request to a running process, through `runtime`.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 
 use cgroups::{Cgroup, CgroupPath};
 use oci::runtime::NamespaceType;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
@@ -13,7 +15,7 @@ use super::{Launched, finish, foreign};
 use crate::protocol::{
     Client, ExecRequest, Failure, FailureKind, Io, Request, Rootfs, Size, StartRequest, seccomp_filter,
 };
-use crate::record;
+use crate::{layout, record};
 
 pub(super) fn launch(
     request: Request,
@@ -38,6 +40,7 @@ fn start(
         process.oom_score_adj = process.oom_score_adj.or_else(crate::spawner::former_oom_score_adj);
     }
 
+    note_cgroup(&request.directory, &request.cgroup)?;
     let machine = cgroups::machine().map_err(runtime::Error::from)?;
     let path =
         CgroupPath::resolve(Some(&request.cgroup), &request.id, false).map_err(runtime::Error::from)?;
@@ -106,6 +109,17 @@ fn start(
         cgroup: Some(container),
         cgroup_path: request.cgroup,
     })
+}
+
+/// So that whoever finds this monitor killed before it could say anything knows where to look for what it made.
+fn note_cgroup(directory: &Path, cgroup: &str) -> Result<(), Failure> {
+    let link = layout::cgroup(directory);
+    let made = match rustix::fs::symlink(cgroup, &link) {
+        // Of the run before.
+        Err(Errno::EXIST) => rustix::fs::unlink(&link).and_then(|()| rustix::fs::symlink(cgroup, &link)),
+        made => made,
+    };
+    made.map_err(|error| other(format!("write {}: {error}", link.display())))
 }
 
 fn exec(
@@ -181,7 +195,7 @@ impl Streams {
         if io.tty {
             return Ok(Self { wants_stdin: io.stdin_open, ..Self::default() });
         }
-        let failed = |error: rustix::io::Errno| other(format!("open standard streams: {error}"));
+        let failed = |error: Errno| other(format!("open standard streams: {error}"));
         let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(failed);
         let (their_stdin, stdin) = if io.stdin_open {
             let (read, write) = pipe()?;

@@ -12,6 +12,7 @@ use oci::{
 use super::{Image, Images};
 use crate::content::BlobWriter;
 use crate::error::Result;
+use crate::lease::Lease;
 
 /// What goes into the image's config.
 #[derive(Debug, Clone)]
@@ -48,6 +49,22 @@ impl Images {
         let mut config = options.config.clone();
         super::apply_changes(&mut config, &options.changes)?;
         let lease = self.content.lease();
+        let imported = self.import_under(&lease, reader, options, config);
+        drop(lease);
+        if imported.is_err() {
+            // What there is already of it. The failure is what the caller wants to hear of.
+            let _ = self.collect();
+        }
+        imported
+    }
+
+    fn import_under(
+        &self,
+        lease: &Lease,
+        reader: impl Read + Send,
+        options: &ImportOptions,
+        config: ContainerConfig,
+    ) -> Result<Arc<Image>> {
         let staged = self.snapshots.stage(None)?;
         let mut blob = self.content.writer()?;
         let mode = self.snapshots.mode();
@@ -74,8 +91,8 @@ impl Images {
             Compression::None | Compression::Xz => media_type::OCI_LAYER,
         };
         let blob_size = blob.size();
-        let blob = blob.commit(&lease, None)?;
-        self.snapshots.adopt(&lease, staged, None, &diff_id, &diff_id, size)?;
+        let blob = blob.commit(lease, None)?;
+        self.snapshots.adopt(lease, staged, None, &diff_id, &diff_id, size)?;
 
         let created = options.created.clone().unwrap_or_else(|| jiff::Timestamp::now().to_string());
         let config = ImageConfig {
@@ -93,13 +110,13 @@ impl Images {
             ..ImageConfig::default()
         };
         let layer = Descriptor::new(layer_type, blob, blob_size);
-        self.create(&lease, &config, vec![layer], None, options.reference.as_ref())
+        self.create(lease, &config, vec![layer], None, options.reference.as_ref())
     }
 
     /// Writes config and manifest of an image whose layers are there, and records it.
     pub(crate) fn create(
         &self,
-        lease: &crate::lease::Lease,
+        lease: &Lease,
         config: &ImageConfig,
         layers: Vec<Descriptor>,
         parent: Option<oci::Digest>,

@@ -97,7 +97,8 @@ impl Images {
         });
         drop(lease);
         // Documents of the archive, blobs of other platforms, or all of it if it was refused.
-        self.collect()?;
+        // Should that fail, what is left goes with the next one: it changes nothing about the images.
+        let _ = self.collect();
         outcome
     }
 

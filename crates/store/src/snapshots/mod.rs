@@ -227,9 +227,10 @@ impl Snapshots {
         match fs::rename(&dir, &doomed) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).at("rename", &dir),
-            Ok(()) => remove_tree(&doomed)?,
+            Ok(()) => remove_tree(&doomed).inspect_err(|_| self.sweeper.sweep(vec![doomed.clone()]))?,
         }
         lock(&self.containers).remove(container);
+        self.sweeper.sweep(Vec::new());
         Ok(())
     }
 

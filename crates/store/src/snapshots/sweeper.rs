@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Default)]
 pub(super) struct Sweeper {
@@ -12,39 +12,51 @@ pub(super) struct Sweeper {
 
 #[derive(Default)]
 struct Queue {
-    /// A thread is at work. None is kept while there is nothing to do.
+    /// Somebody is at work. No thread is kept while there is nothing to do.
     running: bool,
     doomed: Vec<PathBuf>,
+    /// What could not be deleted is tried again when there is more to do, and at the next start.
+    failed: Vec<PathBuf>,
 }
 
 impl Sweeper {
-    /// `doomed` lie in the staging directory.
+    /// `doomed` lie in the staging directory. With none, what failed before is tried again.
     pub(super) fn sweep(&self, doomed: Vec<PathBuf>) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.doomed.extend(doomed);
-        if queue.running || queue.doomed.is_empty() {
-            return;
+        {
+            let mut queue = lock(&self.queue);
+            let again = std::mem::take(&mut queue.failed);
+            queue.doomed.extend(again.into_iter().chain(doomed));
+            if queue.doomed.is_empty() || std::mem::replace(&mut queue.running, true) {
+                return;
+            }
         }
         let shared = self.queue.clone();
-        let spawned =
-            std::thread::Builder::new().name("sweep".into()).stack_size(256 * 1024).spawn(move || {
-                loop {
-                    let batch = {
-                        let mut queue = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                        if queue.doomed.is_empty() {
-                            queue.running = false;
-                            return;
-                        }
-                        std::mem::take(&mut queue.doomed)
-                    };
-                    for path in batch {
-                        // What cannot be removed now is swept at the next start.
-                        let _ = super::remove_tree(&path);
-                    }
-                }
-            });
-        queue.running = spawned.is_ok();
+        let thread = std::thread::Builder::new().name("sweep".into()).stack_size(256 * 1024);
+        if thread.spawn(move || work(&shared)).is_err() {
+            // No more threads: whoever removes something waits for it.
+            work(&self.queue);
+        }
     }
+}
+
+fn work(queue: &Mutex<Queue>) {
+    let mut failed = Vec::new();
+    loop {
+        let batch = {
+            let mut queue = lock(queue);
+            if queue.doomed.is_empty() {
+                queue.running = false;
+                queue.failed.append(&mut failed);
+                return;
+            }
+            std::mem::take(&mut queue.doomed)
+        };
+        failed.extend(batch.into_iter().filter(|path| super::remove_tree(path).is_err()));
+    }
+}
+
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Sweeper {
