@@ -135,50 +135,50 @@ const CREATE: Operation = Operation {
     prepare: &[],
     args: "create --name web -v /vol bb sleep 1000",
     undo: &["rm -f -v web"],
-    stride: 5,
+    stride: 9,
 };
 const START: Operation = Operation {
     prepare: &["create --name web -v /vol bb sleep 1000"],
     args: "start web",
     undo: &["rm -f -v web"],
-    stride: 5,
+    stride: 9,
 };
 const RUN: Operation = Operation {
     prepare: &[],
     args: "run --rm --name web -v /vol bb true",
     undo: &["rm -f -v web"],
-    stride: 7,
+    stride: 15,
 };
 const STOP: Operation =
-    Operation { prepare: &[LOOP], args: "stop -t 0 web", undo: &["rm -f web"], stride: 4 };
-const PAUSE: Operation = Operation { prepare: &[LOOP], args: "pause web", undo: &["rm -f web"], stride: 3 };
+    Operation { prepare: &[LOOP], args: "stop -t 0 web", undo: &["rm -f web"], stride: 7 };
+const PAUSE: Operation = Operation { prepare: &[LOOP], args: "pause web", undo: &["rm -f web"], stride: 5 };
 const EXEC: Operation =
-    Operation { prepare: &[LOOP], args: "exec web true", undo: &["rm -f web"], stride: 5 };
+    Operation { prepare: &[LOOP], args: "exec web true", undo: &["rm -f web"], stride: 9 };
 const RENAME: Operation = Operation {
     prepare: &["create --name web bb true"],
     args: "rename web other",
     undo: &["rm -f web", "rm -f other"],
-    stride: 3,
+    stride: 5,
 };
 const REMOVE: Operation = Operation {
     prepare: &["run --name web -v /vol bb true"],
     args: "rm -v web",
     undo: &["rm -f -v web"],
-    stride: 4,
+    stride: 7,
 };
 const REMOVE_RUNNING: Operation = Operation {
     prepare: &["run -d --rm --name web -v /vol bb sleep 1000"],
     args: "rm -f web",
     undo: &["rm -f -v web"],
-    stride: 5,
+    stride: 9,
 };
 const IMPORT: Operation =
-    Operation { prepare: &[], args: "import {other.tar} other", undo: &["rmi other"], stride: 5 };
+    Operation { prepare: &[], args: "import {other.tar} other", undo: &["rmi other"], stride: 9 };
 const LOAD: Operation =
-    Operation { prepare: &[], args: "load -i {saved.tar}", undo: &["rmi saved"], stride: 6 };
-const TAG: Operation = Operation { prepare: &[], args: "tag bb other", undo: &["rmi other"], stride: 2 };
+    Operation { prepare: &[], args: "load -i {saved.tar}", undo: &["rmi saved"], stride: 11 };
+const TAG: Operation = Operation { prepare: &[], args: "tag bb other", undo: &["rmi other"], stride: 3 };
 const UNTAG: Operation =
-    Operation { prepare: &["import {other.tar} other"], args: "rmi other", undo: &["rmi other"], stride: 4 };
+    Operation { prepare: &["import {other.tar} other"], args: "rmi other", undo: &["rmi other"], stride: 7 };
 
 /// Containers and images as a user sees them, and how much lies of volumes and images on the disk.
 type Seen = (Vec<String>, Vec<String>, [usize; 4]);

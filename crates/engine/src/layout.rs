@@ -22,9 +22,14 @@ pub(crate) fn begun_volumes(directory: &Path) -> PathBuf {
     directory.join("volumes")
 }
 
+/// `<data-root>/volumes`
+pub(crate) fn volumes(data_root: &Path) -> PathBuf {
+    data_root.join("volumes")
+}
+
 /// `<data-root>/volumes/<name>`
 pub(crate) fn volume(data_root: &Path, name: &str) -> PathBuf {
-    data_root.join("volumes").join(name)
+    volumes(data_root).join(name)
 }
 
 /// `<data-root>/volumes/<name>/_data`

@@ -273,18 +273,54 @@ pub(crate) fn unmounted(core: &Core, container: &str, points: &[MountPoint]) {
     }
 }
 
-/// True when the volume was made now. A new volume takes over what the image has at its place.
+/// True when the volume was made now. A new volume takes over what the image has at its place. It is filled under the
+/// container's id and then renamed: whoever finds a volume's data finds all of it.
 pub(crate) async fn make_volume(core: &Arc<Core>, volume: &VolumePlan, container: &str) -> Result<bool> {
-    let data = layout::volume_data(&core.settings().data_root, &volume.name);
+    let root = core.settings().data_root.clone();
+    let data = layout::volume_data(&root, &volume.name);
     if data.exists() {
         return Ok(false);
     }
-    std::fs::create_dir_all(&data)
-        .map_err(|error| Error::internal(format!("mkdir {}: {error}", data.display())))?;
-    if let Some(path) = volume.copy_from.clone() {
-        let (storage, container) = (core.ports.storage.clone(), container.to_owned());
-        blocking(move || storage.copy_out(&container, Path::new(&path), &data)).await?;
+    let place = layout::volume(&root, &volume.name);
+    let begun = place.join(container);
+    let made =
+        fill(core, volume, container, &begun).await.and_then(|()| match std::fs::rename(&begun, &data) {
+            Ok(()) => Ok(true),
+            // Another container with the same volume was faster.
+            Err(_) if data.exists() => Ok(false),
+            Err(error) => {
+                Err(Error::internal(format!("rename {} to {}: {error}", begun.display(), data.display())))
+            }
+        });
+    if !matches!(made, Ok(true)) {
+        let _ = std::fs::remove_dir_all(&begun);
+        // Unless there is something in it.
+        let _ = std::fs::remove_dir(&place);
     }
-    volume_event(core, &volume.name, "create", &[]);
-    Ok(true)
+    if matches!(made, Ok(true)) {
+        volume_event(core, &volume.name, "create", &[]);
+    }
+    made
+}
+
+async fn fill(core: &Arc<Core>, volume: &VolumePlan, container: &str, begun: &Path) -> Result<()> {
+    std::fs::create_dir_all(begun)
+        .map_err(|error| Error::internal(format!("mkdir {}: {error}", begun.display())))?;
+    let Some(path) = volume.copy_from.clone() else { return Ok(()) };
+    let (storage, container, begun) = (core.ports.storage.clone(), container.to_owned(), begun.to_owned());
+    blocking(move || storage.copy_out(&container, Path::new(&path), &begun)).await
+}
+
+/// What a killed engine had begun to fill: nobody has heard of it.
+pub(crate) fn sweep_begun_volumes(data_root: &Path) {
+    let entries = |directory: &Path| std::fs::read_dir(directory).into_iter().flatten().flatten();
+    for place in entries(&layout::volumes(data_root)) {
+        for begun in entries(&place.path()) {
+            let name = begun.file_name();
+            if name.len() == 64 && name.to_str().is_some_and(|id| id.bytes().all(|b| b.is_ascii_hexdigit())) {
+                let _ = std::fs::remove_dir_all(begun.path());
+                let _ = std::fs::remove_dir(place.path());
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::containers::{RestartPolicy, Status, task::Owner};
+use crate::containers::{RestartPolicy, Status, mounts, task::Owner};
 use crate::core::Core;
 use crate::error::Result;
 use crate::layout;
@@ -159,6 +159,7 @@ async fn sweep(core: &Arc<Core>, known: &HashSet<String>) {
             let _ = super::create::remove_directory(entry.path()).await;
         }
     }
+    mounts::sweep_begun_volumes(&core.settings().data_root);
     for id in core.ports.runtime.leftovers().await {
         if known.contains(&id) {
             continue;
