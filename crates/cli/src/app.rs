@@ -1,10 +1,12 @@
 //! What every command stands on: who was called, which engine, whose configuration.
 
-use client::{Address, Client, DEFAULT_SOCKET};
+use client::{Client, DEFAULT_SOCKET};
 
 use crate::config::{self, Config};
+use crate::endpoint::{self, Endpoint, environment};
 use crate::failure::Failure;
 use crate::globals::Globals;
+use crate::output;
 
 /// One run of the command line.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub(crate) struct App {
     pub(crate) program: &'static str,
     pub(crate) config: Config,
     pub(crate) client: Client,
+    /// The context's name.
+    pub(crate) context: String,
     /// The engine's address as configured.
     pub(crate) host: String,
     pub(crate) debug: bool,
@@ -21,25 +25,29 @@ pub(crate) struct App {
 impl App {
     /// Reads the configuration and decides on the engine. No connection is made yet.
     pub(crate) fn new(program: &'static str, globals: &Globals) -> Result<Self, Failure> {
-        let config = Config::read(&config::directory(globals.config_dir.as_deref()))?;
-        let host = host(globals, &config)?;
-        let address: Address =
-            host.parse().map_err(|error: client::AddressError| Failure::new(error.to_string()))?;
+        let directory = config::directory(globals.config_dir.as_deref());
+        let config = Config::read(&directory).unwrap_or_else(|why| {
+            // A client that can still reach its engine is worth more than one that insists on its preferences.
+            output::err(&format!("WARNING: Error {why}\n"));
+            Config::default()
+        });
+        let Endpoint { context, host, address, tls } = endpoint::resolve(globals, &directory, &config)?;
         let mut client = Client::new(address);
-        if let Some(version) = environment("DOCKER_API_VERSION") {
-            client = client.with_api_version(&version);
+        if let Some(tls) = tls {
+            client = client.with_tls(tls);
         }
-        for (name, value) in &config.http_headers {
+        if let Some(version) = environment("DOCKER_API_VERSION") {
+            client = client.with_api_version(api_version(&version)?);
+        }
+        for (name, value) in headers(&config)? {
             let (Ok(name), Ok(value)) =
-                (http::HeaderName::try_from(name), http::HeaderValue::try_from(value))
+                (http::HeaderName::try_from(&name), http::HeaderValue::try_from(&value))
             else {
-                return Err(Failure::new(format!(
-                    "config.json: HttpHeaders: {name:?} is not a valid header"
-                )));
+                return Err(Failure::new(format!("Failed to initialize: {name:?} is not a valid header")));
             };
             client = client.with_header(name, value);
         }
-        Ok(Self { program, config, client, host, debug: globals.debug })
+        Ok(Self { program, config, client, context, host, debug: globals.debug })
     }
 
     /// Is this the socket where an engine may be started for the user?
@@ -53,78 +61,77 @@ impl App {
     }
 }
 
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// `-H`, then `--context`, then the environment, then the configured context, then the default socket.
-fn host(globals: &Globals, config: &Config) -> Result<String, Failure> {
-    if globals.hosts.len() > 1 {
-        return Err(Failure::new("specify only one -H"));
-    }
-    if !globals.hosts.is_empty() && globals.context.is_some() {
-        return Err(Failure::new("conflicting options: cannot specify both --host and --context"));
-    }
-    if let Some(host) = globals.hosts.first() {
-        return Ok(complete(host));
-    }
-    if let Some(context) = &globals.context {
-        return default_context(context);
-    }
-    if let Some(host) = environment("DOCKER_HOST") {
-        return Ok(complete(&host));
-    }
-    match environment("DOCKER_CONTEXT") {
-        Some(context) => default_context(&context),
-        None if config.current_context.is_empty() => Ok(DEFAULT_SOCKET.into()),
-        None => default_context(&config.current_context),
+/// `<major>.<minor>`, with or without the `v` of the path.
+fn api_version(text: &str) -> Result<&str, Failure> {
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let version = text.strip_prefix('v').unwrap_or(text);
+    match version.split_once('.') {
+        Some((major, minor)) if number(major) && number(minor) => Ok(version),
+        _ => Err(Failure::new(format!(
+            "Failed to initialize: invalid API version ({text}): must be formatted <major>.<minor>"
+        ))),
     }
 }
 
-fn default_context(name: &str) -> Result<String, Failure> {
-    if name == "default" {
-        return Ok(DEFAULT_SOCKET.into());
+/// Headers of the configuration, or those of `DOCKER_CUSTOM_HEADERS` in their place.
+fn headers(config: &Config) -> Result<Vec<(String, String)>, Failure> {
+    const VARIABLE: &str = "DOCKER_CUSTOM_HEADERS";
+    let Some(text) = environment(VARIABLE) else {
+        return Ok(config.http_headers.clone().into_iter().collect());
+    };
+    let refused = |why: String| {
+        Failure::new(format!(
+            "Failed to initialize: failed to set custom headers from {VARIABLE} environment variable: {why}"
+        ))
+    };
+    let mut headers = Vec::new();
+    for field in fields(&text) {
+        let Some((name, value)) = field.split_once('=') else {
+            return Err(refused(format!("missing \"=\" in key=value pair: '{field}'")));
+        };
+        let name = name.trim();
+        if name.is_empty() {
+            return Err(refused(format!("value contains a key=value pair with an empty key: '{field}'")));
+        }
+        headers.push((name.to_owned(), value.to_owned()));
     }
-    Err(Failure::new(format!(
-        "context {name:?}: only the context \"default\" exists so far; name the engine with -H or DOCKER_HOST"
-    )))
+    Ok(headers)
 }
 
-/// A path or `host:port` without a scheme, as Docker completes it.
-fn complete(host: &str) -> String {
-    match host.trim() {
-        "" => DEFAULT_SOCKET.into(),
-        host if host.contains("://") => host.to_owned(),
-        path if path.starts_with('/') => format!("unix://{path}"),
-        address => format!("tcp://{address}"),
+/// The fields of one line of CSV; one that holds commas is in double quotes, and a quote in it is written twice.
+fn fields(line: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let mut quoted = false;
+    let mut letters = line.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let Some(field) = fields.last_mut() else { break };
+        match letter {
+            '"' if quoted && letters.peek() == Some(&'"') => {
+                letters.next();
+                field.push('"');
+            }
+            '"' if quoted || field.is_empty() => quoted = !quoted,
+            ',' if !quoted => fields.push(String::new()),
+            other => field.push(other),
+        }
     }
+    fields
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn globals(hosts: &[&str], context: Option<&str>) -> Globals {
-        Globals {
-            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
-            context: context.map(str::to_owned),
-            ..Globals::default()
+    #[test]
+    fn headers_come_as_comma_separated_values() {
+        assert_eq!(fields(r#"a=b,"c=d,e ""f""",g=h"#), ["a=b", "c=d,e \"f\"", "g=h"]);
+    }
+
+    #[test]
+    fn versions_have_two_numbers() {
+        assert_eq!(api_version("v1.47"), Ok("1.47"));
+        for wrong in ["x", "1", "1.", ".2", "1.2.3"] {
+            assert!(api_version(wrong).unwrap_err().text.contains("must be formatted"), "{wrong}");
         }
-    }
-
-    #[test]
-    fn the_flag_names_one_host_and_schemes_are_completed() {
-        let of =
-            |hosts: &[&str]| host(&globals(hosts, None), &Config::default()).map_err(|failure| failure.text);
-        assert_eq!(of(&["/run/x.sock"]).unwrap(), "unix:///run/x.sock");
-        assert_eq!(of(&["127.0.0.1:1"]).unwrap(), "tcp://127.0.0.1:1");
-        assert_eq!(of(&["unix:///a", "unix:///b"]).unwrap_err(), "specify only one -H");
-    }
-
-    #[test]
-    fn only_the_default_context_exists() {
-        let of = |context| host(&globals(&[], Some(context)), &Config::default());
-        assert_eq!(of("default").unwrap(), DEFAULT_SOCKET);
-        assert!(of("prod").unwrap_err().text.contains("\"prod\""));
     }
 }

@@ -56,7 +56,10 @@ const LATER: &[(&[&str], &str)] = &[
     (&["login", "logout", "push", "search", "manifest"], "it comes with registries"),
     (&["network"], "it comes with networking"),
     (&["volume"], "it comes with volumes"),
-    (&["context"], "only the default context exists"),
+    (
+        &["context"],
+        "contexts made by Docker's client are used, with --context, DOCKER_CONTEXT or its \"use\"",
+    ),
     (&["plugin", "checkpoint", "trust"], "it is not planned soon"),
     (&["swarm", "node", "service", "stack", "secret", "config"], "Swarm is not part of Wharf"),
 ];

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::failure::Failure;
-
 /// `~/.docker/config.json`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -37,17 +35,20 @@ pub(crate) struct Proxy {
 
 impl Config {
     /// Reads `<directory>/config.json`; a missing file is an empty configuration.
-    pub(crate) fn read(directory: &Path) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// What goes behind "Error" in a warning, in Docker's words.
+    pub(crate) fn read(directory: &Path) -> Result<Self, String> {
         let path = directory.join("config.json");
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => {
-                return Err(Failure::new(format!("loading config file: {}: {error}", path.display())));
-            }
+            Err(error) => return Err(format!("loading config file: open {}: {error}", path.display())),
         };
-        serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::new(format!("loading config file: {}: {error}", path.display())))
+        serde_json::from_slice(&bytes).map_err(|error| {
+            let why = if error.is_eof() { "unexpected EOF".into() } else { error.to_string() };
+            format!("parsing config file ({}): {why}", path.display())
+        })
     }
 
     /// Proxy variables for a new container, those of `host` before those of `default`; what `given` names stays out.
@@ -111,7 +112,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert!(Config::read(directory.path()).unwrap().detach_keys.is_empty());
         std::fs::write(directory.path().join("config.json"), "{").unwrap();
-        let failure = Config::read(directory.path()).unwrap_err();
-        assert!(failure.text.contains("config.json"), "{}", failure.text);
+        let why = Config::read(directory.path()).unwrap_err();
+        assert_eq!(
+            why,
+            format!("parsing config file ({}/config.json): unexpected EOF", directory.path().display())
+        );
     }
 }

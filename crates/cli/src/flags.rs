@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Switch,
     /// A single text; the last one wins.
     Text,
+    /// A single text that may be said only once.
+    Once,
     /// Any number of texts.
     List,
     /// A signed number of 64 bits.
@@ -71,6 +73,10 @@ impl Flag {
 
     pub(crate) const fn text(long: &'static str, about: &'static str) -> Self {
         Self::new(long, Kind::Text, about)
+    }
+
+    pub(crate) const fn once(long: &'static str, about: &'static str) -> Self {
+        Self::new(long, Kind::Once, about)
     }
 
     pub(crate) const fn list(long: &'static str, about: &'static str) -> Self {
@@ -149,7 +155,7 @@ impl Flag {
     fn type_name(&self) -> &'static str {
         match self.kind {
             Kind::Switch => "",
-            Kind::Text => "string",
+            Kind::Text | Kind::Once => "string",
             Kind::List => "list",
             Kind::Int => "int",
             Kind::Uint16 => "uint16",
@@ -167,7 +173,7 @@ impl Flag {
     fn check(&self, value: &str) -> Result<(), String> {
         match self.kind {
             Kind::Switch => values::parse_bool(value).map(drop),
-            Kind::Text | Kind::List => Ok(()),
+            Kind::Text | Kind::Once | Kind::List => Ok(()),
             Kind::Int => values::parse_int(value).map(drop),
             Kind::Uint16 => values::parse_uint(value, 16).map(drop),
             Kind::Uint64 => values::parse_uint(value, 64).map(drop),

@@ -1,15 +1,25 @@
 //! The options before the command: where the engine is, where the configuration is, how much to say.
 
+use crate::endpoint::{self, TlsOptions};
 use crate::flags::{Flag, FlagError, Parsed};
 
 pub(crate) const FLAGS: &[Flag] = &[
     Flag::text("config", "Directory of the client's configuration files"),
-    Flag::text("context", "Name of the context to connect with; only \"default\" exists here").short('c'),
+    Flag::text(
+        "context",
+        "Name of the context to connect with (before DOCKER_HOST and \"docker context use\")",
+    )
+    .short('c'),
     Flag::switch("debug", "Say more about what happens").short('D'),
-    Flag::list("host", "Socket of the engine to connect to").short('H'),
+    Flag::once("host", "Socket of the engine to connect to").short('H'),
     Flag::text("log-level", "How much to log (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")")
         .short('l')
         .default("info"),
+    Flag::switch("tls", "Speak TLS; --tlsverify includes it"),
+    Flag::text("tlscacert", "Believe only what this authority signed"),
+    Flag::text("tlscert", "File of the client's certificate"),
+    Flag::text("tlskey", "File of the client's key"),
+    Flag::switch("tlsverify", "Speak TLS and look who the engine is"),
     Flag::switch("version", "Print version information and quit").short('v'),
 ];
 
@@ -22,8 +32,11 @@ pub(crate) struct Globals {
     pub(crate) hosts: Vec<String>,
     pub(crate) log_level: String,
     pub(crate) log_level_known: bool,
+    pub(crate) tls: TlsOptions,
     pub(crate) version: bool,
     pub(crate) help: bool,
+    /// About flags that go away.
+    pub(crate) warnings: Vec<String>,
     /// The command and everything after it.
     pub(crate) rest: Vec<String>,
 }
@@ -31,7 +44,26 @@ pub(crate) struct Globals {
 impl Globals {
     pub(crate) fn read(args: &[String]) -> Result<Self, FlagError> {
         let parsed: Parsed = crate::flags::parse(FLAGS, args, false)?;
+        let set = |name: &str| endpoint::environment(name).is_some();
+        let verify = match parsed.given("tlsverify") {
+            Some(_) => parsed.switch("tlsverify"),
+            None => set("DOCKER_TLS_VERIFY"),
+        };
+        let tls = match parsed.given("tls") {
+            Some(_) => parsed.switch("tls"),
+            None => set("DOCKER_TLS"),
+        };
+        let file = |name: &str| parsed.given(name).map(str::to_owned);
+        let tls = TlsOptions {
+            // Said at all, even `--tlsverify=false` turns TLS on: that is "encrypt, but believe anybody".
+            on: tls || verify || parsed.changed("tlsverify"),
+            verify,
+            ca: file("tlscacert"),
+            cert: file("tlscert"),
+            key: file("tlskey"),
+        };
         Ok(Self {
+            tls,
             config_dir: parsed.given("config").map(str::to_owned),
             context: parsed.given("context").map(str::to_owned),
             debug: parsed.switch("debug") || parsed.text("log-level") == "debug",
@@ -40,6 +72,7 @@ impl Globals {
             log_level_known: LEVELS.contains(&parsed.text("log-level")),
             version: parsed.switch("version"),
             help: parsed.help,
+            warnings: parsed.warnings,
             rest: parsed.operands,
         })
     }

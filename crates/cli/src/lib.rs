@@ -17,6 +17,7 @@ mod autostart;
 mod command;
 mod commands;
 mod config;
+mod endpoint;
 mod failure;
 mod filters;
 mod flags;

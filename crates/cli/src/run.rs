@@ -32,6 +32,9 @@ pub(crate) fn run(program: &'static str, args: &[String]) -> ExitCode {
 
 fn start(program: &'static str, args: &[String]) -> Outcome {
     let globals = Globals::read(args).map_err(|error| wrong_global(program, args, &error))?;
+    for warning in &globals.warnings {
+        output::out(&format!("{warning}\n"));
+    }
     if !globals.log_level_known {
         return Err(Failure::new(format!("Unable to parse logging level: {}", globals.log_level)));
     }
@@ -39,11 +42,8 @@ fn start(program: &'static str, args: &[String]) -> Outcome {
         output::out(&format!("{}\n", help::version_line(program)));
         return Ok(0);
     }
-    if globals.help && globals.rest.is_empty() {
-        output::out(&help::root(program));
-        return Ok(0);
-    }
-    if globals.rest.is_empty() {
+    // Help that is asked for before the command is the first page, whatever follows.
+    if globals.help || globals.rest.is_empty() {
         output::out(&help::root(program));
         return Ok(0);
     }
@@ -89,7 +89,11 @@ fn verb(
             FLAG_STATUS,
         )
     })?;
-    if parsed.help || globals.help {
+    // pflag says it where help is printed.
+    for warning in &parsed.warnings {
+        output::out(&format!("{warning}\n"));
+    }
+    if parsed.help {
         output::out(&help::verb(program, path, command));
         return Ok(0);
     }
@@ -100,10 +104,6 @@ fn verb(
         return Err(Failure::new(format!(
             "{program}: '{program} {path}' {complaint}\n\nUsage:  {usage}\n\n{see} '{program} {path} --help' for more information"
         )));
-    }
-    // pflag says it where help is printed.
-    for warning in &parsed.warnings {
-        output::out(&format!("{warning}\n"));
     }
     let app = App::new(program, globals)?;
     // One thread: a client waits for one engine, and starting threads costs more than what it does.

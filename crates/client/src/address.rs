@@ -23,9 +23,15 @@ pub enum Address {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    #[error("unable to parse docker host `{0}`")]
+    #[error("invalid bind address format: {0}")]
     Unparsable(String),
-    #[error("connections over {0} are not supported yet")]
+    /// Docker's client starts `ssh` here.
+    #[error(
+        "{0}: connections over ssh are not supported: forward the socket (ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock \
+         user@host) and name it with -H unix:///tmp/engine.sock"
+    )]
+    Ssh(String),
+    #[error("{0}: not a protocol of clients: use unix:// or tcp://")]
     Unsupported(String),
     #[error("cannot find the address of {0}: it is not in /etc/hosts, and names are not resolved yet")]
     UnknownHost(String),
@@ -38,9 +44,12 @@ impl FromStr for Address {
         let bad = || AddressError::Unparsable(text.to_owned());
         let (scheme, rest) = text.split_once("://").ok_or_else(bad)?;
         match scheme {
+            _ if rest.contains("://") => {
+                Err(AddressError::Unparsable(format!("{text}: expected one address after {scheme}://")))
+            }
             "unix" if rest.is_empty() => Self::from_str(DEFAULT_SOCKET),
             "unix" => Ok(Address::Unix(PathBuf::from(rest))),
-            "tcp" | "http" => {
+            "tcp" => {
                 let (authority, base) = match rest.find('/') {
                     Some(at) => (&rest[..at], rest[at..].trim_end_matches('/')),
                     None => (rest, ""),
@@ -49,7 +58,8 @@ impl FromStr for Address {
                 let host = if host.is_empty() { "localhost" } else { host };
                 Ok(Address::Tcp { host: host.to_owned(), port, base: base.to_owned() })
             }
-            "fd" | "npipe" | "ssh" | "https" => Err(AddressError::Unsupported(scheme.to_owned())),
+            "ssh" => Err(AddressError::Ssh(text.to_owned())),
+            "fd" | "npipe" => Err(AddressError::Unsupported(text.to_owned())),
             _ => Err(bad()),
         }
     }
@@ -130,13 +140,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), printed, "{text}");
         }
-        for bad in ["", "foo", "tcp://h:99999", "gopher://x"] {
+        for bad in ["", "foo", "tcp://h:99999", "gopher://x", "http://x"] {
             assert_eq!(
                 bad.parse::<Address>().unwrap_err().to_string(),
-                format!("unable to parse docker host `{bad}`")
+                format!("invalid bind address format: {bad}")
             );
         }
-        assert!(matches!("ssh://a".parse::<Address>(), Err(AddressError::Unsupported(_))));
+        assert!(matches!("fd://x".parse::<Address>(), Err(AddressError::Unsupported(_))));
+        assert!(matches!("ssh://a".parse::<Address>(), Err(AddressError::Ssh(_))));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::hijack::Hijacked;
 use crate::query::Target;
 use crate::stream::ByteStream;
+use crate::tls::Tls;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::{Method, Request, Response, StatusCode};
@@ -21,6 +22,7 @@ use std::sync::Mutex;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
+use tokio_rustls::client::TlsStream;
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -29,6 +31,31 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 pub enum Stream {
     Unix(UnixStream),
     Tcp(TcpStream),
+}
+
+/// What HTTP is spoken over.
+#[derive(Debug)]
+enum Transport {
+    Plain(Stream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Transport {
+    /// A socket for the time after the upgrade. Behind TLS, that is one end of a pair whose other end is relayed: who
+    /// takes a connection over wants a descriptor to read and write, and a direction to close.
+    fn into_socket(self) -> io::Result<Stream> {
+        match self {
+            Transport::Plain(stream) => Ok(stream),
+            Transport::Tls(mut tls) => {
+                let (ours, mut relayed) = UnixStream::pair()?;
+                tokio::spawn(async move {
+                    // A connection that breaks is seen as its end, as with a plain socket that was reset.
+                    let _ = tokio::io::copy_bidirectional(&mut *tls, &mut relayed).await;
+                });
+                Ok(Stream::Unix(ours))
+            }
+        }
+    }
 }
 
 /// Receiving side of a [`Stream`], without a lock between the halves.
@@ -61,7 +88,7 @@ impl Stream {
 }
 
 macro_rules! delegate_read {
-    ($name:ident) => {
+    ($name:ident: $($variant:ident),+) => {
         impl AsyncRead for $name {
             fn poll_read(
                 self: Pin<&mut Self>,
@@ -69,8 +96,7 @@ macro_rules! delegate_read {
                 buf: &mut ReadBuf<'_>,
             ) -> Poll<io::Result<()>> {
                 match self.get_mut() {
-                    Self::Unix(s) => Pin::new(s).poll_read(cx, buf),
-                    Self::Tcp(s) => Pin::new(s).poll_read(cx, buf),
+                    $(Self::$variant(s) => Pin::new(s).poll_read(cx, buf),)+
                 }
             }
         }
@@ -78,34 +104,33 @@ macro_rules! delegate_read {
 }
 
 macro_rules! delegate_write {
-    ($name:ident) => {
+    ($name:ident: $($variant:ident),+) => {
         impl AsyncWrite for $name {
             fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
                 match self.get_mut() {
-                    Self::Unix(s) => Pin::new(s).poll_write(cx, buf),
-                    Self::Tcp(s) => Pin::new(s).poll_write(cx, buf),
+                    $(Self::$variant(s) => Pin::new(s).poll_write(cx, buf),)+
                 }
             }
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 match self.get_mut() {
-                    Self::Unix(s) => Pin::new(s).poll_flush(cx),
-                    Self::Tcp(s) => Pin::new(s).poll_flush(cx),
+                    $(Self::$variant(s) => Pin::new(s).poll_flush(cx),)+
                 }
             }
             fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 match self.get_mut() {
-                    Self::Unix(s) => Pin::new(s).poll_shutdown(cx),
-                    Self::Tcp(s) => Pin::new(s).poll_shutdown(cx),
+                    $(Self::$variant(s) => Pin::new(s).poll_shutdown(cx),)+
                 }
             }
         }
     };
 }
 
-delegate_read!(Stream);
-delegate_write!(Stream);
-delegate_read!(ReadHalf);
-delegate_write!(WriteHalf);
+delegate_read!(Stream: Unix, Tcp);
+delegate_write!(Stream: Unix, Tcp);
+delegate_read!(Transport: Plain, Tls);
+delegate_write!(Transport: Plain, Tls);
+delegate_read!(ReadHalf: Unix, Tcp);
+delegate_write!(WriteHalf: Unix, Tcp);
 
 /// One engine's address, and the connection kept for the next request.
 #[derive(Debug)]
@@ -114,6 +139,7 @@ pub(crate) struct Http {
     /// `/v1.47` or empty.
     pub(crate) prefix: String,
     pub(crate) headers: HeaderMap,
+    pub(crate) tls: Option<Tls>,
     /// Held for a take or a put only, never across an await.
     idle: Mutex<Option<SendRequest<Body>>>,
     server_version: Mutex<Option<String>>,
@@ -125,6 +151,7 @@ impl Http {
             address,
             prefix: String::new(),
             headers: HeaderMap::new(),
+            tls: None,
             idle: Mutex::new(None),
             server_version: Mutex::new(None),
         }
@@ -181,9 +208,9 @@ impl Http {
         }
         let upgraded = hyper::upgrade::on(response).await.map_err(transport(&Method::POST, &target))?;
         let parts = upgraded
-            .downcast::<TokioIo<Stream>>()
+            .downcast::<TokioIo<Transport>>()
             .map_err(|_| transport(&Method::POST, &target)("the upgraded connection is not a socket"))?;
-        Ok(Hijacked::new(parts.io.into_inner(), parts.read_buf, multiplexed))
+        Ok(Hijacked::new(parts.io.into_inner().into_socket()?, parts.read_buf, multiplexed))
     }
 
     pub(crate) async fn send(
@@ -215,7 +242,8 @@ impl Http {
         if !own.contains_key(CONTENT_TYPE) && *method == Method::POST {
             own.insert(CONTENT_TYPE, HeaderValue::from_static(api::media_type::JSON));
         }
-        let response = sender.send_request(request).await.map_err(transport(method, target))?;
+        let response =
+            sender.send_request(request).await.map_err(|error| self.broken(method, target, error))?;
         const API_VERSION: HeaderName = HeaderName::from_static("api-version");
         if let Some(version) = response.headers().get(API_VERSION).and_then(|v| v.to_str().ok())
             && let Ok(mut known) = self.server_version.lock()
@@ -229,6 +257,27 @@ impl Http {
             return Err(Error::Api { status, message: message_of(status, &bytes) });
         }
         Ok((response, sender))
+    }
+
+    /// Why there was no response. With TLS 1.3, a server's refusal of our certificate is only heard now.
+    fn broken(&self, method: &Method, target: &Target, error: hyper::Error) -> Error {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&error);
+        while let Some(inner) = cause {
+            if let Some(io) = inner.downcast_ref::<io::Error>()
+                && self.tls.is_some()
+            {
+                return Error::Tls {
+                    address: self.address.to_string(),
+                    source: io::Error::new(io.kind(), io.to_string()),
+                };
+            }
+            cause = inner.source();
+        }
+        if self.tls.is_none() && error.is_parse() {
+            let hint = "\n* Are you trying to connect to a TLS-enabled daemon without TLS?";
+            return transport(method, target)(format!("{error}.{hint}"));
+        }
+        transport(method, target)(error)
     }
 
     async fn sender(&self) -> Result<SendRequest<Body>> {
@@ -257,7 +306,18 @@ impl Http {
         }
     }
 
-    async fn connect(&self) -> Result<Stream> {
+    async fn connect(&self) -> Result<Transport> {
+        let stream = self.socket().await?;
+        match (&self.tls, stream, &self.address) {
+            (Some(tls), Stream::Tcp(stream), Address::Tcp { host, .. }) => {
+                let failed = |source| Error::Tls { address: self.address.to_string(), source };
+                Ok(Transport::Tls(Box::new(tls.connect(host, stream).await.map_err(failed)?)))
+            }
+            (_, stream, _) => Ok(Transport::Plain(stream)),
+        }
+    }
+
+    async fn socket(&self) -> Result<Stream> {
         let failed = |source| Error::Connect { address: self.address.to_string(), source };
         match &self.address {
             Address::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await.map_err(failed)?)),

@@ -8,6 +8,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The other side is not who it should be, or does not believe that of us.
+    #[error("{}", tls_text(address, source))]
+    Tls { address: String, source: io::Error },
     /// The address is not one.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -55,9 +58,41 @@ fn connect_text(address: &str, source: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => {
             format!("permission denied while trying to connect to the docker API at {address}")
         }
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            format!("Cannot connect to the Docker daemon at {address}. Is the docker daemon running?")
-        }
+        io::ErrorKind::NotFound => match address.strip_prefix("unix://") {
+            Some(path) => format!(
+                "failed to connect to the docker API at {address}; check if the path is correct and if the daemon is \
+                 running: dial unix {path}: connect: no such file or directory"
+            ),
+            None => format!("failed to connect to the docker API at {address}: {source}"),
+        },
+        // Whatever a socket's file answers, nobody is behind it.
+        _ if address.starts_with("unix://") => nobody(address),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::TimedOut => nobody(address),
         _ => format!("error during connect: {address}: {source}"),
+    }
+}
+
+fn nobody(address: &str) -> String {
+    format!("Cannot connect to the Docker daemon at {address}. Is the docker daemon running?")
+}
+
+fn tls_text(address: &str, source: &io::Error) -> String {
+    let why = source.to_string();
+    // What rustls says when the first bytes are not a record of TLS, as an answer in plain HTTP is not.
+    let plain = why.contains("InvalidContentType") || why.contains("InvalidMessage");
+    // Alerts of a server that wants another certificate, or any.
+    let unwelcome =
+        ["CertificateRequired", "BadCertificate", "HandshakeFailure", "UnknownCA", "CertificateUnknown"];
+    if plain {
+        format!(
+            "error during connect: {address}: the server does not speak TLS ({why}): leave out --tls and --tlsverify"
+        )
+    } else if why.contains("received fatal alert") && unwelcome.iter().any(|alert| why.contains(alert)) {
+        format!(
+            "the server probably has client authentication (--tlsverify) enabled; check your TLS client certification \
+             settings: {address}: {why}"
+        )
+    } else {
+        format!("error during connect: {address}: {why}")
     }
 }

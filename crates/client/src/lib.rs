@@ -16,6 +16,7 @@ mod images;
 mod query;
 mod stream;
 mod system;
+mod tls;
 
 pub use address::{Address, AddressError, DEFAULT_SOCKET};
 pub use connection::{ReadHalf, Stream, WriteHalf};
@@ -26,6 +27,7 @@ pub use hijack::{Demultiplexer, FrameKind, Hijacked};
 pub use images::{Images, Import};
 pub use stream::{ByteStream, JsonStream};
 pub use system::{Events, Ping, System};
+pub use tls::{Tls, TlsError, TlsFiles};
 
 use connection::Http;
 
@@ -54,6 +56,13 @@ impl Client {
     #[must_use]
     pub fn with_header(mut self, name: http::HeaderName, value: http::HeaderValue) -> Self {
         self.http.headers.append(name, value);
+        self
+    }
+
+    /// Encrypts connections over TCP from now on; a socket in the file system needs none.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.http.tls = Some(tls);
         self
     }
 

@@ -71,7 +71,6 @@ fn client(app: &App, server: &Value) -> Value {
         Some(version) => version.to_owned(),
         None => api::VERSION.to_owned(),
     });
-    debug_assert!(!app.host.is_empty());
     json!({
         "Platform": {"Name": "Wharf"},
         "Version": env!("CARGO_PKG_VERSION"),
@@ -82,7 +81,7 @@ fn client(app: &App, server: &Value) -> Value {
         "Os": "linux",
         "Arch": arch(),
         "BuildTime": "",
-        "Context": "default",
+        "Context": app.context,
     })
 }
 

@@ -125,7 +125,12 @@ impl Parsed {
         };
         let Some(flag) = self.flags.iter().find(|flag| flag.long == name) else {
             if name == "help" {
-                self.help = true;
+                let said = value.unwrap_or("true");
+                self.help = values::parse_bool(said).map_err(|reason| FlagError::Value {
+                    flag: "--help".into(),
+                    value: said.into(),
+                    reason,
+                })?;
                 return Ok(());
             }
             return Err(FlagError::UnknownLong(name.into()));
@@ -145,6 +150,7 @@ impl Parsed {
             tail = &tail[short.len_utf8()..];
             let Some(flag) = self.flags.iter().find(|flag| flag.short == Some(short)) else {
                 if short == 'h' {
+                    self.warnings.push("Flag shorthand -h has been deprecated, use --help".into());
                     self.help = true;
                     return Ok(());
                 }
@@ -168,7 +174,10 @@ impl Parsed {
     }
 
     fn set(&mut self, flag: &'static Flag, value: String) -> Result<(), FlagError> {
-        if let Err(reason) = flag.check(&value) {
+        let said = matches!(flag.kind, Kind::Once) && self.changed(flag.long);
+        let again = || format!("specify only one -{}", flag.short.map_or(flag.long.into(), String::from));
+        let checked = if said { Err(again()) } else { flag.check(&value) };
+        if let Err(reason) = checked {
             return Err(FlagError::Value { flag: flag.spelled(), value, reason });
         }
         if let Some(message) = flag.deprecated {

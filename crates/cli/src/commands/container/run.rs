@@ -122,15 +122,20 @@ pub(super) fn status(code: i64) -> u8 {
 }
 
 /// What stopped the container from running, by the engine's words: 127 not found, 126 not executable, else 125.
+///
+/// That there is no engine is said as every command says it, with 1.
 fn classified(app: &App, failure: Failure) -> Failure {
+    if failure.no_engine {
+        return failure;
+    }
     let text = &failure.text;
     let any = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
     let status = if any(&["executable file not found", "no such file or directory"]) {
         127
-    } else if any(&["permission denied", "is a directory"]) && !failure.no_engine {
+    } else if any(&["permission denied", "is a directory"]) {
         126
     } else {
         125
     };
-    Failure { no_engine: failure.no_engine, ..with_help(app, "run", text, status) }
+    with_help(app, "run", text, status)
 }

@@ -49,7 +49,7 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
             json!({
                 "Debug": app.debug,
                 "Version": env!("CARGO_PKG_VERSION"),
-                "Context": "default",
+                "Context": app.context,
                 "Plugins": [],
                 "Warnings": null,
             }),
@@ -85,7 +85,7 @@ fn pretty(app: &App, info: &SystemInfo) -> String {
     let mut page = Page::default();
     page.text("Client:");
     page.line(" Version:   ", env!("CARGO_PKG_VERSION"));
-    page.line(" Context:   ", "default");
+    page.line(" Context:   ", &app.context);
     page.line(" Debug Mode:", app.debug);
     page.text("\nServer:");
     page.line(" Containers:", info.containers);
