@@ -5,10 +5,14 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use oci::runtime::IdMapping;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use sys::mount::{Change, attr};
 use sys::process::{CloneFlags, Cloned};
+
+use crate::error::Context;
+use crate::job::open_proc;
+use crate::{Error, Result};
 
 /// Writes `/proc/<pid>/uid_map` and `gid_map`. Without privilege over the mapped groups the kernel wants
 /// `setgroups` denied first.
@@ -27,6 +31,29 @@ pub(crate) fn write(
         }
         other => other,
     }
+}
+
+/// Whether the process's user namespace, which it joined, has the mappings that a configuration names beside it.
+/// None named fit any.
+pub(crate) fn check(proc: BorrowedFd<'_>, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
+    for (name, wanted) in [("uid_map", uids), ("gid_map", gids)] {
+        if wanted.is_empty() {
+            continue;
+        }
+        let path = format!("self/{name}");
+        let file = rustix::fs::openat(proc, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let file = file.step(|| format!("open /proc/{path}"))?;
+        let text = io::read_to_string(std::fs::File::from(file)).step(|| format!("read /proc/{path}"))?;
+        let has = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        if !has.eq(lines(wanted).lines().map(ToOwned::to_owned)) {
+            return Err(Error::Invalid(
+                "user namespaces enabled, but both namespace path and non-matching mapping specified -- you may \
+                 only provide one"
+                    .into(),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn lines(mappings: &[IdMapping]) -> String {
@@ -63,7 +90,7 @@ fn user_namespace(uids: &[IdMapping], gids: &[IdMapping]) -> io::Result<OwnedFd>
             let _ = rustix::thread::nanosleep(&rustix::thread::Timespec { tv_sec: 60, tv_nsec: 0 });
         },
         Cloned::Parent { pid, pidfd } => {
-            let proc = rustix::fs::openat(CWD, "/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            let proc = open_proc().map_err(io::Error::other)?;
             let path = format!("{}/ns/user", pid.as_raw_nonzero());
             let made = write(proc.as_fd(), pid, uids, gids).and_then(|()| {
                 Ok(rustix::fs::openat(&proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)

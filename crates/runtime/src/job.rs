@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use cgroups::Cgroup;
-use oci::runtime::{IdMapping, Linux, Mount, NamespaceType, Process, Spec};
+use oci::runtime::{Capabilities, IdMapping, Linux, Mount, NamespaceType, Process, Spec};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Resource;
 use sys::process::CloneFlags;
@@ -35,7 +35,7 @@ pub(crate) struct MountJob<'a> {
 #[derive(Debug)]
 pub(crate) struct ProcessJob<'a> {
     pub(crate) process: &'a Process,
-    pub(crate) capabilities: Option<Sets>,
+    pub(crate) capabilities: Sets,
     pub(crate) rlimits: Vec<(Resource, rustix::process::Rlimit)>,
     /// `None` before the caller of `create` gave one: then none is installed.
     pub(crate) filter: Option<Filter<'a>>,
@@ -86,10 +86,13 @@ pub(crate) fn flag(kind: NamespaceType) -> CloneFlags {
 /// The host's `/proc`, or an error if something else is mounted there.
 pub(crate) fn open_proc() -> Result<OwnedFd> {
     const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+    /// <linux/proc_ns.h>: only the root of a procfs has it.
+    const PROC_ROOT_INO: u64 = 1;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let proc = rustix::fs::openat(CWD, "/proc", flags, Mode::empty()).step(|| "open /proc".into())?;
-    let stat = rustix::fs::fstatfs(&proc).step(|| "statfs /proc".into())?;
-    if stat.f_type != PROC_SUPER_MAGIC {
+    let system = rustix::fs::fstatfs(&proc).step(|| "statfs /proc".into())?;
+    let stat = rustix::fs::fstat(&proc).step(|| "stat /proc".into())?;
+    if system.f_type != PROC_SUPER_MAGIC || stat.st_ino != PROC_ROOT_INO {
         return Err(Error::Unsupported("/proc is not a proc file system".into()));
     }
     Ok(proc)
@@ -125,7 +128,13 @@ impl<'a> ContainerJob<'a> {
         check_user_namespace(linux, new, &joins)?;
         check::container(spec, linux, seen)?;
         if !linux.time_offsets.is_empty() && !new.contains(CloneFlags::NEWTIME) {
-            return Err(Error::Invalid("timeOffsets need a new time namespace".into()));
+            return Err(Error::Invalid(if seen.contains(CloneFlags::NEWTIME) {
+                "time namespace enabled, but both namespace path and time offsets specified -- you may only \
+                 provide one"
+                    .into()
+            } else {
+                "timeOffsets need a new time namespace".into()
+            }));
         }
         let private_user = new.contains(CloneFlags::NEWUSER);
         let mut mounts = Vec::with_capacity(spec.mounts.len());
@@ -191,11 +200,13 @@ impl<'a> ContainerJob<'a> {
     }
 
     /// Whether a process in between has to enter namespaces first, because the caller could not leave them
-    /// again, or because they count for children only.
+    /// again, because they count for children only, or because nobody in a new user namespace could any more.
     pub(crate) fn needs_stage(&self) -> bool {
         let late =
             |join: &Join| matches!(join.kind, NamespaceType::Pid | NamespaceType::User | NamespaceType::Time);
-        self.joins.iter().any(late) || self.new.contains(CloneFlags::NEWTIME)
+        self.joins.iter().any(late)
+            || self.new.contains(CloneFlags::NEWTIME)
+            || self.new.contains(CloneFlags::NEWUSER) && !self.joins.is_empty()
     }
 }
 
@@ -263,10 +274,11 @@ pub(crate) fn open_source(mount: &Mount, bundle: &Path, recursive: bool) -> Resu
     })
 }
 
-fn capabilities(process: &Process) -> Result<Option<Sets>> {
+/// None named is none had.
+fn capabilities(process: &Process) -> Result<Sets> {
     check::process(process)?;
-    let Some(wanted) = &process.capabilities else { return Ok(None) };
-    Ok(Some(Sets::parse(wanted, capability::available())))
+    let none = Capabilities::default();
+    Ok(Sets::parse(process.capabilities.as_ref().unwrap_or(&none), capability::available()))
 }
 
 fn rlimits(process: &Process) -> Result<Vec<(Resource, rustix::process::Rlimit)>> {

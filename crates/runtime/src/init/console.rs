@@ -42,7 +42,14 @@ fn make(root: BorrowedFd<'_>, rows: u16, columns: u16) -> io::Result<Pty> {
 /// Shows the slave as `/dev/console` too.
 pub(super) fn mount(root: BorrowedFd<'_>, slave: BorrowedFd<'_>) -> Result<()> {
     let mounted = || -> io::Result<()> {
-        let target = inside::file(root, "/dev/console")?;
+        // A link there would have it cover something else, a path that is to be masked for one.
+        let target = match inside::open_plain(root, "/dev/console", OFlags::PATH) {
+            Err(rustix::io::Errno::NOENT) => {
+                inside::file(root, "/dev/console")?;
+                inside::open_plain(root, "/dev/console", OFlags::PATH)?
+            }
+            other => other?,
+        };
         let flags =
             OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
         let tree = open_tree(slave, "", flags)?;

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use oci::runtime::{Linux, Process, Scheduler};
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, CpuSet, capabilities, clear_ambient_capability_set,
     configure_capability_in_ambient_set, remove_capability_from_bounding_set, sched_setaffinity,
@@ -86,13 +87,31 @@ pub(super) fn early(job: &ProcessJob<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Limits of the process. The last step before the ids: a low limit would hinder the set-up itself.
-pub(super) fn limits(job: &ProcessJob<'_>) -> Result<()> {
-    for (resource, limit) in &job.rlimits {
-        rustix::process::setrlimit(*resource, *limit)
-            .step(|| format!("error setting rlimit type {}", *resource as u32))?;
+/// Raises the limits that are to be higher, which takes the host's privileges. What is to be lower comes with
+/// [`settle_limits`]: it would hinder the set-up itself.
+pub(super) fn raise_limits(job: &ProcessJob<'_>) -> Result<()> {
+    let higher = |one: Option<u64>, other: Option<u64>| one.zip(other).map(|(one, other)| one.max(other));
+    for (resource, wanted) in &job.rlimits {
+        let now = rustix::process::getrlimit(*resource);
+        let maximum = higher(now.maximum, wanted.maximum);
+        if maximum != now.maximum {
+            let raised = Rlimit { current: now.current, maximum };
+            rustix::process::setrlimit(*resource, raised).step(|| limit_text(*resource))?;
+        }
     }
     Ok(())
+}
+
+/// Exactly the limits asked for.
+pub(super) fn settle_limits(job: &ProcessJob<'_>) -> Result<()> {
+    for (resource, limit) in &job.rlimits {
+        rustix::process::setrlimit(*resource, *limit).step(|| limit_text(*resource))?;
+    }
+    Ok(())
+}
+
+fn limit_text(resource: Resource) -> String {
+    format!("error setting rlimit type {}", resource as u32)
 }
 
 fn attributes(scheduler: &Scheduler) -> Result<SchedAttr> {
@@ -132,6 +151,17 @@ fn attributes(scheduler: &Scheduler) -> Result<SchedAttr> {
     })
 }
 
+/// All processors that the cgroup has, however few the caller is bound to.
+pub(super) fn any_processor() -> Result<()> {
+    let mut set = CpuSet::new();
+    (0..CpuSet::MAX_CPU).for_each(|cpu| set.set(cpu));
+    match sched_setaffinity(None, &set) {
+        // Not to be had where the kernel lets nobody ask (an outer sandbox); then it stays as it is.
+        Ok(()) | Err(Errno::PERM | Errno::NOSYS) => Ok(()),
+        Err(error) => Err(error).step(|| "reset the CPU affinity".into()),
+    }
+}
+
 /// A list like `0-3,7` as a CPU set for this thread.
 pub(super) fn affinity(list: &str) -> Result<()> {
     if list.is_empty() {
@@ -164,7 +194,8 @@ pub(crate) fn numbers(list: &str) -> Option<Vec<usize>> {
 }
 
 /// Personality and memory policy.
-pub(super) fn modes(linux: &Linux) -> Result<()> {
+pub(super) fn modes(linux: Option<&Linux>) -> Result<()> {
+    let Some(linux) = linux else { return Ok(()) };
     if let Some(personality) = &linux.personality {
         let domain = match personality.domain.as_str() {
             "LINUX" => 0,
@@ -211,8 +242,7 @@ pub(super) fn modes(linux: &Linux) -> Result<()> {
     Ok(())
 }
 
-/// The label that the program will run with. Where the kernel has no such module, a label asked for is an
-/// error, since the protection that it stands for would be missing.
+/// The label that the program will run with.
 pub(super) fn labels(job: &ProcessJob<'_>) -> Result<()> {
     let proc = job.proc.as_fd();
     let Process { apparmor_profile, selinux_label, .. } = job.process;
@@ -241,11 +271,9 @@ pub(super) fn write(proc: BorrowedFd<'_>, path: &str, text: &str) -> io::Result<
 
 /// Becomes the user, and keeps of the capabilities what the sets say, plus `CAP_SYS_ADMIN` when `for_filter`:
 /// a seccomp filter is installed last of all, and without `no_new_privs` needs it. [`settle`] gives it back.
-pub(super) fn become_user(who: &user::Identity, sets: Option<&Sets>, for_filter: bool) -> Result<()> {
-    if let Some(sets) = sets {
-        drop_bounding(sets.bounding)?;
-        set_keep_capabilities(true).step(|| "keep capabilities".into())?;
-    }
+pub(super) fn become_user(who: &user::Identity, sets: &Sets, for_filter: bool) -> Result<()> {
+    drop_bounding(sets.bounding)?;
+    set_keep_capabilities(true).step(|| "keep capabilities".into())?;
     let groups: Vec<Gid> = who.groups.iter().map(|g| Gid::from_raw(*g)).collect();
     match set_thread_groups(&groups) {
         // In a user namespace with setgroups denied, having none to set is no error.
@@ -255,14 +283,13 @@ pub(super) fn become_user(who: &user::Identity, sets: Option<&Sets>, for_filter:
     let (uid, gid) = (Uid::from_raw(who.uid), Gid::from_raw(who.gid));
     set_thread_res_gid(gid, gid, gid).step(|| format!("setgid {}", who.gid))?;
     set_thread_res_uid(uid, uid, uid).step(|| format!("setuid {}", who.uid))?;
-    let Some(sets) = sets else { return Ok(()) };
     let mut now = *sets;
     if for_filter {
         let held = capabilities(None).step(|| "capget".into())?.permitted;
         now.effective |= held & CapabilitySet::SYS_ADMIN;
         now.permitted |= held & CapabilitySet::SYS_ADMIN;
     }
-    apply(&now)?;
+    settle(&now)?;
     set_keep_capabilities(false).step(|| "stop keeping capabilities".into())?;
     // Refused one by one where permitted or inheritable lack it; the kernel's rule, not an error of the spec.
     clear_ambient_capability_set().step(|| "clear the ambient capabilities".into())?;
@@ -276,11 +303,7 @@ pub(super) fn become_user(who: &user::Identity, sets: Option<&Sets>, for_filter:
 }
 
 /// Exactly the sets.
-pub(super) fn settle(sets: Option<&Sets>) -> Result<()> {
-    sets.map_or(Ok(()), apply)
-}
-
-fn apply(sets: &Sets) -> Result<()> {
+pub(super) fn settle(sets: &Sets) -> Result<()> {
     // In a process without the right, asking for more than it has would be refused as a whole.
     let held = capabilities(None).step(|| "capget".into())?.permitted;
     let permitted = sets.permitted & held;

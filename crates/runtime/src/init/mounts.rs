@@ -2,14 +2,16 @@
 //! something visible that the options forbid.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use cgroups::Version;
+use oci::runtime::Mount;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use sys::mount::{Change, attr};
 use sys::process::CloneFlags;
 
+use crate::error::Context;
 use crate::job::{ContainerJob, MountJob, open_source};
 use crate::mount_api::setattr;
 use crate::mount_api::{
@@ -28,14 +30,7 @@ pub(super) fn all(job: &ContainerJob<'_>, root: BorrowedFd<'_>) -> Result<()> {
 }
 
 fn one(job: &ContainerJob<'_>, root: BorrowedFd<'_>, mount: &MountJob<'_>) -> Result<()> {
-    let failed = |source: io::Error| Error::Mount {
-        what: format!(
-            "{:?} to rootfs at {:?}",
-            if mount.mount.source.is_empty() { &mount.mount.kind } else { &mount.mount.source },
-            mount.mount.destination
-        ),
-        source,
-    };
+    let failed = |source| failed(mount, source);
     if let Some(recursive) = mount.options.bind {
         let opened;
         let tree = match &mount.tree {
@@ -45,7 +40,7 @@ fn one(job: &ContainerJob<'_>, root: BorrowedFd<'_>, mount: &MountJob<'_>) -> Re
                 opened.as_fd()
             }
         };
-        return bind(root, mount, tree).map_err(failed);
+        return bind(job, root, mount, tree);
     }
     if mount.options.remount {
         return remount(root, mount).map_err(failed);
@@ -54,12 +49,16 @@ fn one(job: &ContainerJob<'_>, root: BorrowedFd<'_>, mount: &MountJob<'_>) -> Re
         "cgroup" if job.process.cgroup.is_none() => {
             Err(Error::Invalid(format!("mount {:?}: the container has no cgroup", mount.mount.destination)))
         }
-        "cgroup" => cgroup(job, root, mount).map_err(failed),
+        "cgroup" => {
+            let target = destination(root, mount).map_err(failed)?;
+            place(job, root, target.as_fd(), false)?;
+            cgroup(job, root, mount).map_err(failed)
+        }
         "proc" | "sysfs" if !is_ordinary(root, &mount.mount.destination) => Err(Error::Invalid(format!(
             "error mounting {:?} to rootfs at {:?}: filesystem {:?} must be mounted on ordinary directory",
             mount.mount.source, mount.mount.destination, mount.mount.kind
         ))),
-        _ => file_system(root, mount).map_err(failed),
+        _ => file_system(job, root, mount),
     }
 }
 
@@ -72,46 +71,119 @@ fn is_ordinary(root: BorrowedFd<'_>, path: &str) -> bool {
     }
 }
 
-fn bind(root: BorrowedFd<'_>, mount: &MountJob<'_>, tree: BorrowedFd<'_>) -> io::Result<()> {
+fn bind(
+    job: &ContainerJob<'_>,
+    root: BorrowedFd<'_>,
+    mount: &MountJob<'_>,
+    tree: BorrowedFd<'_>,
+) -> Result<()> {
     let path = mount.mount.destination.as_str();
     let target = if inside::is_directory(tree) {
-        inside::directory(root, path, 0o755)?
+        inside::directory(root, path, 0o755)
     } else {
-        inside::file(root, path)?
+        inside::file(root, path)
     };
-    attributes(tree, &mount.options, true)?;
-    attach(tree, target.as_fd())?;
-    spread(tree, &mount.options)
+    let target = target.map_err(|source| failed(mount, source.into()))?;
+    place(job, root, target.as_fd(), is_proc(tree))?;
+    let failed = |source| failed(mount, source);
+    attributes(tree, &mount.options, true).map_err(failed)?;
+    attach(tree, target.as_fd()).map_err(failed)?;
+    spread(tree, &mount.options).map_err(failed)
 }
 
-fn file_system(root: BorrowedFd<'_>, job: &MountJob<'_>) -> io::Result<()> {
-    let (mount, options) = (job.mount, &job.options);
-    let is_there = || inside::open(root, &mount.destination, OFlags::PATH | OFlags::DIRECTORY).is_ok();
-    let is_covering = mount.kind == "tmpfs" && is_there();
-    let target = match mount.kind.as_str() {
+/// Whether the descriptor leads into a procfs.
+fn is_proc(file: impl AsFd) -> bool {
+    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+    rustix::fs::fstatfs(file).is_ok_and(|s| s.f_type == PROC_SUPER_MAGIC)
+}
+
+/// What lxcfs shows in place of the kernel's.
+const IN_PROC: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+/// Refuses to cover the root, or the kernel's `/proc` by anything else: what a label or a sysctl is written to has
+/// to be real. The place is where the kernel found it, whatever links led there. The texts are runc's.
+fn place(
+    job: &ContainerJob<'_>,
+    root: BorrowedFd<'_>,
+    target: BorrowedFd<'_>,
+    of_proc: bool,
+) -> Result<()> {
+    let path = |fd: BorrowedFd<'_>| {
+        let link = format!("self/fd/{}", fd.as_raw_fd());
+        rustix::fs::readlinkat(&job.process.proc, &link, Vec::new()).step(|| format!("read /proc/{link}"))
+    };
+    let (root, target) = (path(root)?, path(target)?);
+    // Something else can only be another root's, which the descriptor could not lead to.
+    let Some(below) = target.as_bytes().strip_prefix(root.as_bytes()) else { return Ok(()) };
+    let below = if root.as_bytes() == b"/" { target.as_bytes() } else { below };
+    let name = String::from_utf8_lossy(below);
+    let why = match &*name {
+        "" | "/" => "over the root file system",
+        "/proc" if !of_proc => "because it is not of type proc",
+        inside if inside.starts_with("/proc/") && !IN_PROC.contains(&inside) => "because it is inside /proc",
+        _ => return Ok(()),
+    };
+    let name = if name.is_empty() { "/" } else { &name };
+    Err(Error::Invalid(format!("{name:?} cannot be mounted {why}")))
+}
+
+fn failed(mount: &MountJob<'_>, source: io::Error) -> Error {
+    let Mount { source: from, kind, destination, .. } = mount.mount;
+    let from = if from.is_empty() { kind } else { from };
+    Error::Mount { what: format!("{from:?} to rootfs at {destination:?}"), source }
+}
+
+fn file_system(job: &ContainerJob<'_>, root: BorrowedFd<'_>, mount: &MountJob<'_>) -> Result<()> {
+    let is_there =
+        || inside::open(root, &mount.mount.destination, OFlags::PATH | OFlags::DIRECTORY).is_ok();
+    let is_covering = mount.mount.kind == "tmpfs" && is_there();
+    let target = destination(root, mount).map_err(|source| failed(mount, source))?;
+    place(job, root, target.as_fd(), mount.mount.kind == "proc")?;
+    fill(mount, target.as_fd(), is_covering).map_err(|source| failed(mount, source))
+}
+
+fn destination(root: BorrowedFd<'_>, mount: &MountJob<'_>) -> io::Result<OwnedFd> {
+    let mount = mount.mount;
+    let target = inside::directory(root, &mount.destination, 0o755)?;
+    match mount.kind.as_str() {
         // A symlink planted at /proc or /sys would have the kernel's files appear somewhere else while
         // what the container sees at /proc is its own fake.
         "proc" | "sysfs" => {
-            inside::directory(root, &mount.destination, 0o755)?;
-            inside::open_plain(root, &mount.destination, OFlags::PATH | OFlags::DIRECTORY)?
+            Ok(inside::open_plain(root, &mount.destination, OFlags::PATH | OFlags::DIRECTORY)?)
         }
-        _ => inside::directory(root, &mount.destination, 0o755)?,
-    };
+        _ => Ok(target),
+    }
+}
+
+/// `is_covering`: a tmpfs whose place was there before.
+fn fill(job: &MountJob<'_>, target: BorrowedFd<'_>, is_covering: bool) -> io::Result<()> {
+    let (mount, options) = (job.mount, &job.options);
     let fs = fsopen(mount.kind.as_str(), FsOpenFlags::FSOPEN_CLOEXEC)?;
     let source = if mount.source.is_empty() { mount.kind.as_str() } else { mount.source.as_str() };
     fsconfig_set_string(&fs, "source", source)?;
     if is_covering && !options.data.iter().any(|d| d.starts_with("mode=")) {
         // Like the directory that it covers; where there was none, it is everybody's, as the kernel makes it.
-        let stat = rustix::fs::statat(&target, "", AtFlags::EMPTY_PATH)?;
+        let stat = rustix::fs::statat(target, "", AtFlags::EMPTY_PATH)?;
         fsconfig_set_string(&fs, "mode", format!("{:o}", stat.st_mode & 0o7777))?;
     }
     configure(fs.as_fd(), options)?;
     let tree = create(&fs, options)?;
     if options.copy_up {
-        copy_up(target.as_fd(), tree.as_fd())?;
+        copy_up(target, tree.as_fd())?;
     }
     attributes(tree.as_fd(), options, false)?;
-    attach(tree.as_fd(), target.as_fd())?;
+    attach(tree.as_fd(), target)?;
     spread(tree.as_fd(), options)
 }
 
@@ -254,7 +326,7 @@ fn one_cgroup(
 
 /// Fills a tmpfs with what the directory holds: directories, files and symlinks with owner and mode.
 fn copy_up(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
-    use rustix::fs::{Dir, FileType, Gid, Uid};
+    use rustix::fs::{Dir, FileType, Gid, Timespec, Timestamps, Uid};
     let open = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let source = rustix::fs::openat(from, ".", open, Mode::empty())?;
     for entry in Dir::read_from(&source)? {
@@ -290,6 +362,16 @@ fn copy_up(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
         }
         let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
         rustix::fs::chownat(to, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+            // A change of owner takes set-user-id away.
+            rustix::fs::chmodat(to, name, mode, AtFlags::empty())?;
+        }
+        let time = |tv_sec: i64, tv_nsec: u64| Timespec { tv_sec, tv_nsec: tv_nsec.cast_signed() };
+        let times = Timestamps {
+            last_access: time(stat.st_atime, stat.st_atime_nsec),
+            last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
+        };
+        rustix::fs::utimensat(to, name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use super::{devices, hooks, identity, lookup, mounts, namespaces, paths, reaper,
 use crate::error::Context;
 use crate::handshake::{Channel, Message};
 use crate::job::{ContainerJob, ProcessJob, streams};
-use crate::{Error, Result, Stdio, user};
+use crate::{Error, Result, Stdio, idmap, inside, user};
 
 /// PID 1 of a new container. `staged`: a process in between has entered namespaces and cgroup already.
 pub(crate) fn container(job: &ContainerJob<'_>, channel: Channel, gate: Option<OwnedFd>, staged: bool) -> ! {
@@ -45,6 +45,8 @@ fn set_up(
     gate: Option<OwnedFd>,
     staged: bool,
 ) -> Result<Infallible> {
+    // What the caller inherited is neither the hooks' nor the container's.
+    sys::fd::cloexec_from(3 + job.process.preserve_fds).step(|| "mark descriptors close-on-exec".into())?;
     if !staged {
         // Both need what the host's root may, and a new user namespace ends that.
         join_cgroup(&job.process)?;
@@ -54,6 +56,7 @@ fn set_up(
         ask(channel, &Message::Unmapped, |answer| matches!(answer, Message::Mapped))?;
         identity::become_root()?;
     } else if job.joins.iter().any(|j| j.kind == NamespaceType::User) {
+        idmap::check(job.process.proc.as_fd(), &job.linux.uid_mappings, &job.linux.gid_mappings)?;
         identity::become_root()?;
     }
     if !staged {
@@ -75,13 +78,17 @@ fn set_up(
     namespaces::sysctls(&job.process.proc, job.linux)?;
     let who = identity::who(&job.process, root.as_fd())?;
     if mounted {
+        let cwd = job.process.process.cwd.as_str();
+        if !cwd.is_empty() {
+            // As runc does, also below a root that is read-only later. Where it cannot be, chdir says so.
+            let _ = inside::directory(root.as_fd(), cwd, 0o755);
+        }
         root::enter(job, root.as_fd())?;
     } else {
         rustix::process::fchdir(&root).step(|| "chdir to rootfs".into())?;
         rustix::process::chroot(".").step(|| "chroot to rootfs".into())?;
     }
     drop(root);
-    identity::modes(job.linux)?;
     let ending = Ending {
         job: &job.process,
         who,
@@ -175,19 +182,24 @@ fn hear(channel: &Channel, expected: fn(&Message) -> bool) -> Result<()> {
 /// locks that moving somebody else takes.
 pub(super) fn join_cgroup(job: &ProcessJob<'_>) -> Result<()> {
     match job.cgroup {
-        Some(cgroup) if cgroup.directory().is_none() => Ok(cgroup.join_self()?),
-        _ => Ok(()),
+        Some(cgroup) => {
+            if cgroup.directory().is_none() {
+                cgroup.join_self()?;
+            }
+            identity::any_processor()
+        }
+        None => Ok(()),
     }
 }
 
 fn set_up_exec(job: &ProcessJob<'_>, channel: &mut Channel, user_namespace: bool) -> Result<Infallible> {
+    sys::fd::cloexec_from(3 + job.preserve_fds).step(|| "mark descriptors close-on-exec".into())?;
     if user_namespace {
         identity::become_root()?;
     }
     if let Some(affinity) = &job.process.exec_cpu_affinity {
         identity::affinity(&affinity.final_)?;
     }
-    job.linux.map_or(Ok(()), identity::modes)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(CWD, "/", flags, Mode::empty()).step(|| "open /".into())?;
     let pty = match job.stdio {
@@ -218,14 +230,15 @@ fn finish(ending: Ending<'_>, channel: &mut Channel) -> Result<Infallible> {
         keyring(&job.keyring)?;
     }
     standard_streams(job, pty.as_ref(), who.uid)?;
-    identity::limits(job)?;
+    identity::raise_limits(job)?;
+    identity::modes(job.linux)?;
     umask(Mode::from_raw_mode(process.user.umask.unwrap_or(0o022) & 0o7777));
     identity::labels(job)?;
     // A directory that only root may enter is entered as root, one on a share that root may not as the user.
     let cwd = if process.cwd.is_empty() { "/" } else { process.cwd.as_str() };
     let early = rustix::process::chdir(cwd);
     let with_filter = job.filter.is_some() && !process.no_new_privileges;
-    identity::become_user(&who, job.capabilities.as_ref(), with_filter)?;
+    identity::become_user(&who, &job.capabilities, with_filter)?;
     match early {
         Ok(()) => {}
         Err(Errno::ACCESS) => rustix::process::chdir(cwd).map_err(|e| directory(cwd, e))?,
@@ -244,12 +257,12 @@ fn finish(ending: Ending<'_>, channel: &mut Channel) -> Result<Infallible> {
     let file = text(&lookup::executable(name, path)?)?;
     let argv = Strings::new(process.args.iter().map(|a| text(a)).collect::<Result<_>>()?);
     let envp = Strings::new(environment(&process.env, &who.home)?);
-    sys::fd::cloexec_from(3 + job.preserve_fds).step(|| "mark descriptors close-on-exec".into())?;
     let mut installed = false;
     let listener = match job.filter {
         // Whoever is notified has to have the listener before the program begins.
         Some(filter) if filter.flags & sys::seccomp::flag::NEW_LISTENER != 0 => {
             installed = true;
+            identity::settle_limits(job)?;
             sys::seccomp::install(filter.program, filter.flags)
                 .step(|| "install the seccomp filter".into())?
         }
@@ -272,10 +285,13 @@ fn finish(ending: Ending<'_>, channel: &mut Channel) -> Result<Infallible> {
     if init_reaper {
         fork_program(job)?;
     }
+    if !installed {
+        identity::settle_limits(job)?;
+    }
     if let Some(filter) = job.filter.filter(|_| !installed) {
         sys::seccomp::install(filter.program, filter.flags).step(|| "install the seccomp filter".into())?;
     }
-    identity::settle(job.capabilities.as_ref())?;
+    identity::settle(&job.capabilities)?;
     sys::signal::reset().step(|| "reset signals".into())?;
     let error = sys::exec::execve(&file, &argv, &envp);
     Err(refused(name, &file, error))
@@ -296,7 +312,7 @@ fn fork_program(job: &ProcessJob<'_>) -> Result<()> {
             Ok(())
         }
         Cloned::Parent { pid, .. } => {
-            identity::settle(job.capabilities.as_ref())?;
+            identity::settle(&job.capabilities)?;
             reaper::run(pid)
         }
     }
