@@ -61,7 +61,7 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The C library's words, in lower case as Go prints them, without Rust's "(os error 2)".
-fn text(error: &io::Error) -> String {
+pub(crate) fn text(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();

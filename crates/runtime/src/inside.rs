@@ -2,14 +2,11 @@
 //! the world (`openat2(2)`, `RESOLVE_IN_ROOT`), so that neither `..` nor a symlink planted in an image leads out.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-
-/// Files of a container that are read whole are not larger than this.
-const READ_BYTES_MAX: u64 = 8 << 20;
 
 /// Opens a path inside `root`. Symlinks count from `root`; `/proc`'s magic ones are refused.
 pub(crate) fn open(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -93,20 +90,23 @@ pub(crate) fn file(root: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Errno> {
     open(root, path, OFlags::PATH)
 }
 
-/// A small regular file's text; `None` when there is none. A device or a pipe planted there is not opened.
-pub(crate) fn text(root: BorrowedFd<'_>, path: &str) -> io::Result<Option<String>> {
-    let handle = match open(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
+/// A regular file for reading; `None` when there is none. A device or a pipe planted there is not opened.
+pub(crate) fn regular(root: BorrowedFd<'_>, path: &str) -> io::Result<Option<File>> {
+    let identity = |handle: &OwnedFd| -> Result<_, Errno> {
+        let stat = rustix::fs::fstat(handle)?;
+        let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
+        Ok((kind == rustix::fs::FileType::RegularFile).then_some((stat.st_dev, stat.st_ino)))
+    };
+    let handle = match open(root, path, OFlags::PATH) {
         Ok(handle) => handle,
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let stat = rustix::fs::fstat(&handle)?;
-    if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    File::from(handle).take(READ_BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    let Some(found) = identity(&handle)? else { return Ok(None) };
+    let file = open(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+    // Exchanged in between by somebody in the container.
+    let same = identity(&file)? == Some(found);
+    Ok(same.then(|| File::from(file)))
 }
 
 /// Whether the descriptor leads to a directory.

@@ -3,6 +3,7 @@
 //! The files are opened inside the root descriptor and never followed out of it; the C library's lookups
 //! (which would read the host's) are not used.
 
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::BorrowedFd;
 
 use crate::error::Context;
@@ -19,11 +20,11 @@ pub struct Identity {
     pub home: String,
 }
 
-struct Passwd<'a> {
-    name: &'a str,
+struct Passwd {
+    name: String,
     uid: u32,
     gid: u32,
-    home: &'a str,
+    home: String,
 }
 
 struct Group<'a> {
@@ -40,58 +41,118 @@ struct Group<'a> {
 /// # Errors
 /// [`Error::NoSuchUser`], [`Error::NoSuchGroup`], or a file that cannot be read.
 pub fn resolve(root: BorrowedFd<'_>, user: &str, additional: &[String]) -> Result<Identity> {
-    let passwd = read(root, "/etc/passwd")?;
-    let group = read(root, "/etc/group")?;
-    lookup(&passwd, &group, user, additional)
+    lookup(open(root, PASSWD)?, open(root, GROUP)?, user, additional)
 }
 
 /// The name of a user of the host, for people to read.
 pub(crate) fn name(uid: u32) -> Option<String> {
-    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
-    users(&passwd).find(|entry| entry.uid == uid).map(|entry| entry.name.to_owned())
+    let text = std::fs::read_to_string(PASSWD).ok()?;
+    text.lines().filter_map(passwd).find(|entry| entry.uid == uid).map(|entry| entry.name)
 }
 
 /// The home directory of a user by number; `/` when it has no entry.
 pub(crate) fn home(root: BorrowedFd<'_>, uid: u32) -> Result<String> {
-    let passwd = read(root, "/etc/passwd")?;
-    let entry = users(&passwd).find(|entry| entry.uid == uid);
-    Ok(entry.map(|e| e.home).filter(|h| !h.is_empty()).unwrap_or("/").to_owned())
+    let mut found = None;
+    scan(open(root, PASSWD)?, PASSWD, |line| {
+        found = found.take().or_else(|| passwd(line).filter(|e| e.uid == uid));
+        found.is_none()
+    })?;
+    Ok(found.map(|e| e.home).filter(|h| !h.is_empty()).unwrap_or_else(|| "/".into()))
 }
 
-fn read(root: BorrowedFd<'_>, path: &str) -> Result<String> {
-    Ok(inside::text(root, path).step(|| format!("read {path} of the container"))?.unwrap_or_default())
+const PASSWD: &str = "/etc/passwd";
+const GROUP: &str = "/etc/group";
+/// A longer line is no entry, whatever else it may be.
+const LINE_BYTES_MAX: u64 = 4 << 20;
+
+/// What is no regular file, or not there, has no entries.
+fn open(root: BorrowedFd<'_>, path: &str) -> Result<Box<dyn BufRead>> {
+    let file = inside::regular(root, path).step(|| format!("read {path} of the container"))?;
+    Ok(match file {
+        Some(file) => Box::new(BufReader::new(file)),
+        None => Box::new(io::empty()),
+    })
 }
 
-fn lookup(passwd: &str, group: &str, user: &str, additional: &[String]) -> Result<Identity> {
+/// Shows `see` one line after the other until it has seen enough. The file is never in memory as a whole: it may be
+/// of any size.
+fn scan(mut source: impl BufRead, path: &str, mut see: impl FnMut(&str) -> bool) -> Result<()> {
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        let read = source.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes);
+        let read = read.step(|| format!("read {path} of the container"))?;
+        if read as u64 == LINE_BYTES_MAX {
+            return Err(Error::Invalid(format!("{path} of the container has a line without an end")));
+        }
+        if read == 0 || !see(String::from_utf8_lossy(&bytes).trim_end_matches('\n')) {
+            return Ok(());
+        }
+    }
+}
+
+fn lookup(
+    passwd_file: impl BufRead,
+    group_file: impl BufRead,
+    user: &str,
+    additional: &[String],
+) -> Result<Identity> {
     let (name, wanted_group) = match user.split_once(':') {
         Some((name, group)) => (name, Some(group).filter(|g| !g.is_empty())),
         None => (user, None),
     };
     let name = if name.is_empty() { "0" } else { name };
     let number = name.parse::<u32>().ok();
-    let entry = users(passwd)
-        .find(|e| e.name == name)
-        .or_else(|| number.and_then(|uid| users(passwd).find(|e| e.uid == uid)));
+    // A name that looks like a number is a name first.
+    let (mut named, mut numbered) = (None, None);
+    scan(passwd_file, PASSWD, |line| {
+        if let Some(entry) = passwd(line) {
+            if entry.name == name {
+                named = Some(entry);
+            } else if numbered.is_none() && Some(entry.uid) == number {
+                numbered = Some(entry);
+            }
+        }
+        named.is_none()
+    })?;
+    let entry = named.or(numbered);
     let uid = match (&entry, number) {
         (Some(entry), _) => entry.uid,
         (None, Some(uid)) if i32::try_from(uid).is_ok() => uid,
         (None, _) if is_number(name) => return Err(out_of_range()),
         _ => return Err(Error::NoSuchUser { name: name.to_owned() }),
     };
+    let wanted: Vec<&str> = wanted_group.into_iter().chain(additional.iter().map(String::as_str)).collect();
+    let mut found = vec![None; wanted.len()];
+    let member = entry.as_ref().filter(|_| wanted_group.is_none());
     let mut groups = Vec::new();
-    let gid = match wanted_group {
-        Some(wanted) => group_id(group, wanted)?,
-        None => {
-            if let Some(entry) = &entry {
-                let member = |g: &Group<'_>| g.members.split(',').any(|m| m.trim() == entry.name);
-                groups.extend(self::groups(group).filter(member).map(|g| g.gid));
+    if member.is_some() || !wanted.is_empty() {
+        scan(group_file, GROUP, |line| {
+            let Some(group) = group(line) else { return true };
+            for (slot, wanted) in found.iter_mut().zip(&wanted) {
+                if slot.is_none() && group.name == *wanted {
+                    *slot = Some(group.gid);
+                }
             }
-            entry.as_ref().map_or(0, |e| e.gid)
-        }
-    };
-    for wanted in additional {
-        groups.push(group_id(group, wanted)?);
+            if member.is_some_and(|e| group.members.split(',').any(|m| m.trim() == e.name)) {
+                groups.push(group.gid);
+            }
+            true
+        })?;
     }
+    let mut ids = Vec::with_capacity(wanted.len());
+    for (slot, wanted) in found.into_iter().zip(&wanted) {
+        let number = wanted.parse::<u32>().ok().filter(|n| i32::try_from(*n).is_ok());
+        ids.push(slot.or(number).ok_or_else(|| match is_number(wanted) {
+            true => out_of_range(),
+            false => Error::NoSuchGroup { name: (*wanted).to_owned() },
+        })?);
+    }
+    let gid = match wanted_group {
+        Some(_) => ids.remove(0),
+        None => entry.as_ref().map_or(0, |e| e.gid),
+    };
+    groups.extend(ids);
     let mut seen = Vec::with_capacity(groups.len());
     groups.retain(|g| {
         !seen.contains(g) && {
@@ -99,17 +160,19 @@ fn lookup(passwd: &str, group: &str, user: &str, additional: &[String]) -> Resul
             true
         }
     });
-    let home = entry.map(|e| e.home).filter(|h| !h.is_empty()).unwrap_or("/").to_owned();
+    let home = entry.map(|e| e.home).filter(|h| !h.is_empty()).unwrap_or_else(|| "/".into());
     Ok(Identity { uid, gid, groups, home })
 }
 
-fn group_id(group: &str, wanted: &str) -> Result<u32> {
-    let number = wanted.parse::<u32>().ok().filter(|n| i32::try_from(*n).is_ok());
-    groups(group).find(|g| g.name == wanted).map(|g| g.gid).or(number).ok_or_else(|| {
-        match is_number(wanted) {
-            true => out_of_range(),
-            false => Error::NoSuchGroup { name: wanted.to_owned() },
-        }
+fn passwd(line: &str) -> Option<Passwd> {
+    let mut fields = line.split(':');
+    let (name, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let home = fields.nth(1).unwrap_or_default().to_owned();
+    Some(Passwd {
+        name: name.trim().into(),
+        uid: uid.trim().parse().ok()?,
+        gid: gid.trim().parse().ok()?,
+        home,
     })
 }
 
@@ -123,24 +186,13 @@ fn out_of_range() -> Error {
     Error::Invalid(format!("uids and gids must be in range 0-{}", i32::MAX))
 }
 
-fn users(text: &str) -> impl Iterator<Item = Passwd<'_>> {
-    text.lines().filter_map(|line| {
-        let mut fields = line.split(':');
-        let (name, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        let home = fields.nth(1).unwrap_or_default();
-        Some(Passwd { name: name.trim(), uid: uid.trim().parse().ok()?, gid: gid.trim().parse().ok()?, home })
-    })
-}
-
-fn groups(text: &str) -> impl Iterator<Item = Group<'_>> {
-    text.lines().filter_map(|line| {
-        let mut fields = line.split(':');
-        let (name, _, gid) = (fields.next()?, fields.next()?, fields.next()?);
-        Some(Group {
-            name: name.trim(),
-            gid: gid.trim().parse().ok()?,
-            members: fields.next().unwrap_or_default(),
-        })
+fn group(line: &str) -> Option<Group<'_>> {
+    let mut fields = line.split(':');
+    let (name, _, gid) = (fields.next()?, fields.next()?, fields.next()?);
+    Some(Group {
+        name: name.trim(),
+        gid: gid.trim().parse().ok()?,
+        members: fields.next().unwrap_or_default(),
     })
 }
 
@@ -148,13 +200,13 @@ fn groups(text: &str) -> impl Iterator<Item = Group<'_>> {
 mod tests {
     use super::*;
 
-    const PASSWD: &str =
+    const USERS: &str =
         "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/srv:/bin/sh\n123:x:5:6::/five:\nbroken\n";
-    const GROUP: &str = "root:x:0:\nweb:x:34:\nadm:x:4:web,root\nlog:x:9:web\n";
+    const GROUPS: &str = "root:x:0:\nweb:x:34:\nadm:x:4:web,root\nlog:x:9:web\n";
 
     fn identity(user: &str, additional: &[&str]) -> Result<Identity> {
         let additional: Vec<String> = additional.iter().map(ToString::to_string).collect();
-        lookup(PASSWD, GROUP, user, &additional)
+        lookup(USERS.as_bytes(), GROUPS.as_bytes(), user, &additional)
     }
 
     fn is(uid: u32, gid: u32, groups: &[u32], home: &str) -> Identity {

@@ -17,7 +17,7 @@ mod reaper;
 mod root;
 mod stage;
 
-pub(crate) use hooks::{document, run as run_hooks};
+pub(crate) use hooks::{document, run as run_hooks, run_all as run_all_hooks};
 pub(crate) use identity::numbers;
 pub(crate) use program::container;
 pub use root::mount_apart;

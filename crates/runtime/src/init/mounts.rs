@@ -113,12 +113,7 @@ const IN_PROC: [&str; 10] = [
 
 /// Refuses to cover the root, or the kernel's `/proc` by anything else: what a label or a sysctl is written to has
 /// to be real. The place is where the kernel found it, whatever links led there. The texts are runc's.
-fn place(
-    job: &ContainerJob<'_>,
-    root: BorrowedFd<'_>,
-    target: BorrowedFd<'_>,
-    of_proc: bool,
-) -> Result<()> {
+fn place(job: &ContainerJob<'_>, root: BorrowedFd<'_>, target: BorrowedFd<'_>, of_proc: bool) -> Result<()> {
     let path = |fd: BorrowedFd<'_>| {
         let link = format!("self/fd/{}", fd.as_raw_fd());
         rustix::fs::readlinkat(&job.process.proc, &link, Vec::new()).step(|| format!("read /proc/{link}"))

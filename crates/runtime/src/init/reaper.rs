@@ -1,9 +1,13 @@
 //! PID 1 of `--init`: forwards signals to the program, reaps what is orphaned, and ends as the program ends.
 //!
 //! It stays in the image it was cloned from, without privileges, without descriptors beyond the standard
-//! three, and not dumpable, so that nothing in the container can read it.
+//! three and the program's pidfd, and not dumpable, so that nothing in the container can read it.
 
-use rustix::process::{DumpableBehavior, Pid, WaitOptions, set_dumpable_behavior, wait};
+use std::os::fd::AsFd;
+
+use rustix::process::{
+    DumpableBehavior, Pid, PidfdFlags, WaitOptions, pidfd_open, set_dumpable_behavior, wait,
+};
 use sys::process::exit_now;
 use sys::signal::SignalSet;
 
@@ -27,15 +31,15 @@ pub(super) fn run(program: Pid) -> ! {
     if set_dumpable_behavior(DumpableBehavior::NotDumpable).is_err() || sys::fd::close_from(3).is_err() {
         exit_now(1);
     }
+    // Any signal goes through it, real-time ones too.
+    let Ok(pidfd) = pidfd_open(program, PidfdFlags::empty()) else { exit_now(1) };
     let set = waited();
     loop {
         match sys::signal::wait(&set, None) {
             Ok(Some(SIGCHLD)) => reap(program),
             Ok(Some(number)) => {
-                if let Some(signal) = rustix::process::Signal::from_named_raw(number) {
-                    // It may have ended just now; SIGCHLD tells.
-                    let _ = rustix::process::kill_process(program, signal);
-                }
+                // It may have ended just now; SIGCHLD tells.
+                let _ = sys::pidfd::send_signal(pidfd.as_fd(), number);
             }
             Ok(None) | Err(_) => {}
         }

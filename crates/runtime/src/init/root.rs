@@ -134,6 +134,7 @@ fn wanted(job: &ContainerJob<'_>) -> Result<Option<(u64, bool)>> {
 pub(super) fn enter(job: &ContainerJob<'_>, root: BorrowedFd<'_>) -> Result<()> {
     rustix::process::fchdir(root).step(|| "chdir to rootfs".into())?;
     if job.no_pivot {
+        cover_kernel_files()?;
         rustix::mount::mount_move(".", "/").step(|| "move rootfs to /".into())?;
         rustix::process::chroot(".").step(|| "chroot to rootfs".into())?;
     } else {
@@ -156,6 +157,44 @@ pub(super) fn enter(job: &ContainerJob<'_>, root: BorrowedFd<'_>) -> Result<()> 
     if job.spec.root.as_ref().is_some_and(|r| r.readonly) {
         let change = Change { set: attr::RDONLY, ..Change::default() };
         setattr(CWD, c"/", false, change, None).step(|| "make rootfs read-only".into())?;
+    }
+    Ok(())
+}
+
+/// Without `pivot_root` the host's mounts stay in the namespace, out of sight. A whole procfs or sysfs among them
+/// would have the kernel grant a new user namespace in the container another one, without the masks: they go.
+/// The working directory is the container's root.
+fn cover_kernel_files() -> Result<()> {
+    let here = rustix::process::getcwd(Vec::new()).step(|| "getcwd".into())?;
+    let here = here.to_string_lossy().into_owned();
+    let table = std::fs::read_to_string("/proc/self/mountinfo").step(|| "read mountinfo".into())?;
+    for line in table.lines() {
+        let mut fields = line.split(' ').skip(3);
+        let (Some(of), Some(point)) = (fields.next(), fields.next()) else { continue };
+        let kind = line.split_once(" - ").and_then(|(_, end)| end.split(' ').next());
+        let point = point.replace("\\040", " ");
+        let inside = Path::new(&point).starts_with(&here);
+        if of != "/" || inside || !matches!(kind, Some("proc" | "sysfs")) {
+            continue;
+        }
+        let failed = || format!("cover {point}");
+        let path = std::ffi::CString::new(point.as_str())
+            .map_err(|_| Error::Invalid("mount point with a NUL".into()))?;
+        let change = Change { propagation: MS_SLAVE, ..Change::default() };
+        match setattr(CWD, &path, true, change, None) {
+            Ok(()) => {}
+            // Went with the one that it lay on.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).step(failed),
+        }
+        match unmount(point.as_str(), UnmountFlags::DETACH) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::PERM) => {
+                let flags = rustix::mount::MountFlags::empty();
+                rustix::mount::mount("tmpfs", point.as_str(), "tmpfs", flags, None).step(failed)?;
+            }
+            Err(error) => return Err(error).step(failed),
+        }
     }
     Ok(())
 }

@@ -417,7 +417,7 @@ fn init_reaps_forwards_and_ends_as_the_program_does() {
     // Nothing in the container looks into PID 1, which is a copy of the host's binary.
     assert!(read("fds").contains("Permission denied") || !read("fds").contains("->"), "{}", read("fds"));
     let own = std::fs::read_dir(format!("/proc/{first}/fd")).unwrap().count();
-    assert_eq!(own, 3, "it keeps the standard streams only");
+    assert_eq!(own, 4, "it keeps the standard streams and the program's pidfd only");
     assert!(Command::new("kill").args(["-TERM", &first]).status().unwrap().success());
     assert_eq!(end_of(&mut child), 44);
 }
