@@ -227,6 +227,13 @@ fn host_hooks(job: &ContainerJob<'_>, pid: Pid) -> Result<()> {
     init::run_hooks("createRuntime", &hooks.create_runtime, &state)
 }
 
+impl Process {
+    /// Kills and reaps it.
+    pub fn end(self) {
+        end(&self.pidfd);
+    }
+}
+
 impl Created {
     /// Lets the program begin and waits until it has.
     ///

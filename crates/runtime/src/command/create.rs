@@ -1,15 +1,16 @@
 //! `create` and `run`.
 
+use std::borrow::Cow;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cgroups::{Cgroup, CgroupPath};
 use clap::Args;
-use oci::runtime::{ContainerProcessState, DeviceRule, Resources, Spec, Status, VERSION};
+use oci::runtime::{DeviceRule, Resources, Spec, State, Status};
 
 use super::record::{Home, Record};
-use super::{Failure, Global, Outcome, foreground, socket, told};
+use super::{Failure, Global, Outcome, descriptors, foreground, socket, told};
 use crate::{CreateRequest, Created, Gate, Rootfs, Stdio, capability, init};
 
 /// What both take.
@@ -61,6 +62,20 @@ pub(super) struct RunArgs {
     no_subreaper: bool,
 }
 
+impl CreateArgs {
+    /// How many descriptors the caller passes on.
+    pub(super) fn preserved(&self) -> u32 {
+        self.common.preserve_fds
+    }
+}
+
+impl RunArgs {
+    /// How many descriptors the caller passes on.
+    pub(super) fn preserved(&self) -> u32 {
+        self.common.preserve_fds
+    }
+}
+
 /// What was made, and how to unmake it.
 struct Made {
     home: Home,
@@ -83,40 +98,51 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> Outcome {
         sys::process::set_subreaper(true)?;
     }
     let Made { home, cgroup, created, spec, bundle } = make(global, &args.common, false)?;
-    let pid = created.pid;
+    let hooks = spec.hooks.as_ref();
+    let pid = created.pid.as_raw_nonzero().get();
+    let state = |status, pid| init::document(&args.common.id, &spec, &bundle, status, pid);
+    let unmake = || -> Result<(), Failure> {
+        if let Some(cgroup) = cgroup {
+            cgroup.kill()?;
+            cgroup.delete()?;
+        }
+        home.load()?.unmount()?;
+        home.release()?;
+        poststop(global, &spec, &state(Status::Stopped, 0));
+        Ok(())
+    };
     let process = match created.start() {
         Ok(process) => process,
         Err(error) => {
-            remove(cgroup)?;
-            home.load()?.unmount()?;
-            home.release()?;
+            unmake()?;
             return Err(Failure(format!(
                 "runc run failed: unable to start container process: error during container init: {error}"
             )));
         }
     };
-    let hooks = spec.hooks.as_ref();
-    let pid = pid.as_raw_nonzero().get();
-    let state = |status| init::document(&args.common.id, &spec, &bundle, status, pid);
-    if let Some(hooks) = hooks {
-        init::run_hooks("poststart", &hooks.poststart, &state(Status::Running))?;
+    if let Some(hooks) = hooks
+        && let Err(error) = init::run_hooks("poststart", &hooks.poststart, &state(Status::Running, pid))
+    {
+        process.end();
+        unmake()?;
+        return Err(Failure(format!("runc run failed: {error}")));
     }
     if args.detach {
         return Ok(ExitCode::SUCCESS);
     }
     let code = foreground::stay(process)?;
     if !args.keep {
-        if let Some(cgroup) = &cgroup {
-            cgroup.kill()?;
-        }
-        remove(cgroup)?;
-        home.load()?.unmount()?;
-        home.release()?;
-        if let Some(hooks) = hooks {
-            init::run_hooks("poststop", &hooks.poststop, &state(Status::Stopped))?;
-        }
+        unmake()?;
     }
     Ok(ExitCode::from(code))
+}
+
+/// Runs the `poststop` hooks. The container is gone: what fails is a warning.
+pub(super) fn poststop(global: &Global, spec: &Spec, state: &State) {
+    if let Some(hooks) = &spec.hooks {
+        let failed = init::run_all_hooks("poststop", &hooks.poststop, state);
+        failed.iter().for_each(|error| global.log.warn(&error.to_string()));
+    }
 }
 
 fn remove(cgroup: Option<Cgroup>) -> Result<(), Failure> {
@@ -167,10 +193,11 @@ fn make_in(
     global: &Global,
     args: &Common,
     bundle: &Path,
-    spec: &Spec,
+    given: &Spec,
     home: &Home,
     gated: bool,
 ) -> Result<(Option<Cgroup>, Created), Failure> {
+    let spec = given;
     let linux = spec.linux.as_ref();
     let process = spec.process.as_ref().ok_or_else(|| Failure("process is missing".into()))?;
     let path = CgroupPath::resolve(linux.map(|l| l.cgroups_path.as_str()), &args.id, global.systemd_cgroup)?;
@@ -196,11 +223,18 @@ fn make_in(
     };
     global.log.debug(|| format!("cgroup {path:?}: {:?}", cgroup.as_ref().map(Cgroup::paths)));
     let root = spec.root.as_ref().map(|r| r.path.clone()).unwrap_or_default();
-    let mut request = CreateRequest::new(&args.id, spec, bundle, Rootfs::Directory(root.into()));
+    let activated = descriptors::listening();
+    let mut spec = Cow::Borrowed(spec);
+    if activated > 0
+        && let Some(process) = &mut spec.to_mut().process
+    {
+        process.env.extend(descriptors::environment(activated));
+    }
+    let mut request = CreateRequest::new(&args.id, &spec, bundle, Rootfs::Directory(root.into()));
     request.cgroup = cgroup.as_ref();
     request.no_pivot = args.no_pivot;
     request.no_new_keyring = args.no_new_keyring;
-    request.preserve_fds = args.preserve_fds;
+    request.preserve_fds = activated + args.preserve_fds;
     if process.terminal {
         if gated && args.console_socket.is_none() {
             remove(cgroup)?;
@@ -218,14 +252,15 @@ fn make_in(
     if gated {
         request.gate = Gate::Listener(home.gate()?);
     }
-    let finished = crate::create(request)
+    let made = crate::create(request);
+    let finished = made
         .map_err(|error| {
             let error = told(&error);
             Failure(format!("unable to start container process: error during container init: {error}"))
         })
         .and_then(|created| {
             global.log.debug(|| format!("the container's process is {}", created.pid.as_raw_nonzero()));
-            let record = Record::new(&args.id, bundle, spec, created.pid, cgroup.as_ref().map(|_| &path));
+            let record = Record::new(&args.id, bundle, given, created.pid, cgroup.as_ref().map(|_| &path));
             home.save(&record)?;
             hand_over(args, &record, created)
         });
@@ -233,6 +268,8 @@ fn make_in(
         Ok(created) => Ok((cgroup, created)),
         Err(failure) => {
             remove(cgroup)?;
+            // Others may have run, and made what these remove.
+            poststop(global, given, &init::document(&args.id, given, bundle, Status::Stopped, 0));
             Err(failure)
         }
     }
@@ -248,17 +285,8 @@ fn hand_over(args: &Common, record: &Record, mut created: Created) -> Result<Cre
     }
     let seccomp = record.spec.linux.as_ref().and_then(|l| l.seccomp.as_ref());
     if let (Some(seccomp), Some(listener)) = (seccomp, created.listener.take()) {
-        if seccomp.listener_path.is_empty() {
-            return Err(Failure("seccomp: SCMP_ACT_NOTIFY needs a listenerPath".into()));
-        }
-        let state = ContainerProcessState {
-            oci_version: VERSION.into(),
-            fds: vec!["seccompFd".into()],
-            pid: record.pid,
-            metadata: seccomp.listener_metadata.clone(),
-            state: record.document(Status::Creating),
-        };
-        socket::send(Path::new(&seccomp.listener_path), &serde_json::to_vec(&state)?, listener.as_fd())?;
+        let state = record.document(Status::Creating);
+        socket::send_listener(seccomp, listener.as_fd(), record.pid, state)?;
     }
     if let Some(path) = &args.pid_file {
         write_pid(path, record.pid)?;

@@ -8,9 +8,9 @@ use oci::runtime::Status;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::create::poststop;
 use super::record::{Home, Record};
 use super::{Failure, Global, Outcome};
-use crate::init;
 
 #[derive(Debug, Args)]
 pub(super) struct DeleteArgs {
@@ -51,9 +51,7 @@ pub(super) fn delete(global: &Global, args: &DeleteArgs) -> Outcome {
     }
     record.unmount()?;
     home.release()?;
-    if let Some(hooks) = &record.spec.hooks {
-        init::run_hooks("poststop", &hooks.poststop, &record.document(Status::Stopped))?;
-    }
+    poststop(global, &record.spec, &record.document(Status::Stopped));
     Ok(ExitCode::SUCCESS)
 }
 

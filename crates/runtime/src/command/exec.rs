@@ -10,7 +10,7 @@ use oci::runtime::{Capabilities, Process, Status};
 
 use super::create::write_pid;
 use super::record::Record;
-use super::{Failure, Global, Outcome, foreground, record, socket, told};
+use super::{Failure, Global, Outcome, descriptors, foreground, record, socket, told};
 use crate::{ExecRequest, Stdio, capability, init, seccomp};
 
 #[derive(Debug, Args)]
@@ -82,7 +82,9 @@ pub(super) fn exec(global: &Global, args: ExecArgs) -> Outcome {
         }
         _ => {}
     }
-    let process = process(&args, record.spec.process.as_ref())?;
+    let activated = descriptors::listening();
+    let mut process = process(&args, record.spec.process.as_ref())?;
+    process.env.extend(descriptors::environment(activated));
     if process.terminal && args.detach && args.console_socket.is_none() {
         return Err(Failure("cannot allocate tty if runc will detach without setting console socket".into()));
     }
@@ -102,7 +104,7 @@ pub(super) fn exec(global: &Global, args: ExecArgs) -> Outcome {
     request.linux = record.spec.linux.as_ref();
     request.seccomp = filter.as_ref().map(crate::Filter::from);
     request.user = args.user.as_deref();
-    request.preserve_fds = args.preserve_fds;
+    request.preserve_fds = activated + args.preserve_fds;
     if process.terminal {
         let size = process.console_size.as_ref().map(|s| (s.height, s.width));
         let (rows, columns) = size.or_else(foreground::window).unwrap_or((0, 0));
@@ -116,6 +118,10 @@ pub(super) fn exec(global: &Global, args: ExecArgs) -> Outcome {
     if let Some(path) = &args.pidfd_socket {
         socket::send(path, b"pidfd", process.pidfd.as_fd())?;
     }
+    if let (Some(seccomp), Some(listener)) = (rules, process.listener.take()) {
+        let (pid, state) = (process.pid.as_raw_nonzero().get(), record.document(Status::Running));
+        socket::send_listener(seccomp, listener.as_fd(), pid, state)?;
+    }
     if let Some(path) = &args.pid_file {
         write_pid(path, process.pid.as_raw_nonzero().get())?;
     }
@@ -123,6 +129,13 @@ pub(super) fn exec(global: &Global, args: ExecArgs) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     foreground::stay(process).map(ExitCode::from)
+}
+
+impl ExecArgs {
+    /// How many descriptors the caller passes on.
+    pub(super) fn preserved(&self) -> u32 {
+        self.preserve_fds
+    }
 }
 
 /// The container's cgroup, or the one below it that is asked for. On v2 a container that made groups of its own
@@ -146,10 +159,26 @@ fn cpu_mask(list: &str) -> u128 {
     numbers.iter().filter(|n| **n < 128).fold(0, |mask, n| mask | 1 << n)
 }
 
+/// What a process does not say for itself is as in its container.
+fn completed(process: Process, of: &Process) -> Process {
+    let or = |own: String, of: &String| if own.is_empty() { of.clone() } else { own };
+    Process {
+        capabilities: process.capabilities.or_else(|| of.capabilities.clone()),
+        rlimits: if process.rlimits.is_empty() { of.rlimits.clone() } else { process.rlimits },
+        apparmor_profile: or(process.apparmor_profile, &of.apparmor_profile),
+        selinux_label: or(process.selinux_label, &of.selinux_label),
+        oom_score_adj: process.oom_score_adj.or(of.oom_score_adj),
+        scheduler: process.scheduler.or_else(|| of.scheduler.clone()),
+        io_priority: process.io_priority.or_else(|| of.io_priority.clone()),
+        ..process
+    }
+}
+
 /// The process of `--process`, or the container's own with what the flags change.
 fn process(args: &ExecArgs, of_container: Option<&Process>) -> Result<Process, Failure> {
     if let Some(path) = &args.process {
-        return Ok(serde_json::from_slice(&std::fs::read(path)?)?);
+        let process: Process = serde_json::from_slice(&std::fs::read(path)?)?;
+        return Ok(of_container.map_or_else(|| process.clone(), |of| completed(process.clone(), of)));
     }
     if args.command.is_empty() {
         return Err(Failure("exec args cannot be empty".into()));

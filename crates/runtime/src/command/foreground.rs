@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::process::{WaitOptions, WaitStatus, wait};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 use sys::signal::SignalSet;
 
@@ -54,9 +54,7 @@ pub(super) fn stay(process: Process) -> Result<u8, Failure> {
     let output = process.console.as_ref().map(relay).transpose()?;
     loop {
         // Looked at first: it may have ended before the signals were blocked.
-        let status =
-            waitid(WaitId::PidFd(process.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG)?;
-        if let Some(status) = status {
+        if let Some(status) = reap(&process)? {
             if let Some(output) = output {
                 // Ends when the last of the container has closed its side.
                 let _ = output.join();
@@ -73,11 +71,22 @@ pub(super) fn stay(process: Process) -> Result<u8, Failure> {
                 }
             }
             Some(number) => {
-                if let Some(signal) = rustix::process::Signal::from_named_raw(number) {
-                    // It may have ended just now.
-                    let _ = rustix::process::pidfd_send_signal(&process.pidfd, signal);
-                }
+                // It may have ended just now.
+                let _ = sys::pidfd::send_signal(process.pidfd.as_fd(), number);
             }
+        }
+    }
+}
+
+/// The status of the process, once it has ended. Others are orphans: of a container without a pid namespace they
+/// come to this process, as subreaper, and nobody else waits for them.
+fn reap(process: &Process) -> Result<Option<WaitStatus>, Failure> {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == process.pid => return Ok(Some(status)),
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(error.into()),
         }
     }
 }

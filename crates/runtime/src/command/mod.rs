@@ -5,6 +5,7 @@
 mod args;
 mod create;
 mod delete;
+mod descriptors;
 mod events;
 mod exec;
 mod features;
@@ -164,6 +165,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         seal::seal();
     }
     let flags = &cli.global;
+    let is_exec = matches!(cli.verb, Verb::Exec(_));
+    let preserved = match &cli.verb {
+        Verb::Create(args) => args.preserved(),
+        Verb::Run(args) => args.preserved(),
+        Verb::Exec(args) => args.preserved(),
+        _ => 0,
+    };
+    let there = descriptors::check(preserved);
     match log::Log::open(flags.log_file.as_deref(), &flags.log_format, flags.debug) {
         Ok(log) => cli.global.log = log,
         Err(failure) => {
@@ -175,7 +184,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if global.criu.is_some() {
         global.log.warn("--criu has no effect: there is no checkpoint and no restore");
     }
-    let is_exec = matches!(cli.verb, Verb::Exec(_));
+    if let Err(failure) = there {
+        global.log.error(&failure.0);
+        return ExitCode::from(if is_exec { 255 } else { 1 });
+    }
     let outcome = match cli.verb {
         Verb::Create(args) => create::create(global, &args),
         Verb::Run(args) => create::run(global, &args),

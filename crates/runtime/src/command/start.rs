@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use oci::runtime::Status;
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::{Failure, Global, Outcome, record};
 use crate::handshake::Channel;
@@ -22,7 +23,12 @@ pub(super) fn start(global: &Global, id: &str) -> Outcome {
     home.opened()?;
     begun?;
     if let Some(hooks) = &record.spec.hooks {
-        init::run_hooks("poststart", &hooks.poststart, &record.document(Status::Running))?;
+        let state = record.document(Status::Running);
+        init::run_hooks("poststart", &hooks.poststart, &state).inspect_err(|_| {
+            // A container whose hook failed does not go on; whoever deletes it sees to the rest.
+            let killed = record.process().and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::empty())?));
+            let _ = killed.map(|pidfd| pidfd_send_signal(&pidfd, Signal::KILL));
+        })?;
     }
     Ok(ExitCode::SUCCESS)
 }

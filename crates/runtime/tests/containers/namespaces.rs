@@ -186,7 +186,7 @@ fn sysctls_of_the_containers_namespaces_are_set() {
     bundle.script("cat /proc/sys/user/max_net_namespaces");
     bundle.spec["linux"]["sysctl"] = json!({"user.max_net_namespaces": "3"});
     let text = bundle.refused();
-    assert!(text.contains("setting ucounts without a user namespace not allowed"), "{text}");
+    assert!(text.contains("not allowed without a user namespace"), "{text}");
     bundle.user_namespace();
     assert_eq!(bundle.says(), "3");
 }

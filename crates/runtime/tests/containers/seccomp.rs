@@ -257,7 +257,7 @@ fn a_listener_is_asked() {
     let mut own = notify;
     own["syscalls"][0]["names"] = json!(["mkdir", "sendmsg"]);
     filter(&mut bundle, own);
-    assert!(bundle.refused().contains("SCMP_ACT_NOTIFY cannot be used for sendmsg"));
+    assert!(bundle.refused().contains("SCMP_ACT_NOTIFY cannot be used for the sendmsg syscall"));
 }
 
 #[test]
