@@ -20,6 +20,12 @@ fn users_and_groups_are_the_containers_own() {
     assert!(text.contains("unable to find group ghosts: no matching entries in group file"), "{text}");
 }
 
+#[test]
+fn a_working_directory_is_made_where_it_is_missing() {
+    let house = House::new();
+    assert_eq!(house.sh(&["-w", "/new/deep"], "pwd; stat -c %a /new"), "/new/deep\n755");
+}
+
 /// Docker's fourteen capabilities.
 const DEFAULT: u64 = 0x0000_0000_a804_25fb;
 

@@ -94,39 +94,46 @@ fn sysctl(key: &str, linux: &Linux, namespaces: CloneFlags) -> Result<()> {
         _ => key.to_owned(),
     };
     let refused = |why: &str| Err(Error::Invalid(format!("sysctl {key:?} {why}")));
-    let has = |flag| namespaces.contains(flag);
+    // One that is joined may be the host's own.
+    let has = |kind: NamespaceType| {
+        let joined = linux.namespaces.iter().find(|n| n.kind == kind);
+        namespaces.contains(crate::job::flag(kind)) && !joined.is_some_and(|n| is_own(kind, &n.path))
+    };
     if IPC.contains(&dotted.as_str()) || dotted.starts_with("fs.mqueue.") {
-        return if has(CloneFlags::NEWIPC) {
+        return if has(NamespaceType::Ipc) {
             Ok(())
         } else {
             refused("is not allowed in the hosts ipc namespace")
         };
     }
     if dotted.starts_with("net.") {
-        let joined = linux.namespaces.iter().find(|n| n.kind == NamespaceType::Network);
-        let own = has(CloneFlags::NEWNET) && !joined.is_some_and(|n| is_own_network(&n.path));
-        return if own { Ok(()) } else { refused("not allowed in host network namespace") };
+        return if has(NamespaceType::Network) {
+            Ok(())
+        } else {
+            refused("not allowed in host network namespace")
+        };
     }
     if dotted.starts_with("user.") {
-        return if has(CloneFlags::NEWUSER) {
+        return if has(NamespaceType::User) {
             Ok(())
         } else {
             refused("not allowed without a user namespace")
         };
     }
     match dotted.as_str() {
-        "kernel.domainname" if has(CloneFlags::NEWUTS) => Ok(()),
-        "kernel.hostname" if has(CloneFlags::NEWUTS) => {
+        "kernel.domainname" if has(NamespaceType::Uts) => Ok(()),
+        "kernel.hostname" if has(NamespaceType::Uts) => {
             refused("is not allowed as it conflicts with the OCI \"hostname\" field")
         }
         _ => refused("is not in a separate kernel namespace"),
     }
 }
 
-/// Whether a path leads to the network namespace that this process is in.
-fn is_own_network(path: &str) -> bool {
+/// Whether a path leads to the namespace that this process is in.
+fn is_own(kind: NamespaceType, path: &str) -> bool {
+    let own = format!("/proc/self/ns/{}", kind.proc_name());
     let identity = |path: &str| rustix::fs::stat(path).map(|s| (s.st_dev, s.st_ino));
-    !path.is_empty() && matches!((identity(path), identity("/proc/self/ns/net")), (Ok(a), Ok(b)) if a == b)
+    !path.is_empty() && matches!((identity(path), identity(&own)), (Ok(a), Ok(b)) if a == b)
 }
 
 #[cfg(test)]

@@ -160,6 +160,15 @@ impl Message {
 fn flatten(error: &Error) -> (u8, String, i32) {
     let number = |source: &io::Error| source.raw_os_error().unwrap_or(libc_eio());
     match error {
+        // An error of our own has no number, and its text would be lost.
+        Error::Exec { source, .. }
+        | Error::WorkingDirectory { source, .. }
+        | Error::Mount { source, .. }
+        | Error::Setup { source, .. }
+            if source.raw_os_error().is_none() =>
+        {
+            (15, error.to_string(), 0)
+        }
         Error::ExecutableNotFound { name } => (0, name.clone(), 0),
         Error::NoSuchExecutable { path } => (1, path.clone(), 0),
         Error::PermissionDenied { name } => (2, name.clone(), 0),

@@ -46,23 +46,61 @@ pub(crate) fn directory(root: BorrowedFd<'_>, path: &str, mode: u32) -> Result<O
         Err(Errno::NOENT) => {}
         other => return other,
     }
+    let mut left: Vec<String> = names(path);
+    let mut walked: Vec<String> = Vec::new();
     let mut at = open(root, "/", flags)?;
-    let mut walked = String::new();
-    for name in path.split('/').filter(|n| !n.is_empty() && *n != ".") {
-        walked.push('/');
-        walked.push_str(name);
-        at = match open(root, &walked, flags) {
+    let mut links = 0;
+    while let Some(name) = left.pop() {
+        if name == ".." {
+            walked.pop();
+            at = open(root, &joined(&walked), flags)?;
+            continue;
+        }
+        walked.push(name);
+        let here = joined(&walked);
+        at = match open(root, &here, flags) {
             Err(Errno::NOENT) => {
-                match rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(mode)) {
-                    Ok(()) | Err(Errno::EXIST) => {}
+                let name = walked.pop().unwrap_or_default();
+                match rustix::fs::mkdirat(&at, name.as_str(), Mode::from_raw_mode(mode)) {
+                    Ok(()) => {}
+                    // A link that leads to nothing yet: on along it, as it counts from the root.
+                    Err(Errno::EXIST) => match rustix::fs::readlinkat(&at, name.as_str(), Vec::new()) {
+                        Ok(target) if links < LINKS_MAX => {
+                            links += 1;
+                            let target = target.to_string_lossy();
+                            if target.starts_with('/') {
+                                walked.clear();
+                            }
+                            at = open(root, &joined(&walked), flags)?;
+                            left.extend(names(&target));
+                            continue;
+                        }
+                        Ok(_) => return Err(Errno::LOOP),
+                        // Somebody else made the directory just now.
+                        Err(Errno::INVAL) => {}
+                        Err(error) => return Err(error),
+                    },
                     Err(error) => return Err(error),
                 }
-                open(root, &walked, flags)?
+                walked.push(name);
+                open(root, &here, flags)?
             }
             other => other?,
         };
     }
     Ok(at)
+}
+
+/// As the kernel's own.
+const LINKS_MAX: u32 = 40;
+
+/// The names of a path, the first one last.
+fn names(path: &str) -> Vec<String> {
+    path.split('/').filter(|n| !n.is_empty() && *n != ".").rev().map(ToOwned::to_owned).collect()
+}
+
+fn joined(names: &[String]) -> String {
+    format!("/{}", names.join("/"))
 }
 
 /// The parent directory of `path`, made where missing, and the path's last name.

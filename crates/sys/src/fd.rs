@@ -63,3 +63,25 @@ pub fn close_from(first: u32) -> io::Result<()> {
     // none can reach a descriptor opened later under the same number.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
 }
+
+/// Closes every descriptor above the standard ones but those in `keep`.
+///
+/// As [`close_from`], for a process that uses none of the others any more; what it still owns among them it may
+/// not even drop.
+///
+/// # Errors
+/// `ENOSYS` before Linux 5.9.
+pub fn close_except(keep: &[RawFd]) -> io::Result<()> {
+    let mut kept: Vec<u32> = keep.iter().filter_map(|fd| u32::try_from(*fd).ok()).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept.into_iter().filter(|fd| *fd > 2).chain([u32::MAX]) {
+        if fd > first {
+            let last = if fd == u32::MAX { fd } else { fd - 1 };
+            // SAFETY: touches no memory. By contract, whoever owns one of these never uses it again.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+        }
+        first = first.max(fd.saturating_add(1));
+    }
+    Ok(())
+}

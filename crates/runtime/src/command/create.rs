@@ -9,6 +9,7 @@ use cgroups::{Cgroup, CgroupPath};
 use clap::Args;
 use oci::runtime::{DeviceRule, Resources, Spec, State, Status};
 
+use super::foreground::Watch;
 use super::record::{Home, Record};
 use super::{Failure, Global, Outcome, descriptors, foreground, socket, told};
 use crate::{CreateRequest, Created, Gate, Rootfs, Stdio, capability, init};
@@ -111,6 +112,7 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> Outcome {
         poststop(global, &spec, &state(Status::Stopped, 0));
         Ok(())
     };
+    let watch = if args.detach { None } else { Some(Watch::begin()?) };
     let process = match created.start() {
         Ok(process) => process,
         Err(error) => {
@@ -127,10 +129,8 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> Outcome {
         unmake()?;
         return Err(Failure(format!("runc run failed: {error}")));
     }
-    if args.detach {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let code = foreground::stay(process)?;
+    let Some(watch) = watch else { return Ok(ExitCode::SUCCESS) };
+    let code = foreground::stay(process, watch)?;
     if !args.keep {
         unmake()?;
     }
@@ -150,6 +150,8 @@ fn remove(cgroup: Option<Cgroup>) -> Result<(), Failure> {
 }
 
 fn make(global: &Global, args: &Common, gated: bool) -> Result<Made, Failure> {
+    // Much is read from there before the container's process verifies it again.
+    drop(crate::job::open_proc()?);
     let bundle = std::path::absolute(&args.bundle)?;
     let spec = load(&bundle)?;
     let home = Home::claim(global, &args.id)?;
@@ -277,7 +279,10 @@ fn make_in(
 
 /// Tells the engine what it asked to know.
 fn hand_over(args: &Common, record: &Record, mut created: Created) -> Result<Created, Failure> {
-    if let (Some(path), Some(console)) = (&args.console_socket, created.console.take()) {
+    // Without a socket the command itself relays it.
+    if let Some(path) = &args.console_socket
+        && let Some(console) = created.console.take()
+    {
         socket::send(path, b"/dev/ptmx", console.as_fd())?;
     }
     if let Some(path) = &args.pidfd_socket {

@@ -110,9 +110,13 @@ pub(super) fn exec(global: &Global, args: ExecArgs) -> Outcome {
         let (rows, columns) = size.or_else(foreground::window).unwrap_or((0, 0));
         request.stdio = Stdio::Terminal { rows, columns };
     }
+    // The process inherits the mask until its program begins with none.
+    let watch = if args.detach { None } else { Some(foreground::Watch::begin()?) };
     let mut process = crate::exec(request)
         .map_err(|e| Failure(format!("exec failed: unable to start container process: {}", told(&e))))?;
-    if let (Some(path), Some(console)) = (&args.console_socket, process.console.take()) {
+    if let Some(path) = &args.console_socket
+        && let Some(console) = process.console.take()
+    {
         socket::send(path, b"/dev/ptmx", console.as_fd())?;
     }
     if let Some(path) = &args.pidfd_socket {
@@ -125,10 +129,8 @@ pub(super) fn exec(global: &Global, args: ExecArgs) -> Outcome {
     if let Some(path) = &args.pid_file {
         write_pid(path, process.pid.as_raw_nonzero().get())?;
     }
-    if args.detach {
-        return Ok(ExitCode::SUCCESS);
-    }
-    foreground::stay(process).map(ExitCode::from)
+    let Some(watch) = watch else { return Ok(ExitCode::SUCCESS) };
+    foreground::stay(process, watch).map(ExitCode::from)
 }
 
 impl ExecArgs {

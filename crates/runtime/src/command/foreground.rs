@@ -45,15 +45,27 @@ impl Drop for Raw {
     }
 }
 
+/// The signals that are to be passed on, kept until [`stay`] takes them.
+#[derive(Debug)]
+pub(super) struct Watch(SignalSet);
+
+impl Watch {
+    /// Before the program begins: a signal that comes when it has just begun is the program's, too, and must not
+    /// end this process instead.
+    pub(super) fn begin() -> io::Result<Self> {
+        let waited: Vec<i32> = (1..=64).filter(|n| !OWN.contains(n)).collect();
+        let set = SignalSet::of(&waited);
+        sys::signal::set_mask(&set)?;
+        Ok(Self(set))
+    }
+}
+
 /// Waits for the process's end; its status, or 128 and the signal.
-pub(super) fn stay(process: Process) -> Result<u8, Failure> {
-    let waited: Vec<i32> = (1..=64).filter(|n| !OWN.contains(n)).collect();
-    let set = SignalSet::of(&waited);
-    sys::signal::set_mask(&set)?;
+pub(super) fn stay(process: Process, Watch(set): Watch) -> Result<u8, Failure> {
     let raw = process.console.as_ref().and_then(|_| Raw::begin());
     let output = process.console.as_ref().map(relay).transpose()?;
     loop {
-        // Looked at first: it may have ended before the signals were blocked.
+        // Looked at first: of several signals of one kind only one waits.
         if let Some(status) = reap(&process)? {
             if let Some(output) = output {
                 // Ends when the last of the container has closed its side.

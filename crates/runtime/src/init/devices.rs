@@ -89,6 +89,8 @@ fn node(root: BorrowedFd<'_>, device: &Device) -> io::Result<()> {
     if device.uid.is_some() || device.gid.is_some() {
         let (uid, gid) = (device.uid.map(Uid::from_raw), device.gid.map(Gid::from_raw));
         rustix::fs::chownat(&parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
+        // A change of owner takes set-user-id away.
+        rustix::fs::chmodat(&parent, name, mode, AtFlags::empty())?;
     }
     Ok(())
 }

@@ -140,8 +140,7 @@ fn failed(mount: &MountJob<'_>, source: io::Error) -> Error {
 }
 
 fn file_system(job: &ContainerJob<'_>, root: BorrowedFd<'_>, mount: &MountJob<'_>) -> Result<()> {
-    let is_there =
-        || inside::open(root, &mount.mount.destination, OFlags::PATH | OFlags::DIRECTORY).is_ok();
+    let is_there = || inside::open(root, &mount.mount.destination, OFlags::PATH | OFlags::DIRECTORY).is_ok();
     let is_covering = mount.mount.kind == "tmpfs" && is_there();
     let target = destination(root, mount).map_err(|source| failed(mount, source))?;
     place(job, root, target.as_fd(), mount.mount.kind == "proc")?;

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use oci::runtime::{Hook, NamespaceType, Status};
@@ -257,6 +257,11 @@ fn finish(ending: Ending<'_>, channel: &mut Channel) -> Result<Infallible> {
     let file = text(&lookup::executable(name, path)?)?;
     let argv = Strings::new(process.args.iter().map(|a| text(a)).collect::<Result<_>>()?);
     let envp = Strings::new(environment(&process.env, &who.home)?);
+    // It may wait for long now: nothing of the host is to be found in it.
+    let mut kept = vec![channel.as_fd().as_raw_fd()];
+    kept.extend(gate.iter().map(AsRawFd::as_raw_fd));
+    kept.extend(pty.iter().flat_map(|p| [p.master.as_raw_fd(), p.slave.as_raw_fd()]));
+    keep_only(job, kept)?;
     let mut installed = false;
     let listener = match job.filter {
         // Whoever is notified has to have the listener before the program begins.
@@ -295,6 +300,12 @@ fn finish(ending: Ending<'_>, channel: &mut Channel) -> Result<Infallible> {
     sys::signal::reset().step(|| "reset signals".into())?;
     let error = sys::exec::execve(&file, &argv, &envp);
     Err(refused(name, &file, error))
+}
+
+/// Closes all descriptors but these, the standard ones and those to be passed on.
+pub(super) fn keep_only(job: &ProcessJob<'_>, mut kept: Vec<RawFd>) -> Result<()> {
+    kept.extend((3..).take(job.preserve_fds as usize));
+    sys::fd::close_except(&kept).step(|| "close descriptors".into())
 }
 
 /// PID 1 stays here for ever; the copy goes on to the program.

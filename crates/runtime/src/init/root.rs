@@ -41,10 +41,11 @@ pub(super) fn prepare(job: &ContainerJob<'_>) -> Result<OwnedFd> {
             (Overlay { lower, upper, work, options }.tree().map_err(|e| failed(upper, e))?, upper.clone())
         }
     };
-    if now != MS_SLAVE && now != MS_PRIVATE {
+    if !recursive || (now != MS_SLAVE && now != MS_PRIVATE) {
         // pivot_root refuses a root that is shared, or whose parent mount is; `enter` shares it afterwards.
         let parent = mount_point(&place)?;
-        let change = Change { propagation: MS_PRIVATE, ..Change::default() };
+        let apart = if now == MS_SLAVE { MS_SLAVE } else { MS_PRIVATE };
+        let change = Change { propagation: apart, ..Change::default() };
         setattr(tree.as_fd(), c"", false, change, None).step(|| "make rootfs private".into())?;
         setattr(CWD, &parent, false, change, None)
             .step(|| format!("make {} private", parent.to_string_lossy()))?;
@@ -138,15 +139,18 @@ pub(super) fn enter(job: &ContainerJob<'_>, root: BorrowedFd<'_>) -> Result<()> 
         rustix::mount::mount_move(".", "/").step(|| "move rootfs to /".into())?;
         rustix::process::chroot(".").step(|| "chroot to rootfs".into())?;
     } else {
-        // Old and new root lie on top of each other at "/"; "." is the old one, on top.
-        rustix::process::pivot_root(".", ".").step(|| "pivot_root".into())?;
         if wanted(job)?.is_some_and(|w| w.0 != MS_SLAVE && w.0 != MS_PRIVATE) {
-            // Unmounting the host's tree here must not reach the host.
-            let change = Change { propagation: MS_SLAVE, ..Change::default() };
-            let old = rustix::fs::openat(CWD, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            let old = rustix::fs::openat(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
                 .step(|| "open the old root".into())?;
+            rustix::process::pivot_root(".", ".").step(|| "pivot_root".into())?;
+            // Unmounting the host's tree here must not reach the host. What the container shares with it stays
+            // shared: the new root is not below the old one any more.
+            let change = Change { propagation: MS_SLAVE, ..Change::default() };
             setattr(old.as_fd(), c"", true, change, None).step(|| "detach the old root".into())?;
+        } else {
+            rustix::process::pivot_root(".", ".").step(|| "pivot_root".into())?;
         }
+        // Old and new root lie on top of each other at "/"; unmounting "." takes the one on top, the old.
         unmount(".", UnmountFlags::DETACH).step(|| "unmount the old root".into())?;
     }
     rustix::process::chdir("/").step(|| "chdir to /".into())?;

@@ -1,7 +1,7 @@
 //! A process in between, for namespaces that the caller could not leave again (user), or that count for
 //! children only (pid, time). It enters them, makes the real process as the caller's child, and ends.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use oci::runtime::NamespaceType;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -12,7 +12,7 @@ use super::{identity, namespaces, program};
 use crate::Result;
 use crate::error::Context;
 use crate::handshake::{Channel, Message};
-use crate::job::{ContainerJob, Join, ProcessJob};
+use crate::job::{ContainerJob, Join, ProcessJob, streams};
 
 /// For a new container.
 pub(crate) fn run(job: &ContainerJob<'_>, channel: Channel, gate: Option<OwnedFd>) -> ! {
@@ -65,7 +65,7 @@ pub(crate) fn run_exec(
     kinds: ThreadNameSpaceType,
     channel: Channel,
 ) -> ! {
-    let born = enter_exec(job, pidfd, kinds)
+    let born = enter_exec(job, pidfd, kinds, &channel)
         .and_then(|()| clone3(CloneFlags::PARENT, None).step(|| "clone the process".into()));
     match born {
         Ok(Cloned::Child) => program::exec(job, channel, kinds.contains(ThreadNameSpaceType::USER)),
@@ -73,13 +73,26 @@ pub(crate) fn run_exec(
     }
 }
 
-fn enter_exec(job: &ProcessJob<'_>, pidfd: &OwnedFd, kinds: ThreadNameSpaceType) -> Result<()> {
+fn enter_exec(
+    job: &ProcessJob<'_>,
+    pidfd: &OwnedFd,
+    kinds: ThreadNameSpaceType,
+    channel: &Channel,
+) -> Result<()> {
     hide()?;
     if let Some(affinity) = &job.process.exec_cpu_affinity {
         identity::affinity(&affinity.initial)?;
     }
     program::join_cgroup(job)?;
     identity::early(job)?;
+    // A process in there that may trace others sees this one from now on: no handle of the host comes along,
+    // save /proc where a label has to be written to it.
+    let mut kept = vec![channel.as_fd().as_raw_fd(), pidfd.as_raw_fd()];
+    kept.extend(streams(&job.stdio).iter().flatten().map(AsRawFd::as_raw_fd));
+    if !job.process.apparmor_profile.is_empty() || !job.process.selinux_label.is_empty() {
+        kept.push(job.proc.as_raw_fd());
+    }
+    program::keep_only(job, kept)?;
     move_into_thread_name_spaces(pidfd.as_fd(), kinds).step(|| "join the container's namespaces".into())
 }
 

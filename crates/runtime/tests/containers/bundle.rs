@@ -19,6 +19,7 @@ pub(crate) struct Outcome {
     /// 128 and the signal where one ended it.
     pub(crate) code: i32,
     pub(crate) stdout: String,
+    /// Without the log's escapes before quotes.
     pub(crate) stderr: String,
 }
 
@@ -135,7 +136,7 @@ impl Bundle {
         let share = |file: &File| Stdio::from(file.try_clone().unwrap());
         let status = command.stdin(Stdio::null()).stdout(share(&out)).stderr(share(&err)).status().unwrap();
         let code = status.code().or(status.signal().map(|s| 128 + s)).unwrap();
-        Outcome { code, stdout: text(out), stderr: text(err) }
+        Outcome { code, stdout: text(out), stderr: text(err).replace("\\\"", "\"") }
     }
 
     pub(crate) fn oci(&self, args: &[&str]) -> Outcome {

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use serde_json::json;
 
-use crate::bundle::{Bundle, namespace_of, status_of};
+use crate::bundle::{Bundle, namespace_of, status_of, until};
 
 #[test]
 fn a_user_namespace_has_its_ids_inside_and_the_mapped_ones_outside() {
@@ -18,7 +18,7 @@ fn a_user_namespace_has_its_ids_inside_and_the_mapped_ones_outside() {
     let map = std::fs::read_to_string(format!("/proc/{pid}/uid_map")).unwrap();
     assert_eq!(map.split_whitespace().collect::<Vec<_>>(), ["0", "100000", "65536"]);
     // `exec` comes in as root of the namespace, and what it makes belongs to that.
-    assert_eq!(bundle.exec("id -u; cat /made; touch /later; stat -c %u /later /proc/self"), "0\nmade\n0\n0");
+    assert_eq!(bundle.exec("id -u; cat /made; touch /later; stat -Lc %u /later /proc/self"), "0\nmade\n0\n0");
     for name in ["made", "later"] {
         let owner = std::fs::metadata(bundle.rootfs().join(name)).unwrap();
         assert_eq!((owner.uid(), owner.gid()), (100_000, 100_000), "{name}");
@@ -62,11 +62,32 @@ fn clocks_run_ahead_in_a_time_namespace() {
     assert!(bundle.refused().contains("both namespace path and time offsets"));
 }
 
+/// A process that ends with the test.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
 #[test]
 fn every_kind_of_namespace_can_be_joined_by_path() {
     let mut first = Bundle::sh("first", "exec sleep 1000");
     first.namespace("time", None);
     let pid = first.start();
+    // A mount namespace has to have the bundle in it, and who joins it changes its root: one for each.
+    let mounts = || {
+        let made = std::process::Command::new("unshare").args(["-m", "sleep", "1000"]).spawn().unwrap();
+        let made = Ended(made);
+        until("it has unshared", || namespace_of(made.0.id(), "mnt") != namespace_of("self", "mnt"));
+        made
+    };
+    let of = |name: &str, place: &Ended| match name {
+        "mnt" => place.0.id().to_string(),
+        _ => pid.to_string(),
+    };
     let kinds = [
         ("network", "net"),
         ("ipc", "ipc"),
@@ -80,22 +101,25 @@ fn every_kind_of_namespace_can_be_joined_by_path() {
     for (kind, name) in kinds {
         let mut bundle = Bundle::sh(&format!("joins-{name}"), script);
         bundle.namespace("time", None);
-        bundle.namespace(kind, Some(&format!("/proc/{pid}/ns/{name}")));
+        let place = mounts();
+        bundle.namespace(kind, Some(&format!("/proc/{}/ns/{name}", of(name, &place))));
         let said = bundle.says();
         let mut inside = kinds.iter().zip(said.lines());
         assert!(
-            inside.all(|((_, n), inside)| (inside == namespace_of(pid, n)) == (*n == name)),
+            inside.all(|((_, n), inside)| (inside == namespace_of(of(n, &place), n)) == (*n == name)),
             "{name}: {said}"
         );
     }
     // All of them at once; its root file system is its own even so.
     let mut bundle = Bundle::sh("joins-all", &format!("{script}; cat /own"));
     std::fs::write(bundle.rootfs().join("own"), "its own").unwrap();
+    let place = mounts();
     for (kind, name) in kinds {
-        bundle.namespace(kind, Some(&format!("/proc/{pid}/ns/{name}")));
+        bundle.namespace(kind, Some(&format!("/proc/{}/ns/{name}", of(name, &place))));
     }
-    let wanted: Vec<String> = kinds.iter().map(|(_, name)| namespace_of(pid, name)).collect();
-    assert_eq!(bundle.says(), format!("{}\nits own", wanted.join("\n")));
+    let wanted: Vec<String> = kinds.iter().map(|(_, name)| namespace_of(of(name, &place), name)).collect();
+    let said = bundle.says();
+    assert_eq!(said, format!("{}\nits own", wanted.join("\n")));
 }
 
 #[test]

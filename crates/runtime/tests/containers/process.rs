@@ -155,13 +155,13 @@ fn user_groups_and_umask() {
 #[test]
 fn scheduling_policy() {
     // Field 41 of stat is the policy, 19 the nice value.
-    let mut bundle = Bundle::sh("scheduler", "cut -d' ' -f19,41 /proc/self/stat");
+    let mut bundle = Bundle::sh("scheduler", "cut -d' ' -f19,41 /proc/self/stat; true");
     bundle.spec["process"]["scheduler"] = json!({"policy": "SCHED_BATCH", "nice": 7});
     assert_eq!(bundle.says(), "7 3");
     bundle.spec["process"]["scheduler"] = json!({"policy": "SCHED_IDLE"});
     assert_eq!(bundle.says(), "0 5");
     bundle.spec["process"]["scheduler"] =
-        json!({"policy": "SCHED_OTHER", "nice": 3, "flags": ["SCHED_FLAG_RESET_ON_FORK"]});
+        json!({"policy": "SCHED_OTHER", "nice": -3, "flags": ["SCHED_FLAG_RESET_ON_FORK"]});
     assert_eq!(bundle.says(), "0 0", "a child does not keep it");
     for (scheduler, words) in [
         (json!({"policy": "SCHED_SOON"}), r#"invalid scheduler policy: "SCHED_SOON""#),
@@ -247,11 +247,7 @@ fn labels_are_refused_where_the_kernel_has_no_such_module() {
     let loaded = |path: &str| std::fs::exists(path).unwrap();
     for (key, module, words) in [
         ("apparmorProfile", "/sys/module/apparmor", "AppArmor is not enabled on this machine"),
-        (
-            "selinuxLabel",
-            "/sys/fs/selinux/enforce",
-            "SELinux is disabled or not supported on this machine",
-        ),
+        ("selinuxLabel", "/sys/fs/selinux/enforce", "SELinux is disabled or not supported on this machine"),
     ] {
         let mut bundle = Bundle::new("label");
         bundle.spec["process"][key] = json!("wharf-test-no-such-label");
@@ -346,11 +342,7 @@ fn kill_sends_any_signal() {
     let out = bundle.beside("out");
     bundle.start();
     until("it is ready", || out.join("ready").exists());
-    for (signal, number) in [
-        ("USR1", "10"),
-        ("SIGUSR2", "10\n12"),
-        ("37", "10\n12\n37"),
-    ] {
+    for (signal, number) in [("USR1", "10"), ("SIGUSR2", "10\n12"), ("37", "10\n12\n37")] {
         bundle.good(&["kill", &bundle.id, signal]);
         until(signal, || std::fs::read_to_string(out.join("got")).is_ok_and(|t| t.trim() == number));
     }

@@ -87,7 +87,7 @@ fn only_proc_is_mounted_over_proc() {
         let mut bundle = Bundle::sh("over-proc", "cat /proc/uptime; cat /proc/self/comm");
         let fake = bundle.beside("fake");
         std::fs::write(fake.join("uptime"), "long ago\n").unwrap();
-        std::os::unix::fs::symlink("/proc", bundle.rootfs().join("hidden-way")).unwrap();
+        symlink("/proc", bundle.rootfs().join("hidden-way")).unwrap();
         bundle.mount(mount);
         bundle.run()
     };
@@ -117,7 +117,7 @@ fn only_proc_is_mounted_over_proc() {
             "cannot be mounted because it is inside /proc",
         ),
         (
-            json!({"destination": "/proc/sysrq-trigger", "source": "fake/uptime", "options": ["bind"]}),
+            json!({"destination": "/proc/version", "source": "fake/uptime", "options": ["bind"]}),
             "cannot be mounted because it is inside /proc",
         ),
         (
@@ -155,8 +155,8 @@ fn the_hosts_proc_is_verified() {
 
 #[test]
 fn no_descriptor_of_the_caller_or_the_runtime_reaches_the_container() {
-    let script =
-        "ls /proc/self/fd | wc -l; ls -l /proc/self/fd /proc/1/fd | grep -v -E ' (0|1|2) -> ' | grep -e '->'";
+    let script = "ls /proc/self/fd > /tmp/n; wc -l < /tmp/n; ls -l /proc/self/fd /proc/1/fd > /tmp/l 2> /dev/null; \
+                  grep -v -E ' (0|1|2) -> ' /tmp/l > /tmp/m; grep -e '->' /tmp/m";
     let holder = Bundle::sh("fd-holder", "exec sleep 1000");
     let pid = holder.start();
     let leaky = "exec 3< /etc/passwd 7< / 9< /proc 200< config.json; exec $oci";
@@ -165,7 +165,9 @@ fn no_descriptor_of_the_caller_or_the_runtime_reaches_the_container() {
         let outcome = bundle.shell(&format!("{leaky} {verb} $id {rest}"));
         let said: Vec<&str> = outcome.stdout.lines().collect();
         assert_eq!(said.first(), Some(&"4"), "{verb}: {outcome:?}");
-        assert!(said[1..].iter().all(|line| line.contains("/fd")), "{verb}: {outcome:?}");
+        // The shell keeps its own streams aside while it redirects; those are files of the test.
+        let known = |line: &&str| line.contains("/fd") || line.contains("/tmp/#");
+        assert!(said[1..].iter().all(known), "{verb}: {outcome:?}");
     };
     let mut bundle = Bundle::sh("fds", script);
     check(&bundle, "run", "");
@@ -193,7 +195,8 @@ fn no_descriptor_of_the_caller_or_the_runtime_reaches_the_container() {
         "args": ["sh", "-c", "ls -l /proc/self/fd > /out/fds"]}]});
     assert_eq!(bundle.shell(&format!("{leaky} run $id")).code, 0);
     let seen = std::fs::read_to_string(bundle.path().join("out/fds")).unwrap();
-    assert_eq!(seen.matches(" -> ").count(), 4, "{seen}");
+    // Three streams and the directory that `ls` reads.
+    assert_eq!(seen.lines().filter(|line| !line.starts_with("total")).count(), 4, "{seen}");
 }
 
 #[test]
@@ -336,7 +339,7 @@ fn a_null_device_of_the_image_hides_nothing_and_uncovers_nothing() {
     // CVE-2025-31133: /dev/null as a link has the mask bind something else, over a path or for writing.
     let mut bundle = Bundle::sh(
         "null-link",
-        "cat /secret; cat /proc/sys/kernel/core_pattern > /dev/stdout; echo x > /secret; stat -c '%t %T' /secret",
+        "cat /secret; cat /proc/sys/kernel/core_pattern; echo x > /secret; stat -c '%t %T' /secret",
     );
     bundle.spec["mounts"] = json!([{"destination": "/proc", "type": "proc", "source": "proc"}]);
     std::fs::write(bundle.rootfs().join("secret"), "words").unwrap();
@@ -417,7 +420,8 @@ fn names_come_from_the_containers_own_files() {
 #[test]
 fn a_passwd_file_may_be_anything() {
     let new = || {
-        let bundle = Bundle::sh("odd-passwd", "id -u; id -g");
+        // `id` would look into the file itself.
+        let bundle = Bundle::sh("odd-passwd", "grep -E '^[UG]id' /proc/self/status | cut -f2");
         (bundle.rootfs().join("etc/passwd"), bundle)
     };
     // A fifo nobody writes to, a device, a directory: none of them is a list of users.
