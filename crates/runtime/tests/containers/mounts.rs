@@ -194,7 +194,7 @@ fn a_tmpfs_takes_its_options() {
     assert_eq!(
         outcome.stdout,
         "1770 1000 1001\n1711 0 0\ntmpfs tmpfs rw,size=64k,nr_inodes=64,mode=1770,uid=1000,gid=1001\n\
-         tmpfs sealed rw,mode=755\nNo space\ntouch: /sealed/x: Read-only file system\n"
+         tmpfs sealed rw\nNo space\ntouch: /sealed/x: Read-only file system\n"
     );
     let mut bundle = Bundle::new("tmpfs-wrong");
     bundle.mount(json!({"destination": "/x", "type": "tmpfs", "options": ["size=lots"]}));
