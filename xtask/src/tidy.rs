@@ -1,8 +1,10 @@
 //! House rules, as functions from the tree to a list of complaints (`file:line: what`), empty when all is
 //! well. They compare text, not syntax: fast, and plain enough that a false alarm is easy to understand.
 
+mod circles;
 mod imports;
 mod leftovers;
+mod length;
 mod map;
 mod names;
 mod tests_reached;
@@ -36,6 +38,8 @@ pub(crate) fn run() -> Vec<String> {
     let sources = sources(&root);
     [
         imports::check(&root),
+        circles::check(&sources),
+        length::check(&sources),
         unsafety::check(&sources),
         names::check(&sources),
         leftovers::check(&sources),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
 
-use crate::containers::index::Index;
+use crate::container::index::Index;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::execs::registry::Registry;
@@ -31,7 +31,7 @@ pub(crate) struct Core {
     /// Replaced as a whole by a reload; read without waiting by everybody, hence not an async lock.
     settings: RwLock<Arc<Settings>>,
     filters: Mutex<SeccompFilters>,
-    pub(crate) failpoints: crate::flows::Failpoints,
+    pub(crate) failpoints: crate::failpoints::Failpoints,
     /// Set once when the engine stops: nothing is restarted any more.
     pub(crate) stopping: std::sync::atomic::AtomicBool,
 }
@@ -49,7 +49,7 @@ impl Core {
             execs: Registry::default(),
             settings: RwLock::new(Arc::new(settings)),
             filters: Mutex::default(),
-            failpoints: crate::flows::Failpoints::default(),
+            failpoints: crate::failpoints::Failpoints::default(),
             stopping: std::sync::atomic::AtomicBool::new(false),
         })
     }

@@ -3,13 +3,16 @@
 //! It knows no HTTP, no wire type, no flag, no terminal, no netlink and no clone: `server` converts requests
 //! into the types here, `daemon` plugs the adapters of [`ports`] in. [`Engine`] is a plain struct of services
 //! with a door and a boot; what touches several resources is a flow in `flows/`, a list of steps that each
-//! push their undo. One task owns each container; list and inspect read what the tasks publish.
+//! push their undo. `container` says what one is, `flows` does the steps, `containers` owns them: each knows
+//! those before it. One task owns each container; list and inspect read what the tasks publish.
 
+mod container;
 pub mod containers;
 mod core;
 mod error;
 pub mod events;
 pub mod execs;
+mod failpoints;
 mod flows;
 pub mod images;
 mod layout;
@@ -63,6 +66,6 @@ impl Engine {
     /// # Errors
     /// The records could not be read.
     pub async fn boot(&self) -> Result<()> {
-        flows::boot::run(&self.containers.core).await
+        containers::boot::run(&self.containers.core).await
     }
 }

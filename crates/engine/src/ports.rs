@@ -360,7 +360,7 @@ pub trait Ids: Send + Sync + fmt::Debug {
 /// shape is the API's, which the engine does not know.
 pub trait Mirror: Send + Sync + fmt::Debug {
     /// Names and contents of the files.
-    fn files(&self, container: &crate::containers::Container) -> Vec<(&'static str, Vec<u8>)>;
+    fn files(&self, container: &crate::container::Container) -> Vec<(&'static str, Vec<u8>)>;
 }
 
 // ------------------------------------------------------------------------------------------ storage

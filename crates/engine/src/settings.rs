@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::containers::{CgroupnsMode, IpcMode, Limits, LogSpec, Ulimit};
+use crate::container::{CgroupnsMode, IpcMode, Limits, LogSpec, Ulimit};
 
 /// The daemon's defaults for containers, and where things are.
 #[derive(Debug, Clone)]

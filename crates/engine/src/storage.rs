@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::{Durability, Root, Store};
 
-use crate::containers::Healthcheck;
+use crate::container::Healthcheck;
 use crate::error::{Class, Error, Result};
 use crate::images::ImageConfig;
 use crate::ports::{Rootfs, Storage, StoredImage};

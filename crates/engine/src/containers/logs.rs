@@ -13,8 +13,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
 
-use super::index::{Handle, Published};
 use super::{AttachRequest, Container, LogLine, LogStream, LogsRequest, Stream};
+use crate::container::index::{Handle, Published};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::ports::Clock;

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
 
-use super::index::{Handle, Published};
-use super::state::{self, Action};
-use super::task::Command;
+use super::task::{Owner, publish_event};
 use super::{
     AttachRequest, Container, ContainerSpec, Created, Filters, ListRequest, LogStream, LogsRequest, Pruned,
-    RemoveRequest, Status, StopRequest, Top, WaitAnswer, WaitCondition, keys, list, logs, signal, top,
+    RemoveRequest, Status, StopRequest, Top, WaitAnswer, WaitCondition, logs, top,
 };
+use crate::container::command::Command;
+use crate::container::index::{Handle, Published};
+use crate::container::state::{self, Action};
+use crate::container::{keys, list, names, signal};
 use crate::core::Core;
 use crate::error::{Class, Error, Result};
 use crate::execs::Connection;
@@ -49,7 +51,13 @@ pub struct WaitHandle {
 impl Containers {
     /// `name` without slash; empty: a generated one.
     pub async fn create(&self, name: &str, spec: ContainerSpec) -> Result<Created> {
-        flows::create::run(&self.core, name, spec).await
+        let (record, warnings) = flows::create::run(&self.core, name, spec).await?;
+        let created = Created { id: record.id.clone(), warnings };
+        publish_event(&self.core, &record, "create", &[]);
+        let (owner, handle) = Owner::new(self.core.clone(), record);
+        self.core.index.insert(&created.id, handle);
+        owner.spawn();
+        Ok(created)
     }
 
     pub async fn list(&self, request: ListRequest) -> Result<Vec<Arc<Container>>> {
@@ -185,7 +193,7 @@ impl Containers {
     pub async fn rename(&self, reference: &str, name: &str) -> Result<()> {
         let handle = self.core.index.find(reference)?;
         let empty = || Error::invalid("Neither old nor new names may be empty");
-        let name = super::names::check(name.trim())?.ok_or_else(empty)?;
+        let name = names::check(name.trim())?.ok_or_else(empty)?;
         self.ask(&handle, |reply| Command::Rename(name, reply)).await
     }
 

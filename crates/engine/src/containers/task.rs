@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::index::{Handle, Published};
-use super::requests::{RemoveRequest, StopRequest};
-use super::spec::RestartPolicy;
-use super::state::{self, Action};
-use super::view::{Container, NetworkView, StateView, Status};
-use super::{NetworkMode, signal};
+use crate::container::command::{Command, Reply};
+use crate::container::index::{Handle, Published};
+use crate::container::state::{self, Action};
+use crate::container::{
+    Container, NetworkMode, NetworkView, RemoveRequest, RestartPolicy, StateView, Status, StopRequest, signal,
+};
 use crate::core::{Core, blocking};
 use crate::error::{Class, Error, Result};
 use crate::flows;
@@ -33,26 +33,6 @@ const BACKOFF_LAST: Duration = Duration::from_secs(60);
 const MIRROR_DELAY: Duration = Duration::from_millis(250);
 /// How long a start waits for a client whose connection is just being upgraded.
 const ATTACH_WAIT: Duration = Duration::from_secs(5);
-
-pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
-
-/// All that can be asked of a container.
-#[derive(Debug)]
-pub(crate) enum Command {
-    Start(Reply<()>),
-    Stop(StopRequest, Reply<()>),
-    /// Stop because the engine goes down.
-    Shutdown(Reply<()>),
-    Restart(StopRequest, Reply<()>),
-    Kill(i32, Reply<()>),
-    Pause(Reply<()>),
-    Unpause(Reply<()>),
-    Resize(u16, u16, Reply<()>),
-    Rename(String, Reply<()>),
-    Remove(RemoveRequest, Reply<()>),
-    /// A client to hand to the next start; the connection arrives when its upgrade is through.
-    AttachAtStart(oneshot::Receiver<Attachment>),
-}
 
 /// What is to be done when the process has ended.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
-use crate::containers::Filters;
+use crate::container::Filters;
 use crate::error::Result;
 use crate::ports::Clock;
 

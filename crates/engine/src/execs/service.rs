@@ -6,8 +6,8 @@ use oci::runtime as rt;
 
 use super::registry::Exec;
 use super::{Connection, ExecSpec, ExecStartRequest, ExecView};
-use crate::containers::state::{self, Action};
-use crate::containers::{Container, keys, merge, oci_spec};
+use crate::container::state::{self, Action};
+use crate::container::{Container, keys, merge, oci_spec};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ports::{Attachment, ExecRequest, ProcessRef, RuntimeError, RuntimeErrorKind, Stdio};

@@ -5,15 +5,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Undo, finish};
-use crate::containers::merge::Merged;
-use crate::containers::task::{Owner, publish_event};
-use crate::containers::{ContainerSpec, Created, NetworkMode, merge, mounts, names, validate};
+use crate::container::merge::Merged;
+use crate::container::{ContainerSpec, NetworkMode, merge, mounts, names, validate};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::records::{self, Record};
 
-pub(crate) async fn run(core: &Arc<Core>, name: &str, mut spec: ContainerSpec) -> Result<Created> {
+/// The container's record and what its user should be warned of. Who owns it from now on is the caller's business.
+pub(crate) async fn run(
+    core: &Arc<Core>,
+    name: &str,
+    mut spec: ContainerSpec,
+) -> Result<(Record, Vec<String>)> {
     if matches!(spec.host.network_mode, NetworkMode::Bridge) {
         core.ports.network.prepare();
     }
@@ -26,14 +30,7 @@ pub(crate) async fn run(core: &Arc<Core>, name: &str, mut spec: ContainerSpec) -
 
     let mut undo = Undo::default();
     let result = steps(core, &mut undo, StepsInput { id, name, spec, image, path, args, log_driver }).await;
-    let record = finish(undo, result).await?;
-
-    let created = Created { id: record.id.clone(), warnings };
-    publish_event(core, &record, "create", &[]);
-    let (owner, handle) = Owner::new(core.clone(), record);
-    core.index.insert(&created.id, handle);
-    owner.spawn();
-    Ok(created)
+    Ok((finish(undo, result).await?, warnings))
 }
 
 struct StepsInput {
@@ -99,7 +96,7 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
         mounts: plan.points,
         anonymous_volumes,
         log_driver,
-        status: crate::containers::Status::Created,
+        status: crate::container::Status::Created,
         pid: 0,
         exit_code: 0,
         error: String::new(),
@@ -163,14 +160,14 @@ fn note_volumes(directory: &std::path::Path, volumes: &[mounts::VolumePlan]) -> 
 }
 
 /// What [`note_volumes`] wrote. Only names that an engine makes up: 64 hex digits.
-pub(super) fn begun_volumes(directory: &std::path::Path) -> Vec<String> {
+pub(crate) fn begun_volumes(directory: &std::path::Path) -> Vec<String> {
     let text = std::fs::read_to_string(layout::begun_volumes(directory)).unwrap_or_default();
     let is_ours = |name: &&str| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
     text.lines().filter(is_ours).map(str::to_owned).collect()
 }
 
 /// Idempotent.
-pub(super) async fn remove_directory(directory: PathBuf) -> Result<()> {
+pub(crate) async fn remove_directory(directory: PathBuf) -> Result<()> {
     match std::fs::remove_dir_all(&directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::internal(format!("remove {}: {error}", directory.display())))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::create::remove_directory;
-use crate::containers::mounts;
+use crate::container::mounts;
 use crate::core::{Core, blocking};
 use crate::error::Result;
 use crate::layout;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Undo, finish};
-use crate::containers::{NetworkMode, files, mounts, oci_spec};
+use crate::container::{NetworkMode, files, mounts, oci_spec};
 use crate::core::Core;
 use crate::error::{Class, Error, Result};
 use crate::layout;
@@ -135,7 +135,7 @@ async fn steps(
     {
         let (core, process) = (core.clone(), ProcessRef::container(id.clone()));
         undo.push("process", async move {
-            let killed = core.ports.runtime.signal(&process, crate::containers::signal::KILL).await;
+            let killed = core.ports.runtime.signal(&process, crate::container::signal::KILL).await;
             core.ports.runtime.forget(&process).await;
             killed.map_err(|error| Error::internal(error.message))
         });

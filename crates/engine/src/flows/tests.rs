@@ -200,7 +200,7 @@ impl Clock for Fake {
 }
 
 impl Mirror for Fake {
-    fn files(&self, container: &crate::containers::Container) -> Vec<(&'static str, Vec<u8>)> {
+    fn files(&self, container: &crate::container::Container) -> Vec<(&'static str, Vec<u8>)> {
         vec![("config.v2.json", container.state.status.word().into())]
     }
 }
@@ -275,7 +275,7 @@ async fn an_engine_killed_in_create_is_tidied_up_by_the_next() {
         containers.core.failpoints.arm(&format!("{point}:crash"));
         containers.create("web", spec()).await.unwrap_err();
         let next = engine(&world, root.path());
-        super::boot::run(&next.core).await.unwrap();
+        crate::containers::boot::run(&next.core).await.unwrap();
         assert_clean(&world, root.path(), point);
     }
 }
@@ -305,7 +305,7 @@ async fn an_engine_killed_in_start_leaves_a_container_that_starts() {
         containers.core.failpoints.arm(&format!("{point}:crash"));
         containers.start("web").await.unwrap_err();
         let next = engine(&world, root.path());
-        super::boot::run(&next.core).await.unwrap();
+        crate::containers::boot::run(&next.core).await.unwrap();
         let view = next.inspect("web", false).await.unwrap();
         if view.state.status == Status::Running {
             assert_eq!(point, "start.publish", "adopted");
@@ -329,7 +329,7 @@ async fn an_engine_killed_in_remove_is_finished_by_the_next() {
         containers.core.failpoints.arm(&format!("{point}:crash"));
         super::remove::run(&containers.core, &record).await.unwrap_err();
         let next = engine(&world, root.path());
-        super::boot::run(&next.core).await.unwrap();
+        crate::containers::boot::run(&next.core).await.unwrap();
         assert_clean(&world, root.path(), point);
         assert_eq!(next.inspect("web", false).await.unwrap_err().class, Class::NotFound);
     }
@@ -364,7 +364,7 @@ async fn a_running_container_outlives_its_engine() {
     assert_eq!(containers.start("web").await.unwrap_err().class, Class::NotModified);
 
     let next = engine(&world, root.path());
-    super::boot::run(&next.core).await.unwrap();
+    crate::containers::boot::run(&next.core).await.unwrap();
     assert_eq!(next.inspect(&id[..60], false).await.unwrap().state.status, Status::Running);
     let wait = next.wait("web", WaitCondition::NextExit).await.unwrap();
     next.kill("web", "KILL").await.unwrap();
@@ -384,7 +384,7 @@ async fn what_ended_while_no_engine_ran_is_told_by_the_next() {
     let (ended, _) = watch::channel(Some(7));
     let _first = world.processes.lock().unwrap().insert(id, ended);
     let next = engine(&world, root.path());
-    super::boot::run(&next.core).await.unwrap();
+    crate::containers::boot::run(&next.core).await.unwrap();
     let state = next.inspect("web", false).await.unwrap().state.clone();
     assert_eq!((state.status, state.exit_code), (Status::Exited, 7));
 }

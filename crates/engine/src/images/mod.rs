@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::containers::{Filters, Healthcheck};
+use crate::container::{Filters, Healthcheck};
 
 /// One row of `GET /images/json`.
 #[derive(Debug, Clone)]

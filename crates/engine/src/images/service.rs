@@ -34,7 +34,7 @@ impl Images {
             }
         };
         let (before, since) = (time_of("before")?, time_of("since")?);
-        let until = crate::containers::until(&self.core, filters)?;
+        let until = crate::container::until(&self.core, filters)?;
         let containers = self.core.index.views();
         let mut summaries = Vec::new();
         for image in self.store.images().list() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::containers::{ContainerSpec, MountPoint, Status};
+use crate::container::{ContainerSpec, MountPoint, Status};
 use crate::ports::{Endpoint, Rootfs};
 
 pub(super) const VERSION: u32 = 1;

@@ -1,6 +1,6 @@
 //! Capabilities, `--security-opt`, masked and read-only paths.
 
-use crate::containers::HostSpec;
+use crate::container::HostSpec;
 use crate::error::{Error, Result};
 use crate::settings::SeccompSetting;
 

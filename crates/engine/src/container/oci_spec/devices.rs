@@ -5,7 +5,7 @@ use std::path::Path;
 use oci::runtime as rt;
 use rustix::fs::{FileType, Mode, lstat, major, minor, stat};
 
-use crate::containers::HostSpec;
+use crate::container::HostSpec;
 use crate::error::{Error, Result};
 
 pub(super) struct Plan {

@@ -3,7 +3,7 @@
 use oci::runtime as rt;
 use rustix::fs::{major, minor, stat};
 
-use crate::containers::{DeviceLimit, HostSpec, Ulimit};
+use crate::container::{DeviceLimit, HostSpec, Ulimit};
 use crate::error::{Error, Result};
 
 pub(super) fn resources(host: &HostSpec) -> Result<rt::Resources> {

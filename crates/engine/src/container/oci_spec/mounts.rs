@@ -3,8 +3,8 @@
 use oci::runtime as rt;
 
 use super::{Joined, SecurityOptions};
-use crate::containers::files::Files;
-use crate::containers::{IpcMode, MountKind, MountPoint, MountSpec};
+use crate::container::files::Files;
+use crate::container::{IpcMode, MountKind, MountPoint, MountSpec};
 use crate::error::{Error, Result};
 use crate::records::Record;
 use crate::settings::Settings;
@@ -96,7 +96,7 @@ fn user_mounts(record: &Record, linux: &mut rt::Linux) -> Result<Vec<rt::Mount>>
     let host = &record.spec.host;
     let spec_of = |point: &MountPoint| {
         host.mounts.iter().find(|m| {
-            crate::containers::mounts::clean(&m.target).is_some_and(|target| target == point.destination)
+            crate::container::mounts::clean(&m.target).is_some_and(|target| target == point.destination)
         })
     };
     let mut list = Vec::new();
@@ -151,7 +151,7 @@ fn user_mounts(record: &Record, linux: &mut rt::Linux) -> Result<Vec<rt::Mount>>
         });
     }
     for (target, options) in &host.tmpfs {
-        let destination = crate::containers::mounts::clean(target).unwrap_or_else(|| target.clone());
+        let destination = crate::container::mounts::clean(target).unwrap_or_else(|| target.clone());
         let words = options.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
         list.push(rt::Mount {
             destination,

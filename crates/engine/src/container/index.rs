@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{mpsc, watch};
 
 use super::Container;
-use super::task::Command;
+use super::command::Command;
 use crate::error::{Error, Result};
 
 /// What a task publishes after each change.

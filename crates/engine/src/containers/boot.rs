@@ -7,9 +7,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::containers::{RestartPolicy, Status, mounts, task::Owner};
+use super::task::Owner;
+use crate::container::{RestartPolicy, Status, mounts};
 use crate::core::Core;
 use crate::error::Result;
+use crate::flows::{create, remove};
 use crate::layout;
 use crate::ports::{ProcessRef, Reconnected};
 use crate::records::{self, Record};
@@ -59,7 +61,7 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<(Owner, Option<crat
     let is_running = matches!(reconnected, Reconnected::Running { .. });
     if record.status == Status::Removing || (record.spec.host.auto_remove && !is_running) {
         record.status = Status::Removing;
-        match super::remove::run(core, &record).await {
+        match remove::run(core, &record).await {
             Ok(()) => return None,
             Err(error) => {
                 tracing::error!(container = %record.id, %error, "could not finish its removal");
@@ -152,11 +154,10 @@ async fn sweep(core: &Arc<Core>, known: &HashSet<String>) {
         let id = entry.file_name().to_string_lossy().into_owned();
         // Only what this engine made: names of 64 hex digits.
         if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) && !known.contains(&id) {
-            for name in super::create::begun_volumes(&entry.path()) {
-                let _ =
-                    super::create::remove_directory(layout::volume(&core.settings().data_root, &name)).await;
+            for name in create::begun_volumes(&entry.path()) {
+                let _ = create::remove_directory(layout::volume(&core.settings().data_root, &name)).await;
             }
-            let _ = super::create::remove_directory(entry.path()).await;
+            let _ = create::remove_directory(entry.path()).await;
         }
     }
     mounts::sweep_begun_volumes(&core.settings().data_root);
@@ -167,7 +168,7 @@ async fn sweep(core: &Arc<Core>, known: &HashSet<String>) {
         let process = ProcessRef::container(id.clone());
         if let Reconnected::Running { .. } = core.ports.runtime.reconnect(&process).await {
             tracing::warn!(container = %id, "runs without a record, killing it");
-            let _ = core.ports.runtime.signal(&process, crate::containers::signal::KILL).await;
+            let _ = core.ports.runtime.signal(&process, crate::container::signal::KILL).await;
         }
         core.ports.runtime.forget(&process).await;
     }

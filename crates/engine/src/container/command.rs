@@ -1,0 +1,27 @@
+//! What a container's task can be asked for.
+
+use tokio::sync::oneshot;
+
+use super::{RemoveRequest, StopRequest};
+use crate::error::Result;
+use crate::ports::Attachment;
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
+
+/// All that can be asked of a container.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Start(Reply<()>),
+    Stop(StopRequest, Reply<()>),
+    /// Stop because the engine goes down.
+    Shutdown(Reply<()>),
+    Restart(StopRequest, Reply<()>),
+    Kill(i32, Reply<()>),
+    Pause(Reply<()>),
+    Unpause(Reply<()>),
+    Resize(u16, u16, Reply<()>),
+    Rename(String, Reply<()>),
+    Remove(RemoveRequest, Reply<()>),
+    /// A client to hand to the next start; the connection arrives when its upgrade is through.
+    AttachAtStart(oneshot::Receiver<Attachment>),
+}

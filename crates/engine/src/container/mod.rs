@@ -1,0 +1,33 @@
+//! What a container is: its specification, state and view, what may be asked of it, and the rules that turn a request and
+//! an image into a process. `flows` does the steps with it, and `containers` owns those that there are; neither is
+//! known here.
+
+pub(crate) mod command;
+pub(crate) mod files;
+pub(crate) mod index;
+pub(crate) mod keys;
+mod limits;
+pub(crate) mod list;
+pub(crate) mod merge;
+pub(crate) mod mounts;
+pub(crate) mod names;
+pub(crate) mod oci_spec;
+mod requests;
+pub(crate) mod signal;
+mod spec;
+pub(crate) mod state;
+pub(crate) mod validate;
+mod view;
+
+pub use limits::Limits;
+pub(crate) use list::until;
+pub use requests::{
+    AttachRequest, Created, Filters, ListRequest, LogLine, LogStream, LogsRequest, Pruned, RemoveRequest,
+    StopRequest, Stream, Top, WaitAnswer, WaitCondition,
+};
+pub use spec::{
+    BindOptions, CgroupnsMode, ContainerSpec, DeviceLimit, DeviceMapping, DeviceRequest, EndpointSpec,
+    Healthcheck, HostSpec, IpcMode, LogSpec, MountKind, MountSpec, NetworkMode, PidMode, PortBinding,
+    Resources, RestartPolicy, TmpfsOptions, Ulimit, UtsMode, VolumeOptions,
+};
+pub use view::{Container, MountPoint, NetworkView, StateView, Status, human_duration};
