@@ -302,11 +302,47 @@ check_a_parent_of_ones_own() {
     sleep 1000 &
     echo $! > $top/busy/cgroup.procs
     said=$(wharf run --rm --cgroup-parent /busy -m 32m busybox true 2>&1) && fail "$said"
-    has "$said" /busy
+    has "$said" "cgroup $top/busy has processes of its own"
     has "$said" memory
+    # Without limits, there is nothing that it needs.
+    wharf run --rm --cgroup-parent /busy busybox true
     kill %1
     wait || true
-    rmdir $top/busy $top/one/two $top/one
+    # Threads only live below a threaded group.
+    mkdir -p $top/loom/threads
+    echo threaded > $top/loom/threads/cgroup.type
+    said=$(wharf run --rm --cgroup-parent /loom/threads busybox true 2>&1) && fail "$said"
+    has "$said" "cgroup $top/loom/threads is threaded"
+    rmdir $top/loom/threads $top/loom $top/busy $top/one/two $top/one
+}
+
+check_an_engine_in_a_container() {
+    cp /bin/wharf /tmp/image/bin/
+    tar -C /tmp/image -c . | wharf import - nested
+    rm /tmp/image/bin/wharf
+    mkdir /var/nested
+    wharf run -d --name outer --privileged -m 400m -v /var/nested:/var nested wharf daemon --data-root /var/data \
+        --exec-root /run/wharf --pidfile /run/pid -H unix:///var/sock
+    inner() { DOCKER_HOST=unix:///var/nested/sock wharf "$@"; }
+    until_ok test -S /var/nested/sock
+    until_ok inner version
+    tar -C /tmp/image -c . | inner import - busybox
+    same "$(inner run --rm -m 32m --pids-limit 20 busybox sh -c 'cd /sys/fs/cgroup && cat memory.max pids.max' | xargs echo)" \
+        '33554432 20'
+    inner run -d --name in -m 32m --cpus 0.5 busybox sleep 1000
+    group=$(group_of outer)
+    same "$(cat "$group/docker/$(inner inspect -f '{{.Id}}' in)/memory.max")" 33554432
+    same "$(inner inspect -f '{{.HostConfig.NanoCpus}} {{.State.Running}}' in)" '500000000 true'
+    # All of its own are out of the way, and whoever is sent in later, too.
+    same "$(cat "$group/cgroup.procs")" ''
+    same "$(wharf exec outer cat /proc/self/cgroup)" '0::/init'
+    has "$(wharf top outer)" 'sleep 1000'
+    inner rm -f in
+    wharf rm -f outer
+    is_gone /var/data
+    [ ! -e "$group" ]
+    wharf rmi nested
+    rm -r /var/nested
 }
 
 # ---- network

@@ -47,8 +47,7 @@ impl Cgroup {
         let with_unified =
             machine.layout() == Layout::Unified || controllers::need_unified(&machine, resources);
         let mut cgroup = Cgroup { machine, path: path.clone(), members: Vec::new() };
-        let made = cgroup.make(with_unified).and_then(|()| cgroup.check_unused());
-        match made.and_then(|()| controllers::apply(&cgroup, resources, controllers::Moment::Creation)) {
+        match cgroup.fill(with_unified, resources) {
             Ok(()) => Ok(cgroup),
             Err(e) => {
                 for member in cgroup.members.iter().filter(|m| m.fresh) {
@@ -84,7 +83,28 @@ impl Cgroup {
         }
     }
 
-    fn make(&mut self, with_unified: bool) -> Result<()> {
+    fn fill(&mut self, with_unified: bool, resources: &Resources) -> Result<()> {
+        let obstacle = self.make(with_unified)?;
+        self.check_unused()?;
+        if obstacle.is_some()
+            && let Some(leaf) = self.unified()
+            && leaf.read_optional("cgroup.type")?.is_some_and(|kind| kind == "domain invalid")
+        {
+            let (path, parent) = (leaf.path().display(), leaf.path().parent().unwrap_or(leaf.path()));
+            return Err(Error::Invalid(format!(
+                "cgroup {path} cannot hold a container, since cgroup {} is threaded",
+                parent.display()
+            )));
+        }
+        controllers::apply(self, resources, controllers::Moment::Creation).map_err(|error| match obstacle {
+            // A file that would be there, had its controller been handed down.
+            Some(obstacle) if error.is_not_found() => Error::Invalid(format!("{obstacle} ({error})")),
+            _ => error,
+        })
+    }
+
+    fn make(&mut self, with_unified: bool) -> Result<Option<Obstacle>> {
+        let mut obstacle = None;
         for index in 0..self.machine.hierarchies().len() {
             let hierarchy = &self.machine.hierarchies()[index];
             if hierarchy.version == Version::V2 && !with_unified {
@@ -93,7 +113,7 @@ impl Cgroup {
             let relative = below(hierarchy, &self.path);
             let fresh = match hierarchy.version {
                 Version::V1 => make_v1(hierarchy, &relative)?,
-                Version::V2 => make_v2(hierarchy, &relative)?,
+                Version::V2 => make_v2(hierarchy, &relative, &mut obstacle)?,
             };
             let directory = hierarchy.directory.child(&relative).inspect_err(|_| {
                 if fresh {
@@ -102,7 +122,7 @@ impl Cgroup {
             })?;
             self.members.push(Member { hierarchy: index, relative, directory, fresh });
         }
-        Ok(())
+        Ok(obstacle)
     }
 
     /// A left-over directory may be used again, but not under the feet of somebody's processes.
@@ -321,7 +341,7 @@ fn make_v1(hierarchy: &Hierarchy, relative: &str) -> Result<bool> {
 }
 
 /// As [`make_v1`], and hands every controller down to the leaf's parent.
-fn make_v2(hierarchy: &Hierarchy, relative: &str) -> Result<bool> {
+fn make_v2(hierarchy: &Hierarchy, relative: &str, obstacle: &mut Option<Obstacle>) -> Result<bool> {
     let root = &hierarchy.directory;
     let ready = match root.child(parent_of(relative)) {
         Ok(parent) => missing(&parent, &hierarchy.controllers)?.is_empty(),
@@ -329,10 +349,12 @@ fn make_v2(hierarchy: &Hierarchy, relative: &str) -> Result<bool> {
         Err(e) => return Err(e),
     };
     if !ready {
-        delegate(root, &hierarchy.controllers)?;
+        *obstacle = delegate(root, &hierarchy.controllers)?;
         for parent in ancestors(relative) {
             root.make(parent)?;
-            delegate(&root.child(parent)?, &hierarchy.controllers)?;
+            let here = delegate(&root.child(parent)?, &hierarchy.controllers)?;
+            // The first is the cause of those below.
+            *obstacle = obstacle.take().or(here);
         }
     }
     root.make(relative)
@@ -347,21 +369,58 @@ fn missing<'c>(directory: &Directory, controllers: &'c [String]) -> Result<Vec<&
         .collect())
 }
 
-/// Enables controllers for the children of `directory`. One that the kernel refuses there (because the group
-/// is threaded, has processes, or was not given the controller itself) stays off: whoever sets a limit that
-/// needs it gets an error that names the file.
-fn delegate(directory: &Directory, controllers: &[String]) -> Result<()> {
-    let missing = missing(directory, controllers)?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let all: Vec<String> = missing.iter().map(|c| format!("+{c}")).collect();
-    if directory.write("cgroup.subtree_control", &all.join(" ")).is_err() {
-        for one in &all {
-            let _ = directory.write("cgroup.subtree_control", one);
+/// Why a version 2 group cannot hand controllers down to its children.
+#[derive(Debug)]
+pub(crate) struct Obstacle {
+    path: PathBuf,
+    errno: Option<i32>,
+}
+
+impl std::fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = self.path.display();
+        match self.errno.map(Errno::from_raw_os_error) {
+            Some(Errno::BUSY) => {
+                write!(
+                    f,
+                    "cgroup {path} has processes of its own, so there are no limits for groups below it"
+                )
+            }
+            Some(Errno::OPNOTSUPP) => {
+                write!(f, "cgroup {path} is threaded, so there are not all limits for groups below it")
+            }
+            Some(errno) => write!(f, "cgroup {path} hands not all of its controllers down: {errno}"),
+            None => write!(f, "cgroup {path} hands not all of its controllers down"),
         }
     }
-    Ok(())
+}
+
+/// Enables controllers for the children of `directory`. One that the kernel refuses there (because the group
+/// is threaded, has processes, or was not given the controller itself) stays off: whoever sets a limit that
+/// needs it is told of the obstacle.
+pub(crate) fn delegate(directory: &Directory, controllers: &[String]) -> Result<Option<Obstacle>> {
+    let missing = missing(directory, controllers)?;
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    let all: Vec<String> = missing.iter().map(|c| format!("+{c}")).collect();
+    let refused = match directory.write("cgroup.subtree_control", &all.join(" ")) {
+        Ok(()) => return Ok(None),
+        Err(error) => error.errno(),
+    };
+    let obstacle = |errno| Obstacle { path: directory.path().to_owned(), errno };
+    // One by one, those that know threads (cpu, pids ...) would be allowed even so, and make this the root of a threaded
+    // tree, below which nobody can have a container.
+    if matches!(refused.map(Errno::from_raw_os_error), Some(Errno::BUSY | Errno::OPNOTSUPP)) {
+        return Ok(Some(obstacle(refused)));
+    }
+    let mut found = None;
+    for one in &all {
+        if let Err(error) = directory.write("cgroup.subtree_control", one) {
+            found.get_or_insert(obstacle(error.errno()));
+        }
+    }
+    Ok(found)
 }
 
 /// `a/b/c` has `a` and `a/b` above it.

@@ -3,7 +3,7 @@
 use rustix::process::Pid;
 
 use crate::cgroup::Member;
-use crate::machine::Version;
+use crate::machine::{Layout, Version};
 use crate::{Cgroup, CgroupPath, Error, Result};
 
 impl Cgroup {
@@ -58,12 +58,25 @@ impl Cgroup {
         Ok(Cgroup { machine: self.machine, path: self.path, members })
     }
 
+    /// The group for one more process of a container whose first is `first`: this one. On version 2 a container that made
+    /// groups of its own has left the one it was given, and nobody can be added there: the group of its first process
+    /// stands for it.
+    ///
+    /// # Errors
+    /// As [`Cgroup::is_closed`] and [`Cgroup::of`].
+    pub fn for_another(self, first: Pid) -> Result<Cgroup> {
+        match self.is_closed()? {
+            true => Cgroup::of(std::sync::Arc::clone(&self.machine), first),
+            false => Ok(self),
+        }
+    }
+
     /// Whether version 2 would refuse a process here, since the group's children are controlled.
     ///
     /// # Errors
     /// A file cannot be read.
     pub fn is_closed(&self) -> Result<bool> {
-        match self.unified() {
+        match self.unified().filter(|_| self.machine.layout() == Layout::Unified) {
             Some(directory) => Ok(!directory.read("cgroup.subtree_control")?.trim().is_empty()),
             None => Ok(false),
         }

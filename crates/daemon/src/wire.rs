@@ -205,6 +205,14 @@ fn desired(config: &Config) -> Result<Option<net::Desired>, String> {
 
 /// Everything plugged together. Blocking parts run side by side: the disk, the network, the spawner.
 pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
+    // First of all: what is started from here on is where the engine is.
+    match cgroups::machine().and_then(|machine| cgroups::make_room(&machine)) {
+        Ok(0) => {}
+        Ok(processes) => {
+            tracing::info!(processes, "in a container: its processes are in the cgroup /init now")
+        }
+        Err(error) => tracing::warn!(%error, "containers may have no limits"),
+    }
     let settings = settings(config)?;
     let driver =
         DriverKind::parse(config.text("storage-driver").unwrap_or("overlay2")).map_err(|e| e.to_string())?;

@@ -150,7 +150,8 @@ fn exec(
         let machine = cgroups::machine().map_err(runtime::Error::from)?;
         let path = CgroupPath::resolve(Some(&request.cgroup), &request.container, false)
             .map_err(runtime::Error::from)?;
-        let cgroup = Cgroup::open(machine, &path).map_err(runtime::Error::from)?;
+        let cgroup = Cgroup::open(machine, &path).and_then(|cgroup| cgroup.for_another(pid));
+        let cgroup = cgroup.map_err(runtime::Error::from)?;
         let process = runtime::exec(runtime::ExecRequest {
             cgroup: Some(&cgroup),
             seccomp: seccomp_filter(seccomp),
