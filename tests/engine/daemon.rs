@@ -32,7 +32,8 @@ fn a_configuration_is_checked_before_anything_starts() {
         ("{}", &["--storage-driver=devicemapper"], "use overlay2 instead"),
         ("{}", &["--storage-driver=aufs"], "use overlay2 instead"),
         ("{}", &["--tlsverify"], "--tlsverify (tlsverify) is not built yet"),
-        ("{}", &["--wat"], "unknown flag: --wat"),
+        ("{}", &["--wat"], "unknown flag: --wat\nSee 'dockerd --help'.\n"),
+        ("{}", &["--oom-score-adjust=-500"], "--oom-score-adjust (oom-score-adjust) is not built yet"),
     ] {
         write(text);
         let got = daemon(&[&["--validate", "--config-file", &path], flags].concat());
@@ -64,6 +65,26 @@ fn a_hangup_reloads_what_can_be_reloaded() {
     house.signal(Signal::HUP);
     assert!(eventually(|| house.engine.log().contains("specified default runtime 'gone' does not exist")));
     assert_eq!(house.ok(&["info", "--format", asked]), "true [x=y] false other");
+}
+
+#[test]
+fn a_user_signal_writes_the_engines_state_and_ends_nothing() {
+    let house = House::new();
+    house.ok(&["run", "-d", "--name", "told", "bb", "sleep", "1000"]);
+    house.signal(Signal::USR1);
+    assert!(
+        eventually(|| house.engine.log().contains("state of the engine written")),
+        "{}",
+        house.engine.log()
+    );
+    let log = house.engine.log();
+    let path =
+        log.split("path=").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a path in the log");
+    let text = std::fs::read_to_string(path).expect("the state");
+    for wanted in ["pid: ", "thread ", "descriptor ", "tasks: ", "container: ", "told"] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    assert_eq!(house.inspect("told", "{{.State.Status}}"), "running");
 }
 
 #[test]

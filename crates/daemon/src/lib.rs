@@ -3,6 +3,7 @@
 
 pub mod adapters;
 mod config;
+mod dump;
 mod listen;
 mod log;
 mod notify;
@@ -11,7 +12,7 @@ mod wire;
 
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
@@ -52,7 +53,7 @@ pub fn main(args: &[String]) -> ExitCode {
     // Log followers and the like must not hold the exit up.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => complain(&error),
     }
 }
@@ -69,7 +70,7 @@ fn complain(error: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn run(config: Config, args: &[String], level: &LevelHandle) -> Result<(), String> {
+async fn run(config: Config, args: &[String], level: &LevelHandle) -> Result<ExitCode, String> {
     for option in &config.without_effect {
         tracing::warn!("--{option} has no effect: Wharf does not have this part");
     }
@@ -80,6 +81,7 @@ async fn run(config: Config, args: &[String], level: &LevelHandle) -> Result<(),
     let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut user = signal(SignalKind::user_defined1()).map_err(failed)?;
 
     // First the sockets: who connects now waits in the backlog instead of being refused.
     let mut bound = Vec::new();
@@ -111,20 +113,43 @@ async fn run(config: Config, args: &[String], level: &LevelHandle) -> Result<(),
                     Ok(()) => tracing::info!("configuration reloaded"),
                     Err(error) => tracing::error!(%error, "configuration not reloaded"),
                 },
+                // On the side: what it is asked about may be what hangs.
+                _ = user.recv() => drop(tokio::spawn(dump::dump(config.exec_root(), engine.clone()))),
             }
         }
         notify::notify("STOPPING=1");
         tracing::info!("stopping");
-        engine.system.shut_down().await;
-        let _ = stop.send(true);
-        while serving.join_next().await.is_some() {}
-        Ok(())
+        let ending = async {
+            engine.system.shut_down().await;
+            let _ = stop.send(true);
+            while serving.join_next().await.is_some() {}
+        };
+        tokio::select! {
+            () = ending => Ok(ExitCode::SUCCESS),
+            number = forced(&mut terminate, &mut interrupt) => {
+                tracing::warn!("three signals to stop: not waiting for containers and requests any longer");
+                Ok(ExitCode::from(128 + number))
+            }
+        }
     }
     .await;
     for socket in sockets {
         let _ = std::fs::remove_file(socket);
     }
     result
+}
+
+/// Waits for the two signals more, after the one that began the stopping, with which dockerd ends at once. Answers
+/// the last one's number.
+async fn forced(terminate: &mut Signal, interrupt: &mut Signal) -> u8 {
+    let mut last = 0;
+    for _ in 0..2 {
+        last = tokio::select! {
+            _ = terminate.recv() => 15,
+            _ = interrupt.recv() => 2,
+        };
+    }
+    last
 }
 
 /// SIGHUP: flags as they were, the file as it is now; the reloadable part of both.

@@ -57,7 +57,16 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
     if let Some(text) = config.text("default-shm-size") {
         settings.shm_size_bytes = bytes(text).ok_or_else(|| format!("invalid default-shm-size: {text}"))?;
     }
-    if let Some(text) = config.text("host-gateway-ip") {
+    let gateways: Vec<String> = config
+        .text("host-gateway-ip")
+        .map(str::to_owned)
+        .into_iter()
+        .chain(config.list("host-gateway-ips"))
+        .collect();
+    if gateways.len() > 1 {
+        return Err("host-gateway-ips: more than one address is not built yet".into());
+    }
+    if let Some(text) = gateways.first() {
         settings.host_gateway = Some(text.parse().map_err(|_| format!("invalid host-gateway-ip: {text}"))?);
     }
     settings.log.driver = config.text("log-driver").unwrap_or("json-file").to_owned();

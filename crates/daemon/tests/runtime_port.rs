@@ -335,9 +335,15 @@ fn listen(directory: &std::path::Path) -> std::os::fd::OwnedFd {
 }
 
 fn knocked(listener: &std::os::fd::OwnedFd, welcome: &str) -> std::os::fd::OwnedFd {
-    let engine = rustix::net::accept(listener).expect("accept");
-    said(&engine, welcome);
-    engine
+    loop {
+        let engine = rustix::net::accept(listener).expect("accept");
+        match rustix::net::send(&engine, welcome.as_bytes(), rustix::net::SendFlags::NOSIGNAL) {
+            Ok(_) => return engine,
+            // A look whether the monitor lives, gone before it was greeted.
+            Err(rustix::io::Errno::PIPE) => {}
+            Err(error) => panic!("send: {error}"),
+        }
+    }
 }
 
 fn said(engine: &std::os::fd::OwnedFd, text: &str) {

@@ -165,15 +165,38 @@ pub fn observe(directory: &Path) -> Result<Observed, Error> {
         return Ok(Observed::Exited(exit));
     }
     let Some(state) = State::read(directory)? else { return Ok(Observed::Gone(None)) };
-    // The descriptor first: if the number is still the process's after that, so is the descriptor.
-    let pidfd = Pid::from_raw(state.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    Ok(match pidfd {
-        Some(pidfd) if state.is_running() => Observed::Orphaned(Orphan { state, pidfd }),
-        _ => Observed::Gone(Some(state)),
+    Ok(match Orphan::of(&state) {
+        Some(orphan) => Observed::Orphaned(orphan),
+        None => Observed::Gone(Some(state)),
     })
 }
 
+/// The process of a monitor that is dead. Unlike [`observe`] this does not knock at the monitor: a connection that is
+/// opened only to look would be taken for an engine that comes and leaves.
+pub fn orphan(directory: &Path) -> Result<Option<Orphan>, Error> {
+    let Some(state) = State::read(directory)? else { return Ok(None) };
+    let monitor = Pid::from_raw(state.monitor_pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    // A number that has gone to another process errs to the side of a monitor that lives.
+    let lives = match &monitor {
+        None => false,
+        // Readable is one that has ended and has not been waited for.
+        Some(pidfd) => {
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&now)).map_err(doing("look at a monitor"))?
+                == 0
+        }
+    };
+    Ok(if lives { None } else { Orphan::of(&state) })
+}
+
 impl Orphan {
+    /// Unless the process has ended, too.
+    fn of(state: &State) -> Option<Self> {
+        // The descriptor first: if the number is still the process's after that, so is the descriptor.
+        let pidfd = Pid::from_raw(state.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        pidfd.filter(|_| state.is_running()).map(|pidfd| Self { state: state.clone(), pidfd })
+    }
+
     /// # Errors
     /// The process has ended, or the number is no signal.
     pub fn signal(&self, signal: i32) -> Result<(), Error> {

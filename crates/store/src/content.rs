@@ -26,10 +26,7 @@ pub struct Content {
 impl Content {
     pub(crate) fn open(layout: &Layout, leases: Leases) -> Result<Content> {
         let ingest = layout.ingest();
-        match fs::remove_dir_all(&ingest) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("remove", &ingest),
-            _ => {}
-        }
+        archive::remove_tree(&ingest)?;
         fs::create_dir_all(&ingest).at("create", &ingest)?;
         for algorithm in ["sha256", "sha384", "sha512"] {
             let path = layout.blobs().join(algorithm);

@@ -166,7 +166,7 @@ impl ShimRuntime {
             match monitor.birth().await {
                 Birth::Started(state) => break (monitor, state),
                 Birth::Failed(failure) => {
-                    let _ = std::fs::remove_dir_all(&directory);
+                    let _ = archive::remove_tree(&directory);
                     return Err(failure);
                 }
                 Birth::Died(failure) => {
@@ -314,8 +314,8 @@ impl ContainerRuntime for ShimRuntime {
                 Peer::Nobody(orphan) => orphan.get_ref().signal(signal).map_err(|_| not_running()),
                 Peer::Monitor(monitor) => match monitor.call(Order::Signal(signal), None).await {
                     // Without its monitor the process may still be there.
-                    Err(error) => match shim::client::observe(&self.directory(process)) {
-                        Ok(Observed::Orphaned(orphan)) => orphan.signal(signal).map_err(|_| not_running()),
+                    Err(error) => match shim::client::orphan(&self.directory(process)) {
+                        Ok(Some(orphan)) => orphan.signal(signal).map_err(|_| not_running()),
                         _ => Err(error),
                     },
                     Ok(Reply::Refused { message }) => {
@@ -769,10 +769,8 @@ async fn clear(process: ProcessRef, directory: PathBuf) {
 fn remove_directory(directory: &Path) {
     const TRIES: u32 = 10;
     for _ in 0..TRIES {
-        match std::fs::remove_dir_all(directory) {
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
-            _ if !directory.exists() => return,
-            _ => {}
+        if archive::remove_tree(directory).is_ok() {
+            return;
         }
     }
     tracing::warn!(path = %directory.display(), "could not remove what a process left");

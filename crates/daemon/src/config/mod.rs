@@ -37,6 +37,7 @@ pub(crate) enum Asked {
 
 /// Read the arguments (without `argv[0]`) and the configuration file.
 pub(crate) fn read(arguments: &[String]) -> Result<Asked, String> {
+    let misused = |why: String| format!("{why}\nSee 'dockerd --help'.");
     let mut flags: BTreeMap<&'static str, Value> = BTreeMap::new();
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -45,14 +46,16 @@ pub(crate) fn read(arguments: &[String]) -> Result<Asked, String> {
             "-v" | "--version" => return Ok(Asked::Version),
             // `docker -d` of old.
             "-d" | "--daemon" => continue,
-            text => find_flag(text)?,
+            text => find_flag(text).map_err(misused)?,
         };
         let text = match (value, option.kind) {
             (Some(value), _) => value,
             (None, Kind::Bool) => "true".to_owned(),
-            (None, _) => rest.next().cloned().ok_or_else(|| format!("flag needs an argument: {argument}"))?,
+            (None, _) => {
+                rest.next().cloned().ok_or_else(|| misused(format!("flag needs an argument: {argument}")))?
+            }
         };
-        set_flag(&mut flags, option, &text)?;
+        set_flag(&mut flags, option, &text).map_err(misused)?;
     }
     let explicit = flags.get("config-file").and_then(Value::as_str).map(PathBuf::from);
     let path = explicit.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));

@@ -54,6 +54,8 @@ use Standing::{Built, NoEffect, NotBuilt};
 pub(crate) const OPTIONS: &[Option_] = &[
     row("add-runtime", "runtimes", Map, Built),
     row("allow-direct-routing", "allow-direct-routing", Bool, NotBuilt),
+    row("allow-nondistributable-artifacts", "allow-nondistributable-artifacts", List, NoEffect),
+    row("api-cors-header", "api-cors-header", Text, NotBuilt),
     row("authorization-plugin", "authorization-plugins", List, NotBuilt),
     row("bip", "bip", Text, Built),
     row("bip6", "bip6", Text, NotBuilt),
@@ -78,6 +80,7 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("default-network-opt", "default-network-opts", List, NotBuilt),
     row("default-runtime", "default-runtime", Text, Built),
     row("default-shm-size", "default-shm-size", Text, Built),
+    row("default-stop-timeout", "default-stop-timeout", Number, NotBuilt),
     row("default-ulimit", "default-ulimits", Map, Built),
     row("dns", "dns", List, Built),
     row("dns-opt", "dns-opts", List, Built),
@@ -120,6 +123,8 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("network-control-plane-mtu", "network-control-plane-mtu", Number, NoEffect),
     row("no-new-privileges", "no-new-privileges", Bool, Built),
     row("node-generic-resource", "node-generic-resources", List, NoEffect),
+    row("nri-opts", "nri-opts", Map, NotBuilt),
+    row("oom-score-adjust", "oom-score-adjust", Number, NotBuilt),
     short("pidfile", 'p', "pidfile", Text),
     row("raw-logs", "raw-logs", Bool, Built),
     row("registry-mirror", "registry-mirrors", List, NotBuilt),
@@ -141,7 +146,11 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("validate", "", Bool, Built),
     // Keys of the file without a flag.
     row("", "builder", Map, NotBuilt),
+    // Under its own name: dockerd's documentation has the one, its code the other.
+    row("", "containerd-plugin-namespace", Text, NoEffect),
+    row("", "host-gateway-ips", List, Built),
     row("", "min-api-version", Text, NotBuilt),
-    row("", "nri-opts", Map, NotBuilt),
     row("", "proxies", Map, NotBuilt),
+    row("", "swarm-raft-election-tick", Number, NoEffect),
+    row("", "swarm-raft-heartbeat-tick", Number, NoEffect),
 ];

@@ -65,6 +65,8 @@ fn what_is_not_known_or_not_built_is_refused_by_name() {
         (&["--storage-driver=devicemapper"], "{}", "use overlay2"),
         (&["--log-level=loud"], "{}", "invalid logging level: loud"),
         (&["--mtu=x"], "{}", "invalid argument \"x\" for \"--mtu\" flag"),
+        (&["--wat"], "{}", "unknown flag: --wat\nSee 'dockerd --help'."),
+        (&[], r#"{"mtu":"1400"}"#, "the value of mtu has the wrong type"),
     ] {
         let error = config(arguments, Some(file)).unwrap_err();
         assert!(error.contains(part), "{error}");
@@ -88,7 +90,8 @@ const FLAGS: &str = "add-runtime allow-direct-routing authorization-plugin bip b
     max-concurrent-uploads max-download-attempts metrics-addr mtu network-control-plane-mtu no-new-privileges no-proxy \
     node-generic-resource pidfile raw-logs registry-mirror rootless seccomp-profile selinux-enabled shutdown-timeout \
     storage-driver storage-opt swarm-default-advertise-addr tls tlsverify tlscacert tlscert tlskey userland-proxy \
-    userland-proxy-path userns-remap validate";
+    userland-proxy-path userns-remap validate allow-nondistributable-artifacts api-cors-header default-stop-timeout \
+    nri-opts oom-score-adjust";
 
 const KEYS: &str = "allow-direct-routing authorization-plugins bip bip6 bridge bridge-accept-fwmark builder \
     cgroup-parent containerd containerd-namespace containerd-plugins-namespace data-root debug default-address-pools \
@@ -100,7 +103,8 @@ const KEYS: &str = "allow-direct-routing authorization-plugins bip bip6 bridge b
     registry-mirrors runtimes seccomp-profile selinux-enabled shutdown-timeout storage-driver storage-opts \
     swarm-default-advertise-addr tls tlscacert tlscert tlskey tlsverify userland-proxy userland-proxy-path userns-remap \
     nri-opts min-api-version cdi-spec-dirs default-ipc-mode metrics-addr network-control-plane-mtu cpu-rt-period \
-    cpu-rt-runtime";
+    cpu-rt-runtime allow-nondistributable-artifacts api-cors-header containerd-plugin-namespace default-stop-timeout \
+    host-gateway-ips oom-score-adjust swarm-raft-election-tick swarm-raft-heartbeat-tick";
 
 /// A value that every option of this kind takes, as a flag and as JSON.
 fn sample(option: &Option_) -> (&'static str, &'static str) {

@@ -168,10 +168,5 @@ pub(crate) fn begun_volumes(directory: &std::path::Path) -> Vec<String> {
 
 /// Idempotent.
 pub(crate) async fn remove_directory(directory: PathBuf) -> Result<()> {
-    match std::fs::remove_dir_all(&directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::internal(format!("remove {}: {error}", directory.display())))
-        }
-        _ => Ok(()),
-    }
+    archive::remove_tree(&directory).map_err(|error| Error::internal(error.to_string()))
 }
