@@ -18,6 +18,8 @@ use engine::ports::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two tries. Without it a loop never gives way, and `PATIENCE` has no end.
+const A_MOMENT: Duration = Duration::from_millis(1);
 
 fn main() -> ExitCode {
     if std::env::args().next().as_deref() == Some(shim::spawner::NAME) {
@@ -310,7 +312,10 @@ async fn another_versions_monitor_is_understood() {
     assert_eq!(started.pid, std::process::id());
     assert_eq!(started.started_at.to_string(), "2026-01-02T03:04:05.678Z");
     // Until the second connection is there, calls have nobody to go to.
-    while world.port.resize(&process, 5, 7).await.is_err() {}
+    while world.port.resize(&process, 5, 7).await.is_err() {
+        assert!(!monitor.is_finished(), "the monitor was told what it did not expect");
+        tokio::time::sleep(A_MOMENT).await;
+    }
     let refused = world.port.signal(&process, 18).await.expect_err("refused");
     assert_eq!(refused.kind, RuntimeErrorKind::NotRunning);
     let unclear = loop {
@@ -318,6 +323,8 @@ async fn another_versions_monitor_is_understood() {
         if error.message.contains("version") {
             break error;
         }
+        assert!(!monitor.is_finished(), "the monitor was told what it did not expect");
+        tokio::time::sleep(A_MOMENT).await;
     };
     assert!(unclear.message.contains("another version"), "{unclear:?}");
     world.port.signal(&process, 9).await.expect("signal");
