@@ -3,7 +3,8 @@
 use client::{Client, DEFAULT_SOCKET};
 
 use crate::config::{self, Config};
-use crate::endpoint::{self, Endpoint, environment};
+use crate::endpoint::{self, Endpoint};
+use crate::environment::environment;
 use crate::failure::Failure;
 use crate::globals::Globals;
 use crate::output;

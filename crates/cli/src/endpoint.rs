@@ -6,15 +6,17 @@
 //! A context is what Docker's client wrote: `contexts/meta/<sha256 of its name>/meta.json`, with PEM files in
 //! `contexts/tls/<the same>/docker/`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use client::{Address, DEFAULT_SOCKET, Tls, TlsFiles};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
+use crate::environment::environment;
 use crate::failure::Failure;
 use crate::globals::Globals;
+use crate::tls::{Unreadable, read};
 
 const DEFAULT_CONTEXT: &str = "default";
 /// Where an engine with TLS is by default.
@@ -44,11 +46,6 @@ pub(crate) fn resolve(globals: &Globals, directory: &Path, config: &Config) -> R
     endpoint.map_err(|why| {
         Failure::new(format!("Failed to initialize: unable to resolve docker endpoint: {why}"))
     })
-}
-
-/// An environment variable that says something.
-pub(crate) fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn context(globals: &Globals, config: &Config) -> String {
@@ -134,66 +131,6 @@ fn from_context(name: &str, directory: &Path) -> Result<Endpoint, String> {
     };
     let wanted = files.ca.is_some() || files.cert.is_some() || files.key.is_some() || docker.skip_tls_verify;
     endpoint(name, complete(&docker.host, wanted), wanted.then_some(files))
-}
-
-/// `--tls` and its files.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct TlsOptions {
-    /// Encrypt.
-    pub(crate) on: bool,
-    /// And look who the engine is.
-    pub(crate) verify: bool,
-    pub(crate) ca: Option<String>,
-    pub(crate) cert: Option<String>,
-    pub(crate) key: Option<String>,
-}
-
-impl TlsOptions {
-    /// What TLS needs, when it is wanted: the files named, else those of `DOCKER_CERT_PATH` or of the configuration.
-    fn files(&self, directory: &Path) -> Result<Option<TlsFiles>, String> {
-        if !self.on {
-            return Ok(None);
-        }
-        let default = environment("DOCKER_CERT_PATH").map_or_else(|| directory.to_owned(), PathBuf::from);
-        let named = |flag: &Option<String>, name: &str| match flag {
-            Some(path) => PathBuf::from(path),
-            None => default.join(name),
-        };
-        // A certificate of ours is needed only when it was named, or is there.
-        let optional = |flag: &Option<String>, name: &str| match read(&named(flag, name)) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(Unreadable::Missing(_)) if flag.is_none() => Ok(None),
-            Err(error) => Err(error.text()),
-        };
-        Ok(Some(TlsFiles {
-            ca: Some(read(&named(&self.ca, "ca.pem")).map_err(Unreadable::text)?),
-            cert: optional(&self.cert, "cert.pem")?,
-            key: optional(&self.key, "key.pem")?,
-            verify: self.verify,
-        }))
-    }
-}
-
-enum Unreadable {
-    Missing(String),
-    Other(String),
-}
-
-impl Unreadable {
-    fn text(self) -> String {
-        match self {
-            Self::Missing(text) | Self::Other(text) => text,
-        }
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Unreadable> {
-    std::fs::read(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Unreadable::Missing(format!("open {}: no such file or directory", path.display()))
-        }
-        _ => Unreadable::Other(format!("open {}: {error}", path.display())),
-    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The options before the command: where the engine is, where the configuration is, how much to say.
 
-use crate::endpoint::{self, TlsOptions};
+use crate::environment::environment;
 use crate::flags::{Flag, FlagError, Parsed};
+use crate::tls::TlsOptions;
 
 pub(crate) const FLAGS: &[Flag] = &[
     Flag::text("config", "Directory of the client's configuration files"),
@@ -44,7 +45,7 @@ pub(crate) struct Globals {
 impl Globals {
     pub(crate) fn read(args: &[String]) -> Result<Self, FlagError> {
         let parsed: Parsed = crate::flags::parse(FLAGS, args, false)?;
-        let set = |name: &str| endpoint::environment(name).is_some();
+        let set = |name: &str| environment(name).is_some();
         let verify = match parsed.given("tlsverify") {
             Some(_) => parsed.switch("tlsverify"),
             None => set("DOCKER_TLS_VERIFY"),

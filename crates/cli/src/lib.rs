@@ -18,6 +18,7 @@ mod command;
 mod commands;
 mod config;
 mod endpoint;
+mod environment;
 mod failure;
 mod filters;
 mod flags;
@@ -30,6 +31,7 @@ mod platforms;
 mod progress;
 mod run;
 mod terminal;
+mod tls;
 
 /// Runs the command line `args` (with `argv[0]`) and returns the exit status of the process.
 ///

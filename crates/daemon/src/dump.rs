@@ -64,8 +64,14 @@ async fn account(engine: &Engine) -> String {
     let containers = engine.containers.list(ListRequest { all: true, ..ListRequest::default() }).await;
     let mut text = String::new();
     match containers {
-        Ok(containers) => containers.iter().for_each(|one| drop(writeln!(text, "container: {one:?}"))),
-        Err(error) => drop(writeln!(text, "containers: {error}")),
+        Ok(containers) => {
+            for container in &containers {
+                let _ = writeln!(text, "container: {container:?}");
+            }
+        }
+        Err(error) => {
+            let _ = writeln!(text, "containers: {error}");
+        }
     }
     text
 }

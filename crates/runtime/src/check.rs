@@ -97,7 +97,7 @@ fn sysctl(key: &str, linux: &Linux, namespaces: CloneFlags) -> Result<()> {
     // One that is joined may be the host's own.
     let has = |kind: NamespaceType| {
         let joined = linux.namespaces.iter().find(|n| n.kind == kind);
-        namespaces.contains(crate::job::flag(kind)) && !joined.is_some_and(|n| is_own(kind, &n.path))
+        namespaces.contains(crate::namespace::flag(kind)) && !joined.is_some_and(|n| is_own(kind, &n.path))
     };
     if IPC.contains(&dotted.as_str()) || dotted.starts_with("fs.mqueue.") {
         return if has(NamespaceType::Ipc) {

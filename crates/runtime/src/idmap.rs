@@ -11,7 +11,7 @@ use sys::mount::{Change, attr};
 use sys::process::{CloneFlags, Cloned};
 
 use crate::error::Context;
-use crate::job::open_proc;
+use crate::proc::open_proc;
 use crate::{Error, Result};
 
 /// Writes `/proc/<pid>/uid_map` and `gid_map`. Without privilege over the mapped groups the kernel wants

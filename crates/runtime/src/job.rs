@@ -12,7 +12,9 @@ use sys::process::CloneFlags;
 use crate::capability::{self, Sets};
 use crate::error::Context;
 use crate::mount_api::{OpenTreeFlags, open_tree};
+use crate::namespace::flag;
 use crate::options::Options;
+use crate::proc::open_proc;
 use crate::{CreateRequest, Error, ExecRequest, Filter, Result, Rootfs, Stdio, check, idmap, neighbour};
 
 /// A namespace that is entered instead of made.
@@ -67,35 +69,6 @@ pub(crate) struct ContainerJob<'a> {
     pub(crate) init_reaper: bool,
     pub(crate) no_pivot: bool,
     pub(crate) process: ProcessJob<'a>,
-}
-
-/// The flag of a kind of namespace.
-pub(crate) fn flag(kind: NamespaceType) -> CloneFlags {
-    match kind {
-        NamespaceType::Pid => CloneFlags::NEWPID,
-        NamespaceType::Network => CloneFlags::NEWNET,
-        NamespaceType::Mount => CloneFlags::NEWNS,
-        NamespaceType::Ipc => CloneFlags::NEWIPC,
-        NamespaceType::Uts => CloneFlags::NEWUTS,
-        NamespaceType::User => CloneFlags::NEWUSER,
-        NamespaceType::Cgroup => CloneFlags::NEWCGROUP,
-        NamespaceType::Time => CloneFlags::NEWTIME,
-    }
-}
-
-/// The host's `/proc`, or an error if something else is mounted there.
-pub(crate) fn open_proc() -> Result<OwnedFd> {
-    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
-    /// <linux/proc_ns.h>: only the root of a procfs has it.
-    const PROC_ROOT_INO: u64 = 1;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let proc = rustix::fs::openat(CWD, "/proc", flags, Mode::empty()).step(|| "open /proc".into())?;
-    let system = rustix::fs::fstatfs(&proc).step(|| "statfs /proc".into())?;
-    let stat = rustix::fs::fstat(&proc).step(|| "stat /proc".into())?;
-    if system.f_type != PROC_SUPER_MAGIC || stat.st_ino != PROC_ROOT_INO {
-        return Err(Error::Unsupported("/proc is not a proc file system".into()));
-    }
-    Ok(proc)
 }
 
 impl<'a> ContainerJob<'a> {

@@ -166,7 +166,7 @@ impl ShimRuntime {
             match monitor.birth().await {
                 Birth::Started(state) => break (monitor, state),
                 Birth::Failed(failure) => {
-                    let _ = archive::remove_tree(&directory);
+                    let _ = std::fs::remove_dir_all(&directory);
                     return Err(failure);
                 }
                 Birth::Died(failure) => {
@@ -769,8 +769,10 @@ async fn clear(process: ProcessRef, directory: PathBuf) {
 fn remove_directory(directory: &Path) {
     const TRIES: u32 = 10;
     for _ in 0..TRIES {
-        if archive::remove_tree(directory).is_ok() {
-            return;
+        match std::fs::remove_dir_all(directory) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            _ if !directory.exists() => return,
+            _ => {}
         }
     }
     tracing::warn!(path = %directory.display(), "could not remove what a process left");

@@ -151,7 +151,7 @@ fn remove(cgroup: Option<Cgroup>) -> Result<(), Failure> {
 
 fn make(global: &Global, args: &Common, gated: bool) -> Result<Made, Failure> {
     // Much is read from there before the container's process verifies it again.
-    drop(crate::job::open_proc()?);
+    drop(crate::proc::open_proc()?);
     let bundle = std::path::absolute(&args.bundle)?;
     let spec = load(&bundle)?;
     let home = Home::claim(global, &args.id)?;
