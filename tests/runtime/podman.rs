@@ -83,12 +83,17 @@ impl Drop for Podman {
         self.holder.terminate();
         if !std::thread::panicking() {
             assert_eq!(found.stdout, "", "the runtime's records");
-            // conmon's, which it makes beside those of the containers and leaves.
-            for group in ["/sys/fs/cgroup", "/sys/fs/cgroup/*"] {
-                let parent = self.site.ground.cgroup_parent();
-                let script = format!("rmdir {group}/{parent}/conmon 2>/dev/null");
-                let _ = Command::new("sh").args(["-c", &script]).status();
-            }
+            // conmon's, which it makes beside those of the containers and leaves. The last one may still be ending.
+            let parent = self.site.ground.cgroup_parent().to_owned();
+            eventually("conmon's cgroups are empty", || {
+                let hierarchies =
+                    std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|entry| entry.path());
+                let mut all = hierarchies.chain([std::path::PathBuf::from("/sys/fs/cgroup")]);
+                all.all(|hierarchy| {
+                    let group = hierarchy.join(&parent).join("conmon");
+                    std::fs::remove_dir(&group).is_ok() || !group.exists()
+                })
+            });
         }
     }
 }

@@ -322,15 +322,14 @@ fn make_v1(hierarchy: &Hierarchy, relative: &str) -> Result<bool> {
     let fresh = match root.make(relative) {
         Err(e) if e.is_not_found() => {
             for parent in ancestors(relative) {
-                if root.make(parent)? && hierarchy.has("cpuset") {
-                    let inherited = root.child(parent).and_then(|child| {
-                        controllers::cpuset::inherit(&child, &root.child(parent_of(parent))?)
-                    });
-                    // One that stayed would be taken for finished the next time, and nothing could run in it.
-                    if inherited.is_err() {
-                        let _ = root.remove(parent);
-                    }
-                    inherited?;
+                let fresh = root.make(parent)?;
+                if hierarchy.has("cpuset") {
+                    // Others' are filled too: whoever made them may not have come to it yet.
+                    controllers::cpuset::inherit(root, parent).inspect_err(|_| {
+                        if fresh {
+                            let _ = root.remove(parent);
+                        }
+                    })?;
                 }
             }
             root.make(relative)?
@@ -424,7 +423,7 @@ pub(crate) fn delegate(directory: &Directory, controllers: &[String]) -> Result<
 }
 
 /// `a/b/c` has `a` and `a/b` above it.
-fn ancestors(relative: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn ancestors(relative: &str) -> impl Iterator<Item = &str> {
     relative.match_indices('/').map(|(at, _)| &relative[..at])
 }
 

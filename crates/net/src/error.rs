@@ -18,6 +18,9 @@ pub enum Error {
         /// The kernel's own explanation, where it gave one.
         detail: Option<String>,
     },
+    /// This process may not change the network.
+    #[error("bridge {bridge}: {source}: the engine needs CAP_NET_ADMIN, or --bridge=none")]
+    NotPermitted { bridge: String, source: Box<Error> },
     /// The kernel has no nftables, or this process may not use it.
     #[error(
         "no nftables on this kernel ({0}): enable CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET, CONFIG_NFT_CT and \

@@ -55,6 +55,16 @@ impl Fabric {
     ///
     /// A configuration that this host cannot fulfil, a kernel without nftables, missing privilege.
     pub fn start(desired: Desired, mended: impl Fn(Result<Plan>) + Send + 'static) -> Result<Self> {
+        let bridge = desired.bridge.name.clone();
+        Self::bring_up(desired, mended).map_err(|error| match error.errno() {
+            Some(rustix::io::Errno::PERM | rustix::io::Errno::ACCESS) => {
+                Error::NotPermitted { bridge, source: Box::new(error) }
+            }
+            _ => error,
+        })
+    }
+
+    fn bring_up(desired: Desired, mended: impl Fn(Result<Plan>) + Send + 'static) -> Result<Self> {
         // One for all: the kernel lets who closes such a socket wait until all that was ever replaced is destroyed, a
         // grace period of RCU and the longest part of an engine's start.
         let mut nft = desired.firewall.is_some().then(Socket::netfilter).transpose()?;

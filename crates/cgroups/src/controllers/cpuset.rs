@@ -17,22 +17,41 @@ pub(crate) fn prepare(cgroup: &Cgroup, cpu: Option<&Cpu>) -> Result<()> {
     if hierarchy.version() == Version::V2 {
         return Ok(());
     }
-    let parent = hierarchy.directory.child(cgroup::parent_of(&member.relative))?;
+    let parent = cgroup::parent_of(&member.relative);
     let given =
         |file: &str| cpu.is_some_and(|c| !if file == "cpuset.cpus" { &c.cpus } else { &c.mems }.is_empty());
     for file in FILES.into_iter().filter(|f| !given(f)) {
-        copy(file, &member.directory, &parent)?;
+        if !copy(file, &member.directory, &hierarchy.directory.child(parent)?)? {
+            // Another process made the parent just now and has not come to filling it.
+            for group in cgroup::ancestors(&member.relative) {
+                inherit(&hierarchy.directory, group)?;
+            }
+            copy(file, &member.directory, &hierarchy.directory.child(parent)?)?;
+        }
     }
     Ok(())
 }
 
-/// Fills a new v1 group from its parent.
-pub(crate) fn inherit(child: &Directory, parent: &Directory) -> Result<()> {
-    FILES.into_iter().try_for_each(|file| copy(file, child, parent))
+/// Fills a v1 group from its parent, unless it has been filled.
+pub(crate) fn inherit(root: &Directory, group: &str) -> Result<()> {
+    let (child, parent) = (root.child(group)?, root.child(cgroup::parent_of(group))?);
+    for file in FILES {
+        if is_empty(&child.read(file)?) {
+            copy(file, &child, &parent)?;
+        }
+    }
+    Ok(())
 }
 
-fn copy(file: &str, child: &Directory, parent: &Directory) -> Result<()> {
-    child.write(file, &parent.read(file)?)
+/// Answers whether the parent has any.
+fn copy(file: &str, child: &Directory, parent: &Directory) -> Result<bool> {
+    let value = parent.read(file)?;
+    child.write(file, &value)?;
+    Ok(!is_empty(&value))
+}
+
+fn is_empty(value: &str) -> bool {
+    value.trim().is_empty()
 }
 
 pub(crate) fn apply(cgroup: &Cgroup, cpu: &Cpu) -> Result<()> {

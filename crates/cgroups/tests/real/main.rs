@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use cgroups::{Cgroup, CgroupPath, Layout, machine};
+use cgroups::{Cgroup, CgroupPath, Layout, Version, machine};
 use oci::runtime::{Cpu, DeviceRule, Memory, Pids, Resources};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
@@ -88,6 +88,17 @@ impl Drop for Process {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Made by another process that has not come to filling it: nothing could run below it.
+#[test]
+fn a_parent_without_cpus_gets_some() {
+    let machine = machine().unwrap();
+    let Some(cpuset) = machine.find("cpuset").filter(|h| h.version() == Version::V1) else { return };
+    let scratch = Scratch::new();
+    std::fs::create_dir(cpuset.mount_point().join(&scratch.parent[1..])).unwrap();
+    let cgroup = scratch.create(&Resources::default());
+    assert_eq!(Process::start("spawn 0", &cgroup).answer(), "0");
 }
 
 #[test]

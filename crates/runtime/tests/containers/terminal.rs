@@ -54,7 +54,7 @@ fn an_engine_gets_the_master_through_its_socket() {
     bundle.spec["process"]["consoleSize"] = json!({"height": 33, "width": 101});
     bundle.script(
         "tty; stty size; stat -c '%t %u' /dev/console; echo to the console > /dev/console; echo to tty > /dev/tty; \
-         read line; echo got $line; trap 'echo resized; stty size; echo end' WINCH; while :; do sleep 0.02; done",
+         trap 'echo resized; stty size; echo end' WINCH; read line; echo got $line; while :; do sleep 0.02; done",
     );
     assert!(bundle.oci(&["create", &bundle.id]).stderr.contains("cannot allocate tty if runc will detach"));
     // Longer than the address of a socket may be.
