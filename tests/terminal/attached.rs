@@ -42,6 +42,21 @@ fn run_gives_a_shell_with_echo_a_window_and_its_exit_code() {
     assert_eq!(house.ok(&["ps", "-aq"]), "");
 }
 
+/// It is a process group of its own, which PID 1 is not in, and has the terminal.
+#[test]
+fn a_shell_below_init_has_the_terminal_as_well() {
+    let house = House::new();
+    let mut terminal = house.terminal(&["run", "-it", "--rm", "--init", "bb", "sh"]);
+    terminal.expect(PROMPT);
+    terminal.line("sh -c 'echo slee''ping; exec sleep 1000'", "sleeping\r\n");
+    terminal.write("\x03");
+    terminal.expect(PROMPT);
+    terminal.line("echo $$", "\r\n2\r\n");
+    terminal.expect(PROMPT);
+    terminal.write("exit 42\r");
+    assert_eq!(terminal.end(), 42);
+}
+
 /// Nothing has to be typed first: the size is there when the process is.
 #[test]
 fn the_first_thing_a_process_sees_is_the_size_of_the_window() {

@@ -19,6 +19,8 @@ use crate::handshake::{Channel, Message};
 use crate::job::{ContainerJob, ProcessJob, streams};
 use crate::{Error, Result, Stdio, idmap, inside, user};
 
+const SIGTTOU: i32 = 22;
+
 /// PID 1 of a new container. `staged`: a process in between has entered namespaces and cgroup already.
 pub(crate) fn container(job: &ContainerJob<'_>, channel: Channel, gate: Option<OwnedFd>, staged: bool) -> ! {
     let mut channel = channel;
@@ -313,10 +315,12 @@ fn fork_program(job: &ProcessJob<'_>) -> Result<()> {
     reaper::block().step(|| "block signals".into())?;
     match clone3(CloneFlags::empty(), None).step(|| "fork the program".into())? {
         Cloned::Child => {
-            // Its own process group, in front where there is a terminal; SIGTTOU is ignored for that moment.
+            // Its own process group, in front where there is a terminal.
             let own = rustix::process::setpgid(None, None);
             own.step(|| "setpgid".into())?;
             if matches!(job.stdio, Stdio::Terminal { .. }) {
+                // One that is not in front is stopped for wanting to be, tcsetpgrp(3).
+                sys::signal::ignore(SIGTTOU, true).step(|| "ignore SIGTTOU".into())?;
                 let pid = rustix::process::getpid();
                 rustix::termios::tcsetpgrp(rustix::stdio::stdin(), pid).step(|| "tcsetpgrp".into())?;
             }
