@@ -125,8 +125,7 @@ impl ShimRuntime {
         Ok(Arc::clone(current.insert(Arc::new(spawner))))
     }
 
-    /// Sends a request, and waits until its process runs. A request that a dying spawner lost is sent again,
-    /// once: the monitor's first word tells whether anything was done.
+    /// Sends a request, and waits until its process runs; nothing is left when it does not.
     async fn launch(
         &self,
         process: ProcessRef,
@@ -138,9 +137,28 @@ impl ShimRuntime {
     ) -> Result<Started, RuntimeError> {
         let directory = self.directory(&process);
         make_directory(&process, &directory)?;
+        match self.bring_up(&mut request, seccomp, netns, attachments, tty).await {
+            Ok((state, peer)) => Ok(self.processes.adopt(process, directory, state, peer)),
+            Err(failure) => {
+                // It may have come to any point: a cgroup, a process in it, one that nobody has heard of.
+                clear(process, directory).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// A request that a dying spawner lost is sent again, once: the monitor's first word tells if anything was done.
+    async fn bring_up(
+        &self,
+        request: &mut Request,
+        seccomp: Option<Arc<[u8]>>,
+        netns: Option<std::os::fd::OwnedFd>,
+        attachments: Vec<Attachment>,
+        tty: bool,
+    ) -> Result<(State, Peer), RuntimeError> {
         let program = seccomp.as_deref().unwrap_or_default();
         let mut tries = 0;
-        let (monitor, state) = loop {
+        loop {
             tries += 1;
             let spawner = self.spawner().await?;
             let submitted = {
@@ -152,7 +170,7 @@ impl ShimRuntime {
                         input: &attachment.leftover,
                     })
                     .collect();
-                spawner.submit(&mut request, program, netns.as_ref().map(AsFd::as_fd), &clients)
+                spawner.submit(request, program, netns.as_ref().map(AsFd::as_fd), &clients)
             };
             let connection = match submitted {
                 Ok(connection) => connection,
@@ -164,21 +182,12 @@ impl ShimRuntime {
             };
             let monitor = Monitor::new(connection)?;
             match monitor.birth().await {
-                Birth::Started(state) => break (monitor, state),
-                Birth::Failed(failure) => {
-                    let _ = std::fs::remove_dir_all(&directory);
-                    return Err(failure);
-                }
-                Birth::Died(failure) => {
-                    // It may have come to any point: a cgroup, a process in it, one that nobody has heard of.
-                    clear(process, directory).await;
-                    return Err(failure);
-                }
+                Birth::Started(state) => return Ok((state, Peer::Monitor(monitor))),
+                Birth::Failed(failure) => return Err(failure),
                 Birth::NeverBorn if tries == 1 => self.discard(&spawner).await,
                 Birth::NeverBorn => return Err(other("the spawner died twice while starting a process")),
             }
-        };
-        Ok(self.processes.adopt(process, directory, state, Peer::Monitor(monitor)))
+        }
     }
 
     /// Forgets a spawner that did not answer, unless another request has done so already.
@@ -499,8 +508,6 @@ impl Handle {
 enum Birth {
     Started(State),
     Failed(RuntimeError),
-    /// The monitor, before it could say what it had done.
-    Died(RuntimeError),
     /// The spawner died before it made a monitor: nothing was done.
     NeverBorn,
 }
@@ -541,8 +548,8 @@ impl Monitor {
                 }
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) if !born => return Birth::NeverBorn,
-                Ok(None) => return Birth::Died(other("the monitor died while starting the process")),
-                Err(error) => return Birth::Died(failed(error)),
+                Ok(None) => return Birth::Failed(other("the monitor died while starting the process")),
+                Err(error) => return Birth::Failed(failed(error)),
             }
         }
     }
