@@ -77,7 +77,7 @@ fn tasks() {
         "{}",
         containerd.server.log()
     );
-    let typed = Output::of(&mut in_terminal(&containerd.run(&["--rm", "-t"], "typed", &["tty"])));
+    let typed = in_terminal(&containerd.run(&["--rm", "-t"], "typed", &["tty"]));
     assert!(typed.stdout.contains("/dev/pts/0"), "{typed:?}");
     let line = ["grep", "Seccomp:", "/proc/self/status"];
     let got = Output::of(&mut containerd.run(&["--rm", "--seccomp"], "filtered", &line));

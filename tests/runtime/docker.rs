@@ -246,14 +246,8 @@ fn the_life_of_a_container() {
     ]);
     assert_eq!((exec.stdout.as_str(), exec.stderr.as_str(), exec.status), ("b\n/tmp\n", "nobody\n", 9));
     assert!(docker.good(&["exec", "-t", "one", "tty"]).starts_with("/dev/pts/"));
-    let typed = Output::of(&mut in_terminal(&docker.command(&[
-        "exec",
-        "-it",
-        "one",
-        "sh",
-        "-c",
-        "test -t 0 && stty size && exit 4",
-    ])));
+    let typed =
+        in_terminal(&docker.command(&["exec", "-it", "one", "sh", "-c", "test -t 0 && stty size && exit 4"]));
     assert_eq!(typed.status, 4, "{typed:?}");
     docker.bad(&["exec", "one", "no-such-program"], 126, "");
     let said = docker.ask(&["exec", "one", "no-such-program"]);
@@ -315,7 +309,7 @@ fn the_life_of_a_container() {
 fn terminals_networks_memory_and_many() {
     let docker = Docker::start();
     let typed = docker.command(&["run", "--rm", "-it", "busybox", "sh", "-c", "tty; test -t 0 && exit 6"]);
-    let typed = Output::of(&mut in_terminal(&typed));
+    let typed = in_terminal(&typed);
     assert!(typed.stdout.contains("/dev/pts/0") && typed.status == 6, "{typed:?}");
 
     docker.good(&[

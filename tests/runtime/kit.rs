@@ -1,7 +1,9 @@
 //! What every peer needs: the two ways to call the runtime, a root file system, and a namespace of its own.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -114,19 +116,21 @@ pub(crate) fn write_program(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// The program of a terminal: what it prints, with a pty as its standard streams (`script(1)`).
-pub(crate) fn in_terminal(command: &Command) -> Command {
+/// What a command does with a pty as its standard streams (`script(1)`).
+pub(crate) fn in_terminal(command: &Command) -> Output {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let quoted: Vec<String> =
         words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''"))).collect();
     let mut outer = Command::new("script");
-    outer.args(["-qec", &quoted.join(" "), "/dev/null"]).stdin(Stdio::null());
+    // Open and silent: at the end of its input `script` types a NUL, which the terminal shows.
+    let (silent, _open) = UnixStream::pair().expect("a socket");
+    outer.args(["-qec", &quoted.join(" "), "/dev/null"]).stdin(OwnedFd::from(silent));
     for (name, value) in command.get_envs() {
         if let Some(value) = value {
             outer.env(name, value);
         }
     }
-    outer
+    Output::of(&mut outer)
 }
 
 /// An answer without what differs from one container to the next: ids, the runtime's own path, where newer ones say

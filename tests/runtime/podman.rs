@@ -244,7 +244,7 @@ fn the_life_of_a_container() {
     assert_eq!((exec.stdout.as_str(), exec.stderr.as_str(), exec.status), ("b\n/tmp\n", "nobody\n", 9));
     let link = podman.site.link.display().to_string();
     let typed = podman.command(&link, &["exec", "-it", "one", "sh", "-c", "tty; test -t 0 && exit 4"]);
-    let typed = Output::of(&mut in_terminal(&typed));
+    let typed = in_terminal(&typed);
     assert!(typed.stdout.contains("/dev/pts/") && typed.status == 4, "{typed:?}");
     podman.bad(&["exec", "one", "no-such-program"], 127, "executable file not found in $PATH");
     podman.bad(&["exec", "one", "/etc/passwd"], 126, "permission denied");
@@ -308,7 +308,7 @@ fn terminals_networks_memory_and_many() {
             "tty; ls /sys/class/net; test -t 0 && exit 6",
         ],
     );
-    let typed = Output::of(&mut in_terminal(&typed));
+    let typed = in_terminal(&typed);
     // The namespace that the holder made has the loopback device only.
     assert!(typed.stdout.contains("/dev/pts/0\r\nlo\r\n") && typed.status == 6, "{typed:?}");
 
