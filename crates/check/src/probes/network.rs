@@ -21,14 +21,7 @@ pub(super) fn probe(machine: &Machine) -> Vec<Finding> {
         true => Finding::new(Group::Network, "ip_forward", Status::Ok, ""),
         false => Finding::new(Group::Network, "ip_forward", Status::Info, "off; the engine turns it on"),
     };
-    let drops = match net::observe(&net::Desired::default()) {
-        Ok(observed) if observed.foreign_drops.is_empty() => Ok(String::new()),
-        Ok(observed) => Err(format!(
-            "{} drops by policy",
-            observed.foreign_drops.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        )),
-        Err(e) => Err(e.to_string()),
-    };
+    let (drops, remedy) = forward_policy();
     vec![
         Finding::of(
             Group::Network,
@@ -45,13 +38,7 @@ pub(super) fn probe(machine: &Machine) -> Vec<Finding> {
             "modprobe nf_tables nft_ct nft_masq, or start the engine with --iptables=false",
         ),
         forwarding,
-        Finding::of(
-            Group::Network,
-            "forward policy",
-            drops,
-            Status::Missing,
-            "accept what comes from and returns to docker0 there: a table of ours cannot overrule another's drop",
-        ),
+        Finding::of(Group::Network, "forward policy", drops, Status::Missing, &remedy),
         Finding::new(
             Group::Network,
             "br_netfilter",
@@ -59,4 +46,28 @@ pub(super) fn probe(machine: &Machine) -> Vec<Finding> {
             if module("br_netfilter") { "available" } else { "not in this kernel; not needed" },
         ),
     ]
+}
+
+/// What others' chains do with forwarded packets by policy, and what helps.
+fn forward_policy() -> (Result<String, String>, String) {
+    let desired = net::Desired::default();
+    let observed = match net::observe(&desired) {
+        Ok(observed) => observed,
+        Err(error) => return (Err(error.to_string()), "run it as root".to_owned()),
+    };
+    if observed.foreign_drops.is_empty() {
+        let shared = if observed.shared.drops {
+            "iptables' FORWARD drops by policy; the engine adds rules for its bridge at its end"
+        } else {
+            ""
+        };
+        return (Ok(shared.to_owned()), String::new());
+    }
+    let names: Vec<String> = observed.foreign_drops.iter().map(ToString::to_string).collect();
+    let remedies: Vec<String> =
+        observed.foreign_drops.iter().map(|chain| chain.remedy(&desired.bridge.name)).collect();
+    (
+        Err(format!("{} drops by policy", names.join(", "))),
+        format!("no table overrules another's drop: {}", remedies.join("; ")),
+    )
 }
