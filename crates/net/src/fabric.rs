@@ -130,7 +130,9 @@ impl Fabric {
     ///
     /// No address, no sandbox; nothing is left behind then.
     pub fn take(&self, wanted: Option<Ipv4Addr>, mac: Option<Mac>) -> Result<(Sandbox, Address)> {
-        self.furnish(self.bridged.take()?, wanted, mac)
+        let ip = self.claim(wanted)?;
+        let sandbox = self.bridged.take().inspect_err(|_| self.give_back(ip))?;
+        self.furnish(sandbox, ip, mac)
     }
 
     /// The same without waiting: `None` if no sandbox is ready.
@@ -139,7 +141,12 @@ impl Fabric {
     ///
     /// As [`Fabric::take`].
     pub fn try_take(&self, wanted: Option<Ipv4Addr>, mac: Option<Mac>) -> Result<Option<(Sandbox, Address)>> {
-        self.bridged.try_take().map(|sandbox| self.furnish(sandbox, wanted, mac)).transpose()
+        let ip = self.claim(wanted)?;
+        let Some(sandbox) = self.bridged.try_take() else {
+            self.give_back(ip);
+            return Ok(None);
+        };
+        self.furnish(sandbox, ip, mac).map(Some)
     }
 
     /// Sandboxes are going to be needed: after a failure, tries again to prepare them.
@@ -147,19 +154,16 @@ impl Fabric {
         self.bridged.nudge();
     }
 
-    fn furnish(
-        &self,
-        mut sandbox: Sandbox,
-        wanted: Option<Ipv4Addr>,
-        mac: Option<Mac>,
-    ) -> Result<(Sandbox, Address)> {
-        let ip = {
-            let mut ipam = self.ipam();
-            match wanted {
-                Some(ip) => ipam.take(ip).map(|()| ip)?,
-                None => ipam.take_next()?,
-            }
-        };
+    /// First of all: where no address is left, no sandbox is used up.
+    fn claim(&self, wanted: Option<Ipv4Addr>) -> Result<Ipv4Addr> {
+        let mut ipam = self.ipam();
+        match wanted {
+            Some(ip) => ipam.take(ip).map(|()| ip),
+            None => ipam.take_next(),
+        }
+    }
+
+    fn furnish(&self, mut sandbox: Sandbox, ip: Ipv4Addr, mac: Option<Mac>) -> Result<(Sandbox, Address)> {
         let assigned = Ipv4Net::new(ip, self.facts.address.prefix_len())
             .map_err(|e| Error::Config(e.to_string()))
             .map(|ipv4| Address {

@@ -66,18 +66,29 @@ impl Network {
             return Err(NetworkError { unsupported: true, message });
         };
         let mac: Option<Mac> = mac.filter(|m| !m.is_empty()).map(str::parse).transpose().map_err(convert)?;
-        let taken = match fabric.try_take(ipv4, mac).map_err(convert)? {
-            Some(taken) => taken,
-            None => {
+        let taken = match fabric.try_take(ipv4, mac) {
+            Ok(Some(taken)) => Ok(taken),
+            Ok(None) => {
                 let inner = Arc::clone(&self.inner);
                 blocking(move || match &inner.fabric {
                     Some(fabric) => fabric.take(ipv4, mac),
                     None => Err(net::Error::ShutDown),
                 })
-                .await?
+                .await
             }
+            Err(error) => Err(error),
         };
-        let (sandbox, address) = taken;
+        let (sandbox, address) = taken.map_err(|error| match error {
+            // As Docker, which names the network.
+            net::Error::AddressesExhausted(_) => NetworkError {
+                unsupported: false,
+                message: format!(
+                    "no available IPv4 addresses on this network's address pools: {NETWORK} ({})",
+                    self.network_id
+                ),
+            },
+            other => convert(other),
+        })?;
         self.inner.owners().insert(address.ipv4.addr(), container.to_owned());
         Ok(Sandbox {
             netns: sandbox.into_netns(),
@@ -91,7 +102,7 @@ impl Network {
             Some(sandbox) => sandbox,
             None => {
                 let inner = Arc::clone(&self.inner);
-                blocking(move || inner.isolated.take()).await?
+                blocking(move || inner.isolated.take()).await.map_err(convert)?
             }
         };
         Ok(Sandbox { netns: sandbox.into_netns(), sandbox_id: random_id()?, endpoint: None })
@@ -198,11 +209,8 @@ fn report_mended(result: net::Result<net::Plan>) {
 
 async fn blocking<T: Send + 'static>(
     act: impl FnOnce() -> net::Result<T> + Send + 'static,
-) -> Result<T, NetworkError> {
-    match tokio::task::spawn_blocking(act).await {
-        Ok(result) => result.map_err(convert),
-        Err(_) => Err(convert(net::Error::ShutDown)),
-    }
+) -> net::Result<T> {
+    tokio::task::spawn_blocking(act).await.unwrap_or(Err(net::Error::ShutDown))
 }
 
 fn convert(error: net::Error) -> NetworkError {

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::NetworkMode;
 use super::oci_spec::Joined;
+use super::{NetworkMode, resolv_conf};
 use crate::error::{Error, Result};
 use crate::records::Record;
 use crate::settings::Settings;
@@ -17,8 +17,11 @@ pub(crate) struct Files {
     pub(crate) resolv_conf: PathBuf,
 }
 
-/// Servers for a machine whose own are all on its loopback (as Docker).
-const FALLBACK_SERVERS: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
+const LOCAL: &str = "127.0.0.1\tlocalhost\n";
+const LOCAL_IPV6: &str = "::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\n\
+                          ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+/// With these set to 1, loopback has no IPv6.
+const IPV6_SWITCHES: [&str; 2] = ["net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.lo.disable_ipv6"];
 
 pub(crate) fn write(
     settings: &Settings,
@@ -52,18 +55,16 @@ pub(crate) fn write(
 }
 
 fn hosts(settings: &Settings, record: &Record, gateway: Option<IpAddr>) -> Result<String> {
-    let host_mode = record.spec.host.network_mode == NetworkMode::Host;
-    let mut text = match host_mode {
-        true => std::fs::read_to_string("/etc/hosts").unwrap_or_default(),
-        false => String::from(
-            "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
-             ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
-        ),
-    };
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
+    let host = &record.spec.host;
+    // With names of its own it is not a copy of the host's file, whose lines would come first.
+    if host.network_mode == NetworkMode::Host && host.extra_hosts.is_empty() {
+        return Ok(std::fs::read_to_string("/etc/hosts").unwrap_or_default());
     }
-    for entry in &record.spec.host.extra_hosts {
+    let mut text = LOCAL.to_owned();
+    if !IPV6_SWITCHES.iter().any(|switch| host.sysctls.get(*switch).is_some_and(|value| value == "1")) {
+        text.push_str(LOCAL_IPV6);
+    }
+    for entry in &host.extra_hosts {
         let (name, address) = entry
             .split_once(':')
             .or_else(|| entry.split_once('='))
@@ -80,10 +81,10 @@ fn hosts(settings: &Settings, record: &Record, gateway: Option<IpAddr>) -> Resul
     }
     if let Some(address) = record.endpoint.as_ref().and_then(|endpoint| endpoint.ipv4) {
         let (host, domain) = (&record.spec.hostname, &record.spec.domainname);
-        match domain.is_empty() {
-            true => text.push_str(&format!("{address}\t{host}\n")),
-            false => text.push_str(&format!("{address}\t{host}.{domain} {host}\n")),
-        }
+        let full = if domain.is_empty() { host.clone() } else { format!("{host}.{domain}") };
+        // The name with its domain, wherever that was said, and the bare one.
+        let bare = full.split_once('.').map(|(bare, _)| format!(" {bare}")).unwrap_or_default();
+        text.push_str(&format!("{address}\t{full}{bare}\n"));
     }
     Ok(text)
 }
@@ -92,48 +93,10 @@ fn resolv_conf(settings: &Settings, record: &Record) -> String {
     let host = &record.spec.host;
     let pick =
         |own: &[String], default: &[String]| if own.is_empty() { default.to_vec() } else { own.to_vec() };
-    let asked_servers = pick(&host.dns, &settings.dns);
-    let asked_search = pick(&host.dns_search, &settings.dns_search);
-    let asked_options = pick(&host.dns_options, &settings.dns_options);
-    let host_file = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let host_mode = host.network_mode == NetworkMode::Host;
-    if host_mode && asked_servers.is_empty() && asked_search.is_empty() && asked_options.is_empty() {
-        return host_file;
-    }
-    let of = |key: &'static str| {
-        host_file.lines().filter_map(move |line| {
-            let mut words = line.split_whitespace();
-            (words.next() == Some(key)).then(|| words.map(str::to_owned).collect::<Vec<_>>())
-        })
+    let asked = resolv_conf::Asked {
+        servers: pick(&host.dns, &settings.dns),
+        search: pick(&host.dns_search, &settings.dns_search),
+        options: pick(&host.dns_options, &settings.dns_options),
     };
-    let mut servers = asked_servers;
-    if servers.is_empty() {
-        servers = of("nameserver").flatten().filter(|server| host_mode || !is_loopback(server)).collect();
-        if servers.is_empty() && host.network_mode == NetworkMode::Bridge {
-            servers = FALLBACK_SERVERS.map(str::to_owned).to_vec();
-        }
-    }
-    let search = match asked_search.is_empty() {
-        true => of("search").next_back().unwrap_or_default(),
-        // `--dns-search .` means none.
-        false if asked_search == ["."] => Vec::new(),
-        false => asked_search,
-    };
-    let options = if asked_options.is_empty() { of("options").flatten().collect() } else { asked_options };
-    let mut text = String::new();
-    for server in servers {
-        text.push_str(&format!("nameserver {server}\n"));
-    }
-    if !search.is_empty() {
-        text.push_str(&format!("search {}\n", search.join(" ")));
-    }
-    if !options.is_empty() {
-        text.push_str(&format!("options {}\n", options.join(" ")));
-    }
-    text
-}
-
-/// The host's own resolver is not reachable from the container's namespace.
-fn is_loopback(server: &str) -> bool {
-    server.split('%').next().unwrap_or_default().parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    resolv_conf::text(&asked, host.network_mode == NetworkMode::Host)
 }

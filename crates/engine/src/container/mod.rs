@@ -13,6 +13,7 @@ pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod oci_spec;
 mod requests;
+mod resolv_conf;
 pub(crate) mod signal;
 mod spec;
 pub(crate) mod state;

@@ -52,13 +52,13 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
                 return invalid("conflicting options: port exposing and the container type network mode");
             }
         }
-        NetworkMode::Named(name) => return Err(Error::invalid(format!("network {name} not found"))),
         NetworkMode::Host if !host.links.is_empty() => {
             return invalid(
                 "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
             );
         }
-        NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => {}
+        // Whether a network of that name exists is asked when it starts, as by Docker.
+        NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None | NetworkMode::Named(_) => {}
     }
     if host.uts_mode == UtsMode::Host && !spec.hostname.is_empty() {
         return invalid("conflicting options: hostname and the UTS mode");

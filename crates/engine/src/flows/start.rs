@@ -31,6 +31,9 @@ impl From<Error> for StartFailure {
 const PREFIX: &str = "failed to create task for container: failed to create shim task: OCI runtime create failed: \
                       runc create failed: unable to start container process";
 
+/// What a failure of the network begins with.
+const NETWORKING: &str = "failed to set up container networking";
+
 /// Bring the process up. On success the record has its sandbox and endpoint; status and pid are the caller's.
 pub(crate) async fn run(
     core: &Arc<Core>,
@@ -184,13 +187,13 @@ fn sandbox_kind(record: &Record) -> Result<Option<SandboxKind>> {
                 ipv4: endpoint.and_then(|e| e.ipv4),
             }))
         }
-        NetworkMode::Named(name) => Err(Error::not_found(format!("network {name} not found"))),
+        NetworkMode::Named(name) => Err(Error::not_found(format!("{NETWORKING}: network {name} not found"))),
     }
 }
 
 fn network_error(error: NetworkError) -> Error {
     let class = if error.unsupported { Class::Unsupported } else { Class::Internal };
-    Error::new(class, format!("failed to set up container networking: {}", error.message))
+    Error::new(class, format!("{NETWORKING}: {}", error.message))
 }
 
 /// Docker's text, status class and exit code for a failed start.

@@ -1,5 +1,7 @@
 //! The create request, inwards: validated in Docker's words, refused by name where Wharf cannot do it yet.
 
+use std::net::Ipv4Addr;
+
 use super::host_config;
 use api::container::{ContainerConfig, CreateRequest, HealthConfig};
 use api::host_config::HostConfig;
@@ -155,34 +157,41 @@ fn health_check(check: &HealthConfig) -> Result<()> {
 }
 
 fn endpoint(network: &str, settings: EndpointSettings) -> Result<EndpointSpec> {
-    let mut ipv4 = None;
-    if let Some(ipam) = settings.ipam_config {
-        if !ipam.ipv6_address.is_empty() {
-            return Err(host_config::not_yet("EndpointsConfig.IPAMConfig.IPv6Address"));
-        }
-        if !ipam.link_local_ips.is_empty() {
-            return Err(host_config::not_yet("EndpointsConfig.IPAMConfig.LinkLocalIPs"));
-        }
-        if !ipam.ipv4_address.is_empty() {
-            if network == "bridge" {
-                return Err(Error::invalid(
-                    "invalid config for network bridge: invalid endpoint settings:\nuser specified IP address is \
-                     supported on user defined networks only",
-                ));
-            }
-            ipv4 = Some(ipam.ipv4_address.parse().map_err(|_| {
-                Error::invalid(format!(
-                    "invalid endpoint settings: invalid IPv4 address: {}",
-                    ipam.ipv4_address
-                ))
-            })?);
-        }
+    let predefined = matches!(network, "bridge" | "host" | "none") || network.starts_with("container:");
+    let ipam = settings.ipam_config.unwrap_or_default();
+    let mut wrong = Vec::new();
+    let is_static = !ipam.ipv4_address.is_empty() || !ipam.ipv6_address.is_empty();
+    if predefined && is_static {
+        wrong.push("user-specified IP address is supported on user-defined networks only".to_owned());
     }
-    if network == "bridge" && !settings.aliases.is_empty() {
-        return Err(Error::invalid(
-            "invalid config for network bridge: invalid endpoint settings:\nnetwork-scoped aliases are only supported \
-             for user-defined networks",
-        ));
+    if predefined && !settings.aliases.is_empty() {
+        wrong.push("network-scoped aliases are only supported for user-defined networks".to_owned());
+    }
+    let ipv4 = match ipam.ipv4_address.parse::<Ipv4Addr>() {
+        Ok(address) if !address.is_unspecified() => Some(address),
+        _ if ipam.ipv4_address.is_empty() => None,
+        _ => {
+            wrong.push(format!("invalid IPv4 address: {}", ipam.ipv4_address));
+            None
+        }
+    };
+    if !wrong.is_empty() {
+        let wrong = match &wrong[..] {
+            [one] => one.clone(),
+            several => format!("* {}", several.join("\n* ")),
+        };
+        let text = format!("invalid config for network {network}: invalid endpoint settings:\n{wrong}");
+        return Err(Error::invalid(text));
+    }
+    for (given, field) in [
+        (!ipam.ipv6_address.is_empty(), "IPAMConfig.IPv6Address"),
+        (!ipam.link_local_ips.is_empty(), "IPAMConfig.LinkLocalIPs"),
+        (!settings.driver_opts.is_empty(), "DriverOpts"),
+        (!settings.links.is_empty(), "Links"),
+    ] {
+        if given {
+            return Err(host_config::not_yet(&format!("EndpointsConfig.{field}")));
+        }
     }
     if !settings.mac_address.is_empty() && !is_mac(&settings.mac_address) {
         let mac = &settings.mac_address;
