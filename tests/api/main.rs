@@ -1,6 +1,8 @@
 //! Black box, by the door of the API: raw HTTP against a private engine, as clients that are not ours speak it.
 
 mod connections;
+mod contract;
+mod definition;
 mod records;
 mod requests;
 mod streams;

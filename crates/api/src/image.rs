@@ -14,7 +14,6 @@ pub struct ImageSummary {
     /// Seconds since the epoch.
     pub created: i64,
     pub id: String,
-    #[serde(serialize_with = "go::null_if_empty")]
     pub labels: BTreeMap<String, String>,
     pub parent_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]

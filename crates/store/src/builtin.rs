@@ -16,6 +16,7 @@ pub const HELLO_WORLD: &str = "hello-world";
 /// Is it the name of a built-in image?
 pub fn is_builtin(reference: &Reference) -> bool {
     reference.familiar_name() == HELLO_WORLD
+        && reference.digest().is_none()
         && reference.tag().unwrap_or(oci::DEFAULT_TAG) == oci::DEFAULT_TAG
 }
 

@@ -23,6 +23,25 @@ pub struct ImageSummary {
     pub labels: BTreeMap<String, String>,
     /// Containers (running or not) made from it.
     pub containers: u64,
+    /// Of the size, what other images have too; if it was asked for.
+    pub shared_bytes: Option<u64>,
+    pub manifest: Option<Manifest>,
+}
+
+/// What an image's manifest says and refers to: one platform's image. Of an index only the part for one platform is
+/// kept here.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    pub digest: String,
+    pub media_type: String,
+    /// Of the manifest itself.
+    pub size_bytes: u64,
+    /// Of all blobs: manifest, configuration, layers as they came.
+    pub content_bytes: u64,
+    pub unpacked_bytes: u64,
+    pub platform: oci::Platform,
+    /// Ids of the containers made from it.
+    pub containers: Vec<String>,
 }
 
 /// `GET /images/{name}/json`.
@@ -45,8 +64,7 @@ pub struct ImageView {
     /// Storage driver and the directories it shows (`LowerDir` ...).
     pub driver: String,
     pub driver_data: BTreeMap<String, String>,
-    /// Digest, media type and size of the manifest, when known.
-    pub descriptor: Option<(String, String, u64)>,
+    pub manifest: Option<Manifest>,
     pub last_tagged: Option<Timestamp>,
 }
 
@@ -86,6 +104,8 @@ pub struct HistoryEntry {
 pub struct ImageListRequest {
     pub all: bool,
     pub digests: bool,
+    /// Count what images share.
+    pub shared_size: bool,
     pub filters: Filters,
 }
 

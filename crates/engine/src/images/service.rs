@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use oci::Reference;
 use store::{Deleted, Image, ImageUse, LoadEvent, Store};
 
-use super::{HistoryEntry, ImageListRequest, ImageSummary, ImageView, ImportRequest, Progress, Removed};
+use super::{
+    HistoryEntry, ImageListRequest, ImageSummary, ImageView, ImportRequest, Manifest, Progress, Removed,
+};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::storage::image_config;
@@ -35,11 +37,21 @@ impl Images {
         };
         let (before, since) = (time_of("before")?, time_of("since")?);
         let until = crate::container::until(&self.core, filters)?;
-        let containers = self.core.index.views();
+        let all = self.store.images().list();
+        let mut users: BTreeMap<&oci::Digest, usize> = BTreeMap::new();
+        if request.shared_size {
+            for layer in all.iter().flat_map(|image| &image.layers) {
+                *users.entry(&layer.chain_id).or_default() += 1;
+            }
+        }
+        let shared = |image: &Image| -> u64 {
+            let layers = image.layers.iter().map(|layer| &layer.chain_id).filter(|chain| users[chain] > 1);
+            layers.filter_map(|chain| self.store.snapshots().layer_size(chain)).sum()
+        };
         let mut summaries = Vec::new();
-        for image in self.store.images().list() {
-            let (mut tags, digests) = self.names(&image);
-            let at = created(&image);
+        for image in &all {
+            let (mut tags, digests) = self.names(image);
+            let at = created(image);
             let labels = image.config.config.labels.clone().unwrap_or_default();
             let wanted = dangling.is_none_or(|dangling| dangling == tags.is_empty())
                 && before.is_none_or(|limit| at.is_some_and(|at| at < limit))
@@ -57,10 +69,12 @@ impl Images {
                     continue;
                 }
             }
-            let id = image.id.to_string();
+            let containers = self.containers(image);
             summaries.push(ImageSummary {
-                containers: containers.iter().filter(|c| c.image_id == id).count() as u64,
-                id,
+                containers: containers.len() as u64,
+                shared_bytes: request.shared_size.then(|| shared(image)),
+                manifest: self.manifest(image, containers),
+                id: image.id.to_string(),
                 repo_tags: tags,
                 repo_digests: digests,
                 created: at,
@@ -93,12 +107,6 @@ impl Images {
         let image = self.find(reference)?;
         let (repo_tags, repo_digests) = self.names(&image);
         let config = &image.config;
-        let descriptor = self
-            .store
-            .content()
-            .size(&image.manifest)
-            .ok()
-            .map(|size| (image.manifest.to_string(), image.manifest_type().to_owned(), size));
         Ok(ImageView {
             id: image.id.to_string(),
             repo_tags,
@@ -115,8 +123,31 @@ impl Images {
             layers: config.rootfs.diff_ids.iter().map(ToString::to_string).collect(),
             driver: self.core.ports.storage.driver().to_owned(),
             driver_data: self.core.ports.storage.image_directories(image.id.as_ref())?,
-            descriptor,
+            manifest: self.manifest(&image, self.containers(&image)),
             last_tagged: self.store.images().last_tagged(&image.id).and_then(|at| at.parse().ok()),
+        })
+    }
+
+    /// Ids of the containers made from it.
+    fn containers(&self, image: &Image) -> Vec<String> {
+        let id = image.id.to_string();
+        let views = self.core.index.views();
+        views.into_iter().filter(|view| view.image_id == id).map(|view| view.id.clone()).collect()
+    }
+
+    /// `None` when the content store has lost it.
+    fn manifest(&self, image: &Image, containers: Vec<String>) -> Option<Manifest> {
+        let size_bytes = self.store.content().size(&image.manifest).ok()?;
+        let config_bytes = self.store.content().size(&image.id).unwrap_or_default();
+        let layers_bytes: u64 = image.layers.iter().map(|layer| layer.descriptor.size).sum();
+        Some(Manifest {
+            digest: image.manifest.to_string(),
+            media_type: image.manifest_type().to_owned(),
+            size_bytes,
+            content_bytes: size_bytes + config_bytes + layers_bytes,
+            unpacked_bytes: image.size,
+            platform: image.config.platform(),
+            containers,
         })
     }
 
@@ -195,15 +226,17 @@ impl Images {
             .collect())
     }
 
-    /// docker-archive or OCI-layout tar. `progress` is called from a blocking thread.
+    /// docker-archive or OCI-layout tar; of several platforms those for `platform`. `progress` is called from a
+    /// blocking thread.
     pub async fn load(
         &self,
         from: Box<dyn Read + Send>,
+        platform: Option<oci::Platform>,
         mut progress: Box<dyn FnMut(Progress) + Send>,
     ) -> Result<()> {
         let store = self.store.clone();
         let loaded = blocking(move || {
-            store.images().load(from, None, &mut |event| match event {
+            store.images().load(from, platform.as_ref(), &mut |event| match event {
                 LoadEvent::Layer { diff_id, size } => progress(Progress::Status {
                     id: diff_id.short().to_owned(),
                     status: format!("Loading layer ({size} bytes)"),

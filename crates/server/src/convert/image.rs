@@ -3,9 +3,10 @@
 use super::{host_config, time};
 use api::container::{DriverData, Empty};
 use api::image::{
-    Descriptor, HistoryItem, ImageConfig, ImageInspectResponse, ImageMetadata, ImageSummary, RootFs,
+    Descriptor, HistoryItem, ImageConfig, ImageInspectResponse, ImageMetadata, ImageSummary,
+    ManifestImageData, ManifestSize, ManifestSummary, Platform, RootFs, UnpackedSize,
 };
-use engine::images;
+use engine::{Error, Result, images};
 use jiff::Timestamp;
 
 /// Sizes fit: nobody has 8 EiB.
@@ -18,7 +19,8 @@ fn seconds(at: Option<Timestamp>) -> i64 {
     at.map_or(-62_135_596_800, |at| at.as_second())
 }
 
-pub(crate) fn summary(image: images::ImageSummary) -> ImageSummary {
+/// One line of the list; `manifests` shows what it is made of.
+pub(crate) fn summary(image: images::ImageSummary, manifests: bool) -> ImageSummary {
     ImageSummary {
         containers: size(image.containers),
         created: seconds(image.created),
@@ -26,13 +28,50 @@ pub(crate) fn summary(image: images::ImageSummary) -> ImageSummary {
         labels: image.labels,
         repo_digests: image.repo_digests,
         repo_tags: image.repo_tags,
-        shared_size: -1,
+        shared_size: image.shared_bytes.map_or(-1, size),
         size: size(image.size_bytes),
+        descriptor: image.manifest.as_ref().map(descriptor),
+        manifests: image.manifest.filter(|_| manifests).map(manifest).into_iter().collect(),
         ..Default::default()
     }
 }
 
-pub(crate) fn inspect(image: images::ImageView) -> ImageInspectResponse {
+fn descriptor(manifest: &images::Manifest) -> Descriptor {
+    Descriptor {
+        media_type: manifest.media_type.clone(),
+        digest: manifest.digest.clone(),
+        size: size(manifest.size_bytes),
+        ..Default::default()
+    }
+}
+
+fn manifest(manifest: images::Manifest) -> ManifestSummary {
+    let platform = Platform {
+        architecture: manifest.platform.architecture.clone(),
+        os: manifest.platform.os.clone(),
+        os_version: manifest.platform.os_version.clone().unwrap_or_default(),
+        os_features: manifest.platform.os_features.clone(),
+        variant: manifest.platform.variant.clone().unwrap_or_default(),
+    };
+    ManifestSummary {
+        id: manifest.digest.clone(),
+        descriptor: Descriptor { platform: Some(platform.clone()), ..descriptor(&manifest) },
+        available: true,
+        size: ManifestSize {
+            content: size(manifest.content_bytes),
+            total: size(manifest.content_bytes + manifest.unpacked_bytes),
+        },
+        kind: "image".to_owned(),
+        image_data: Some(ManifestImageData {
+            platform,
+            size: UnpackedSize { unpacked: size(manifest.unpacked_bytes) },
+            containers: manifest.containers,
+        }),
+        attestation_data: None,
+    }
+}
+
+pub(crate) fn inspect(image: images::ImageView, manifests: bool) -> ImageInspectResponse {
     ImageInspectResponse {
         id: image.id,
         repo_tags: image.repo_tags,
@@ -49,13 +88,8 @@ pub(crate) fn inspect(image: images::ImageView) -> ImageInspectResponse {
         graph_driver: Some(DriverData { data: image.driver_data, name: image.driver }),
         root_fs: RootFs { kind: "layers".to_owned(), layers: image.layers },
         metadata: ImageMetadata { last_tag_time: time(image.last_tagged) },
-        descriptor: image.descriptor.map(|(digest, media_type, bytes)| Descriptor {
-            media_type,
-            digest,
-            size: size(bytes),
-            ..Default::default()
-        }),
-        manifests: Vec::new(),
+        descriptor: image.manifest.as_ref().map(descriptor),
+        manifests: image.manifest.filter(|_| manifests).map(manifest).into_iter().collect(),
         identity: None,
     }
 }
@@ -88,4 +122,24 @@ pub(crate) fn history(entry: images::HistoryEntry) -> HistoryItem {
         size: size(entry.size_bytes),
         tags: entry.tags,
     }
+}
+
+/// A platform that was asked for.
+pub(crate) fn platform(asked: Platform) -> Result<oci::Platform> {
+    if asked.os.is_empty() || asked.architecture.is_empty() {
+        let others =
+            !asked.variant.is_empty() || !asked.os_version.is_empty() || !asked.os_features.is_empty();
+        return Err(Error::invalid(match asked.os.is_empty() && asked.architecture.is_empty() && others {
+            true => "optional platform fields provided, but OS and Architecture are missing",
+            false => "both OS and Architecture must be provided",
+        }));
+    }
+    let said = |text: String| Some(text).filter(|text| !text.is_empty());
+    Ok(oci::Platform {
+        architecture: asked.architecture,
+        os: asked.os,
+        os_version: said(asked.os_version),
+        os_features: asked.os_features,
+        variant: said(asked.variant),
+    })
 }

@@ -154,7 +154,7 @@ pub(crate) fn disk_usage(usage: &DiskUsage, kinds: &[String]) -> api::system::Di
     let asked = |kind: &str| kinds.is_empty() || kinds.iter().any(|k| k == kind);
     let now = jiff::Timestamp::now();
     let images = || {
-        let items: Vec<_> = usage.images.iter().cloned().map(image::summary).collect();
+        let items: Vec<_> = usage.images.iter().cloned().map(|image| image::summary(image, false)).collect();
         let reclaimable = items.iter().filter(|i| i.containers == 0).map(|i| i.size).sum();
         Usage {
             active_count: items.iter().filter(|i| i.containers > 0).count() as i64,

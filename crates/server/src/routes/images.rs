@@ -3,7 +3,7 @@
 use crate::body::{self, Body, ChunkSender};
 use crate::call::Call;
 use crate::convert;
-use crate::versions::answers;
+use crate::versions::{ApiVersion, answers};
 use api::image::ImageDeleteItem;
 use api::media_type::{JSON, TAR};
 use api::progress::{ErrorDetail, ProgressMessage};
@@ -15,38 +15,80 @@ use std::future::Future;
 use tokio::sync::mpsc;
 
 pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
+    let since = |minor| call.version >= ApiVersion::minor(minor);
+    let mut filters = call.query.filters()?;
+    let pattern = call.query.get("filter");
+    if !since(25) && !pattern.is_empty() && !filters.has("reference") {
+        filters.0.insert("reference".into(), vec![pattern.into()]);
+    }
+    let manifests = since(47) && call.query.flag("manifests");
+    if since(54) && call.query.flag("identity") && !manifests {
+        return Err(Error::invalid("conflicting options: identity requires manifests=1"));
+    }
     let request = ImageListRequest {
         all: call.query.flag("all"),
         digests: call.query.flag("digests"),
-        filters: call.query.filters()?,
+        shared_size: since(42) && call.query.flag("shared-size"),
+        filters,
     };
     let found = call.engine().images.list(request).await?;
-    let list: Vec<_> = found.into_iter().map(convert::image::summary).collect();
+    let list: Vec<_> = found.into_iter().map(|image| convert::image::summary(image, manifests)).collect();
     Ok(body::json(StatusCode::OK, &answers::images(call.version, &list)))
 }
 
 pub(crate) async fn inspect(call: Call) -> Result<Response<Body>> {
-    check_platform(&call)?;
+    let manifests = call.version >= ApiVersion::minor(48) && call.query.flag("manifests");
+    let platforms = platforms(&call, "platform", 49)?;
+    if manifests && !platforms.is_empty() {
+        return Err(Error::invalid("conflicting options: manifests and platform options cannot both be set"));
+    }
+    check_platforms(&call, &[&call.name], &platforms)?;
     let view = call.engine().images.inspect(&call.name).await?;
-    Ok(body::json(StatusCode::OK, &answers::image(call.version, &convert::image::inspect(view))))
+    let answer = convert::image::inspect(view, manifests);
+    Ok(body::json(StatusCode::OK, &answers::image(call.version, &answer)))
 }
 
 pub(crate) async fn history(call: Call) -> Result<Response<Body>> {
-    check_platform(&call)?;
+    check_platforms(&call, &[&call.name], &platforms(&call, "platform", 48)?)?;
     let history = call.engine().images.history(&call.name).await?;
     let list: Vec<_> = history.into_iter().map(convert::image::history).collect();
     Ok(body::json(StatusCode::OK, &list))
 }
 
-/// `platform=`, since API 1.48 a platform as JSON: an image has one here, which is the one asked for or not.
-fn check_platform(call: &Call) -> Result<()> {
-    let text = call.query.get("platform");
-    if text.is_empty() {
-        return Ok(());
+/// The platforms of a query (each as JSON), which older versions than `1.<since>` do not know.
+fn platforms(call: &Call, key: &str, since: u16) -> Result<Vec<oci::Platform>> {
+    if call.version < ApiVersion::minor(since) {
+        return Ok(Vec::new());
     }
-    let wanted: oci::Platform = serde_json::from_str(text)
-        .map_err(|e| Error::invalid(format!("failed to parse platform: invalid platform {text:?}: {e}")))?;
-    call.engine().images.check_platform(&call.name, &wanted)
+    let asked = call.query.all(key).into_iter().filter(|text| !text.is_empty());
+    asked
+        .map(|text| {
+            let asked: api::image::Platform = serde_json::from_str(&text)
+                .map_err(|e| Error::invalid(format!("failed to parse platform: {e}")))?;
+            convert::image::platform(asked)
+        })
+        .collect()
+}
+
+/// An image has one platform here, which is the one asked for or not.
+fn check_platforms(call: &Call, names: &[&str], platforms: &[oci::Platform]) -> Result<()> {
+    for name in names {
+        for platform in platforms {
+            call.engine().images.check_platform(name, platform)?;
+        }
+    }
+    Ok(())
+}
+
+/// As [`platforms`], for save and load, which took one until 1.52.
+fn archive_platforms(call: &Call) -> Result<Vec<oci::Platform>> {
+    let platforms = platforms(call, "platform", 48)?;
+    if platforms.len() > 1 && call.version < ApiVersion::minor(52) {
+        return Err(Error::invalid(
+            "multiple platform parameters are not supported in this API version; use API version 1.52 or later",
+        ));
+    }
+    Ok(platforms)
 }
 
 pub(crate) async fn tag(call: Call) -> Result<Response<Body>> {
@@ -63,6 +105,7 @@ pub(crate) async fn remove(call: Call) -> Result<Response<Body>> {
     if call.name.trim().is_empty() {
         return Err(Error::invalid("image name cannot be blank"));
     }
+    check_platforms(&call, &[&call.name], &platforms(&call, "platforms", 50)?)?;
     let (force, prune) = (call.query.flag("force"), !call.query.flag("noprune"));
     let removed = call.engine().images.remove(&call.name, force, prune).await?;
     let list: Vec<_> = removed
@@ -88,6 +131,8 @@ pub(crate) async fn save_many(call: Call) -> Result<Response<Body>> {
 async fn save(call: Call, names: Vec<String>) -> Result<Response<Body>> {
     let engine = call.engine().clone();
     engine.images.check_save(&names).await?;
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    check_platforms(&call, &all, &archive_platforms(&call)?)?;
     let (sender, response) = body::channel(TAR);
     tokio::spawn(async move {
         let to = Box::new(body::writer(sender.clone()));
@@ -102,7 +147,12 @@ async fn save(call: Call, names: Vec<String>) -> Result<Response<Body>> {
 
 pub(crate) async fn load(call: Call) -> Result<Response<Body>> {
     let engine = call.engine().clone();
-    let quiet = call.query.flag("quiet");
+    let quiet = call.query.get("quiet").is_empty() || call.query.flag("quiet");
+    let mut platforms = archive_platforms(&call)?;
+    if platforms.len() > 1 {
+        return Err(Error::invalid("multiple platforms are not supported"));
+    }
+    let platform = platforms.pop();
     let from = Box::new(body::reader(call.request.into_body()));
     progress(move |lines| async move {
         let failed = lines.clone();
@@ -115,7 +165,7 @@ pub(crate) async fn load(call: Call) -> Result<Response<Body>> {
             lines.put(&line);
         });
         // As Docker: whatever the archive is, the answer is 200 and a line that says what is wrong with it.
-        if let Err(e) = engine.images.load(from, report).await {
+        if let Err(e) = engine.images.load(from, platform, report).await {
             failed.put(&error_line(&e));
         }
         Ok(())

@@ -3,7 +3,7 @@
 use crate::body::{self, Body};
 use crate::call::Call;
 use crate::convert;
-use crate::versions::answers;
+use crate::versions::{ApiVersion, answers};
 use engine::{Error, Result};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, PRAGMA};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -32,7 +32,7 @@ pub(crate) async fn info(call: Call) -> Result<Response<Body>> {
 }
 
 pub(crate) async fn disk_usage(call: Call) -> Result<Response<Body>> {
-    let kinds = call.query.all("type");
+    let kinds = if call.version < ApiVersion::minor(42) { Vec::new() } else { call.query.all("type") };
     if let Some(unknown) =
         kinds.iter().find(|k| !matches!(k.as_str(), "container" | "image" | "volume" | "build-cache"))
     {

@@ -111,6 +111,10 @@ pub(crate) fn images<T: Serialize>(version: ApiVersion, answer: &T) -> Value {
         if version < ApiVersion::minor(48) {
             line.remove("Descriptor");
         }
+        if version < ApiVersion::minor(51) {
+            // Nobody counted.
+            line.insert("Containers".into(), json!(-1));
+        }
     }
     answer
 }
@@ -121,6 +125,15 @@ pub(crate) fn image<T: Serialize>(version: ApiVersion, answer: &T) -> Value {
     let before = |minor| version < ApiVersion::minor(minor);
     let Some(top) = object(&mut answer) else { return answer };
     virtual_size(version, top);
+    if before(44) {
+        // Never said was Go's first moment.
+        top.entry("Created").or_insert(json!("0001-01-01T00:00:00Z"));
+    }
+    if before(45) {
+        // Of the container that a classic build step ran in.
+        top.insert("Container".into(), json!(""));
+        top.insert("ContainerConfig".into(), Value::Null);
+    }
     if before(48) {
         top.remove("Descriptor");
     }
@@ -237,7 +250,14 @@ pub(crate) fn disk_usage(version: ApiVersion, verbose: bool, mut usage: api::sys
     if is_old || !verbose {
         if let Some(images) = &usage.image_usage {
             answer.insert("LayersSize".into(), json!(images.total_size));
-            answer.insert("Images".into(), self::images(version, &images.items));
+            let mut items = value(&images.items);
+            items
+                .as_array_mut()
+                .into_iter()
+                .flatten()
+                .filter_map(object)
+                .for_each(|i| virtual_size(version, i));
+            answer.insert("Images".into(), items);
         }
         if let Some(containers) = &usage.container_usage {
             answer.insert("Containers".into(), self::containers(version, &containers.items));

@@ -1,0 +1,346 @@
+//! Every operation that is built, with every status that Docker's definition names: the answer is as defined, field by
+//! field. What is not shown here has its reason in [`NOT_SHOWN`]; what is not built says so.
+
+use super::definition::Definition;
+use super::*;
+use std::collections::BTreeSet;
+
+/// What there is of the API. All else in the definition answers 501.
+const BUILT: &[&str] = &[
+    "GET /_ping",
+    "HEAD /_ping",
+    "GET /version",
+    "GET /info",
+    "GET /events",
+    "GET /system/df",
+    "GET /containers/json",
+    "POST /containers/create",
+    "POST /containers/prune",
+    "GET /containers/{id}/json",
+    "GET /containers/{id}/top",
+    "GET /containers/{id}/logs",
+    "POST /containers/{id}/start",
+    "POST /containers/{id}/stop",
+    "POST /containers/{id}/restart",
+    "POST /containers/{id}/kill",
+    "POST /containers/{id}/wait",
+    "POST /containers/{id}/attach",
+    "POST /containers/{id}/resize",
+    "POST /containers/{id}/rename",
+    "POST /containers/{id}/pause",
+    "POST /containers/{id}/unpause",
+    "DELETE /containers/{id}",
+    "POST /containers/{id}/exec",
+    "POST /exec/{id}/start",
+    "POST /exec/{id}/resize",
+    "GET /exec/{id}/json",
+    "GET /images/json",
+    "GET /images/get",
+    "POST /images/create",
+    "POST /images/load",
+    "GET /images/{name}/json",
+    "GET /images/{name}/history",
+    "GET /images/{name}/get",
+    "POST /images/{name}/tag",
+    "DELETE /images/{name}",
+];
+
+/// Statuses of the definition that no case below shows, and why. 500 stands for all that is broken in the engine or
+/// below it: one place writes it for every operation (`unpause` shows it); `tests/faults` breaks things.
+const NOT_SHOWN: &[(&str, u16, &str)] = &[
+    ("POST /images/{name}/tag", 409, "no name of an image is taken: a tag moves"),
+    (
+        "DELETE /containers/{id}",
+        400,
+        "nothing in the request can be wrong; links, which can, are not built yet",
+    ),
+    (
+        "POST /images/create",
+        404,
+        "of a pull from a registry; the only image to be pulled yet is always there",
+    ),
+];
+
+struct Contract {
+    house: House,
+    definition: Definition,
+    shown: BTreeSet<(String, u16)>,
+    complaints: Vec<String>,
+}
+
+impl Contract {
+    fn new() -> Self {
+        Self {
+            house: House::new(),
+            definition: Definition::read(),
+            shown: BTreeSet::new(),
+            complaints: Vec::new(),
+        }
+    }
+
+    /// Asks, as `path` says for `operation`; the answer must have this status.
+    #[track_caller]
+    fn show(&mut self, status: u16, operation: &str, path: &str, body: Option<Value>) -> Answer {
+        let method = operation.split(' ').next().expect("a method");
+        let answer = self.house.ask(method, &path.replace('"', "%22"), body.as_ref());
+        self.note(status, operation, &answer);
+        answer
+    }
+
+    #[track_caller]
+    fn note(&mut self, status: u16, operation: &str, answer: &Answer) {
+        assert_eq!(answer.status, status, "{operation}: {}", answer.text());
+        self.shown.insert((operation.to_owned(), status));
+        let kind = answer.header("content-type").unwrap_or_default();
+        let media_type = kind.split(';').next().unwrap_or_default();
+        if !self.definition.is_json(operation, status) {
+            if !answer.body.is_empty() && !self.definition.produces(operation).contains(&media_type) {
+                self.complaints.push(format!("{operation} {status}: {kind}"));
+            }
+            return;
+        }
+        if status >= 400 && media_type != "application/json" {
+            self.complaints.push(format!("{operation} {status}: {kind}"));
+        }
+        if operation == "GET /events" && status == 200 {
+            for line in answer.text().lines() {
+                let event = serde_json::from_str(line).expect("an event");
+                self.complaints.extend(self.definition.complaints(operation, status, &event));
+            }
+            return;
+        }
+        let found = self.definition.complaints(operation, status, &answer.json());
+        self.complaints.extend(found.into_iter().map(|complaint| format!("{status} {complaint}")));
+    }
+
+    fn system(&mut self) {
+        self.show(200, "GET /_ping", "/_ping", None);
+        self.show(200, "HEAD /_ping", "/_ping", None);
+        self.show(200, "GET /version", "/version", None);
+        self.show(200, "GET /info", "/info", None);
+        self.show(200, "GET /system/df", "/system/df", None);
+        self.show(200, "GET /system/df", "/system/df?verbose=1", None);
+        self.show(200, "GET /events", "/events?since=0&until=1.5", None);
+        self.show(400, "GET /events", "/events?since=x", None);
+    }
+
+    fn images(&mut self) {
+        let tar = std::fs::read(self.house.engine.directory().join("busybox.tar")).unwrap_or_default();
+        let import = "/images/create?fromSrc=-&repo=second&changes=LABEL%20a=b&changes=EXPOSE%2080&changes=VOLUME%20/v";
+        let upload = |path: &str, body: &[u8]| {
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            [head.as_bytes(), body].concat()
+        };
+        let answer = parse(&self.house.raw(&upload(import, &tar)));
+        self.note(200, "POST /images/create", &answer);
+        self.show(200, "GET /images/json", "/images/json?all=1", None);
+        self.show(200, "GET /images/json", "/images/json?manifests=1&shared-size=1&digests=1", None);
+        for name in ["bb", "second"] {
+            self.show(200, "GET /images/{name}/json", &format!("/images/{name}/json"), None);
+        }
+        self.show(200, "GET /images/{name}/json", "/images/bb/json?manifests=1", None);
+        self.show(404, "GET /images/{name}/json", "/images/nope/json", None);
+        self.show(200, "GET /images/{name}/history", "/images/bb/history", None);
+        self.show(404, "GET /images/{name}/history", "/images/nope/history", None);
+        let saved = self.show(200, "GET /images/{name}/get", "/images/bb/get", None);
+        self.show(200, "GET /images/get", "/images/get?names=bb&names=second", None);
+        let answer = parse(&self.house.raw(&upload("/images/load", &saved.body)));
+        self.note(200, "POST /images/load", &answer);
+        self.show(201, "POST /images/{name}/tag", "/images/second/tag?repo=third&tag=one", None);
+        self.show(400, "POST /images/{name}/tag", "/images/second/tag?repo=Bad", None);
+        self.show(404, "POST /images/{name}/tag", "/images/nope/tag?repo=third", None);
+        self.show(404, "DELETE /images/{name}", "/images/nope", None);
+        self.show(200, "DELETE /images/{name}", "/images/third:one", None);
+        self.show(200, "DELETE /images/{name}", "/images/second", None);
+    }
+
+    /// `one` runs, `two` was never started, `gone` has ended.
+    fn containers(&mut self) {
+        let create = |name: &str| format!("/containers/create?name={name}");
+        let full = json!({
+            "Image": "bb", "Cmd": ["sh", "-c", "sleep 1000"], "Env": ["A=b"], "Labels": {"l": "v"}, "Tty": true,
+            "ExposedPorts": {"80/tcp": {}}, "Volumes": {"/data": {}}, "StopSignal": "KILL", "StopTimeout": 3,
+            "HostConfig": {
+                "NetworkMode": "none", "Memory": 67_108_864, "Binds": ["/tmp:/tmp:ro"], "CapAdd": ["NET_ADMIN"],
+                "Tmpfs": {"/t": "size=1m"}, "Ulimits": [{"Name": "nofile", "Soft": 100, "Hard": 200}],
+                "Mounts": [{"Type": "tmpfs", "Target": "/m"}], "Init": true, "Annotations": {"x": "y"},
+                "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}}, "Sysctls": {"net.ipv4.ip_forward": "1"},
+            },
+        });
+        self.show(201, "POST /containers/create", &create("one"), Some(full));
+        self.show(
+            201,
+            "POST /containers/create",
+            &create("two"),
+            Some(json!({"Image": "bb", "Cmd": ["true"]})),
+        );
+        let lines = json!({
+            "Image": "bb", "Cmd": ["sh", "-c", "echo a; exit 3"], "HostConfig": {"NetworkMode": "none"},
+        });
+        self.show(201, "POST /containers/create", &create("gone"), Some(lines));
+        self.show(400, "POST /containers/create", &create(".."), Some(json!({"Image": "bb"})));
+        self.show(404, "POST /containers/create", &create("lost"), Some(json!({"Image": "nope"})));
+        self.show(
+            409,
+            "POST /containers/create",
+            &create("one"),
+            Some(json!({"Image": "bb", "Cmd": ["true"]})),
+        );
+
+        self.show(204, "POST /containers/{id}/start", "/containers/one/start", None);
+        self.show(304, "POST /containers/{id}/start", "/containers/one/start", None);
+        self.show(404, "POST /containers/{id}/start", "/containers/nope/start", None);
+        self.show(204, "POST /containers/{id}/start", "/containers/gone/start", None);
+        self.show(200, "POST /containers/{id}/wait", "/containers/gone/wait", None);
+        self.show(400, "POST /containers/{id}/wait", "/containers/gone/wait?condition=never", None);
+        self.show(404, "POST /containers/{id}/wait", "/containers/nope/wait", None);
+
+        self.show(200, "GET /containers/json", "/containers/json?all=1&size=1", None);
+        self.show(200, "GET /containers/json", "/containers/json", None);
+        self.show(400, "GET /containers/json", "/containers/json?filters={\"status\":[\"x\"]}", None);
+        for name in ["one", "two", "gone"] {
+            let path = format!("/containers/{name}/json?size=1");
+            self.show(200, "GET /containers/{id}/json", &path, None);
+        }
+        self.show(404, "GET /containers/{id}/json", "/containers/nope/json", None);
+        self.show(200, "GET /containers/{id}/top", "/containers/one/top", None);
+        self.show(404, "GET /containers/{id}/top", "/containers/nope/top", None);
+        self.show(200, "GET /containers/{id}/logs", "/containers/gone/logs?stdout=1", None);
+        self.show(404, "GET /containers/{id}/logs", "/containers/nope/logs?stdout=1", None);
+        self.show(200, "POST /containers/{id}/resize", "/containers/one/resize?h=10&w=20", None);
+        self.show(404, "POST /containers/{id}/resize", "/containers/nope/resize?h=10&w=20", None);
+        self.attach();
+
+        self.show(204, "POST /containers/{id}/pause", "/containers/one/pause", None);
+        self.show(200, "GET /containers/{id}/json", "/containers/one/json", None);
+        self.show(404, "POST /containers/{id}/pause", "/containers/nope/pause", None);
+        self.show(204, "POST /containers/{id}/unpause", "/containers/one/unpause", None);
+        self.show(404, "POST /containers/{id}/unpause", "/containers/nope/unpause", None);
+        self.show(500, "POST /containers/{id}/unpause", "/containers/one/unpause", None);
+        self.show(204, "POST /containers/{id}/rename", "/containers/two/rename?name=other", None);
+        self.show(404, "POST /containers/{id}/rename", "/containers/nope/rename?name=x", None);
+        self.show(409, "POST /containers/{id}/rename", "/containers/other/rename?name=one", None);
+        self.exec();
+
+        self.show(204, "POST /containers/{id}/restart", "/containers/one/restart?t=0", None);
+        self.show(404, "POST /containers/{id}/restart", "/containers/nope/restart", None);
+        self.show(409, "DELETE /containers/{id}", "/containers/one", None);
+        self.show(204, "POST /containers/{id}/kill", "/containers/one/kill?signal=WINCH", None);
+        self.show(404, "POST /containers/{id}/kill", "/containers/nope/kill", None);
+        self.show(409, "POST /containers/{id}/kill", "/containers/other/kill", None);
+        self.show(204, "POST /containers/{id}/stop", "/containers/one/stop?t=0", None);
+        self.show(304, "POST /containers/{id}/stop", "/containers/one/stop", None);
+        self.show(404, "POST /containers/{id}/stop", "/containers/nope/stop", None);
+        self.show(409, "DELETE /images/{name}", "/images/bb", None);
+        self.show(204, "DELETE /containers/{id}", "/containers/one?v=1", None);
+        self.show(404, "DELETE /containers/{id}", "/containers/one", None);
+        self.show(200, "POST /containers/prune", "/containers/prune", None);
+        self.show(200, "POST /containers/prune", "/containers/prune", None);
+    }
+
+    fn attach(&mut self) {
+        const OPERATION: &str = "POST /containers/{id}/attach";
+        let path = "/containers/one/attach?logs=1&stdout=1";
+        self.show(200, OPERATION, path, None);
+        let request =
+            format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n");
+        let answer = hijack_unix(self.house.connect(), &request, b"");
+        self.note(101, OPERATION, &answer);
+        self.show(400, OPERATION, "/containers/one/attach?stream=1&detachKeys=shift-x", None);
+        self.show(404, OPERATION, "/containers/nope/attach?stream=1", None);
+    }
+
+    fn exec(&mut self) {
+        let create = "POST /containers/{id}/exec";
+        let sleep = json!({"Cmd": ["sleep", "1000"], "Tty": true, "User": "0", "Privileged": true});
+        let answer = self.show(201, create, "/containers/one/exec", Some(sleep));
+        let id = answer.json()["Id"].as_str().expect("an id").to_owned();
+        self.show(404, create, "/containers/nope/exec", Some(json!({"Cmd": ["true"]})));
+        self.show(409, create, "/containers/other/exec", Some(json!({"Cmd": ["true"]})));
+        let path = |verb: &str| format!("/exec/{id}/{verb}");
+        self.show(200, "GET /exec/{id}/json", &path("json"), None);
+        self.show(200, "POST /exec/{id}/start", &path("start"), Some(json!({"Detach": true})));
+        self.show(409, "POST /exec/{id}/start", &path("start"), Some(json!({"Detach": true})));
+        self.show(404, "POST /exec/{id}/start", "/exec/nope/start", Some(json!({"Detach": true})));
+        self.show(200, "GET /exec/{id}/json", &path("json"), None);
+        self.show(404, "GET /exec/{id}/json", "/exec/nope/json", None);
+        self.show(200, "POST /exec/{id}/resize", &path("resize?h=5&w=5"), None);
+        self.show(400, "POST /exec/{id}/resize", &path("resize?h=x&w=5"), None);
+        self.show(404, "POST /exec/{id}/resize", "/exec/nope/resize?h=5&w=5", None);
+    }
+}
+
+#[test]
+fn every_answer_is_as_docker_defines_it() {
+    let mut contract = Contract::new();
+    contract.system();
+    contract.images();
+    contract.containers();
+    contract.show(200, "GET /events", "/events?since=0&until=0000000001.9", None);
+    contract.show(200, "GET /events", "/events?until=1&since=-5", None);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let path = format!("/events?since=0&until={}.{:09}", now.as_secs(), now.subsec_nanos());
+    let events = contract.show(200, "GET /events", &path, None);
+    assert!(events.text().lines().count() > 20, "{}", events.text());
+    contract.system();
+
+    for (operation, statuses) in contract.definition.operations() {
+        if !BUILT.contains(&&*operation) {
+            continue;
+        }
+        for status in statuses {
+            let shown = contract.shown.contains(&(operation.clone(), status));
+            let excused = status == 500 || NOT_SHOWN.iter().any(|(o, s, _)| *o == operation && *s == status);
+            if shown && excused && status != 500 {
+                contract.complaints.push(format!("{operation} {status}: shown and excused"));
+            }
+            if !shown && !excused {
+                contract.complaints.push(format!("{operation} {status}: not shown"));
+            }
+        }
+    }
+    contract.complaints.sort();
+    contract.complaints.dedup();
+    assert!(contract.complaints.is_empty(), "{}", contract.complaints.join("\n"));
+}
+
+#[test]
+fn what_is_not_built_says_so_by_name() {
+    let house = House::new();
+    let operations = Definition::read().operations();
+    assert!(BUILT.iter().all(|built| operations.iter().any(|(operation, _)| operation == built)));
+    let later: Vec<_> = operations.iter().filter(|(operation, _)| !BUILT.contains(&&**operation)).collect();
+    assert_eq!(later.len() + BUILT.len(), operations.len());
+    for (operation, _) in later {
+        let (method, pattern) = operation.split_once(' ').expect("a method and a path");
+        let path = pattern.replace("{id}", "x").replace("{name}", "x");
+        for version in ["", "/v1.41"] {
+            let answer = house.ask(method, &format!("{version}{path}"), None);
+            assert_eq!(answer.status, 501, "{operation}: {}", answer.text());
+            if method == "HEAD" {
+                continue;
+            }
+            let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
+            let named = format!("{method} {}", pattern.split('{').next().unwrap_or_default());
+            assert!(
+                message.starts_with(&named) && message.ends_with(" is not supported yet"),
+                "{operation}: {message}"
+            );
+        }
+        // Nobody has these, with any method: Docker knows no 405.
+        for (method, path) in [("PATCH", path.clone()), (method, format!("{path}/y/z"))] {
+            let answer = house.ask(method, &path, None);
+            let names_an_image = path.starts_with("/images/x") || path.starts_with("/plugins/x");
+            if answer.status == 501 && names_an_image {
+                continue;
+            }
+            assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text());
+            if method != "HEAD" {
+                assert_eq!(answer.json(), json!({"message": "page not found"}), "{method} {path}");
+            }
+        }
+    }
+}
