@@ -1,5 +1,6 @@
 //! Black box, by the door of the command line: the built binary, its texts, streams and statuses.
 
+mod completion;
 mod errors;
 mod run;
 mod scenarios;
