@@ -14,8 +14,10 @@
 //! 29 must agree in every byte; what 29 reworded is translated for a 28; before that (Debian 12 has 20.10) refusals are
 //! worded in another way altogether, so there only stdout, status, and whether something was said are compared.
 
+mod arguments;
 mod containers;
 mod fixtures;
+mod formats;
 mod images;
 mod run;
 mod system;
@@ -39,7 +41,7 @@ const REWORDED: &[(&str, &str)] = &[
     ("You cannot attach to a stopped container", "cannot attach to a stopped container"),
     ("You cannot attach to a paused container", "cannot attach to a paused container"),
     ("Error parsing reference:", "error parsing reference:"),
-    ("SRun 'docker images --help'", "Run 'docker images --help'"),
+    ("SRun 'docker", "Run 'docker"),
     ("error parsing specified platform: ", ""),
     ("Error: failed to start containers:", "failed to start containers:"),
     (

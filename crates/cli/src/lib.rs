@@ -16,6 +16,7 @@ mod attached;
 mod autostart;
 mod command;
 mod commands;
+mod completion;
 mod config;
 mod endpoint;
 mod environment;

@@ -8,7 +8,7 @@ pub(crate) mod devices;
 pub(crate) mod environment;
 mod flags;
 mod mounts;
-mod networks;
+pub(crate) mod networks;
 mod request;
 mod resources;
 mod security;

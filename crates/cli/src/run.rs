@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::autostart;
 use crate::command::{Command, Operands, Outcome};
 use crate::commands::{self, Found};
+use crate::completion;
 use crate::failure::Failure;
 use crate::flags::{self, FlagError};
 use crate::globals::Globals;
@@ -46,6 +47,9 @@ fn start(program: &'static str, args: &[String]) -> Outcome {
     if globals.help || globals.rest.is_empty() {
         output::out(&help::root(program));
         return Ok(0);
+    }
+    if let Some(outcome) = completion::run(program, &globals) {
+        return outcome;
     }
     match commands::find(&globals.rest) {
         Found::Verb { command, path, rest } => verb(program, &globals, command, &path, rest),

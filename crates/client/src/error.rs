@@ -29,6 +29,9 @@ pub enum Error {
     /// An object was named by nothing; the engine would be asked for something else.
     #[error("invalid {kind} name or ID: value is empty")]
     Nameless { kind: &'static str },
+    /// What is named by nothing is not there.
+    #[error("Error: No such {kind}: ")]
+    NoSuch { kind: &'static str },
     /// A stream broke off.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -44,7 +47,7 @@ impl Error {
     }
 
     pub fn is_not_found(&self) -> bool {
-        self.status() == Some(StatusCode::NOT_FOUND)
+        self.status() == Some(StatusCode::NOT_FOUND) || matches!(self, Error::NoSuch { .. })
     }
 
     /// No engine is there (as opposed to one that refuses).

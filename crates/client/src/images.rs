@@ -1,7 +1,7 @@
 //! `/images`.
 
 use crate::connection::{Http, no_body, stream_body};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::query::{Target, escape};
 use crate::stream::{ByteStream, JsonStream};
 use api::filters::Filters;
@@ -48,6 +48,9 @@ impl Images<'_> {
 
     /// The answer as it came, for `inspect` without a loss. `platform`: JSON of the one asked for, or empty.
     pub async fn inspect_raw(&self, image: &str, platform: &str) -> Result<serde_json::Value> {
+        if image.is_empty() {
+            return Err(Error::NoSuch { kind: "image" });
+        }
         let target = Self::on(image, "json").arg_if("platform", platform);
         self.http.json(Method::GET, target, no_body()).await
     }
@@ -84,7 +87,7 @@ impl Images<'_> {
         quiet: bool,
         platforms: &[String],
     ) -> Result<JsonStream<ProgressMessage>> {
-        let target = Target::new("/images/load").flag("quiet", quiet);
+        let target = Target::new("/images/load").arg("quiet", if quiet { "1" } else { "0" });
         let target = platforms.iter().fold(target, |t, platform| t.arg("platform", platform));
         Ok(self.http.stream(Method::POST, target, stream_body(from)).await?.json())
     }

@@ -152,7 +152,7 @@ const LIVES: &[&[&str]] = &[
         "rm NAME",
     ],
     &[
-        "SH:docker run -d --name NAME bb sleep 100 >/dev/null; docker attach --no-stdin NAME & until docker ps -q -f name=NAME | grep -q .; do sleep 0.05; done; docker kill NAME; wait",
+        "SH:docker run -d --name NAME bb sh -c 'while :; do echo x; sleep .05; done' >/dev/null; f=$(mktemp); docker attach --no-stdin NAME > $f & until grep -q x $f; do sleep .05; done; docker kill NAME; wait; rm $f",
         "rm NAME",
         "SH:docker run -d -t --name NAME bb sleep 100 >/dev/null",
         "attach NAME",

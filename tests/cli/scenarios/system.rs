@@ -14,7 +14,7 @@ const SYSTEM: &[&[&str]] = &[
         "system info -f '{{.OSType}}'",
     ],
     &[
-        "29:SH:docker info 2>/dev/null | sed -n '/^Server:/,$p' | grep -vE 'Containers|Running|Stopped|Images|Goroutines|Descriptors|^ ID:'",
+        "29:SH:docker info 2>/dev/null | sed -n '/^Server:/,$p' | grep -vE 'Containers|Running|Stopped|Images|Goroutines|Descriptors|^ ID:|^ Runtimes'",
     ],
     &[
         "SH:docker info -f '{{json .Runtimes}}' | grep -c runc",
@@ -46,7 +46,7 @@ const SYSTEM: &[&[&str]] = &[
     ],
     &[
         // live: it follows what comes, and ends with its reader
-        "SH:set -m; docker events -f container=NAME -f event=create -f event=destroy --format '{{.Action}} {{.Actor.Attributes.name}}' > DIR/live & until docker create --name NAME bb >/dev/null && docker rm NAME >/dev/null && grep -q destroy DIR/live; do :; done; kill -INT -- -$!; wait 2>/dev/null; sort -u DIR/live",
+        "SH:set -m; docker events -f container=NAME -f event=create -f event=destroy --format '{{.Action}} {{.Actor.Attributes.name}}' > DIR/live & until docker create --name NAME bb >/dev/null && docker rm NAME >/dev/null && grep -q create DIR/live && grep -q destroy DIR/live; do :; done; kill -INT -- -$!; wait 2>/dev/null; sort -u DIR/live",
     ],
     &[
         "SH:docker tag bb NAME:ev; docker rmi NAME:ev",

@@ -1,5 +1,6 @@
 //! Environment variables and labels, from flags and from files.
 
+use std::io::Read;
 use std::path::Path;
 
 /// `NAME`, `NAME=value`; a name must be there.
@@ -51,8 +52,12 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 fn read_file(path: &Path, lookup: Option<Lookup<'_>>) -> Result<Vec<String>, String> {
     let shown = path.display();
-    let bytes =
-        std::fs::read(path).map_err(|error| format!("open {shown}: {}", crate::output::reason(&error)))?;
+    let reason = crate::output::reason;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .map_err(|error| format!("open {shown}: {}", reason(&error)))?
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("invalid env file ({shown}): read {shown}: {}", reason(&error)))?;
     let mut entries = Vec::new();
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let line = std::str::from_utf8(line).map_err(|_| {

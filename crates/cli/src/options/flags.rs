@@ -6,6 +6,7 @@ macro_rules! container_flags {
         use $crate::flags::Flag;
         use $crate::options::devices as device_values;
         use $crate::options::environment as environment_values;
+        use $crate::options::networks;
         use $crate::options::values;
         &[
             $($own,)*
@@ -70,10 +71,10 @@ macro_rules! container_flags {
             Flag::checked("ip", "ip", values::ip, "IPv4 address (e.g., 172.30.100.104)"),
             Flag::checked("ip6", "ip", values::ip, "IPv6 address (e.g., 2001:db8::33)"),
             Flag::list("link", "Link to another container"),
-            Flag::checked_list("link-local-ip", "list", values::address, "Link-local addresses of the container"),
+            Flag::list("link-local-ip", "Link-local addresses of the container"),
             Flag::text("mac-address", "MAC address of the container (e.g., 92:d0:c6:0a:29:33)"),
-            Flag::list("network", "Connect the container to a network"),
-            Flag::list("net", "Connect the container to a network").hidden(),
+            Flag::checked_list("network", "network", networks::value, "Connect the container to a network"),
+            Flag::checked_list("net", "network", networks::value, "Connect the container to a network").hidden(),
             Flag::list("network-alias", "Add a name for the container in its network"),
             Flag::list("net-alias", "Add a name for the container in its network").hidden(),
             Flag::list("publish", "Publish ports of the container on the host").short('p'),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use api::container::{ContainerConfig, CreateRequest, Empty, HealthConfig};
 use api::host_config::{HostConfig, LogConfig, RestartPolicy, RestartPolicyName};
 use api::mount::Mount;
+use api::network::NetworkingConfig;
 
 use super::{devices, environment, mounts, networks, resources, security, unsupported, values, volumes};
 use crate::flags::Parsed;
@@ -15,7 +16,6 @@ use crate::output::units;
 /// # Errors
 /// What is wrong with which flag, in Docker's words where it has some.
 pub(crate) fn request(line: &Parsed, proxies: Vec<String>) -> Result<CreateRequest, String> {
-    networks::check_addresses(line)?;
     let mut host = host_config(line)?;
     let mut anonymous = BTreeMap::new();
     for volume in line.list("volume") {
@@ -33,9 +33,15 @@ pub(crate) fn request(line: &Parsed, proxies: Vec<String>) -> Result<CreateReque
     {
         return Err("conflicting options: cannot specify both --restart and --rm".into());
     }
+    let (mode, endpoints_config) = networks::parse(line)?;
+    host.network_mode = mode;
     // What is wrong is said before what is not built yet.
     unsupported::check(line)?;
-    Ok(CreateRequest { config, host_config: Some(host), networking_config: None })
+    Ok(CreateRequest {
+        config,
+        host_config: Some(host),
+        networking_config: Some(NetworkingConfig { endpoints_config }),
+    })
 }
 
 fn config(
@@ -101,7 +107,6 @@ fn host_config(line: &Parsed) -> Result<HostConfig, String> {
     Ok(HostConfig {
         container_id_file: line.text("cidfile").to_owned(),
         log_config: log_config(line)?,
-        network_mode: networks::mode(line)?,
         restart_policy: restart_policy(line.text("restart"))?,
         auto_remove: line.switch("rm"),
         annotations: pairs(&line.list("annotation")),
@@ -227,7 +232,7 @@ fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
         return Err("invalid restart policy format: no policy provided before colon".into());
     }
     let maximum_retry_count = match count {
-        None => 0,
+        None | Some("") => 0,
         Some(count) => count.parse().map_err(|_| {
             "invalid restart policy format: maximum retry count must be an integer".to_owned()
         })?,
@@ -242,12 +247,16 @@ fn exposed_ports(given: &[String]) -> Result<BTreeMap<String, Empty>, String> {
         let invalid = |why: String| format!("invalid range format for --expose: {why}");
         let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
         if range.is_empty() {
-            return Err(invalid("value is empty".into()));
+            return Err(invalid("invalid port range: value is empty".into()));
         }
         let port = |which: &str, text: &str| {
             text.parse::<u16>().map_err(|error| {
-                use std::num::IntErrorKind::PosOverflow;
-                let why = if *error.kind() == PosOverflow { "value out of range" } else { "invalid syntax" };
+                use std::num::IntErrorKind::{Empty, PosOverflow};
+                let why = match error.kind() {
+                    Empty => "value is empty",
+                    PosOverflow => "value out of range",
+                    _ => "invalid syntax",
+                };
                 invalid(format!("invalid {which} port '{text}': {why}"))
             })
         };

@@ -5,10 +5,7 @@ use crate::flags::Parsed;
 /// Names and what they wait for.
 const NOT_YET: &[(&[&str], &str)] = &[
     (&["publish", "publish-all"], "it comes with networking"),
-    (
-        &["ip", "ip6", "link", "link-local-ip", "network-alias", "net-alias", "mac-address"],
-        "it comes with user-defined networks",
-    ),
+    (&["link"], "it comes with user-defined networks"),
     (
         &[
             "health-cmd",
@@ -29,7 +26,8 @@ const NOT_YET: &[(&[&str], &str)] = &[
 
 /// The first flag on the line that cannot be honoured.
 pub(crate) fn check(line: &Parsed) -> Result<(), String> {
-    for name in line.all_given() {
+    // An empty text asks for nothing.
+    for name in line.all_given().filter(|name| line.given(name) != Some("") || line.list(name).len() > 1) {
         let row = NOT_YET.iter().find(|(names, _)| names.contains(&name));
         if let Some((_, why)) = row {
             return Err(format!("--{name} is not supported yet: {why}"));

@@ -75,7 +75,10 @@ pub(crate) fn address(text: &str) -> Result<(), String> {
 }
 
 pub(crate) fn ip(text: &str) -> Result<(), String> {
-    text.trim().parse::<IpAddr>().map(drop).map_err(|_| format!("failed to parse IP: {text:?}"))
+    match text.trim() {
+        "" => Ok(()),
+        address => address.parse::<IpAddr>().map(drop).map_err(|_| format!("failed to parse IP: {text:?}")),
+    }
 }
 
 /// A DNS name, or `.` for no search at all.

@@ -13,6 +13,10 @@ pub(crate) fn parse(text: &str) -> Result<Volume, String> {
     if text.is_empty() {
         return Err("invalid empty volume spec".into());
     }
+    // As Docker: too short for a source and a target, whatever it is.
+    if text.len() <= 2 {
+        return Ok(Volume::Anonymous(text.to_owned()));
+    }
     let parts: Vec<&str> = text.split(':').collect();
     if parts.len() > 1 && parts.iter().any(|part| part.is_empty()) {
         return Err(format!("invalid spec: {text}: empty section between colons"));

@@ -39,7 +39,12 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         moment::parse(line.text(flag))
             .map_err(|error| Failure::new(format!("invalid value for {flag:?}: {error}")))
     };
-    let (since, until) = (time("since")?, time("until")?);
+    let times = time("since").and_then(|since| Ok((since, time("until")?)));
+    if times.is_err() {
+        // A container that does not exist is the better answer.
+        app.client.containers().inspect(&line.operands[0], false).await?;
+    }
+    let (since, until) = times?;
     let what = Logs {
         follow: line.switch("follow"),
         stdout: true,
