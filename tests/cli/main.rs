@@ -2,6 +2,7 @@
 
 mod completion;
 mod errors;
+mod names;
 mod run;
 mod scenarios;
 

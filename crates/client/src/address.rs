@@ -1,9 +1,5 @@
 //! Where an engine listens: `unix:///path`, `tcp://host:port`.
-//!
-//! Names are looked up in `/etc/hosts` only: the binary is static, and glibc's `getaddrinfo` would load the
-//! host's NSS modules into it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -33,8 +29,10 @@ pub enum AddressError {
     Ssh(String),
     #[error("{0}: not a protocol of clients: use unix:// or tcp://")]
     Unsupported(String),
-    #[error("cannot find the address of {0}: it is not in /etc/hosts, and names are not resolved yet")]
+    #[error("lookup {0}: no such host")]
     UnknownHost(String),
+    #[error("lookup {host}: {why}")]
+    Lookup { host: String, why: String },
 }
 
 impl FromStr for Address {
@@ -98,31 +96,6 @@ impl std::fmt::Display for Address {
     }
 }
 
-/// The socket addresses of a host, best first.
-pub(crate) fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, AddressError> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
-    }
-    if host == "localhost" {
-        return Ok(vec![
-            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port),
-            SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), port),
-        ]);
-    }
-    let table = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-    let found: Vec<_> = hosts_entries(&table, host).map(|ip| SocketAddr::new(ip, port)).collect();
-    if found.is_empty() { Err(AddressError::UnknownHost(host.to_owned())) } else { Ok(found) }
-}
-
-/// hosts(5): an address, then names; `#` begins a comment.
-fn hosts_entries<'a>(table: &'a str, host: &'a str) -> impl Iterator<Item = IpAddr> + 'a {
-    table.lines().filter_map(move |line| {
-        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
-        let ip = words.next()?.parse().ok()?;
-        words.any(|name| name.eq_ignore_ascii_case(host)).then_some(ip)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,12 +121,5 @@ mod tests {
         }
         assert!(matches!("fd://x".parse::<Address>(), Err(AddressError::Unsupported(_))));
         assert!(matches!("ssh://a".parse::<Address>(), Err(AddressError::Ssh(_))));
-    }
-
-    #[test]
-    fn names_come_from_hosts() {
-        let table = "127.0.0.1 localhost\n# 1.1.1.1 box\n10.0.0.7\tother box # x\nfe80::1 BOX\n";
-        let found: Vec<IpAddr> = hosts_entries(table, "box").collect();
-        assert_eq!(found, ["10.0.0.7".parse::<IpAddr>().unwrap(), "fe80::1".parse().unwrap()]);
     }
 }

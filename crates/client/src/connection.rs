@@ -1,8 +1,9 @@
 //! The conversation: sockets, one HTTP/1.1 connection at a time, requests and their errors.
 
-use crate::address::{Address, resolve};
+use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::hijack::Hijacked;
+use crate::names::resolve;
 use crate::query::Target;
 use crate::stream::ByteStream;
 use crate::tls::Tls;
@@ -323,7 +324,7 @@ impl Http {
             Address::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await.map_err(failed)?)),
             Address::Tcp { host, port, .. } => {
                 let mut last = io::Error::from(io::ErrorKind::NotFound);
-                for address in resolve(host, *port)? {
+                for address in resolve(host, *port).await? {
                     match TcpStream::connect(address).await {
                         Ok(stream) => {
                             stream.set_nodelay(true).map_err(failed)?;

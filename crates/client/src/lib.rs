@@ -13,6 +13,7 @@ mod error;
 mod execs;
 mod hijack;
 mod images;
+mod names;
 mod query;
 mod stream;
 mod system;

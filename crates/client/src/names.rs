@@ -1,0 +1,59 @@
+//! From a host's name to its addresses: `/etc/hosts`, then the servers of `/etc/resolv.conf`.
+//!
+//! Not by glibc's `getaddrinfo`: the binary is static, and that would load the host's NSS modules into it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use hickory_resolver::TokioResolver;
+
+use crate::address::AddressError;
+
+/// The socket addresses of a host, best first.
+///
+/// # Errors
+/// The name is nobody's, or nobody who knows answers.
+pub(crate) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, AddressError> {
+    let addresses = match host.parse::<IpAddr>() {
+        Ok(ip) => vec![ip],
+        Err(_) if host == "localhost" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        Err(_) => {
+            let table = tokio::fs::read_to_string("/etc/hosts").await.unwrap_or_default();
+            let listed: Vec<IpAddr> = hosts_entries(&table, host).collect();
+            if listed.is_empty() { ask(host).await? } else { listed }
+        }
+    };
+    Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+}
+
+async fn ask(host: &str) -> Result<Vec<IpAddr>, AddressError> {
+    let failed =
+        |why: &dyn std::fmt::Display| AddressError::Lookup { host: host.to_owned(), why: why.to_string() };
+    let resolver =
+        TokioResolver::builder_tokio().and_then(|builder| builder.build()).map_err(|e| failed(&e))?;
+    match resolver.lookup_ip(host).await {
+        Ok(found) => Ok(found.iter().collect()),
+        Err(error) if error.is_no_records_found() => Err(AddressError::UnknownHost(host.to_owned())),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// hosts(5): an address, then names; `#` begins a comment.
+fn hosts_entries<'a>(table: &'a str, host: &'a str) -> impl Iterator<Item = IpAddr> + 'a {
+    table.lines().filter_map(move |line| {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let ip = words.next()?.parse().ok()?;
+        words.any(|name| name.eq_ignore_ascii_case(host)).then_some(ip)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_from_hosts() {
+        let table = "127.0.0.1 localhost\n# 1.1.1.1 box\n10.0.0.7\tother box # x\nfe80::1 BOX\n";
+        let found: Vec<IpAddr> = hosts_entries(table, "box").collect();
+        assert_eq!(found, ["10.0.0.7".parse::<IpAddr>().unwrap(), "fe80::1".parse().unwrap()]);
+    }
+}
