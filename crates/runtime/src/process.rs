@@ -278,7 +278,7 @@ pub fn exec(request: ExecRequest<'_>) -> Result<Process> {
     let stage = match clone3(CloneFlags::empty(), into).step(|| "clone the process".into())? {
         Cloned::Child => {
             drop(here);
-            init::exec_stage(&job, &target, kinds, there)
+            init::exec_stage(&job, target, kinds, there)
         }
         Cloned::Parent { pidfd, .. } => pidfd,
     };

@@ -58,10 +58,10 @@ fn enter(job: &ContainerJob<'_>) -> Result<CloneFlags> {
     Ok(new)
 }
 
-/// For one more process of a container: `pidfd` is its PID 1.
+/// For one more process of a container: `pidfd` is its PID 1, and closed before that process is made.
 pub(crate) fn run_exec(
     job: &ProcessJob<'_>,
-    pidfd: &OwnedFd,
+    pidfd: OwnedFd,
     kinds: ThreadNameSpaceType,
     channel: Channel,
 ) -> ! {
@@ -75,7 +75,7 @@ pub(crate) fn run_exec(
 
 fn enter_exec(
     job: &ProcessJob<'_>,
-    pidfd: &OwnedFd,
+    pidfd: OwnedFd,
     kinds: ThreadNameSpaceType,
     channel: &Channel,
 ) -> Result<()> {

@@ -283,7 +283,7 @@ fn nothing_in_the_container_looks_into_a_process_on_its_way_in() {
             fclose(ready);
             for (;;)
                 for (int pid = 2; pid < 200; pid++)
-                    for (int fd = 0; fd < 24; fd++) {
+                    for (int fd = 0; fd < 64; fd++) {
                         snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, fd);
                         long n = readlink(path, target, sizeof target - 1);
                         if (n < 0 || pid == getpid()) continue;
