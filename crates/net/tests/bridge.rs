@@ -65,7 +65,10 @@ fn serve_once(netns: &NetNs, at: SocketAddr) -> mpsc::Receiver<String> {
     let listener = inside(netns, move || TcpListener::bind(at).unwrap());
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
-        if let Ok((mut stream, peer)) = listener.accept() {
+        let accepted = listener.accept();
+        // Closed before anybody is told, so that the address is free for the next.
+        drop(listener);
+        if let Ok((mut stream, peer)) = accepted {
             let _ = stream.write_all(b"hello");
             let _ = send.send(peer.ip().to_string());
         }
