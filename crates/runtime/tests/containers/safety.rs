@@ -276,9 +276,12 @@ fn nothing_in_the_container_looks_into_a_process_on_its_way_in() {
         #include <stdio.h>
         #include <stdlib.h>
         #include <string.h>
+        #include <sys/stat.h>
         #include <unistd.h>
         int main(void) {
             char path[64], target[4096];
+            struct stat root, there;
+            stat("/", &root);
             FILE *seen = fopen("/out/seen", "a"), *ready = fopen("/out/ready", "w");
             fclose(ready);
             for (;;)
@@ -288,6 +291,9 @@ fn nothing_in_the_container_looks_into_a_process_on_its_way_in() {
                         long n = readlink(path, target, sizeof target - 1);
                         if (n < 0 || pid == getpid()) continue;
                         target[n] = 0;
+                        // The container's own root, in which users are looked up, is no news to it.
+                        if (!strcmp(target, "/") && (stat(path, &there) // gone meanwhile
+                            || (there.st_dev == root.st_dev && there.st_ino == root.st_ino))) continue;
                         fprintf(seen, "%d %s\n", fd, target); fflush(seen);
                     }
         }"#;
