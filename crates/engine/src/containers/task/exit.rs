@@ -1,0 +1,112 @@
+//! The end of the process: what is told, written down and done next.
+
+use std::time::Duration;
+
+use super::{AfterExit, BACKOFF_FIRST, BACKOFF_LAST, BACKOFF_RESET, Owner};
+use crate::container::{RemoveRequest, RestartPolicy, Status};
+use crate::flows;
+use crate::ports::Exit;
+
+impl Owner {
+    /// Docker tells of it at once, also when the container goes on without the process that was killed.
+    pub(super) async fn on_oom(&mut self) {
+        self.record.oom_killed = true;
+        self.save_started().await;
+        self.publish();
+        self.event("oom", &[]);
+    }
+
+    pub(super) async fn on_exit(&mut self, exit: Exit) {
+        self.oom = None;
+        let ran = self
+            .record
+            .started_at
+            .map_or(Duration::ZERO, |at| Duration::try_from(exit.at.duration_since(at)).unwrap_or_default());
+        self.kill_at = None;
+        self.exits += 1;
+        self.record.pid = 0;
+        self.record.exit_code = exit.code;
+        // Of which nobody heard: it happened while no engine listened, or in the very last moment.
+        let is_news = exit.oom_killed && !self.record.oom_killed;
+        self.record.oom_killed |= exit.oom_killed;
+        self.record.error = exit.error.unwrap_or_default();
+        self.record.finished_at = Some(exit.at);
+        self.record.status = Status::Exited;
+        // An end cannot fail: these two only stop the engine.
+        let _ = self.core.failpoints.hit("stop.release");
+        flows::start::release(&self.core, &mut self.record).await;
+        self.core.execs.container_ended(&self.record.id);
+
+        if is_news {
+            self.event("oom", &[]);
+        }
+        self.event(
+            "die",
+            &[("exitCode", exit.code.to_string()), ("execDuration", ran.as_secs().to_string())],
+        );
+
+        let after = std::mem::take(&mut self.after_exit);
+        let planned = after.iter().any(|next| !matches!(next, AfterExit::Stopped(_)));
+        let again = !planned && self.wants_restart(exit.code);
+        if again {
+            self.backoff = if ran > BACKOFF_RESET { BACKOFF_FIRST } else { self.backoff };
+            self.restart_at = Some(self.core.ports.clock.sleep(self.backoff));
+            self.backoff = (self.backoff * 2).min(BACKOFF_LAST);
+            self.record.restart_count += 1;
+            self.record.status = Status::Restarting;
+        }
+        // An auto-removed container's last state is of no use on disk.
+        let removed_now = self.record.spec.host.auto_remove && !again && !planned;
+        let _ = self.core.failpoints.hit("stop.record");
+        if !removed_now {
+            self.save(false).await;
+            // Not before: an engine killed in between finds the exit code there.
+            flows::start::forget(&self.core, &self.record).await;
+        }
+        self.publish();
+
+        if removed_now {
+            let request = RemoveRequest { force: true, volumes: true, link: false };
+            if let Err(error) = self.remove(request).await {
+                tracing::warn!(container = %self.record.id, %error, "could not remove it after its exit");
+            }
+        }
+        for next in after {
+            match next {
+                AfterExit::Stopped(reply) => {
+                    self.event("stop", &[]);
+                    let _ = reply.send(Ok(()));
+                }
+                AfterExit::Restart(reply) => {
+                    self.event("stop", &[]);
+                    let result = if self.exit.is_some() { Ok(()) } else { self.start_by_user().await };
+                    let started = result.is_ok();
+                    if started {
+                        self.event("restart", &[]);
+                    }
+                    let _ = reply.send(result);
+                    if started {
+                        self.save_started().await;
+                    }
+                }
+                AfterExit::Remove(request, reply) => {
+                    let result = if self.gone { Ok(()) } else { self.remove(request).await };
+                    let _ = reply.send(result);
+                }
+            }
+        }
+    }
+
+    pub(super) fn wants_restart(&self, code: i32) -> bool {
+        if self.record.stopped_by_user || self.core.stopping.load(std::sync::atomic::Ordering::Relaxed) {
+            return false;
+        }
+        match self.record.spec.host.restart {
+            RestartPolicy::No => false,
+            RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+            RestartPolicy::OnFailure { max_retries } => {
+                code != 0 && (max_retries == 0 || self.record.restart_count < max_retries)
+            }
+        }
+    }
+}

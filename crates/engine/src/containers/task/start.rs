@@ -1,0 +1,70 @@
+//! Start, and the restart policy's next try.
+
+use super::{ATTACH_WAIT, BACKOFF_FIRST, Owner};
+use crate::container::Status;
+use crate::container::state::Action;
+use crate::error::Result;
+use crate::flows;
+
+impl Owner {
+    pub(super) async fn start_by_user(&mut self) -> Result<()> {
+        self.allow(Action::Start)?;
+        self.restart_at = None;
+        self.backoff = BACKOFF_FIRST;
+        self.record.restart_count = 0;
+        self.record.stopped_by_user = false;
+        self.start().await
+    }
+
+    pub(super) async fn start(&mut self) -> Result<()> {
+        let mut attachments = Vec::new();
+        for client in std::mem::take(&mut self.waiting_clients) {
+            // An error here is a client that gave up during its upgrade.
+            if let Ok(Ok(attachment)) = tokio::time::timeout(ATTACH_WAIT, client).await {
+                attachments.push(attachment);
+            }
+        }
+        match flows::start::run(&self.core, &mut self.record, attachments).await {
+            Ok(started) => {
+                self.record.status = Status::Running;
+                self.record.pid = started.pid;
+                self.record.started_at = Some(started.started_at);
+                self.record.error.clear();
+                self.record.oom_killed = false;
+                self.exit = Some(started.exit);
+                self.oom = Some(started.oom);
+                self.publish();
+                self.event("start", &[]);
+                Ok(())
+            }
+            Err(failure) => {
+                self.record.status =
+                    if self.record.started_at.is_some() { Status::Exited } else { Status::Created };
+                self.record.pid = 0;
+                self.record.exit_code = failure.exit_code;
+                self.record.error.clone_from(&failure.error.message);
+                if self.record.status == Status::Exited {
+                    self.record.finished_at = Some(self.core.ports.clock.now());
+                }
+                self.save(false).await;
+                self.publish();
+                Err(failure.error)
+            }
+        }
+    }
+
+    /// After the news: that it runs is known to its monitor, so that nothing is lost if the engine ends before.
+    pub(super) async fn save_started(&mut self) {
+        if !self.record.spec.host.auto_remove {
+            self.save(false).await;
+        }
+    }
+
+    /// One try: a start that fails ends the policy's work, as in Docker (`handleContainerExit` sets it stopped).
+    pub(super) async fn restart(&mut self) {
+        match self.start().await {
+            Ok(()) => self.save_started().await,
+            Err(error) => tracing::warn!(container = %self.record.id, %error, "restart failed"),
+        }
+    }
+}

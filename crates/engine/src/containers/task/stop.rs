@@ -1,0 +1,153 @@
+//! Stop, restart and kill: signals, and a deadline beside which everything else is served.
+
+use std::time::Duration;
+
+use super::{AfterExit, Owner};
+use crate::container::command::Reply;
+use crate::container::state::Action;
+use crate::container::{Status, StopRequest, signal};
+use crate::error::{Error, Result};
+use crate::ports::RuntimeErrorKind;
+
+impl Owner {
+    pub(super) async fn stop(&mut self, request: StopRequest, reply: Reply<()>) {
+        if let Err(error) = self.allow(Action::Stop) {
+            let _ = reply.send(Err(error));
+            return;
+        }
+        self.record.stopped_by_user = true;
+        if self.cancel_restart().await {
+            self.event("stop", &[]);
+            let _ = reply.send(Ok(()));
+            return;
+        }
+        match self.begin_stop(&request).await {
+            Ok(()) => self.after_exit.push(AfterExit::Stopped(reply)),
+            Err(error) => {
+                let _ = reply.send(Err(error));
+            }
+        }
+    }
+
+    pub(super) async fn shut_down(&mut self, reply: Reply<()>) {
+        if self.cancel_restart().await {
+            let _ = reply.send(Ok(()));
+            return;
+        }
+        match self.begin_stop(&StopRequest::default()).await {
+            Ok(()) => self.after_exit.push(AfterExit::Stopped(reply)),
+            Err(error) => {
+                let _ = reply.send(Err(error));
+            }
+        }
+    }
+
+    /// Waiting for its next try counts as running, but there is no process. True when that was the case.
+    pub(super) async fn cancel_restart(&mut self) -> bool {
+        if self.exit.is_some() {
+            return false;
+        }
+        self.restart_at = None;
+        if self.record.status != Status::Restarting {
+            return true;
+        }
+        self.record.status = Status::Exited;
+        self.save(false).await;
+        self.publish();
+        true
+    }
+
+    pub(super) async fn begin_stop(&mut self, request: &StopRequest) -> Result<()> {
+        let number = match (&request.signal, &self.record.spec.stop_signal) {
+            (Some(asked), _) => signal::parse(asked)?,
+            (None, Some(own)) => signal::parse(own)?,
+            (None, None) => signal::TERM,
+        };
+        let timeout_s = request.timeout_s.or(self.record.spec.stop_timeout_s).unwrap_or(10);
+        self.core.failpoints.hit("stop.signal")?;
+        let sent = self.send(number).await;
+        if sent.is_ok() {
+            self.event("kill", &[("signal", number.to_string())]);
+        }
+        self.core.failpoints.hit("stop.wait")?;
+        let wait = match (&sent, u64::try_from(timeout_s)) {
+            // Could not be told: it is probably ending already.
+            (Err(_), _) => Some(Duration::from_secs(2)),
+            (Ok(()), Ok(seconds)) => Some(Duration::from_secs(seconds)),
+            (Ok(()), Err(_)) => None,
+        };
+        if let Some(wait) = wait {
+            self.kill_at = Some(self.core.ports.clock.sleep(wait));
+        }
+        Ok(())
+    }
+
+    /// The stop's patience is over.
+    pub(super) async fn force(&mut self) {
+        tracing::info!(container = %self.record.id, "did not stop in time, killing it");
+        match self.send(signal::KILL).await {
+            Ok(()) => self.event("kill", &[("signal", signal::KILL.to_string())]),
+            Err(error) => tracing::warn!(container = %self.record.id, %error, "could not kill"),
+        }
+    }
+
+    pub(super) async fn restart_by_user(&mut self, request: StopRequest, reply: Reply<()>) {
+        if matches!(self.record.status, Status::Removing | Status::Dead) {
+            let _ = reply.send(self.allow(Action::Start));
+            return;
+        }
+        if self.exit.is_none() {
+            let result = self.start_by_user().await;
+            let started = result.is_ok();
+            if started {
+                self.event("restart", &[]);
+            }
+            let _ = reply.send(result);
+            if started {
+                self.save_started().await;
+            }
+            return;
+        }
+        match self.begin_stop(&request).await {
+            Ok(()) => self.after_exit.push(AfterExit::Restart(reply)),
+            Err(error) => {
+                let _ = reply.send(Err(error));
+            }
+        }
+    }
+
+    pub(super) async fn kill(&mut self, number: i32) -> Result<()> {
+        self.allow(Action::Kill)?;
+        let stop_signal = self
+            .record
+            .spec
+            .stop_signal
+            .as_deref()
+            .and_then(|s| signal::parse(s).ok())
+            .unwrap_or(signal::TERM);
+        // Whoever kills it does not want it back (Docker does the same for the stop signal).
+        if number == signal::KILL || number == stop_signal {
+            self.record.stopped_by_user = true;
+        }
+        self.send(number).await?;
+        self.event("kill", &[("signal", number.to_string())]);
+        Ok(())
+    }
+
+    /// Signal PID 1; thaw it when a paused one is to end.
+    pub(super) async fn send(&mut self, number: i32) -> Result<()> {
+        let runtime = &self.core.ports.runtime;
+        runtime.signal(&self.process, number).await.map_err(|error| match error.kind {
+            RuntimeErrorKind::NotRunning => {
+                Error::conflict(format!("container {} is not running", self.record.id))
+            }
+            _ => Error::internal(error.message),
+        })?;
+        if self.record.status == Status::Paused && matches!(number, signal::KILL | signal::TERM) {
+            runtime.resume(&self.record.id).await.map_err(|error| Error::internal(error.message))?;
+            self.record.status = Status::Running;
+            self.publish();
+        }
+        Ok(())
+    }
+}
