@@ -270,6 +270,12 @@ pub struct Endpoint {
     pub ipv4: Option<Ipv4Addr>,
     pub ipv4_prefix: u8,
     pub gateway: Option<Ipv4Addr>,
+    /// The container's default route goes this way, and what it publishes comes in here.
+    pub is_gateway: bool,
+    /// `eth0` ...
+    pub interface: String,
+    /// What it is called on a user-defined network: name, aliases, short id.
+    pub dns_names: Vec<String>,
 }
 
 /// A network namespace ready to be joined.
@@ -278,30 +284,43 @@ pub struct Sandbox {
     pub netns: OwnedFd,
     /// 64 hex digits.
     pub sandbox_id: String,
-    pub endpoint: Option<Endpoint>,
+    /// As they were asked for, in that order.
+    pub endpoints: Vec<Endpoint>,
 }
 
-/// What the engine wants for a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SandboxKind {
-    /// The default bridge, with an address.
-    Bridge { mac: Option<String>, ipv4: Option<Ipv4Addr> },
-    /// Loopback only (`--network none`).
-    None,
+/// What a container's network namespace is to have beside loopback.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SandboxRequest {
+    /// In the order of their interfaces (`eth0`, `eth1` ...). None of them: `--network none`.
+    pub endpoints: Vec<EndpointRequest>,
+}
+
+/// One of its places on networks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndpointRequest {
+    /// Name and id of the network.
+    pub network: String,
+    pub network_id: String,
+    pub mac: Option<String>,
+    pub ipv4: Option<Ipv4Addr>,
+    /// The default route goes this way.
+    pub is_gateway: bool,
+    pub dns_names: Vec<String>,
 }
 
 /// A network failure, with the object in its text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct NetworkError {
-    /// The machine or the configuration cannot do it (as opposed to: try again).
-    pub unsupported: bool,
+    pub class: crate::error::Class,
     pub message: String,
 }
 
 /// What `network ls`/`inspect` and `info` show of the default bridge.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NetworkFacts {
+    /// Of the default network, the same after a restart.
+    pub network_id: String,
     /// `None` with `--bridge none`.
     pub bridge: Option<String>,
     pub subnet: Option<String>,
@@ -318,12 +337,12 @@ pub trait NetworkFabric: Send + Sync + fmt::Debug {
     fn take<'a>(
         &'a self,
         container: &'a str,
-        kind: &'a SandboxKind,
+        request: &'a SandboxRequest,
     ) -> BoxFuture<'a, Result<Sandbox, NetworkError>>;
-    /// Give address and name back after the container ended. Idempotent.
-    fn release<'a>(&'a self, container: &'a str, endpoint: Option<&'a Endpoint>) -> BoxFuture<'a, ()>;
+    /// Give addresses and names back after the container ended. Idempotent.
+    fn release<'a>(&'a self, container: &'a str, endpoints: &'a [Endpoint]) -> BoxFuture<'a, ()>;
     /// At boot, before the first `take`: these running containers own these endpoints; everything else of ours goes.
-    fn reconcile(&self, running: Vec<(String, Endpoint)>) -> BoxFuture<'_, Result<(), NetworkError>>;
+    fn reconcile(&self, running: Vec<(String, Vec<Endpoint>)>) -> BoxFuture<'_, Result<(), NetworkError>>;
     fn facts(&self) -> NetworkFacts;
 }
 

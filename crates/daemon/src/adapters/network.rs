@@ -9,7 +9,10 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use engine::ports::{BoxFuture, Endpoint, NetworkError, NetworkFabric, NetworkFacts, Sandbox, SandboxKind};
+use engine::Class;
+use engine::ports::{
+    BoxFuture, Endpoint, EndpointRequest, NetworkError, NetworkFabric, NetworkFacts, Sandbox, SandboxRequest,
+};
 use net::{Address, Desired, Fabric, Mac, Pool};
 
 /// The name of the default network, whatever its bridge is called.
@@ -58,14 +61,14 @@ impl Network {
     async fn take_bridged(
         &self,
         container: &str,
-        mac: Option<&str>,
-        ipv4: Option<Ipv4Addr>,
+        request: &EndpointRequest,
     ) -> Result<Sandbox, NetworkError> {
         let Some(fabric) = &self.inner.fabric else {
             let message = "network bridge not found: the engine runs with --bridge=none".to_owned();
-            return Err(NetworkError { unsupported: true, message });
+            return Err(NetworkError { class: Class::Unsupported, message });
         };
-        let mac: Option<Mac> = mac.filter(|m| !m.is_empty()).map(str::parse).transpose().map_err(convert)?;
+        let mac: Option<Mac> = request.mac.as_deref().map(str::parse).transpose().map_err(convert)?;
+        let ipv4 = request.ipv4;
         let taken = match fabric.try_take(ipv4, mac) {
             Ok(Some(taken)) => Ok(taken),
             Ok(None) => {
@@ -81,7 +84,7 @@ impl Network {
         let (sandbox, address) = taken.map_err(|error| match error {
             // As Docker, which names the network.
             net::Error::AddressesExhausted(_) => NetworkError {
-                unsupported: false,
+                class: Class::Internal,
                 message: format!(
                     "no available IPv4 addresses on this network's address pools: {NETWORK} ({})",
                     self.network_id
@@ -93,7 +96,7 @@ impl Network {
         Ok(Sandbox {
             netns: sandbox.into_netns(),
             sandbox_id: random_id()?,
-            endpoint: Some(self.endpoint(&address, random_id()?)),
+            endpoints: vec![self.endpoint(&address, random_id()?)],
         })
     }
 
@@ -105,7 +108,7 @@ impl Network {
                 blocking(move || inner.isolated.take()).await.map_err(convert)?
             }
         };
-        Ok(Sandbox { netns: sandbox.into_netns(), sandbox_id: random_id()?, endpoint: None })
+        Ok(Sandbox { netns: sandbox.into_netns(), sandbox_id: random_id()?, endpoints: Vec::new() })
     }
 
     fn endpoint(&self, address: &Address, endpoint_id: String) -> Endpoint {
@@ -117,6 +120,9 @@ impl Network {
             ipv4: Some(address.ipv4.addr()),
             ipv4_prefix: address.ipv4.prefix_len(),
             gateway: address.gateway,
+            is_gateway: true,
+            interface: "eth0".to_owned(),
+            dns_names: Vec::new(),
         }
     }
 }
@@ -138,36 +144,41 @@ impl NetworkFabric for Network {
     fn take<'a>(
         &'a self,
         container: &'a str,
-        kind: &'a SandboxKind,
+        request: &'a SandboxRequest,
     ) -> BoxFuture<'a, Result<Sandbox, NetworkError>> {
         Box::pin(async move {
-            match kind {
-                SandboxKind::Bridge { mac, ipv4 } => {
-                    self.take_bridged(container, mac.as_deref(), *ipv4).await
+            match &request.endpoints[..] {
+                [] => self.take_isolated().await,
+                [one] => self.take_bridged(container, one).await,
+                [_, another, ..] => {
+                    let message = format!("network {} not found", another.network);
+                    Err(NetworkError { class: Class::NotFound, message })
                 }
-                SandboxKind::None => self.take_isolated().await,
             }
         })
     }
 
-    fn release<'a>(&'a self, container: &'a str, endpoint: Option<&'a Endpoint>) -> BoxFuture<'a, ()> {
+    fn release<'a>(&'a self, container: &'a str, endpoints: &'a [Endpoint]) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let Some((fabric, ip)) = self.inner.fabric.as_ref().zip(endpoint.and_then(|e| e.ipv4)) else {
-                return;
-            };
+            let Some(fabric) = &self.inner.fabric else { return };
             let mut owners = self.inner.owners();
-            if owners.get(&ip).is_some_and(|owner| owner == container) {
-                owners.remove(&ip);
-                fabric.give_back(ip);
+            for ip in endpoints.iter().filter_map(|endpoint| endpoint.ipv4) {
+                if owners.get(&ip).is_some_and(|owner| owner == container) {
+                    owners.remove(&ip);
+                    fabric.give_back(ip);
+                }
             }
         })
     }
 
-    fn reconcile(&self, running: Vec<(String, Endpoint)>) -> BoxFuture<'_, Result<(), NetworkError>> {
+    fn reconcile(&self, running: Vec<(String, Vec<Endpoint>)>) -> BoxFuture<'_, Result<(), NetworkError>> {
         Box::pin(async move {
             let Some(fabric) = &self.inner.fabric else { return Ok(()) };
-            for (container, endpoint) in running {
-                let Some(ip) = endpoint.ipv4 else { continue };
+            let addresses = |(container, endpoints): (String, Vec<Endpoint>)| {
+                let of = move |endpoint: Endpoint| Some((container.clone(), endpoint.ipv4?));
+                endpoints.into_iter().filter_map(of)
+            };
+            for (container, ip) in running.into_iter().flat_map(addresses) {
                 match fabric.reclaim(ip) {
                     Ok(()) => {
                         self.inner.owners().insert(ip, container);
@@ -182,9 +193,13 @@ impl NetworkFabric for Network {
     }
 
     fn facts(&self) -> NetworkFacts {
-        let Some(fabric) = &self.inner.fabric else { return NetworkFacts::default() };
+        let network_id = self.network_id.clone();
+        let Some(fabric) = &self.inner.fabric else {
+            return NetworkFacts { network_id, ..NetworkFacts::default() };
+        };
         let facts = fabric.facts();
         NetworkFacts {
+            network_id,
             bridge: Some(facts.bridge.clone()),
             subnet: Some(facts.address.trunc().to_string()),
             gateway: Some(IpAddr::V4(facts.gateway)),
@@ -214,14 +229,15 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn convert(error: net::Error) -> NetworkError {
-    NetworkError { unsupported: error.is_permanent(), message: error.to_string() }
+    let class = if error.is_permanent() { Class::Unsupported } else { Class::Internal };
+    NetworkError { class, message: error.to_string() }
 }
 
 /// 32 random bytes in hex, Docker's form of an id.
 fn random_id() -> Result<String, NetworkError> {
     let mut bytes = [0u8; 32];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(|e| NetworkError { unsupported: false, message: format!("get random bytes: {e}") })?;
+        .map_err(|e| NetworkError { class: Class::Internal, message: format!("get random bytes: {e}") })?;
     Ok(bytes.iter().fold(String::with_capacity(64), |mut id, byte| {
         let _ = write!(id, "{byte:02x}");
         id
@@ -243,23 +259,31 @@ mod tests {
         std::thread::spawn(body).join().unwrap();
     }
 
-    const BRIDGE: SandboxKind = SandboxKind::Bridge { mac: None, ipv4: None };
+    /// One endpoint, on the default bridge.
+    async fn take(network: &Network, container: &str) -> Endpoint {
+        network.take(container, &wish(None, None)).await.unwrap().endpoints.remove(0)
+    }
+
+    fn wish(mac: Option<&str>, ipv4: Option<Ipv4Addr>) -> SandboxRequest {
+        let mac = mac.map(str::to_owned);
+        SandboxRequest { endpoints: vec![EndpointRequest { mac, ipv4, ..EndpointRequest::default() }] }
+    }
 
     #[test]
     fn addresses_are_given_and_returned_once() {
         on_a_host(async |start| {
             let network = start();
-            let first = network.take("a", &BRIDGE).await.unwrap().endpoint.unwrap();
+            let first = take(&network, "a").await;
             assert_eq!(first.ipv4, Some(Ipv4Addr::new(172, 17, 0, 2)));
             assert_eq!((first.mac.as_str(), first.ipv4_prefix), ("02:42:ac:11:00:02", 16));
             assert_eq!(first.gateway, Some(Ipv4Addr::new(172, 17, 0, 1)));
             assert_eq!(first.endpoint_id.len(), 64);
-            network.release("a", Some(&first)).await;
-            let second = network.take("b", &BRIDGE).await.unwrap().endpoint.unwrap();
+            network.release("a", std::slice::from_ref(&first)).await;
+            let second = take(&network, "b").await;
             assert_eq!(second.ipv4, first.ipv4);
             // A late second release of the first container.
-            network.release("a", Some(&first)).await;
-            let third = network.take("c", &BRIDGE).await.unwrap().endpoint.unwrap();
+            network.release("a", std::slice::from_ref(&first)).await;
+            let third = take(&network, "c").await;
             assert_eq!(third.ipv4, Some(Ipv4Addr::new(172, 17, 0, 3)));
         });
     }
@@ -268,15 +292,14 @@ mod tests {
     fn a_restarted_engine_learns_who_has_what() {
         on_a_host(async |start| {
             let network = start();
-            let running = network.take("a", &BRIDGE).await.unwrap();
-            let endpoint = running.endpoint.clone().unwrap();
+            let endpoint = take(&network, "a").await;
             drop(network);
             let network = start();
-            network.reconcile(vec![("a".into(), endpoint.clone())]).await.unwrap();
-            let next = network.take("b", &BRIDGE).await.unwrap().endpoint.unwrap();
+            network.reconcile(vec![("a".into(), vec![endpoint.clone()])]).await.unwrap();
+            let next = take(&network, "b").await;
             assert_eq!(next.ipv4, Some(Ipv4Addr::new(172, 17, 0, 3)));
-            network.release("a", Some(&endpoint)).await;
-            let next = network.take("c", &BRIDGE).await.unwrap().endpoint.unwrap();
+            network.release("a", std::slice::from_ref(&endpoint)).await;
+            let next = take(&network, "c").await;
             assert_eq!(next.ipv4, endpoint.ipv4);
         });
     }
@@ -285,8 +308,10 @@ mod tests {
     fn none_needs_no_bridge_and_bridge_says_so() {
         on_a_host(async |_| {
             let network = Network::start(None, String::new()).unwrap();
-            assert_eq!(network.take("a", &SandboxKind::None).await.unwrap().endpoint, None);
-            assert!(network.take("a", &BRIDGE).await.unwrap_err().unsupported);
+            let isolated = network.take("a", &SandboxRequest::default()).await.unwrap();
+            assert_eq!(isolated.endpoints, []);
+            let refused = network.take("a", &wish(None, None)).await.unwrap_err();
+            assert_eq!(refused.class, Class::Unsupported);
             assert_eq!(network.facts().bridge, None);
         });
     }
@@ -295,16 +320,12 @@ mod tests {
     fn wishes_are_checked() {
         on_a_host(async |start| {
             let network = start();
-            let wish = |mac: Option<&str>, ip: Option<Ipv4Addr>| SandboxKind::Bridge {
-                mac: mac.map(str::to_owned),
-                ipv4: ip,
-            };
             let refused = network.take("a", &wish(Some("xx"), None)).await.unwrap_err();
             assert_eq!(refused.message, "invalid MAC address: xx");
             network.take("a", &wish(None, Some(Ipv4Addr::new(10, 0, 0, 1)))).await.unwrap_err();
             let ip = Ipv4Addr::new(172, 17, 9, 9);
-            let given = network.take("a", &wish(Some("02:00:00:00:00:07"), Some(ip))).await.unwrap();
-            let endpoint = given.endpoint.unwrap();
+            let mut given = network.take("a", &wish(Some("02:00:00:00:00:07"), Some(ip))).await.unwrap();
+            let endpoint = given.endpoints.remove(0);
             assert_eq!((endpoint.mac.as_str(), endpoint.ipv4), ("02:00:00:00:00:07", Some(ip)));
         });
     }

@@ -79,7 +79,7 @@ fn hosts(settings: &Settings, record: &Record, gateway: Option<IpAddr>) -> Resul
         };
         text.push_str(&format!("{address}\t{name}\n"));
     }
-    if let Some(address) = record.endpoint.as_ref().and_then(|endpoint| endpoint.ipv4) {
+    for address in record.endpoints.iter().filter_map(|endpoint| endpoint.ipv4) {
         let (host, domain) = (&record.spec.hostname, &record.spec.domainname);
         let full = if domain.is_empty() { host.clone() } else { format!("{host}.{domain}") };
         // The name with its domain, wherever that was said, and the bare one.

@@ -32,9 +32,9 @@ pub(crate) async fn run(core: &Arc<Core>) -> Result<()> {
                 continue;
             }
         };
-        let Some((owner, endpoint)) = one(core, record).await else { continue };
-        if let Some(endpoint) = endpoint {
-            running.push((id, endpoint));
+        let Some(owner) = one(core, record).await else { continue };
+        if !owner.record.endpoints.is_empty() {
+            running.push((id, owner.record.endpoints.clone()));
         }
         owners.push(owner);
     }
@@ -55,7 +55,7 @@ pub(crate) async fn run(core: &Arc<Core>) -> Result<()> {
 }
 
 /// One record. `None`: it was removed.
-async fn one(core: &Arc<Core>, mut record: Record) -> Option<(Owner, Option<crate::ports::Endpoint>)> {
+async fn one(core: &Arc<Core>, mut record: Record) -> Option<Owner> {
     let process = ProcessRef::container(record.id.clone());
     let reconnected = core.ports.runtime.reconnect(&process).await;
     let is_running = matches!(reconnected, Reconnected::Running { .. });
@@ -99,10 +99,9 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<(Owner, Option<crat
         }
         Reconnected::Exited(_) | Reconnected::Gone => {}
     }
-    let endpoint = record.endpoint.clone().filter(|_| adopted.is_some());
     if adopted.is_none() && (was_alive || ended) {
         record.pid = 0;
-        record.endpoint = None;
+        record.endpoints.clear();
         record.sandbox_id.clear();
         // First the record: until it has the exit, the monitor's file is the only place that knows it.
         if let Err(error) = core.ports.storage.put_record(&record.id, &records::write(&record), false) {
@@ -117,7 +116,7 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<(Owner, Option<crat
         owner.adopt(started, paused);
     }
     core.index.insert(&id, handle);
-    Some((owner, endpoint))
+    Some(owner)
 }
 
 fn wants_boot_restart(record: &Record) -> bool {

@@ -106,6 +106,7 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
         restart_count: 0,
         stopped_by_user: false,
         sandbox_id: String::new(),
+        endpoints: Vec::new(),
         endpoint: None,
         remove_volumes: false,
     };

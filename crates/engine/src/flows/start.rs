@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::{Undo, finish};
 use crate::container::{NetworkMode, files, mounts, oci_spec};
 use crate::core::Core;
-use crate::error::{Class, Error, Result};
+use crate::error::{Error, Result};
 use crate::layout;
 use crate::ports::{
-    Attachment, LogTarget, NetworkError, ProcessRef, RuntimeError, RuntimeErrorKind, SandboxKind,
-    StartRequest, Started, Stdio,
+    Attachment, EndpointRequest, LogTarget, NetworkError, ProcessRef, RuntimeError, RuntimeErrorKind,
+    SandboxRequest, StartRequest, Started, Stdio,
 };
 use crate::records::{self, Record};
 use crate::settings::BUILTIN_RUNTIMES;
@@ -47,7 +47,7 @@ pub(crate) async fn run(
     let result = finish(undo, result).await;
     if failed {
         record.sandbox_id.clear();
-        record.endpoint = None;
+        record.endpoints.clear();
     }
     result.map_err(|error| StartFailure { error, exit_code: failed_code })
 }
@@ -63,15 +63,15 @@ async fn steps(
     let id = record.id.clone();
 
     core.failpoints.hit("start.network")?;
-    let sandbox = match sandbox_kind(record)? {
+    let sandbox = match sandbox_request(core, record)? {
         None => None,
-        Some(kind) => {
-            let sandbox = core.ports.network.take(&id, &kind).await.map_err(network_error)?;
+        Some(request) => {
+            let sandbox = core.ports.network.take(&id, &request).await.map_err(network_error)?;
             record.sandbox_id.clone_from(&sandbox.sandbox_id);
-            record.endpoint.clone_from(&sandbox.endpoint);
-            let (core, id, endpoint) = (core.clone(), id.clone(), sandbox.endpoint.clone());
+            record.endpoints.clone_from(&sandbox.endpoints);
+            let (core, id, endpoints) = (core.clone(), id.clone(), sandbox.endpoints);
             undo.push("network", async move {
-                core.ports.network.release(&id, endpoint.as_ref()).await;
+                core.ports.network.release(&id, &endpoints).await;
                 Ok(())
             });
             Some(sandbox.netns)
@@ -149,22 +149,21 @@ async fn steps(
 
 /// `network connect` and `disconnect`: the network is the actor, the container an attribute.
 pub(crate) fn network_event(core: &Core, record: &Record, action: &str) {
-    let Some(endpoint) = &record.endpoint else { return };
-    let attributes =
-        [("container", record.id.clone()), ("name", endpoint.network.clone()), ("type", "bridge".to_owned())]
+    for endpoint in &record.endpoints {
+        let (container, name) = (record.id.clone(), endpoint.network.clone());
+        let attributes = [("container", container), ("name", name), ("type", "bridge".to_owned())]
             .map(|(key, value)| (key.to_owned(), value));
-    core.events.publish("network", action, endpoint.network_id.clone(), attributes.into());
+        core.events.publish("network", action, endpoint.network_id.clone(), attributes.into());
+    }
 }
 
 /// The process has ended: its address goes back. The endpoint's network name stays. What the monitor left is
 /// forgotten by [`forget`], once the record has the exit: until then it is the only place that knows it.
 pub(crate) async fn release(core: &Arc<Core>, record: &mut Record) {
-    if sandbox_kind(record).is_ok_and(|kind| kind.is_some()) {
-        core.ports.network.release(&record.id, record.endpoint.as_ref()).await;
-        network_event(core, record, "disconnect");
-    }
+    core.ports.network.release(&record.id, &record.endpoints).await;
+    network_event(core, record, "disconnect");
     mounts::unmounted(core, &record.id, &record.mounts);
-    record.endpoint = None;
+    record.endpoints.clear();
     record.sandbox_id.clear();
 }
 
@@ -173,27 +172,31 @@ pub(crate) async fn forget(core: &Arc<Core>, record: &Record) {
     core.ports.runtime.forget(&ProcessRef::container(record.id.clone())).await;
 }
 
-fn sandbox_kind(record: &Record) -> Result<Option<SandboxKind>> {
+fn sandbox_request(core: &Core, record: &Record) -> Result<Option<SandboxRequest>> {
     if record.spec.network_disabled {
-        return Ok(Some(SandboxKind::None));
+        return Ok(Some(SandboxRequest::default()));
     }
     match &record.spec.host.network_mode {
         NetworkMode::Host | NetworkMode::Container(_) => Ok(None),
-        NetworkMode::None => Ok(Some(SandboxKind::None)),
+        NetworkMode::None => Ok(Some(SandboxRequest::default())),
         NetworkMode::Bridge => {
             let endpoint = record.spec.endpoints.values().next();
-            Ok(Some(SandboxKind::Bridge {
+            let request = EndpointRequest {
+                network: "bridge".to_owned(),
+                network_id: core.ports.network.facts().network_id,
                 mac: endpoint.map(|e| e.mac.clone()).filter(|mac| !mac.is_empty()),
                 ipv4: endpoint.and_then(|e| e.ipv4),
-            }))
+                is_gateway: true,
+                dns_names: Vec::new(),
+            };
+            Ok(Some(SandboxRequest { endpoints: vec![request] }))
         }
         NetworkMode::Named(name) => Err(Error::not_found(format!("{NETWORKING}: network {name} not found"))),
     }
 }
 
 fn network_error(error: NetworkError) -> Error {
-    let class = if error.unsupported { Class::Unsupported } else { Class::Internal };
-    Error::new(class, format!("{NETWORKING}: {}", error.message))
+    Error::new(error.class, format!("{NETWORKING}: {}", error.message))
 }
 
 /// Docker's text, status class and exit code for a failed start.
@@ -275,6 +278,7 @@ fn foreign_runtime(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Class;
 
     #[test]
     fn failures_become_dockers_codes_and_texts() {

@@ -105,19 +105,24 @@ impl ContainerRuntime for Fake {
 
 impl NetworkFabric for Fake {
     fn prepare(&self) {}
-    fn take<'a>(&'a self, id: &'a str, _: &'a SandboxKind) -> BoxFuture<'a, Result<Sandbox, NetworkError>> {
+    fn take<'a>(
+        &'a self,
+        id: &'a str,
+        request: &'a SandboxRequest,
+    ) -> BoxFuture<'a, Result<Sandbox, NetworkError>> {
         Box::pin(async move {
             self.0.sandboxes.lock().unwrap().insert(id.to_owned());
             let netns = std::fs::File::open("/dev/null").unwrap().into();
-            Ok(Sandbox { netns, sandbox_id: "5".repeat(64), endpoint: Some(Endpoint::default()) })
+            let endpoints = request.endpoints.iter().map(|_| Endpoint::default()).collect();
+            Ok(Sandbox { netns, sandbox_id: "5".repeat(64), endpoints })
         })
     }
-    fn release<'a>(&'a self, id: &'a str, _: Option<&'a Endpoint>) -> BoxFuture<'a, ()> {
+    fn release<'a>(&'a self, id: &'a str, _: &'a [Endpoint]) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             self.0.sandboxes.lock().unwrap().remove(id);
         })
     }
-    fn reconcile(&self, running: Vec<(String, Endpoint)>) -> BoxFuture<'_, Result<(), NetworkError>> {
+    fn reconcile(&self, running: Vec<(String, Vec<Endpoint>)>) -> BoxFuture<'_, Result<(), NetworkError>> {
         Box::pin(async move {
             self.0.sandboxes.lock().unwrap().retain(|id| running.iter().any(|(other, _)| other == id));
             Ok(())

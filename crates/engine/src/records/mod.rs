@@ -15,7 +15,7 @@ pub(crate) fn read(id: &str, json: &[u8]) -> Result<Record> {
     let broken = |error: serde_json::Error| Error::internal(format!("record of container {id}: {error}"));
     let head: Head = serde_json::from_slice(json).map_err(broken)?;
     match head.version {
-        v1::VERSION => serde_json::from_slice(json).map_err(broken),
+        v1::VERSION => serde_json::from_slice(json).map(Record::with_all_endpoints).map_err(broken),
         newer => Err(Error::internal(format!(
             "record of container {id} has version {newer}, written by a newer wharf"
         ))),

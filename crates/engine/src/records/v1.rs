@@ -51,7 +51,11 @@ pub(crate) struct Record {
     pub(crate) stopped_by_user: bool,
     #[serde(default)]
     pub(crate) sandbox_id: String,
+    /// Of a process that runs, in the order of its interfaces.
     #[serde(default)]
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// What it was called as long as there could be one only. Read, and never written.
+    #[serde(default, skip_serializing)]
     pub(crate) endpoint: Option<Endpoint>,
     /// Of a removal in progress: its anonymous volumes go with it, whichever engine finishes.
     #[serde(default)]
@@ -86,4 +90,31 @@ impl From<RootfsV1> for Rootfs {
 
 impl Record {
     pub(crate) const VERSION: u32 = VERSION;
+
+    /// One that was written when there could be one endpoint only.
+    pub(super) fn with_all_endpoints(mut self) -> Self {
+        let endpoint = self.endpoint.take();
+        self.endpoints.extend(endpoint.map(|endpoint| Endpoint {
+            is_gateway: true,
+            interface: "eth0".into(),
+            ..endpoint
+        }));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_one_endpoint_of_an_old_record_is_its_first() {
+        let json =
+            br#"{"version":1,"id":"a","name":"n","created":"2026-01-01T00:00:00Z","image_id":"i","path":"p",
+            "args":[],"spec":{},"rootfs":{"directory":"/r"},"driver":"vfs","log_driver":"none",
+            "endpoint":{"network":"bridge","ipv4":"172.17.0.2"}}"#;
+        let record = crate::records::read("a", json).unwrap();
+        assert_eq!((record.endpoints.len(), record.endpoints[0].network.as_str()), (1, "bridge"));
+        assert!(record.endpoints[0].is_gateway);
+        let again = crate::records::read("a", &crate::records::write(&record)).unwrap();
+        assert_eq!(again.endpoints, record.endpoints);
+    }
 }

@@ -196,9 +196,13 @@ struct NoNetwork;
 
 impl NetworkFabric for NoNetwork {
     fn prepare(&self) {}
-    fn take<'a>(&'a self, _: &'a str, kind: &'a SandboxKind) -> BoxFuture<'a, Result<Sandbox, NetworkError>> {
+    fn take<'a>(
+        &'a self,
+        _: &'a str,
+        request: &'a SandboxRequest,
+    ) -> BoxFuture<'a, Result<Sandbox, NetworkError>> {
         let netns = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
-        let endpoint = matches!(kind, SandboxKind::Bridge { .. }).then(|| Endpoint {
+        let endpoint = |_| Endpoint {
             network: "bridge".into(),
             network_id: "b".repeat(64),
             endpoint_id: "e".repeat(64),
@@ -206,13 +210,17 @@ impl NetworkFabric for NoNetwork {
             ipv4: Some("172.17.0.2".parse().unwrap()),
             ipv4_prefix: 16,
             gateway: Some("172.17.0.1".parse().unwrap()),
-        });
-        ready(Ok(Sandbox { netns, sandbox_id: "5".repeat(64), endpoint }))
+            is_gateway: true,
+            interface: "eth0".into(),
+            dns_names: Vec::new(),
+        };
+        let endpoints = request.endpoints.iter().map(endpoint).collect();
+        ready(Ok(Sandbox { netns, sandbox_id: "5".repeat(64), endpoints }))
     }
-    fn release<'a>(&'a self, _: &'a str, _: Option<&'a Endpoint>) -> BoxFuture<'a, ()> {
+    fn release<'a>(&'a self, _: &'a str, _: &'a [Endpoint]) -> BoxFuture<'a, ()> {
         ready(())
     }
-    fn reconcile(&self, _: Vec<(String, Endpoint)>) -> BoxFuture<'_, Result<(), NetworkError>> {
+    fn reconcile(&self, _: Vec<(String, Vec<Endpoint>)>) -> BoxFuture<'_, Result<(), NetworkError>> {
         ready(Ok(()))
     }
     fn facts(&self) -> NetworkFacts {

@@ -93,11 +93,12 @@ pub(super) fn view_of(core: &Core, record: &Record) -> Container {
     match &record.spec.host.network_mode {
         NetworkMode::Container(_) => {}
         mode => {
-            let endpoint = record.endpoint.clone().unwrap_or_else(|| crate::ports::Endpoint {
-                network: mode.word(),
-                ..crate::ports::Endpoint::default()
-            });
-            endpoints.insert(mode.word(), endpoint);
+            let named = |endpoint: &crate::ports::Endpoint| (endpoint.network.clone(), endpoint.clone());
+            endpoints.extend(record.endpoints.iter().map(named));
+            if endpoints.is_empty() {
+                let endpoint = crate::ports::Endpoint { network: mode.word(), ..Default::default() };
+                endpoints.insert(mode.word(), endpoint);
+            }
         }
     }
     let sandbox_key = match record.pid {
