@@ -51,6 +51,9 @@ pub struct ExecInspectResponse {
     pub running: bool,
     /// `null` until it has ended.
     pub exit_code: Option<i64>,
+    /// Wharf's: why the exit code is not the process's own.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub error: String,
     pub process_config: Option<ExecProcessConfig>,
     pub open_stdin: bool,
     pub open_stderr: bool,

@@ -174,9 +174,10 @@ impl BlobWriter {
             return Ok(actual);
         }
         self.file.sync_data().at("sync", &target)?;
-        if let Some(path) = self.path.take() {
-            fs::rename(&path, &target).at("rename", &target)?;
+        if let Some(path) = &self.path {
+            fs::rename(path, &target).at("rename", &target)?;
         }
+        self.path = None;
         let directory = target.parent().unwrap_or(self.layout.root());
         File::open(directory).and_then(|dir| dir.sync_all()).at("sync", directory)?;
         Ok(actual)

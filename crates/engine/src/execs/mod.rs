@@ -47,6 +47,8 @@ pub struct ExecView {
     pub running: bool,
     /// `None` until it has ended.
     pub exit_code: Option<i32>,
+    /// Why nobody knows how it ended: its monitor was killed. Empty otherwise.
+    pub error: String,
     pub pid: u32,
     pub open_stdin: bool,
     pub open_stdout: bool,

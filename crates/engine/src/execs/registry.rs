@@ -64,11 +64,13 @@ impl Registry {
         }
     }
 
-    pub(crate) fn ended(&self, id: &str, code: i32) {
+    /// `error`: what there is to say beyond the code.
+    pub(crate) fn ended(&self, id: &str, code: i32, error: Option<String>) {
         if let Some(exec) = self.lock().get_mut(id) {
             exec.view.running = false;
             exec.view.pid = 0;
             exec.view.exit_code = Some(code);
+            exec.view.error = error.unwrap_or_default();
         }
     }
 

@@ -89,7 +89,7 @@ impl Execs {
             && exec.view.exit_code.is_none()
             && let Some(exit) = self.core.ports.runtime.ended(&ProcessRef::exec(&exec.view.container_id, id))
         {
-            self.core.execs.ended(id, exit.code);
+            self.core.execs.ended(id, exit.code, exit.error);
             exec = self.core.execs.get(id)?;
         }
         // An exec of a container that has gone is gone with it.
@@ -120,7 +120,7 @@ impl ExecTicket {
             Ok(started) => started,
             Err(error) => {
                 let (code, error) = exec_error(error);
-                core.execs.ended(&id, code);
+                core.execs.ended(&id, code, None);
                 forget_later(core, id);
                 return Err(error);
             }
@@ -129,7 +129,7 @@ impl ExecTicket {
         let container = self.container.clone();
         tokio::spawn(async move {
             let exit = started.exit.await;
-            core.execs.ended(&id, exit.code);
+            core.execs.ended(&id, exit.code, exit.error);
             event(&core, &container, "exec_die".to_owned(), &id, Some(exit.code));
             core.ports.runtime.forget(&ProcessRef::exec(container.id.clone(), id.clone())).await;
             forget_later(core, id);

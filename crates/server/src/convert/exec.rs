@@ -39,6 +39,7 @@ pub(crate) fn inspect(view: ExecView) -> ExecInspectResponse {
         id: view.id,
         running: view.running,
         exit_code: view.exit_code.map(i64::from),
+        error: view.error,
         process_config: Some(ExecProcessConfig {
             tty: view.tty,
             entrypoint: view.entrypoint,

@@ -38,115 +38,120 @@ struct Obstacle {
 
 impl Images {
     /// Removes a name, or an image given by its id, with all names if `force` allows it.
-    /// `prune` also deletes parents that are left without name and child.
+    /// `prune` also deletes parents that are left without name and child. Names and images go in one commit.
     pub fn delete(&self, text: &str, force: bool, prune: bool, in_use: InUse<'_>) -> Result<Vec<Deleted>> {
         let image = self.resolve(text)?;
         let id = &image.id;
-        let mut report = Vec::new();
         let names = self.names(id);
-        let mut removed_a_name = false;
         if is_id_prefix(id, text) {
-            if is_single(&names) {
-                if let Some(obstacle) = self.obstacle(id, !force, false, in_use) {
-                    return Err(conflict(id, &obstacle));
-                }
-                self.untag(&names, &mut report)?;
-            }
-        } else {
-            if !force
-                && is_single(&names)
-                && let Some(user) = in_use(id).first()
+            if is_single(&names)
+                && let Some(obstacle) = self.obstacle(id, !force, false, in_use)
             {
-                return Err(Error::Conflict(format!(
-                    "unable to remove repository reference \"{text}\" (must force) - container {} is using its referenced image {}",
-                    short(&user.container),
-                    id.short()
-                )));
+                return Err(conflict(id, &obstacle));
             }
-            let name = Reference::parse(text)?.or_latest();
-            let name = match name.digest() {
-                Some(digest) => name.with_digest(digest.clone()),
-                None => name,
-            };
-            self.untag(std::slice::from_ref(&name), &mut report)?;
-            let mut left = self.names(id);
-            if name.digest().is_none()
-                && !left.iter().any(|other| other.tag().is_some() && other.name() == name.name())
-            {
-                // Digests of a repository are of no use without a tag of it.
-                let (orphans, others): (Vec<_>, Vec<_>) =
-                    left.into_iter().partition(|other| other.name() == name.name());
-                self.untag(&orphans, &mut report)?;
-                left = others;
-            }
-            if !left.is_empty() {
-                return Ok(report);
-            }
-            removed_a_name = true;
+            let last = if is_single(&names) { names } else { Vec::new() };
+            return self.delete_image(id, force, prune, last, false, in_use);
         }
-        self.delete_image(id, force, prune, removed_a_name, in_use, &mut report)?;
-        Ok(report)
+        if !force
+            && is_single(&names)
+            && let Some(user) = in_use(id).first()
+        {
+            return Err(Error::Conflict(format!(
+                "unable to remove repository reference \"{text}\" (must force) - container {} is using its referenced image {}",
+                short(&user.container),
+                id.short()
+            )));
+        }
+        let name = Reference::parse(text)?.or_latest();
+        let name = match name.digest() {
+            Some(digest) => name.with_digest(digest.clone()),
+            None => name,
+        };
+        let mut left: Vec<_> = names.into_iter().filter(|other| *other != name).collect();
+        let mut last = vec![name.clone()];
+        let is_tagged = |other: &Reference| other.tag().is_some() && other.name() == name.name();
+        if name.digest().is_none() && !left.iter().any(is_tagged) {
+            // Digests of a repository are of no use without a tag of it.
+            let (orphans, others) = left.into_iter().partition(|other| other.name() == name.name());
+            last.extend::<Vec<_>>(orphans);
+            left = others;
+        }
+        match left.is_empty() {
+            true => self.delete_image(id, force, prune, last, true, in_use),
+            false => self.commit(last, Vec::new()),
+        }
     }
 
-    /// `quiet`: a name was removed already, so that an obstacle is no error unless the image dangles.
+    /// `last`: names that go in any case. `quiet`: one of them is what was asked for, so that an obstacle is no error
+    /// unless the image dangles.
     fn delete_image(
         &self,
         id: &Digest,
         force: bool,
         prune: bool,
+        last: Vec<Reference>,
         quiet: bool,
         in_use: InUse<'_>,
-        report: &mut Vec<Deleted>,
-    ) -> Result<()> {
-        let Some(image) = self.get(id) else { return Ok(()) };
-        if let Some(obstacle) = self.obstacle(id, !force, !force, in_use) {
-            let dangling = self.names(id).is_empty() && self.children(id).is_empty();
-            if quiet && (!dangling || obstacle.used) {
-                return Ok(());
-            }
-            return Err(conflict(id, &obstacle));
+    ) -> Result<Vec<Deleted>> {
+        let Some(image) = self.get(id) else { return self.commit(last, Vec::new()) };
+        let names = self.names(id);
+        let named = names.iter().any(|name| !last.contains(name));
+        if let Some(obstacle) = self.obstacle(id, !force, !force && named, in_use) {
+            let dangling = !named && self.children(id).is_empty();
+            let report = self.commit(last, Vec::new())?;
+            return match quiet && (!dangling || obstacle.used) {
+                true => Ok(report),
+                false => Err(conflict(id, &obstacle)),
+            };
         }
-        self.untag(&self.names(id), report)?;
-        {
-            let mut index = self.write();
-            let mut batch = Batch::new();
-            batch.delete::<ImageRecord>(id.as_str());
-            // A name that was given in the meantime goes with it.
-            for name in index.names_of(id) {
-                batch.delete::<NameRecord>(&name.to_string());
-                index.remove_name(&name);
-                report.push(Deleted::Untagged(name.familiar()));
+        let mut doomed = vec![id.clone()];
+        let mut parent = image.parent.clone().filter(|_| prune);
+        while let Some(next) = parent.and_then(|id| self.get(&id)) {
+            let childless = self.children(&next.id).iter().all(|child| doomed.contains(&child.id));
+            if !childless || !self.names(&next.id).is_empty() || !in_use(&next.id).is_empty() {
+                break;
             }
-            self.records.commit(batch, Durability::Full)?;
+            doomed.push(next.id.clone());
+            parent = next.parent.clone();
+        }
+        let mut gone = last;
+        gone.extend(names.into_iter().filter(|name| !gone.contains(name)).collect::<Vec<_>>());
+        let mut report = self.commit(gone, doomed)?;
+        report.extend(self.tidy().into_iter().map(Deleted::Layer));
+        Ok(report)
+    }
+
+    /// All of it, or nothing.
+    fn commit(&self, names: Vec<Reference>, images: Vec<Digest>) -> Result<Vec<Deleted>> {
+        let mut index = self.write();
+        let mut names = names;
+        for id in &images {
+            // A name that was given in the meantime goes with it.
+            names.extend(
+                index.names_of(id).into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>(),
+            );
+        }
+        if names.is_empty() && images.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut batch = Batch::new();
+        for name in &names {
+            batch.delete::<NameRecord>(&name.to_string());
+        }
+        for id in &images {
+            batch.delete::<ImageRecord>(id.as_str());
+        }
+        self.records.commit(batch, Durability::Full)?;
+        for name in &names {
+            index.remove_name(name);
+        }
+        for id in &images {
             index.images.remove(id);
             index.references.remove(id);
             index.last_tagged.remove(id);
         }
-        report.push(Deleted::Image(id.clone()));
-        report.extend(self.collect()?.into_iter().map(Deleted::Layer));
-        match &image.parent {
-            Some(parent) if prune && self.names(parent).is_empty() => {
-                self.delete_image(parent, false, true, true, in_use, report)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn untag(&self, names: &[Reference], report: &mut Vec<Deleted>) -> Result<()> {
-        if names.is_empty() {
-            return Ok(());
-        }
-        let mut index = self.write();
-        let mut batch = Batch::new();
-        for name in names {
-            batch.delete::<NameRecord>(&name.to_string());
-        }
-        self.records.commit(batch, Durability::Full)?;
-        for name in names {
-            index.remove_name(name);
-            report.push(Deleted::Untagged(name.familiar()));
-        }
-        Ok(())
+        let untagged = names.iter().map(|name| Deleted::Untagged(name.familiar()));
+        Ok(untagged.chain(images.into_iter().map(Deleted::Image)).collect())
     }
 
     fn obstacle(

@@ -53,7 +53,7 @@ impl Images {
         drop(lease);
         if imported.is_err() {
             // What there is already of it. The failure is what the caller wants to hear of.
-            let _ = self.collect();
+            self.tidy();
         }
         imported
     }

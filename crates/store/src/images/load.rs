@@ -97,8 +97,7 @@ impl Images {
         });
         drop(lease);
         // Documents of the archive, blobs of other platforms, or all of it if it was refused.
-        // Should that fail, what is left goes with the next one: it changes nothing about the images.
-        let _ = self.collect();
+        self.tidy();
         outcome
     }
 

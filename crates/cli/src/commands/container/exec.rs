@@ -81,6 +81,9 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         Ending::Detached => Err(Failure::new("read escape sequence")),
         Ending::Answer(()) => {
             let found = app.client.execs().inspect(&id).await?;
+            if !found.error.is_empty() {
+                crate::output::err(&format!("Error waiting for exec: {}\n", found.error));
+            }
             Ok(super::run::status(found.exit_code.unwrap_or(0)))
         }
     }
