@@ -17,7 +17,6 @@ const NOT_YET: &[(&[&str], &str)] = &[
         ],
         "it comes with health checks",
     ),
-    (&["volume-driver"], "it comes with volumes"),
     (&["gpus"], "it comes with device requests"),
     (&["use-api-socket"], "it comes with registry credentials"),
     (&["storage-opt"], "it comes with quotas"),

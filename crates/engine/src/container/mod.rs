@@ -21,7 +21,7 @@ pub(crate) mod validate;
 mod view;
 
 pub use limits::Limits;
-pub(crate) use list::until;
+pub(crate) use list::{names_match, until};
 pub use requests::{
     AttachRequest, Created, Filters, ListRequest, LogLine, LogStream, LogsRequest, Pruned, RemoveRequest,
     StopRequest, Stream, Top, WaitAnswer, WaitCondition,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::spec::ContainerSpec;
+use super::spec::{ContainerSpec, MountSpec};
 use crate::ports::{Endpoint, Rootfs};
 
 /// `State.Status`.
@@ -78,6 +78,8 @@ pub struct MountPoint {
     pub mode: String,
     pub read_write: bool,
     pub propagation: String,
+    /// The `--mount` it came from, here or in the container that it was taken over from.
+    pub spec: Option<MountSpec>,
 }
 
 /// Network side of inspect.

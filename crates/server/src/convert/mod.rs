@@ -11,6 +11,7 @@ pub(crate) mod exec;
 pub(crate) mod host_config;
 pub(crate) mod image;
 pub(crate) mod system;
+pub(crate) mod volume;
 
 use jiff::Timestamp;
 
