@@ -21,7 +21,6 @@ mod formats;
 mod images;
 mod run;
 mod system;
-mod volumes;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

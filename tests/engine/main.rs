@@ -4,6 +4,7 @@
 mod containers;
 mod daemon;
 mod events;
+mod health;
 mod identity;
 mod lifecycle;
 mod limits;

@@ -13,6 +13,8 @@ text_enum! {
         ALWAYS = "always",
         ON_FAILURE = "on-failure",
         UNLESS_STOPPED = "unless-stopped",
+        /// Wharf's own.
+        ON_UNHEALTHY = "on-unhealthy",
     }
 }
 

@@ -30,7 +30,6 @@ mod options;
 mod output;
 mod platforms;
 mod progress;
-mod prompt;
 mod run;
 mod terminal;
 mod tls;

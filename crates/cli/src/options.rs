@@ -7,6 +7,7 @@
 pub(crate) mod devices;
 pub(crate) mod environment;
 mod flags;
+mod health;
 mod mounts;
 pub(crate) mod networks;
 mod request;

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-pub(crate) mod natural;
 pub(crate) mod table;
 pub(crate) mod units;
 

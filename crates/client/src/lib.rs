@@ -18,7 +18,6 @@ mod query;
 mod stream;
 mod system;
 mod tls;
-mod volumes;
 
 pub use address::{Address, AddressError, DEFAULT_SOCKET};
 pub use connection::{ReadHalf, Stream, WriteHalf};
@@ -30,7 +29,6 @@ pub use images::{Images, Import};
 pub use stream::{ByteStream, JsonStream};
 pub use system::{Events, Ping, System};
 pub use tls::{Tls, TlsError, TlsFiles};
-pub use volumes::Volumes;
 
 use connection::Http;
 
@@ -92,9 +90,5 @@ impl Client {
 
     pub fn system(&self) -> System<'_> {
         System { http: &self.http }
-    }
-
-    pub fn volumes(&self) -> Volumes<'_> {
-        Volumes { http: &self.http }
     }
 }

@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -133,6 +134,8 @@ pub struct ExecRequest {
     /// Relative or absolute cgroup path of the container (`spec.linux.cgroupsPath`).
     pub cgroup_path: String,
     pub attachment: Option<Attachment>,
+    /// After this long it is killed, by its monitor: with an engine or without.
+    pub time_limit: Option<Duration>,
 }
 
 /// A process that has been started (its `execve` succeeded).
@@ -160,9 +163,19 @@ pub struct Exit {
     /// 0 to 255; death by signal is 128 + number.
     pub code: i32,
     pub oom_killed: bool,
+    /// [`ExecRequest::time_limit`] ended it.
+    pub timed_out: bool,
     pub at: Timestamp,
     /// What the monitor had to say beyond the number (it was lost, the log could not be written ...).
     pub error: Option<String>,
+}
+
+/// What a probe saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    pub healthy: bool,
+    /// For people, one line.
+    pub words: String,
 }
 
 /// What is left of a process after the engine was away.
@@ -214,7 +227,8 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug {
     /// Make namespaces, cgroup, mounts; exec. Returns when the command's `execve` has succeeded.
     fn start(&self, request: StartRequest) -> BoxFuture<'_, Result<Started, RuntimeError>>;
     fn exec(&self, request: ExecRequest) -> BoxFuture<'_, Result<Started, RuntimeError>>;
-    /// Send a signal to the process (through its pidfd, so never to a stranger).
+    /// Send a signal to the process (through its pidfd, so never to a stranger). SIGKILL of an exec takes what it has
+    /// started with it, as far as that is still of its process group.
     fn signal<'a>(&'a self, process: &'a ProcessRef, signal: i32) -> BoxFuture<'a, Result<(), RuntimeError>>;
     /// Freeze every process of the container.
     fn pause<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
@@ -234,6 +248,15 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug {
     /// Whether there is somebody to hand a client to, asked before its connection is upgraded.
     fn attachable<'a>(&'a self, _process: &'a ProcessRef) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+    /// Look at something of a running container, from its network or its files: a health check without a process.
+    fn probe<'a>(
+        &'a self,
+        _container: &'a str,
+        _probe: &'a crate::container::Probe,
+    ) -> BoxFuture<'a, Result<Probed, RuntimeError>> {
+        let message = "this runtime knows no probes".into();
+        Box::pin(std::future::ready(Err(RuntimeError { kind: RuntimeErrorKind::Other, message })))
     }
     /// All processes in the container's cgroup, as host pids.
     fn pids<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Vec<u32>, RuntimeError>>;
@@ -364,7 +387,7 @@ pub trait SeccompCompiler: Send + Sync + fmt::Debug {
 pub trait Clock: Send + Sync + fmt::Debug {
     fn now(&self) -> Timestamp;
     /// Wait; a fake clock returns when its test says so.
-    fn sleep(&self, for_: std::time::Duration) -> BoxFuture<'static, ()>;
+    fn sleep(&self, for_: Duration) -> BoxFuture<'static, ()>;
 }
 
 /// Sources of identifiers.
@@ -424,13 +447,6 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn keep_room(&self);
     /// By id; one that cannot be read is an error of its own.
     fn records(&self) -> crate::Result<Vec<(String, crate::Result<Vec<u8>>)>>;
-    /// A volume's record, by its name.
-    fn put_volume(&self, name: &str, json: &[u8], durable: bool) -> crate::Result<()>;
-    fn delete_volume(&self, name: &str, durable: bool) -> crate::Result<()>;
-    /// As [`Storage::records`].
-    fn volumes(&self) -> crate::Result<Vec<(String, crate::Result<Vec<u8>>)>>;
-    /// Bytes of the files below a directory, each counted once.
-    fn tree_size(&self, directory: &std::path::Path) -> crate::Result<u64>;
     /// `overlay2` or `vfs`.
     fn driver(&self) -> &'static str;
 }

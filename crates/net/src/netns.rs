@@ -22,6 +22,16 @@ impl NetNs {
         File::open(path).map(|f| Self(f.into())).map_err(|e| Error::kernel(format!("open {path}"), e))
     }
 
+    /// A process's, by its number: the caller sees to it that the number is still that process's.
+    ///
+    /// # Errors
+    ///
+    /// There is no such process, or it may not be looked at.
+    pub fn of_process(pid: u32) -> Result<Self> {
+        let path = format!("/proc/{pid}/ns/net");
+        File::open(&path).map(|f| Self(f.into())).map_err(|e| Error::kernel(format!("open {path}"), e))
+    }
+
     /// Moves the calling thread into a new namespace, and only this thread. Never call this on a thread that others
     /// use too (an async runtime's): everything that runs there afterwards would be in that namespace.
     ///

@@ -219,6 +219,7 @@ impl Orphan {
             code,
             signal,
             oom_killed: false,
+            timed_out: false,
             finished_at: crate::record::now(),
             error: Some("its monitor was killed, and it was killed as well".into()),
         }

@@ -109,6 +109,9 @@ pub struct ExecRequest {
     pub io: Io,
     /// As in the container's [`StartRequest`], with that one's directory.
     pub foreign: Option<(Foreign, PathBuf)>,
+    /// After this long its process group is killed, and [`Exit::timed_out`] says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_limit_ms: Option<u64>,
 }
 
 /// Where the root file system comes from; an overlay is mounted by the container's own set-up code.
@@ -203,7 +206,8 @@ pub enum Order {
     Resize(Size),
     /// End of standard input, after what clients have already sent.
     CloseStdin,
-    /// To the monitored process only, through its pidfd: the number can not have been reused.
+    /// To the monitored process, through its pidfd: the number can not have been reused. An exec's SIGKILL is for its
+    /// process group.
     Signal(i32),
     /// Answered by [`Reply::Status`].
     Status,

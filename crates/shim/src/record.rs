@@ -49,6 +49,9 @@ pub struct Exit {
     /// The kernel killed something in the container's cgroup for want of memory.
     #[serde(default)]
     pub oom_killed: bool,
+    /// It was killed for [`crate::protocol::ExecRequest::time_limit_ms`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timed_out: bool,
     pub finished_at: Timestamp,
     /// What else there is to say, such as a log that could not be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]

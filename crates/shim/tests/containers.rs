@@ -282,6 +282,7 @@ fn exec_request(run: &Run, state: &State, args: &[&str]) -> ExecRequest {
         additional_groups: Vec::new(),
         io: Io { stdin_open: true, stdin_once: true, ..Io::default() },
         foreign: None,
+        time_limit_ms: None,
     }
 }
 

@@ -25,7 +25,6 @@ pub(crate) mod wait;
 
 pub(crate) const NOUN: Noun = Noun {
     name: "container",
-    usage: "",
     about: "Manage containers",
     verbs: &[
         &attach::COMMAND,

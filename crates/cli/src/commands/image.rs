@@ -17,7 +17,6 @@ mod tree;
 
 pub(crate) const NOUN: Noun = Noun {
     name: "image",
-    usage: "",
     about: "Manage images",
     verbs: &[
         &history::COMMAND,

@@ -33,17 +33,6 @@ pub(crate) const COMMAND: Command = Command {
 pub(crate) enum Kind {
     Container,
     Image,
-    Volume,
-}
-
-impl Kind {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Container => "container",
-            Self::Image => "image",
-            Self::Volume => "volume",
-        }
-    }
 }
 
 /// Which objects, and how much of them.
@@ -61,10 +50,9 @@ const TYPES: [&str; 10] =
 
 async fn any(app: &App, line: &Parsed) -> Outcome {
     let kinds: &[Kind] = match line.given("type") {
-        None => &[Kind::Container, Kind::Image, Kind::Volume],
+        None => &[Kind::Container, Kind::Image],
         Some("container") => &[Kind::Container],
         Some("image") => &[Kind::Image],
-        Some("volume") => &[Kind::Volume],
         Some("") => {
             return Err(Failure::new(format!("type is empty: must be one of \"{}\"", TYPES.join("\", \""))));
         }
@@ -128,12 +116,11 @@ async fn find(app: &App, name: &str, what: &Wanted<'_>) -> Result<Value, Failure
         let found = match kind {
             Kind::Container => app.client.containers().inspect_raw(name, size).await,
             Kind::Image => app.client.images().inspect_raw(name, platform).await,
-            Kind::Volume => app.client.volumes().inspect_raw(name).await,
         };
         match found {
             Ok(object) => {
                 if size && *kind != Kind::Container {
-                    output::err(&format!("WARNING: --size ignored for {}\n", kind.word()));
+                    output::err("WARNING: --size ignored for image\n");
                 }
                 return Ok(object);
             }

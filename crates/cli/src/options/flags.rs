@@ -89,6 +89,8 @@ macro_rules! container_flags {
             Flag::duration("health-start-interval", "Time between two checks while starting (ms|s|m|h) (default 0s)"),
             Flag::duration("health-start-period", "Time to start before failures count (ms|s|m|h) (default 0s)"),
             Flag::duration("health-timeout", "Time a check may take (ms|s|m|h) (default 0s)"),
+            Flag::text("health-probe", "Probe without a process (http://[HOST]:PORT/PATH, tcp://[HOST]:PORT, file:///PATH)"),
+            Flag::text("health-on-failure", "What to do when unhealthy (none|kill|restart|stop)"),
             Flag::switch("no-healthcheck", "Switch the image's HEALTHCHECK off"),
             // Resources.
             Flag::uint16("blkio-weight", "Block IO weight, between 10 and 1000, or 0 to switch off (default 0)"),

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use api::container::{ContainerConfig, CreateRequest, Empty, HealthConfig};
+use api::container::{ContainerConfig, CreateRequest, Empty};
 use api::host_config::{HostConfig, LogConfig, RestartPolicy, RestartPolicyName};
 use api::mount::Mount;
 use api::network::NetworkingConfig;
 
-use super::{devices, environment, mounts, networks, resources, security, unsupported, values, volumes};
+use super::{
+    devices, environment, health, mounts, networks, resources, security, unsupported, values, volumes,
+};
 use crate::flags::Parsed;
 use crate::output::units;
 
@@ -20,8 +22,6 @@ pub(crate) fn request(line: &Parsed, proxies: Vec<String>) -> Result<CreateReque
     let mut anonymous = BTreeMap::new();
     for volume in line.list("volume") {
         match volumes::parse(&volume)? {
-            // Said twice is meant once.
-            volumes::Volume::Bind(bind) if host.binds.contains(&bind) => {}
             volumes::Volume::Bind(bind) => host.binds.push(bind),
             volumes::Volume::Anonymous(target) => {
                 anonymous.insert(target, Empty::default());
@@ -75,7 +75,7 @@ fn config(
         stdin_once: interactive && attach_stdin,
         env,
         cmd: line.operands[1..].to_vec(),
-        healthcheck: healthcheck(line)?,
+        healthcheck: health::check(line)?,
         image: line.operands[0].clone(),
         volumes,
         working_dir: line.text("workdir").to_owned(),
@@ -111,7 +111,7 @@ fn host_config(line: &Parsed) -> Result<HostConfig, String> {
         log_config: log_config(line)?,
         restart_policy: restart_policy(line.text("restart"))?,
         auto_remove: line.switch("rm"),
-        annotations: pairs(&line.list("annotation")),
+        annotations: health::annotations(line, pairs(&line.list("annotation")))?,
         cap_add: line.list("cap-add"),
         cap_drop: line.list("cap-drop"),
         cgroupns_mode: line.text("cgroupns").to_owned(),
@@ -128,7 +128,6 @@ fn host_config(line: &Parsed) -> Result<HostConfig, String> {
         security_opt: security.options,
         tmpfs: line.list("tmpfs").iter().map(|tmpfs| split_tmpfs(tmpfs)).collect(),
         volumes_from: line.list("volumes-from"),
-        volume_driver: line.text("volume-driver").to_owned(),
         uts_mode: line.text("uts").to_owned(),
         userns_mode: line.text("userns").to_owned(),
         shm_size: bytes(line, "shm-size"),
@@ -273,32 +272,6 @@ fn exposed_ports(given: &[String]) -> Result<BTreeMap<String, Empty>, String> {
         }
     }
     Ok(ports)
-}
-
-/// `--no-healthcheck`; the flags of a check are read, and refused later as not built yet.
-fn healthcheck(line: &Parsed) -> Result<Option<HealthConfig>, String> {
-    const NUMBERS: [&str; 5] = [
-        "health-interval",
-        "health-timeout",
-        "health-retries",
-        "health-start-period",
-        "health-start-interval",
-    ];
-    let number = |flag: &str| match flag {
-        "health-retries" => line.int(flag),
-        _ => line.duration(flag),
-    };
-    let any = !line.text("health-cmd").is_empty() || NUMBERS.iter().any(|flag| number(flag) != 0);
-    if line.switch("no-healthcheck") {
-        if any {
-            return Err("--no-healthcheck conflicts with --health-* options".into());
-        }
-        return Ok(Some(HealthConfig { test: vec!["NONE".into()], ..HealthConfig::default() }));
-    }
-    match NUMBERS.iter().find(|flag| number(flag) < 0) {
-        Some(flag) => Err(format!("--{flag} cannot be negative")),
-        None => Ok(None),
-    }
 }
 
 #[cfg(test)]

@@ -6,17 +6,7 @@ use crate::flags::Parsed;
 const NOT_YET: &[(&[&str], &str)] = &[
     (&["publish", "publish-all"], "it comes with networking"),
     (&["link"], "it comes with user-defined networks"),
-    (
-        &[
-            "health-cmd",
-            "health-interval",
-            "health-retries",
-            "health-start-interval",
-            "health-start-period",
-            "health-timeout",
-        ],
-        "it comes with health checks",
-    ),
+    (&["volume-driver"], "it comes with volumes"),
     (&["gpus"], "it comes with device requests"),
     (&["use-api-socket"], "it comes with registry credentials"),
     (&["storage-opt"], "it comes with quotas"),

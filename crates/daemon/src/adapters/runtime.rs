@@ -3,6 +3,10 @@
 //! One [`Handle`] per process that runs: its connection to the monitor, read by one task until the process has
 //! ended. Nothing here waits for a process on a worker thread, and no lock is held across an await.
 
+mod convert;
+mod find;
+mod probe;
+
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -11,16 +15,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use engine::containers::Probe;
 use engine::ports::{
-    Attachment, BoxFuture, ContainerRuntime, ExecRequest, Exit, LogTarget, ProcessRef, Reconnected, Rootfs,
-    RuntimeError, RuntimeErrorKind, StartRequest, Started, Stdio,
+    Attachment, BoxFuture, ContainerRuntime, ExecRequest, Exit, Probed, ProcessRef, Reconnected, Rootfs,
+    RuntimeError, RuntimeErrorKind, StartRequest, Started,
 };
-use shim::client::{Connection, Observed, Orphan};
-use shim::protocol::{self, Event, FailureKind, Framing, Order, Reply, Request, Size};
+use shim::client::{Connection, Orphan};
+use shim::protocol::{self, Event, Order, Reply, Request, Size};
 use shim::record::State;
 use shim::spawner::{Attached, Spawner};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
+
+use self::convert::{client, destination, done, kind, streams};
+use self::find::{Found, ended, find, lost, wait_for_orphan};
 
 /// How long a monitor may take to greet an engine that connects to it. It may be creating its process.
 const WELCOME: Duration = Duration::from_secs(30);
@@ -35,6 +43,7 @@ pub struct ShimRuntime {
     /// Held while a spawner is started, so that two requests do not start two.
     spawner: tokio::sync::Mutex<Option<Arc<Spawner>>>,
     processes: Arc<Processes>,
+    prober: probe::Prober,
 }
 
 /// What runs, as far as this engine knows. The lock is held for a look-up, never longer.
@@ -92,6 +101,7 @@ impl ShimRuntime {
             exec_root,
             spawner: tokio::sync::Mutex::new(None),
             processes: Arc::new(Processes::default()),
+            prober: probe::Prober::default(),
         })
     }
 
@@ -310,6 +320,9 @@ impl ContainerRuntime for ShimRuntime {
                 foreign: container.state.foreign.clone().map(|foreign| {
                     (foreign, self.directory(&ProcessRef::container(&request.process.container)))
                 }),
+                time_limit_ms: request
+                    .time_limit
+                    .map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
             };
             let request_ = Request::Exec(Box::new(exec));
             let attachments = request.attachment.into_iter().collect();
@@ -372,6 +385,17 @@ impl ContainerRuntime for ShimRuntime {
 
     fn attachable<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(async move { done(self.order(process, Order::Status).await?) })
+    }
+
+    fn probe<'a>(
+        &'a self,
+        container: &'a str,
+        probe: &'a Probe,
+    ) -> BoxFuture<'a, Result<Probed, RuntimeError>> {
+        Box::pin(async move {
+            let handle = self.handle(&ProcessRef::container(container))?;
+            self.prober.look(&handle.state, probe).await
+        })
     }
 
     fn pids<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Vec<u32>, RuntimeError>> {
@@ -615,124 +639,6 @@ impl Monitor {
 impl Calls {
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Reply>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What became of a process, and who looks after it now.
-enum Found {
-    Running(State, Peer),
-    Exited(Exit),
-    /// With what there is to say about it.
-    Gone(Option<String>),
-}
-
-async fn find(directory: &Path) -> Found {
-    // A monitor that is just ending, or being killed, still accepts; after that one knows.
-    const TRIES: u32 = 3;
-    for _ in 0..TRIES {
-        let connection = match shim::client::observe(directory) {
-            Ok(Observed::Exited(exit)) => return Found::Exited(ended(exit)),
-            Ok(Observed::Gone(_)) => return Found::Gone(None),
-            Err(error) => return Found::Gone(Some(error.to_string())),
-            Ok(Observed::Orphaned(orphan)) => {
-                let state = orphan.state.clone();
-                end_orphan(&orphan);
-                return match watched(orphan) {
-                    Ok(orphan) => Found::Running(state, Peer::Nobody(Arc::new(orphan))),
-                    Err(error) => Found::Gone(Some(format!("it cannot be watched: {error}"))),
-                };
-            }
-            Ok(Observed::Monitored(connection)) => connection,
-        };
-        let Ok(monitor) = Monitor::new(connection) else { continue };
-        if let Ok(Ok(Some(Event::Welcome(status)))) = tokio::time::timeout(WELCOME, monitor.next()).await {
-            return match status.exit {
-                Some(exit) => Found::Exited(ended(exit)),
-                None => Found::Running(status.state, Peer::Monitor(monitor)),
-            };
-        }
-    }
-    Found::Gone(Some("its monitor does not answer".into()))
-}
-
-/// As Docker does with a container whose shim has died. What else is in its cgroup goes with [`ShimRuntime::forget`].
-fn end_orphan(orphan: &Orphan) {
-    let pid = orphan.state.pid;
-    tracing::warn!(pid, "a monitor was killed; killing its process as well");
-    if let Err(error) = orphan.signal(rustix::process::Signal::KILL.as_raw()) {
-        tracing::warn!(pid, %error, "could not kill it");
-    }
-}
-
-async fn wait_for_orphan(orphan: &AsyncFd<Orphan>, container: &str) -> Exit {
-    // A pidfd becomes readable when its process ends, and stays so.
-    let _ = orphan.readable().await;
-    let orphan = orphan.get_ref();
-    let mut exit = ended(orphan.exit());
-    // The group is still there: only the monitor would have removed it.
-    let (path, id) = (orphan.state.cgroup.clone(), container.to_owned());
-    let kills = blocking(move || open_cgroup(&path, &id).and_then(|cgroup| cgroup.oom_kills())).await;
-    exit.oom_killed = matches!(kills, Ok(Ok(kills)) if kills > 0);
-    exit
-}
-
-fn lost(why: &str) -> Exit {
-    Exit { code: 255, oom_killed: false, at: shim::record::now(), error: Some(why.to_owned()) }
-}
-
-fn ended(exit: shim::record::Exit) -> Exit {
-    Exit { code: exit.code, oom_killed: exit.oom_killed, at: exit.finished_at, error: exit.error }
-}
-
-fn streams(stdio: Stdio) -> protocol::Io {
-    protocol::Io {
-        tty: stdio.tty,
-        size: stdio.console_size.map(|(rows, columns)| Size { rows, columns }),
-        stdin_open: stdio.open_stdin,
-        stdin_once: stdio.stdin_once,
-        clients: Vec::new(),
-    }
-}
-
-fn client(attachment: &Attachment, tty: bool) -> protocol::Client {
-    protocol::Client {
-        stdin: attachment.stdin,
-        stdout: attachment.stdout,
-        stderr: attachment.stderr,
-        framing: if attachment.framed { Framing::Multiplexed } else { Framing::Raw },
-        // As in Docker, only a terminal's client types detach keys.
-        detach_keys: if tty { attachment.detach_keys.clone() } else { Vec::new() },
-        has_input: !attachment.leftover.is_empty(),
-    }
-}
-
-fn destination(log: LogTarget) -> Result<logs::Destination, RuntimeError> {
-    match log {
-        LogTarget::None => Ok(logs::Destination::None),
-        LogTarget::File { driver, path, options, attrs } => logs::resolve(&driver, &options, &attrs, path)
-            .map_err(|error| RuntimeError { kind: RuntimeErrorKind::Invalid, message: error.to_string() }),
-    }
-}
-
-fn kind(kind: FailureKind) -> RuntimeErrorKind {
-    match kind {
-        FailureKind::ExecutableNotFound => RuntimeErrorKind::ExecutableNotFound,
-        FailureKind::PermissionDenied => RuntimeErrorKind::PermissionDenied,
-        FailureKind::IsADirectory => RuntimeErrorKind::IsADirectory,
-        FailureKind::ExecFormat => RuntimeErrorKind::ExecFormat,
-        FailureKind::NoSuchUser => RuntimeErrorKind::NoSuchUser,
-        FailureKind::WorkingDirectory => RuntimeErrorKind::WorkingDirectory,
-        FailureKind::Mount => RuntimeErrorKind::Mount,
-        FailureKind::NotRunning => RuntimeErrorKind::NotRunning,
-        FailureKind::Invalid => RuntimeErrorKind::Invalid,
-        FailureKind::Other => RuntimeErrorKind::Other,
-    }
-}
-
-fn done(reply: Reply) -> Result<(), RuntimeError> {
-    match reply {
-        Reply::Refused { message } => Err(other(message)),
-        Reply::Done | Reply::Attached { .. } | Reply::Status(_) => Ok(()),
     }
 }
 

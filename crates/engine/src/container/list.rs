@@ -93,7 +93,7 @@ pub(crate) fn select(core: &Core, request: &ListRequest) -> Result<Vec<Arc<Conta
             && volumes_match(filters.get("volume"), view)
             && ports_match(filters.get("expose"), view)
             && !filters.has("publish")
-            && filters.exact("health", "none")
+            && filters.exact("health", view.state.health_word())
             && is_task != Some(true)
     });
     Ok(match request.limit {
@@ -103,7 +103,7 @@ pub(crate) fn select(core: &Core, request: &ListRequest) -> Result<Vec<Arc<Conta
 }
 
 /// Docker matches names as regular expressions; plain text, `^` and `$` are what people write.
-pub(crate) fn names_match(asked: &[String], name: &str) -> bool {
+fn names_match(asked: &[String], name: &str) -> bool {
     asked.is_empty()
         || asked.iter().any(|pattern| {
             let slashed = format!("/{name}");

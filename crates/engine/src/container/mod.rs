@@ -4,6 +4,7 @@
 
 pub(crate) mod command;
 pub(crate) mod files;
+pub(crate) mod health;
 pub(crate) mod index;
 pub(crate) mod keys;
 mod limits;
@@ -12,6 +13,7 @@ pub(crate) mod merge;
 pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod oci_spec;
+mod probe;
 mod requests;
 mod resolv_conf;
 pub(crate) mod signal;
@@ -20,8 +22,10 @@ pub(crate) mod state;
 pub(crate) mod validate;
 mod view;
 
+pub use health::{Health, HealthResult, HealthStatus};
 pub use limits::Limits;
-pub(crate) use list::{names_match, until};
+pub(crate) use list::until;
+pub use probe::{Place, Probe};
 pub use requests::{
     AttachRequest, Created, Filters, ListRequest, LogLine, LogStream, LogsRequest, Pruned, RemoveRequest,
     StopRequest, Stream, Top, WaitAnswer, WaitCondition,

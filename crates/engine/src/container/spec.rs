@@ -55,11 +55,11 @@ pub struct ContainerSpec {
     pub endpoints: BTreeMap<String, EndpointSpec>,
 }
 
-/// `Healthcheck` of the request or image; run by the engine from the health issue on.
+/// `Healthcheck` of the request or image; see `health.rs` for what becomes of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Healthcheck {
-    /// `[]`: inherit; `["NONE"]`; `["CMD", ...]`; `["CMD-SHELL", "..."]`.
+    /// `[]`: inherit; `["NONE"]`; `["CMD", ...]`; `["CMD-SHELL", "..."]`; `["PROBE", "tcp://:80"]` (ours).
     pub test: Vec<String>,
     pub interval_ns: i64,
     pub timeout_ns: i64,
@@ -192,6 +192,10 @@ pub enum RestartPolicy {
     UnlessStopped,
     OnFailure {
         /// 0: no limit.
+        max_retries: u32,
+    },
+    /// Ours: as `OnFailure`, and a container that becomes unhealthy has failed: it is stopped.
+    OnUnhealthy {
         max_retries: u32,
     },
 }

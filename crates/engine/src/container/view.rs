@@ -8,7 +8,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::spec::{ContainerSpec, MountSpec};
+use super::health::Health;
+use super::spec::ContainerSpec;
 use crate::ports::{Endpoint, Rootfs};
 
 /// `State.Status`.
@@ -51,9 +52,16 @@ pub struct StateView {
     pub oom_killed: bool,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
+    /// `None`: it has no check, or was never started.
+    pub health: Option<Health>,
 }
 
 impl StateView {
+    /// The word of `health=` filters and of lists.
+    pub fn health_word(&self) -> &'static str {
+        self.health.as_ref().map_or("none", |health| health.status.word())
+    }
+
     /// `State.Running`: there is a process (also while paused or restarting's process lives).
     pub fn is_running(&self) -> bool {
         matches!(self.status, Status::Running | Status::Paused | Status::Restarting)
@@ -78,8 +86,6 @@ pub struct MountPoint {
     pub mode: String,
     pub read_write: bool,
     pub propagation: String,
-    /// The `--mount` it came from, here or in the container that it was taken over from.
-    pub spec: Option<MountSpec>,
 }
 
 /// Network side of inspect.
@@ -147,7 +153,10 @@ impl Container {
         let since = |at: Option<Timestamp>| at.map_or_else(String::new, |at| human_duration(now, at));
         match self.state.status {
             Status::Created => "Created".into(),
-            Status::Running => format!("Up {}", since(self.state.started_at)),
+            Status::Running => match &self.state.health {
+                Some(health) => format!("Up {} ({})", since(self.state.started_at), health.words()),
+                None => format!("Up {}", since(self.state.started_at)),
+            },
             Status::Paused => format!("Up {} (Paused)", since(self.state.started_at)),
             Status::Restarting => {
                 format!("Restarting ({}) {} ago", self.state.exit_code, since(self.state.finished_at))

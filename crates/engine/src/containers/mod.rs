@@ -1,17 +1,21 @@
 //! Containers: one task owns each (`task.rs`), everybody else reads published snapshots (`crate::container`).
 
 pub(crate) mod boot;
+mod health;
 mod logs;
 mod service;
 pub(crate) mod task;
+#[cfg(test)]
+mod tests;
 mod top;
 
 pub use service::{AttachTicket, Containers, WaitHandle};
 
 pub use crate::container::{
     AttachRequest, BindOptions, CgroupnsMode, Container, ContainerSpec, Created, DeviceLimit, DeviceMapping,
-    DeviceRequest, EndpointSpec, Filters, Healthcheck, HostSpec, IpcMode, Limits, ListRequest, LogLine,
-    LogSpec, LogStream, LogsRequest, MountKind, MountPoint, MountSpec, NetworkMode, NetworkView, PidMode,
-    PortBinding, Pruned, RemoveRequest, Resources, RestartPolicy, StateView, Status, StopRequest, Stream,
-    TmpfsOptions, Top, Ulimit, UtsMode, VolumeOptions, WaitAnswer, WaitCondition, human_duration,
+    DeviceRequest, EndpointSpec, Filters, Health, HealthResult, HealthStatus, Healthcheck, HostSpec, IpcMode,
+    Limits, ListRequest, LogLine, LogSpec, LogStream, LogsRequest, MountKind, MountPoint, MountSpec,
+    NetworkMode, NetworkView, PidMode, Place, PortBinding, Probe, Pruned, RemoveRequest, Resources,
+    RestartPolicy, StateView, Status, StopRequest, Stream, TmpfsOptions, Top, Ulimit, UtsMode, VolumeOptions,
+    WaitAnswer, WaitCondition, human_duration,
 };

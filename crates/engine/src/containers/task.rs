@@ -7,6 +7,7 @@
 
 mod change;
 mod exit;
+mod health;
 mod remove;
 mod start;
 mod stop;
@@ -21,7 +22,7 @@ use self::words::view_of;
 use crate::container::command::{Command, Reply};
 use crate::container::index::{Handle, Published};
 use crate::container::state::{self, Action};
-use crate::container::{RemoveRequest, Status};
+use crate::container::{HealthResult, RemoveRequest, Status};
 use crate::core::Core;
 use crate::error::Result;
 use crate::ports::{Attachment, BoxFuture, Exit, ProcessRef, Started};
@@ -61,6 +62,10 @@ pub(crate) struct Owner {
     backoff: Duration,
     after_exit: Vec<AfterExit>,
     waiting_clients: Vec<oneshot::Receiver<Attachment>>,
+    /// The wait for the next health check, and that check.
+    check: Option<BoxFuture<'static, HealthResult>>,
+    /// Its health has it ended: a failure for its restart policy, whatever the exit code.
+    unhealthy: bool,
     /// When its `config.v2.json` is to be written.
     mirror_at: Option<BoxFuture<'static, ()>>,
     exits: u64,
@@ -88,6 +93,8 @@ impl Owner {
             backoff: BACKOFF_FIRST,
             after_exit: Vec::new(),
             waiting_clients: Vec::new(),
+            check: None,
+            unhealthy: false,
             mirror_at: None,
             exits: 0,
             gone: false,
@@ -101,6 +108,9 @@ impl Owner {
         self.record.status = if paused { Status::Paused } else { Status::Running };
         self.exit = Some(started.exit);
         self.oom = Some(started.oom);
+        if !paused {
+            self.resume_health();
+        }
         self.publish();
     }
 
@@ -125,6 +135,10 @@ impl Owner {
                     self.on_exit(exit).await;
                 }
                 () = grown(&mut self.oom) => self.on_oom().await,
+                result = ripe(&mut self.check) => {
+                    self.check = None;
+                    self.on_check(result).await;
+                }
                 () = ripe(&mut self.kill_at) => {
                     self.kill_at = None;
                     self.force().await;

@@ -99,6 +99,11 @@ impl Events {
         let _ = self.shared.live.send(event);
     }
 
+    #[cfg(test)]
+    pub(crate) fn seen(&self) -> Vec<Event> {
+        self.shared.ring.lock().unwrap().iter().cloned().collect()
+    }
+
     /// Everything from `since` (exclusive of nothing) until `until`, or for ever. Without `since` only what
     /// happens from now on.
     pub fn subscribe(

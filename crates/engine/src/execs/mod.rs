@@ -1,6 +1,8 @@
 //! Execs: further processes in a running container.
 
+pub(crate) mod check;
 pub(crate) mod registry;
+mod request;
 mod service;
 pub use service::{ExecTicket, Execs};
 

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use oci::runtime as rt;
-
 use super::registry::Exec;
-use super::{Connection, ExecSpec, ExecStartRequest, ExecView};
+use super::{Connection, ExecSpec, ExecStartRequest, ExecView, request};
 use crate::container::state::{self, Action};
-use crate::container::{Container, keys, merge, oci_spec};
+use crate::container::{Container, keys};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ports::{Attachment, ExecRequest, ProcessRef, RuntimeError, RuntimeErrorKind, Stdio};
@@ -138,47 +136,7 @@ impl ExecTicket {
     }
 
     fn request(&self, connection: Option<Connection>) -> Result<ExecRequest> {
-        let (spec, container) = (&self.exec.spec, &self.container);
-        let settings = self.core.settings();
-        let record_spec = &container.spec;
-        let user = if spec.user.is_empty() { &record_spec.user } else { &spec.user };
-        let host = &record_spec.host;
-        let security = oci_spec::security_options(host)?;
-        let mut privileges = host.clone();
-        privileges.privileged |= spec.privileged;
-        let capabilities = oci_spec::capabilities(&privileges)?;
-        let seccomp = match oci_spec::seccomp_choice(&settings, &privileges, &security) {
-            oci_spec::Seccomp::Unconfined => None,
-            oci_spec::Seccomp::Profile(profile) => {
-                Some(self.core.seccomp_filter(profile.as_deref(), &capabilities)?)
-            }
-        };
-        let tty = spec.tty;
-        let console_size = self.request.console_size.or(spec.console_size);
-        let env = merge::merge_env(&oci_spec::base_environment(&record_spec.hostname, tty), &record_spec.env);
-        let process = rt::Process {
-            terminal: tty,
-            console_size: console_size.map(|(height, width)| rt::ConsoleSize { height, width }),
-            user: oci_spec::numeric_user(user),
-            args: spec.cmd.clone(),
-            env: merge::merge_env(&env, &spec.env),
-            cwd: match (spec.working_dir.as_str(), record_spec.working_dir.as_str()) {
-                ("", "") => "/".into(),
-                ("", own) => own.into(),
-                (said, _) => said.into(),
-            },
-            capabilities: Some(rt::Capabilities {
-                bounding: capabilities.clone(),
-                effective: capabilities.clone(),
-                permitted: capabilities,
-                ..rt::Capabilities::default()
-            }),
-            rlimits: oci_spec::rlimits(&settings, host)?,
-            no_new_privileges: security.no_new_privileges.unwrap_or(settings.no_new_privileges),
-            apparmor_profile: security.apparmor.unwrap_or_default(),
-            oom_score_adj: Some(host.oom_score_adj),
-            ..rt::Process::default()
-        };
+        let spec = &self.exec.spec;
         let detach_keys = keys::parse(spec.detach_keys.as_deref())?;
         let attachment = connection.map(|connection| Attachment {
             stream: connection.stream,
@@ -190,27 +148,18 @@ impl ExecTicket {
             framed: !self.raw,
             detach_keys,
         });
-        Ok(ExecRequest {
-            process: ProcessRef::exec(container.id.clone(), self.exec.view.id.clone()),
-            pid: container.state.pid,
-            spec: Box::new(process),
-            seccomp,
-            stdio: Stdio {
-                tty,
-                open_stdin: spec.attach_stdin && !self.request.detach,
-                stdin_once: true,
-                console_size,
-            },
-            user: Some(user.clone()).filter(|user| !user.is_empty()),
-            additional_groups: host.group_add.clone(),
-            cgroup_path: oci_spec::cgroup_path(&settings, host, &container.id),
-            attachment,
-        })
+        let stdio = Stdio {
+            tty: spec.tty,
+            open_stdin: spec.attach_stdin && !self.request.detach,
+            stdin_once: true,
+            console_size: self.request.console_size.or(spec.console_size),
+        };
+        Ok(ExecRequest { attachment, ..request::build(&self.core, &self.container, &self.exec, stdio)? })
     }
 }
 
 /// Docker's text and exit code for an exec that did not start.
-fn exec_error(error: RuntimeError) -> (i32, Error) {
+pub(super) fn exec_error(error: RuntimeError) -> (i32, Error) {
     let text = |message: &str| {
         format!("OCI runtime exec failed: exec failed: unable to start container process: {message}")
     };
@@ -232,7 +181,7 @@ fn exec_error(error: RuntimeError) -> (i32, Error) {
 }
 
 /// The command as events tell it: Docker puts a space after the executable in any case.
-fn words(command: &[String]) -> String {
+pub(super) fn words(command: &[String]) -> String {
     let (executable, arguments) = command.split_first().map_or(("", command), |(e, rest)| (e.as_str(), rest));
     format!("{executable} {}", arguments.join(" "))
 }
@@ -244,7 +193,7 @@ fn forget_later(core: Arc<Core>, id: String) {
     });
 }
 
-fn event(core: &Core, container: &Container, action: String, exec: &str, code: Option<i32>) {
+pub(super) fn event(core: &Core, container: &Container, action: String, exec: &str, code: Option<i32>) {
     let mut attributes = container.spec.labels.clone();
     attributes.insert("image".into(), container.spec.image.clone());
     attributes.insert("name".into(), container.name.clone());

@@ -1,41 +1,122 @@
 //! The flows over fake ports: undo at each step, a killed engine at each step, name races, boot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::containers::{ContainerSpec, Containers, Filters, RemoveRequest, Status, WaitCondition};
+use crate::containers::{ContainerSpec, Containers, RemoveRequest, Status, WaitCondition};
 use crate::core::{Core, Ports};
 use crate::error::{Class, Result};
 use crate::images::ImageConfig;
 use crate::ports::*;
 use crate::settings::Settings;
-use crate::volumes::{CreateRequest, Volumes};
 
 /// Everything the fakes hold; survives the "engine", as machine and disk do.
 #[derive(Debug, Default)]
-struct World {
+pub(crate) struct World {
     layers: Mutex<BTreeSet<String>>,
     records: Mutex<BTreeMap<String, Vec<u8>>>,
-    volumes: Mutex<BTreeMap<String, Vec<u8>>>,
     sandboxes: Mutex<BTreeSet<String>>,
     /// Ends when something is sent.
-    processes: Mutex<BTreeMap<String, watch::Sender<Option<i32>>>>,
+    pub(crate) processes: Mutex<BTreeMap<String, watch::Sender<Option<i32>>>>,
     ids: Mutex<u64>,
+    pub(crate) clock: FakeClock,
+    /// When processes were started.
+    pub(crate) starts: Mutex<Vec<Duration>>,
+    /// Processes end with this code by themselves, after that time.
+    pub(crate) life: Mutex<Option<(i32, Duration)>>,
+    /// What the next execs do; without, there are none.
+    pub(crate) execs: Mutex<VecDeque<FakeExec>>,
+    /// Execs that were killed.
+    pub(crate) killed_execs: Mutex<u32>,
+}
+
+/// Writes, works, ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FakeExec {
+    pub(crate) code: i32,
+    pub(crate) output: &'static str,
+    pub(crate) takes: Duration,
+}
+
+/// The machine's time, until [`FakeClock::take_over`].
+#[derive(Debug, Default)]
+pub(crate) struct FakeClock {
+    /// Since the epoch, and who sleeps until when.
+    own: Mutex<Option<(Duration, Vec<Sleeper>)>>,
+}
+
+type Sleeper = (Duration, tokio::sync::oneshot::Sender<()>);
+
+impl FakeClock {
+    /// From now on time passes only when nothing else is to be done, and then at once.
+    pub(crate) fn take_over(world: &Arc<World>) {
+        *world.clock.own.lock().unwrap() = Some((Duration::from_secs(1_800_000_000), Vec::new()));
+        let world = Arc::downgrade(world);
+        tokio::spawn(async move {
+            loop {
+                // A timer of the runtime's is looked at when all tasks wait.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                let Some(world) = world.upgrade() else { return };
+                world.clock.step();
+            }
+        });
+    }
+
+    fn step(&self) {
+        let mut own = self.own.lock().unwrap();
+        let Some((now, sleepers)) = own.as_mut() else { return };
+        sleepers.retain(|(_, sleeper)| !sleeper.is_closed());
+        if let Some(next) = sleepers.iter().map(|(until, _)| *until).min() {
+            *now = (*now).max(next);
+            let (due, asleep) = std::mem::take(sleepers).into_iter().partition(|(until, _)| *until <= next);
+            *sleepers = asleep;
+            let due: Vec<Sleeper> = due;
+            for (_, sleeper) in due {
+                let _ = sleeper.send(());
+            }
+        }
+    }
+
+    pub(crate) fn since_epoch(&self) -> Duration {
+        let own = self.own.lock().unwrap().as_ref().map(|(now, _)| *now);
+        own.unwrap_or_else(|| Duration::try_from(jiff::Timestamp::now().as_duration()).unwrap())
+    }
+
+    pub(crate) fn sleep(&self, for_: Duration) -> BoxFuture<'static, ()> {
+        match self.own.lock().unwrap().as_mut() {
+            None => Box::pin(tokio::time::sleep(for_)),
+            Some((now, sleepers)) => {
+                let (wake, woken) = tokio::sync::oneshot::channel();
+                sleepers.push((now.saturating_add(for_), wake));
+                Box::pin(async move {
+                    let _ = woken.await;
+                })
+            }
+        }
+    }
+}
+
+impl World {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::UNIX_EPOCH + self.clock.since_epoch()
+    }
 }
 
 #[derive(Debug, Clone)]
 struct Fake(Arc<World>);
 
-fn started(ended: &watch::Sender<Option<i32>>) -> Started {
-    let mut ended = ended.subscribe();
+fn started(world: &Arc<World>, ended: &watch::Sender<Option<i32>>) -> Started {
+    let (mut ended, at) = (ended.subscribe(), world.now());
+    let world = world.clone();
     let exit = async move {
         let code = ended.wait_for(Option::is_some).await.ok().and_then(|code| *code).unwrap_or(255);
-        Exit { code, oom_killed: false, at: jiff::Timestamp::now(), error: None }
+        Exit { code, oom_killed: false, timed_out: false, at: world.now(), error: None }
     };
-    Started { pid: 4242, started_at: jiff::Timestamp::now(), exit: Box::pin(exit), oom: watch::channel(0).1 }
+    Started { pid: 4242, started_at: at, exit: Box::pin(exit), oom: watch::channel(0).1 }
 }
 
 impl ContainerRuntime for Fake {
@@ -46,19 +127,49 @@ impl ContainerRuntime for Fake {
                 return Err(RuntimeError { kind: RuntimeErrorKind::ExecutableNotFound, message });
             }
             let (ended, _) = watch::channel(None);
-            let started = started(&ended);
+            let started = started(&self.0, &ended);
+            self.0.starts.lock().unwrap().push(self.0.clock.since_epoch());
+            if let Some((code, life)) = *self.0.life.lock().unwrap() {
+                let (ended, life) = (ended.clone(), self.0.clock.sleep(life));
+                tokio::spawn(async move {
+                    life.await;
+                    ended.send_replace(Some(code));
+                });
+            }
             self.0.processes.lock().unwrap().insert(request.id, ended);
             Ok(started)
         })
     }
-    fn exec(&self, _: ExecRequest) -> BoxFuture<'_, Result<Started, RuntimeError>> {
-        Box::pin(async {
-            Err(RuntimeError { kind: RuntimeErrorKind::Other, message: "no execs here".into() })
+    fn exec(&self, request: ExecRequest) -> BoxFuture<'_, Result<Started, RuntimeError>> {
+        Box::pin(async move {
+            let Some(exec) = self.0.execs.lock().unwrap().pop_front() else {
+                let message = "no execs here".into();
+                return Err(RuntimeError { kind: RuntimeErrorKind::Other, message });
+            };
+            let (ended, _) = watch::channel(None);
+            self.0.processes.lock().unwrap().insert(request.process.exec.unwrap(), ended.clone());
+            let (mut killed, world) = (ended.subscribe(), self.0.clone());
+            let limit = request.time_limit.unwrap_or(Duration::MAX);
+            let exit = async move {
+                if let Some(client) = request.attachment {
+                    rustix::io::write(&client.stream, exec.output.as_bytes()).unwrap();
+                }
+                let timed_out = exec.takes > limit;
+                let code = tokio::select! {
+                    () = world.clock.sleep(exec.takes.min(limit)) => if timed_out { 137 } else { exec.code },
+                    code = killed.wait_for(Option::is_some) => code.unwrap().unwrap(),
+                };
+                Exit { code, oom_killed: false, timed_out, at: world.now(), error: None }
+            };
+            let exit = Box::pin(exit);
+            Ok(Started { pid: 4243, started_at: self.0.now(), exit, oom: watch::channel(0).1 })
         })
     }
     fn signal<'a>(&'a self, process: &'a ProcessRef, signal: i32) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(async move {
-            if let Some(ended) = self.0.processes.lock().unwrap().get(&process.container) {
+            *self.0.killed_execs.lock().unwrap() += u32::from(process.exec.is_some());
+            let name = process.exec.as_ref().unwrap_or(&process.container);
+            if let Some(ended) = self.0.processes.lock().unwrap().get(name) {
                 ended.send_replace(Some(128 + signal));
             }
             Ok(())
@@ -84,11 +195,12 @@ impl ContainerRuntime for Fake {
             match self.0.processes.lock().unwrap().get(&process.container) {
                 None => Reconnected::Gone,
                 Some(ended) => match *ended.borrow() {
-                    None => Reconnected::Running { started: started(ended), paused: false },
+                    None => Reconnected::Running { started: started(&self.0, ended), paused: false },
                     Some(code) => Reconnected::Exited(Exit {
                         code,
                         oom_killed: false,
-                        at: jiff::Timestamp::now(),
+                        timed_out: false,
+                        at: self.0.now(),
                         error: None,
                     }),
                 },
@@ -100,7 +212,8 @@ impl ContainerRuntime for Fake {
     }
     fn forget<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            self.0.processes.lock().unwrap().remove(&process.container);
+            let name = process.exec.as_ref().unwrap_or(&process.container);
+            self.0.processes.lock().unwrap().remove(name);
         })
     }
 }
@@ -183,21 +296,6 @@ impl Storage for Fake {
         let records = self.0.records.lock().unwrap().clone();
         Ok(records.into_iter().map(|(id, json)| (id, Ok(json))).collect())
     }
-    fn put_volume(&self, name: &str, json: &[u8], _: bool) -> Result<()> {
-        self.0.volumes.lock().unwrap().insert(name.to_owned(), json.to_vec());
-        Ok(())
-    }
-    fn delete_volume(&self, name: &str, _: bool) -> Result<()> {
-        self.0.volumes.lock().unwrap().remove(name);
-        Ok(())
-    }
-    fn volumes(&self) -> Result<Vec<(String, Result<Vec<u8>>)>> {
-        let volumes = self.0.volumes.lock().unwrap().clone();
-        Ok(volumes.into_iter().map(|(name, json)| (name, Ok(json))).collect())
-    }
-    fn tree_size(&self, _: &Path) -> Result<u64> {
-        Ok(7)
-    }
     fn driver(&self) -> &'static str {
         "vfs"
     }
@@ -214,10 +312,10 @@ impl SeccompCompiler for Fake {
 
 impl Clock for Fake {
     fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::now()
+        self.0.now()
     }
-    fn sleep(&self, for_: std::time::Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(for_))
+    fn sleep(&self, for_: Duration) -> BoxFuture<'static, ()> {
+        self.0.clock.sleep(for_)
     }
 }
 
@@ -238,7 +336,7 @@ impl Ids for Fake {
     }
 }
 
-fn engine(world: &Arc<World>, root: &Path) -> Containers {
+pub(crate) fn engine(world: &Arc<World>, root: &Path) -> Containers {
     let fake = Fake(world.clone());
     let ports = Ports {
         runtime: Arc::new(fake.clone()),
@@ -252,7 +350,7 @@ fn engine(world: &Arc<World>, root: &Path) -> Containers {
     Containers { core: Core::new(Settings::new(root.join("data"), root.join("exec")), ports) }
 }
 
-fn spec() -> ContainerSpec {
+pub(crate) fn spec() -> ContainerSpec {
     ContainerSpec { image: "i".into(), ..ContainerSpec::default() }
 }
 
@@ -269,18 +367,8 @@ fn assert_clean(world: &World, root: &Path, when: &str) {
     assert_eq!(entries(&root.join("data/containers")), 0, "directory left {when}");
 }
 
-const CREATE: [&str; 10] = [
-    "create.name",
-    "create.directory",
-    "create.layer",
-    "create.volumes",
-    "volume.directory",
-    "volume.record",
-    "volume.data",
-    "volume.publish",
-    "create.record",
-    "create.publish",
-];
+const CREATE: [&str; 6] =
+    ["create.name", "create.directory", "create.layer", "create.volumes", "create.record", "create.publish"];
 const START: [&str; 5] = ["start.network", "start.files", "start.spec", "start.process", "start.publish"];
 const REMOVE: [&str; 6] =
     ["remove.mark", "remove.process", "remove.layer", "remove.directory", "remove.volumes", "remove.record"];
@@ -301,7 +389,7 @@ async fn a_create_that_fails_anywhere_leaves_nothing() {
 
 #[tokio::test]
 async fn an_engine_killed_in_create_is_tidied_up_by_the_next() {
-    for point in &CREATE[..9] {
+    for point in &CREATE[..5] {
         let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
         let containers = engine(&world, root.path());
         containers.core.failpoints.arm(&format!("{point}:crash"));
@@ -309,8 +397,6 @@ async fn an_engine_killed_in_create_is_tidied_up_by_the_next() {
         let next = engine(&world, root.path());
         crate::containers::boot::run(&next.core).await.unwrap();
         assert_clean(&world, root.path(), point);
-        assert_eq!(entries(&root.path().join("data/volumes")), 0, "volume left after {point}");
-        assert!(next.core.volumes.all().is_empty(), "volume known after {point}");
     }
 }
 
@@ -443,117 +529,4 @@ async fn a_missing_executable_keeps_its_code_and_an_auto_removed_one_goes() {
     let answer = wait.answer().await.unwrap();
     assert_eq!((answer.status_code, answer.error), (127, None));
     assert_clean(&world, root.path(), "after a failed --rm start");
-}
-
-fn volumes(containers: &Containers) -> Volumes {
-    Volumes { core: containers.core.clone(), pruning: Arc::default() }
-}
-
-fn labelled(name: &str) -> CreateRequest {
-    CreateRequest { name: name.into(), labels: [("a".into(), "b".into())].into(), ..CreateRequest::default() }
-}
-
-async fn rebooted(world: &Arc<World>, root: &Path) -> Containers {
-    let next = engine(world, root);
-    crate::containers::boot::run(&next.core).await.unwrap();
-    next
-}
-
-#[tokio::test]
-async fn a_volume_is_made_whole_or_not_at_all() {
-    for point in ["volume.directory", "volume.record", "volume.data", "volume.publish"] {
-        for crash in ["", ":crash"] {
-            let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
-            let containers = engine(&world, root.path());
-            containers.core.failpoints.arm(&format!("{point}{crash}"));
-            volumes(&containers).create(labelled("data")).await.unwrap_err();
-            let next = if crash.is_empty() { containers } else { rebooted(&world, root.path()).await };
-            next.core.failpoints.arm("");
-            match volumes(&next).inspect("data").await {
-                Ok(volume) => {
-                    assert_eq!((point, crash), ("volume.publish", ":crash"), "it is there");
-                    assert_eq!(volume.labels["a"], "b");
-                }
-                Err(error) => {
-                    assert_eq!(error.message, "get data: no such volume", "{point}{crash}");
-                    assert_eq!(entries(&root.path().join("data/volumes")), 0, "left after {point}{crash}");
-                    assert!(world.volumes.lock().unwrap().is_empty(), "record left after {point}{crash}");
-                }
-            }
-            assert_eq!(volumes(&next).create(labelled("data")).await.unwrap().labels["a"], "b");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_volume_is_removed_whole_or_not_at_all() {
-    for point in ["volume.mark", "volume.tree", "volume.forget"] {
-        for crash in ["", ":crash"] {
-            let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
-            let containers = engine(&world, root.path());
-            let data = volumes(&containers).create(labelled("data")).await.unwrap().mountpoint.clone();
-            std::fs::write(data.join("kept"), "x").unwrap();
-            containers.core.failpoints.arm(&format!("{point}{crash}"));
-            volumes(&containers).remove("data", false).await.unwrap_err();
-            containers.core.failpoints.arm("");
-            let next = rebooted(&world, root.path()).await;
-            let found = volumes(&next).inspect("data").await;
-            // Behind the mark a killed engine's removal is finished, and a failed one's is off.
-            let is_there = point == "volume.mark" || crash.is_empty() && point == "volume.tree";
-            assert_eq!(found.is_ok(), is_there, "{point}{crash}");
-            assert_eq!(data.join("kept").exists(), is_there, "{point}{crash}");
-            assert_eq!(world.volumes.lock().unwrap().len(), usize::from(is_there), "{point}{crash}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn who_refers_to_a_volume_keeps_it_over_engines_and_the_last_takes_an_anonymous_one_along() {
-    let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
-    let containers = engine(&world, root.path());
-    let mut one = spec();
-    one.host.binds = vec!["named:/n".into()];
-    let id = containers.create("one", one).await.unwrap().id;
-    let mut two = spec();
-    two.host.volumes_from = vec!["one:ro".into()];
-    containers.create("two", two).await.unwrap();
-    let next = rebooted(&world, root.path()).await;
-    let error = volumes(&next).remove("named", true).await.unwrap_err();
-    assert_eq!(error.class, Class::Conflict);
-    assert!(error.message.starts_with("remove named: volume is in use - [") && error.message.contains(&id));
-    let anonymous = next
-        .inspect("one", false)
-        .await
-        .unwrap()
-        .mounts
-        .iter()
-        .find(|m| m.destination == "/v")
-        .unwrap()
-        .name
-        .clone();
-    let with_volumes = RemoveRequest { volumes: true, ..RemoveRequest::default() };
-    next.remove("one", with_volumes).await.unwrap();
-    assert!(volumes(&next).inspect(&anonymous).await.is_ok(), "another container has it");
-    let next = rebooted(&world, root.path()).await;
-    next.remove("two", with_volumes).await.unwrap();
-    assert!(volumes(&next).inspect(&anonymous).await.is_err(), "nobody has it");
-    assert!(volumes(&next).inspect("named").await.is_ok());
-    volumes(&next).remove("named", false).await.unwrap();
-    assert_clean(&world, root.path(), "after all");
-    assert_eq!(entries(&root.path().join("data/volumes")), 0);
-}
-
-#[tokio::test]
-async fn prune_takes_anonymous_ones_unless_told_otherwise() {
-    let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
-    let containers = engine(&world, root.path());
-    let volumes = volumes(&containers);
-    volumes.create(labelled("data")).await.unwrap();
-    let anonymous = volumes.create(CreateRequest::default()).await.unwrap().name.clone();
-    let filters = |key: &str, value: &str| Filters([(key.to_owned(), vec![value.to_owned()])].into());
-    assert_eq!(volumes.prune(filters("label", "nosuch")).await.unwrap().ids.len(), 0);
-    let pruned = volumes.prune(Filters::default()).await.unwrap();
-    assert_eq!((pruned.ids, pruned.space_bytes), (vec![anonymous], 7));
-    assert_eq!(volumes.prune(filters("all", "true")).await.unwrap().ids, ["data"]);
-    assert!(volumes.prune(filters("all", "maybe")).await.is_err());
 }

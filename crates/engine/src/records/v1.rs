@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::container::{ContainerSpec, MountPoint, Status};
+use crate::container::{ContainerSpec, Health, MountPoint, Status};
 use crate::ports::{Endpoint, Rootfs};
 
 pub(super) const VERSION: u32 = 1;
@@ -60,6 +60,9 @@ pub(crate) struct Record {
     /// Of a removal in progress: its anonymous volumes go with it, whichever engine finishes.
     #[serde(default)]
     pub(crate) remove_volumes: bool,
+    /// As of its last change of status: single checks are not written down.
+    #[serde(default)]
+    pub(crate) health: Option<Health>,
 }
 
 /// [`Rootfs`] on disk.

@@ -1,6 +1,6 @@
 //! Containers, outwards: the lines of a list, and inspect.
 
-use super::{host_config, time};
+use super::{health, host_config, time};
 use api::container::{
     ContainerConfig, ContainerInspectResponse, ContainerState, ContainerSummary, DriverData, Empty,
     NetworkSettings, PortSummary, SummaryHostConfig, SummaryNetworkSettings,
@@ -34,7 +34,7 @@ pub(crate) fn summary(c: &Container, now: Timestamp) -> ContainerSummary {
             network_mode: c.spec.host.network_mode.word(),
             annotations: c.spec.host.annotations.clone(),
         },
-        health: None,
+        health: Some(health::summary(&c.state)),
         network_settings: Some(SummaryNetworkSettings { networks: endpoints(c) }),
         mounts: c.mounts.iter().map(mount_point).collect(),
     }
@@ -109,7 +109,7 @@ pub(super) fn state(state: &containers::StateView) -> ContainerState {
         error: state.error.clone(),
         started_at: time(state.started_at),
         finished_at: time(state.finished_at),
-        health: None,
+        health: state.health.as_ref().map(health::state),
     }
 }
 
@@ -193,7 +193,7 @@ pub(super) fn config(c: &Container) -> ContainerConfig {
         stdin_once: spec.stdin_once,
         env: spec.env.clone(),
         cmd: spec.cmd.clone().unwrap_or_default(),
-        healthcheck: spec.healthcheck.as_ref().map(host_config::health),
+        healthcheck: spec.healthcheck.as_ref().map(health::config),
         args_escaped: spec.args_escaped,
         image: spec.image.clone(),
         volumes: set(&spec.volumes),

@@ -2,11 +2,11 @@
 
 use std::net::Ipv4Addr;
 
-use super::host_config;
-use api::container::{ContainerConfig, CreateRequest, HealthConfig};
+use super::{health, host_config};
+use api::container::{ContainerConfig, CreateRequest};
 use api::host_config::HostConfig;
 use api::network::EndpointSettings;
-use engine::containers::{ContainerSpec, EndpointSpec, Healthcheck};
+use engine::containers::{ContainerSpec, EndpointSpec};
 use engine::{Error, Result};
 
 pub(crate) fn spec(request: CreateRequest, platform: String) -> Result<ContainerSpec> {
@@ -37,7 +37,7 @@ pub(crate) fn spec(request: CreateRequest, platform: String) -> Result<Container
         env: config.env,
         cmd: (!config.cmd.is_empty()).then_some(config.cmd),
         entrypoint: config.entrypoint,
-        healthcheck: config.healthcheck.map(health),
+        healthcheck: config.healthcheck.map(health::check),
         args_escaped: config.args_escaped,
         volumes: config.volumes.into_keys().collect(),
         working_dir: config.working_dir,
@@ -50,17 +50,6 @@ pub(crate) fn spec(request: CreateRequest, platform: String) -> Result<Container
         host,
         endpoints,
     })
-}
-
-fn health(check: HealthConfig) -> Healthcheck {
-    Healthcheck {
-        test: check.test,
-        interval_ns: check.interval,
-        timeout_ns: check.timeout,
-        start_period_ns: check.start_period,
-        start_interval_ns: check.start_interval,
-        retries: check.retries,
-    }
 }
 
 /// `80`, `80/TCP` are `80/tcp`.
@@ -130,30 +119,9 @@ fn config_check(config: &ContainerConfig) -> Result<()> {
         }
     }
     if let Some(check) = &config.healthcheck {
-        health_check(check)?;
+        health::validate(check)?;
     }
     Ok(())
-}
-
-fn health_check(check: &HealthConfig) -> Result<()> {
-    const MILLISECOND: i64 = 1_000_000;
-    for (name, value) in [
-        ("Interval", check.interval),
-        ("Timeout", check.timeout),
-        ("StartPeriod", check.start_period),
-        ("StartInterval", check.start_interval),
-    ] {
-        if value != 0 && value < MILLISECOND {
-            return Err(Error::invalid(format!("{name} in Healthcheck cannot be less than 1ms")));
-        }
-    }
-    if check.retries < 0 {
-        return Err(Error::invalid("Retries in Healthcheck cannot be negative"));
-    }
-    match check.test.first().map(String::as_str) {
-        None | Some("NONE") => Ok(()),
-        Some(_) => Err(host_config::not_yet("Healthcheck")),
-    }
 }
 
 fn endpoint(network: &str, settings: EndpointSettings) -> Result<EndpointSpec> {
@@ -278,7 +246,12 @@ mod tests {
             (r#"{"HostConfig":{"Binds":["/a:b"]}}"#, "invalid mount path: 'b' mount path must be absolute"),
             (r#"{"HostConfig":{"Binds":["a:b:c:d"]}}"#, "invalid volume specification: 'a:b:c:d'"),
             (r#"{"ExposedPorts":{"x/tcp":{}}}"#, "invalid port 'x/tcp'"),
-            (r#"{"Healthcheck":{"Test":["CMD","true"]}}"#, "Healthcheck is not supported yet"),
+            (r#"{"Healthcheck":{"Interval":1}}"#, "Interval in Healthcheck cannot be less than 1ms"),
+            (
+                r#"{"Healthcheck":{"StartInterval":-1}}"#,
+                "StartInterval in Healthcheck cannot be less than 1ms",
+            ),
+            (r#"{"Healthcheck":{"Retries":-1}}"#, "Retries in Healthcheck cannot be negative"),
             (r#"{"HostConfig":{"CpusetCpus":"a"}}"#, "Invalid value a for cpuset cpus"),
             (
                 r#"{"HostConfig":{"OomScoreAdj":5000}}"#,

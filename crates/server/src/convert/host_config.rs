@@ -1,13 +1,13 @@
 //! `HostConfig`, both ways.
 
 use super::exec::console_size;
-use api::container::HealthConfig;
+use super::restart;
 use api::host_config::{self as wire, HostConfig};
 use api::mount::{self, MountType};
 use engine::containers::{
-    BindOptions, CgroupnsMode, Container, DeviceLimit, DeviceMapping, Healthcheck, HostSpec, IpcMode,
-    LogSpec, MountKind, MountSpec, NetworkMode, PidMode, PortBinding, Resources, RestartPolicy, TmpfsOptions,
-    Ulimit, UtsMode, VolumeOptions,
+    BindOptions, CgroupnsMode, Container, DeviceLimit, DeviceMapping, HostSpec, IpcMode, LogSpec, MountKind,
+    MountSpec, NetworkMode, PidMode, PortBinding, Resources, RestartPolicy, TmpfsOptions, Ulimit, UtsMode,
+    VolumeOptions,
 };
 use engine::{Error, Result};
 
@@ -24,7 +24,7 @@ fn invalid<T>(text: impl Into<String>) -> Result<T> {
 pub(crate) fn spec(host: HostConfig) -> Result<HostSpec> {
     refuse_unbuilt(&host)?;
     check(&host)?;
-    let restart = restart_policy(&host.restart_policy)?;
+    let restart = restart::policy(&host.restart_policy)?;
     if host.auto_remove && restart != RestartPolicy::No {
         return invalid("can't create 'AutoRemove' container with restart policy");
     }
@@ -201,29 +201,6 @@ fn extra_host_check(entry: &str) -> Result<()> {
         return invalid(format!("invalid IP address in add-host: \"{address}\""));
     }
     Ok(())
-}
-
-fn restart_policy(policy: &wire::RestartPolicy) -> Result<RestartPolicy> {
-    let retries = policy.maximum_retry_count;
-    match policy.name.as_str() {
-        "on-failure" => match u32::try_from(retries) {
-            Ok(max_retries) => Ok(RestartPolicy::OnFailure { max_retries }),
-            Err(_) => invalid("invalid restart policy: maximum retry count cannot be negative"),
-        },
-        "no" | "always" | "unless-stopped" if retries != 0 => {
-            let more = if retries < 0 { " and cannot be negative" } else { "" };
-            invalid(format!(
-                "invalid restart policy: maximum retry count can only be used with 'on-failure'{more}"
-            ))
-        }
-        "" | "no" => Ok(RestartPolicy::No),
-        "always" => Ok(RestartPolicy::Always),
-        "unless-stopped" => Ok(RestartPolicy::UnlessStopped),
-        other => invalid(format!(
-            "invalid restart policy: unknown policy '{other}'; use one of 'no', 'always', 'on-failure', or \
-             'unless-stopped'"
-        )),
-    }
 }
 
 fn ipc_mode(text: &str) -> Result<IpcMode> {
@@ -450,17 +427,6 @@ fn mount_spec(mount: mount::Mount) -> Result<MountSpec> {
     })
 }
 
-pub(crate) fn health(check: &Healthcheck) -> HealthConfig {
-    HealthConfig {
-        test: check.test.clone(),
-        interval: check.interval_ns,
-        timeout: check.timeout_ns,
-        start_period: check.start_period_ns,
-        start_interval: check.start_interval_ns,
-        retries: check.retries,
-    }
-}
-
 /// Docker's `/dev/shm`.
 const SHM_BYTES: i64 = 64 << 20;
 
@@ -488,7 +454,7 @@ pub(crate) fn wire(c: &Container) -> HostConfig {
                 (port.clone(), Some(bindings.collect()))
             })
             .collect(),
-        restart_policy: wire_restart(host.restart.clone()),
+        restart_policy: restart::wire(host.restart.clone()),
         auto_remove: host.auto_remove,
         volume_driver: host.volume_driver.clone(),
         volumes_from: host.volumes_from.clone(),
@@ -570,16 +536,6 @@ pub(crate) fn wire(c: &Container) -> HostConfig {
         init: host.init,
         ..Default::default()
     }
-}
-
-fn wire_restart(policy: RestartPolicy) -> wire::RestartPolicy {
-    let (name, maximum_retry_count) = match policy {
-        RestartPolicy::No => (wire::RestartPolicyName::NO, 0),
-        RestartPolicy::Always => (wire::RestartPolicyName::ALWAYS, 0),
-        RestartPolicy::UnlessStopped => (wire::RestartPolicyName::UNLESS_STOPPED, 0),
-        RestartPolicy::OnFailure { max_retries } => (wire::RestartPolicyName::ON_FAILURE, max_retries.into()),
-    };
-    wire::RestartPolicy { name, maximum_retry_count }
 }
 
 fn wire_mount(m: &MountSpec) -> mount::Mount {

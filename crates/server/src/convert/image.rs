@@ -1,6 +1,6 @@
 //! Images.
 
-use super::{host_config, time};
+use super::{health, time};
 use api::container::{DriverData, Empty};
 use api::image::{
     Descriptor, HistoryItem, ImageConfig, ImageInspectResponse, ImageMetadata, ImageSummary,
@@ -107,7 +107,7 @@ fn config(config: images::ImageConfig) -> ImageConfig {
         labels: config.labels,
         stop_signal: config.stop_signal.unwrap_or_default(),
         args_escaped: config.args_escaped,
-        healthcheck: config.healthcheck.as_ref().map(host_config::health),
+        healthcheck: config.healthcheck.as_ref().map(health::config),
         on_build: config.on_build.unwrap_or_default(),
         shell: config.shell.unwrap_or_default(),
     }

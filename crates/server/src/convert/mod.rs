@@ -8,10 +8,11 @@ pub(crate) mod create;
 pub(crate) mod disk;
 pub(crate) mod event;
 pub(crate) mod exec;
+mod health;
 pub(crate) mod host_config;
 pub(crate) mod image;
+mod restart;
 pub(crate) mod system;
-pub(crate) mod volume;
 
 use jiff::Timestamp;
 

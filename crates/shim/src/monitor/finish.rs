@@ -101,6 +101,7 @@ impl Monitor {
             pid: self.state.pid,
             code: ended.code,
             signal: ended.signal,
+            timed_out: self.limit.is_over(),
             oom_killed: self.cgroup.as_ref().is_some_and(Container::oom_killed),
             finished_at: now(),
             error: self.log_error.take(),

@@ -65,6 +65,7 @@ fn start(
             clients,
             cgroup: Some(container),
             cgroup_path: request.cgroup,
+            limit: super::limit::Limit::default(),
         });
     }
     let resources = request.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
@@ -108,6 +109,7 @@ fn start(
         clients,
         cgroup: Some(container),
         cgroup_path: request.cgroup,
+        limit: super::limit::Limit::default(),
     })
 }
 
@@ -176,6 +178,7 @@ fn exec(
         clients,
         cgroup: None,
         cgroup_path: request.cgroup,
+        limit: super::limit::Limit::of(request.time_limit_ms),
     })
 }
 

@@ -23,6 +23,7 @@ mod finish;
 mod foreign;
 mod input;
 mod launch;
+mod limit;
 mod output;
 #[cfg(test)]
 mod tests;
@@ -77,6 +78,7 @@ struct Launched {
     /// Of a container; an exec leaves it alone.
     cgroup: Option<finish::Container>,
     cgroup_path: String,
+    limit: limit::Limit,
 }
 
 /// The life of a monitor, in the forked child. The descriptors are those of [`crate::protocol::Hello`].
@@ -143,6 +145,7 @@ struct Monitor {
     cgroup: Option<finish::Container>,
     /// Of a container, where there is a memory controller.
     oom: Option<cgroups::OomWatch>,
+    limit: limit::Limit,
     ended: Option<Ended>,
     exit: Option<Exit>,
     farewell_until: Option<Instant>,
@@ -231,6 +234,7 @@ impl Monitor {
             scratch: Vec::new(),
             cgroup: launched.cgroup,
             oom: None,
+            limit: launched.limit,
             ended: None,
             exit: None,
             farewell_until: None,
@@ -284,6 +288,7 @@ impl Monitor {
             if self.exit.is_some() && self.is_done() {
                 return Ok(());
             }
+            self.enforce_limit();
             let timeout = self.timeout(idle);
             let timeout =
                 timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
@@ -323,6 +328,7 @@ impl Monitor {
         let deadline = match (self.ended, &self.exit) {
             (Some(ended), None) => Some(ended.drain_until),
             // Who is behind gets all the time there is, or leaves.
+            (None, None) => self.limit.at(),
             _ => self.farewell_until.filter(|_| !self.clients.values().any(Client::is_behind)),
         };
         match deadline {
@@ -591,10 +597,6 @@ impl Monitor {
                 client.armed = wanted;
             }
         }
-    }
-
-    fn signal(&self, number: i32) -> Result<(), String> {
-        sys::pidfd::send_signal(self.pidfd.as_fd(), number).map_err(|error| error.to_string())
     }
 }
 

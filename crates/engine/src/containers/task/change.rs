@@ -12,6 +12,7 @@ impl Owner {
             Error::internal(format!("cannot pause container {}: {error}", self.record.id))
         })?;
         self.record.status = Status::Paused;
+        self.suspend_health();
         self.save(false).await;
         self.publish();
         self.event("pause", &[]);
@@ -24,6 +25,7 @@ impl Owner {
             Error::internal(format!("Cannot unpause container {}: {error}", self.record.id))
         })?;
         self.record.status = Status::Running;
+        self.resume_health();
         self.save(false).await;
         self.publish();
         self.event("unpause", &[]);

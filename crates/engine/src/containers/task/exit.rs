@@ -18,6 +18,7 @@ impl Owner {
 
     pub(super) async fn on_exit(&mut self, exit: Exit) {
         self.oom = None;
+        self.suspend_health();
         let ran = self
             .record
             .started_at
@@ -49,7 +50,7 @@ impl Owner {
         let planned = after.iter().any(|next| !matches!(next, AfterExit::Stopped(_)));
         let again = !planned && self.wants_restart(exit.code);
         if again {
-            self.backoff = if ran > BACKOFF_RESET { BACKOFF_FIRST } else { self.backoff };
+            self.backoff = if ran >= BACKOFF_RESET { BACKOFF_FIRST } else { self.backoff };
             self.restart_at = Some(self.core.ports.clock.sleep(self.backoff));
             self.backoff = (self.backoff * 2).min(BACKOFF_LAST);
             self.record.restart_count += 1;
@@ -79,8 +80,14 @@ impl Owner {
                 }
                 AfterExit::Restart(reply) => {
                     self.event("stop", &[]);
+                    let count = self.unhealthy.then_some(self.record.restart_count + 1);
                     let result = if self.exit.is_some() { Ok(()) } else { self.start_by_user().await };
                     let started = result.is_ok();
+                    if let Some(count) = count {
+                        // Nobody asked for it, so it is counted.
+                        self.record.restart_count = count;
+                        self.publish();
+                    }
                     if started {
                         self.event("restart", &[]);
                     }
@@ -101,12 +108,12 @@ impl Owner {
         if self.record.stopped_by_user || self.core.stopping.load(std::sync::atomic::Ordering::Relaxed) {
             return false;
         }
+        let more = |max: u32| max == 0 || self.record.restart_count < max;
         match self.record.spec.host.restart {
             RestartPolicy::No => false,
             RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
-            RestartPolicy::OnFailure { max_retries } => {
-                code != 0 && (max_retries == 0 || self.record.restart_count < max_retries)
-            }
+            RestartPolicy::OnFailure { max_retries } => code != 0 && more(max_retries),
+            RestartPolicy::OnUnhealthy { max_retries } => (code != 0 || self.unhealthy) && more(max_retries),
         }
     }
 }

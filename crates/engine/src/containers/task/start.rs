@@ -33,6 +33,7 @@ impl Owner {
                 self.record.oom_killed = false;
                 self.exit = Some(started.exit);
                 self.oom = Some(started.oom);
+                self.begin_health();
                 self.publish();
                 self.event("start", &[]);
                 Ok(())

@@ -146,6 +146,7 @@ impl Owner {
         if self.record.status == Status::Paused && matches!(number, signal::KILL | signal::TERM) {
             runtime.resume(&self.record.id).await.map_err(|error| Error::internal(error.message))?;
             self.record.status = Status::Running;
+            self.resume_health();
             self.publish();
         }
         Ok(())

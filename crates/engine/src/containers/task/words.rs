@@ -119,6 +119,7 @@ pub(super) fn view_of(core: &Core, record: &Record) -> Container {
             oom_killed: record.oom_killed,
             started_at: record.started_at,
             finished_at: record.finished_at,
+            health: record.health.clone(),
         },
         image_id: record.image_id.clone(),
         image_manifest: record.image_manifest.clone(),

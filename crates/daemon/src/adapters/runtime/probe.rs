@@ -1,0 +1,236 @@
+//! Native health probes: a look at a container's network or files from outside, without a process in it.
+//!
+//! A socket belongs to the network namespace in which it was made, whoever uses it later. So one thread of this
+//! engine's visits the container's namespace, makes a socket there and comes back; the conversation is tokio's. A
+//! file is looked up below the process's root, by the kernel's rules for a root that is not to be left.
+
+use std::collections::HashSet;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use engine::containers::{Place, Probe};
+use engine::ports::{Probed, RuntimeError};
+use net::NetNs;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use shim::record::State;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::oneshot;
+
+use super::{not_running, other};
+
+/// The status line is all that counts; a server that sends no end of a first line is not waited for.
+const ANSWER_BYTES_MAX: usize = 4096;
+
+#[derive(Debug, Default)]
+pub(super) struct Prober {
+    /// The thread's inbox, once there is one. Held to copy or to replace it.
+    thread: Mutex<Option<mpsc::Sender<Order>>>,
+    /// Processes whose file is being looked for. A file system that hangs holds a thread of the pool: one, not one
+    /// more with each check.
+    looking: Arc<Mutex<HashSet<i32>>>,
+}
+
+/// A socket wanted in a process's network.
+#[derive(Debug)]
+struct Order {
+    state: State,
+    family: AddressFamily,
+    socket: oneshot::Sender<io::Result<OwnedFd>>,
+}
+
+impl Prober {
+    pub(super) async fn look(&self, state: &State, probe: &Probe) -> Result<Probed, RuntimeError> {
+        match probe {
+            Probe::Tcp { at } => Ok(match self.connect(state, *at).await? {
+                Ok((_, address)) => healthy(format!("tcp://{address}: connected")),
+                Err(why) => unhealthy(format!("tcp://{at}: {why}")),
+            }),
+            Probe::Http { at, path } => Ok(match self.connect(state, *at).await? {
+                Ok((stream, address)) => http(stream, address, *at, path).await,
+                Err(why) => unhealthy(format!("GET http://{at}{path}: {why}")),
+            }),
+            Probe::File { path } => self.file(state, path).await,
+        }
+    }
+
+    /// To the first of the place's addresses that answers. The outer error is this engine's, the inner the container's.
+    async fn connect(
+        &self,
+        state: &State,
+        place: Place,
+    ) -> Result<Result<(TcpStream, SocketAddr), String>, RuntimeError> {
+        let mut first = None;
+        for address in place.addresses() {
+            let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+            let connected = match self.socket(state, family).await? {
+                Ok(socket) => TcpSocket::from_std_stream(socket.into()).connect(address).await,
+                // No IPv6 there.
+                Err(error) => Err(error),
+            };
+            match connected {
+                Ok(stream) => return Ok(Ok((stream, address))),
+                Err(error) => drop(first.get_or_insert(error)),
+            }
+        }
+        Ok(Err(first.map_or_else(|| "no address".to_owned(), |error| error_words(&error))))
+    }
+
+    async fn socket(
+        &self,
+        state: &State,
+        family: AddressFamily,
+    ) -> Result<io::Result<OwnedFd>, RuntimeError> {
+        let (socket, made) = oneshot::channel();
+        self.send(Order { state: state.clone(), family, socket })?;
+        // Without an answer: the thread has given up in a namespace it could not leave.
+        let made = made.await.map_err(|_| other("cannot make a socket in the container's network"))?;
+        if made.is_err() && !state.is_running() {
+            return Err(not_running());
+        }
+        Ok(made)
+    }
+
+    /// Starts the thread with the first order, and again if it had to end.
+    fn send(&self, mut order: Order) -> Result<(), RuntimeError> {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(inbox) = thread.as_ref() {
+            match inbox.send(order) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::SendError(back)) => order = back,
+            }
+        }
+        let (inbox, orders) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("probes".into())
+            .spawn(move || make_sockets(&orders))
+            .map_err(|error| other(format!("start a thread for health probes: {error}")))?;
+        // It lives at least until it has looked into its inbox.
+        let _ = inbox.send(order);
+        *thread = Some(inbox);
+        Ok(())
+    }
+
+    async fn file(&self, state: &State, path: &str) -> Result<Probed, RuntimeError> {
+        let pid = state.pid;
+        let looking = || self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        if !looking().insert(pid) {
+            return Ok(unhealthy(format!("file://{path}: still looking for it since an earlier check")));
+        }
+        let (state, wanted, looking) = (state.clone(), path.to_owned(), self.looking.clone());
+        let found = super::blocking(move || {
+            let found = find_file(&state, &wanted);
+            looking.lock().unwrap_or_else(PoisonError::into_inner).remove(&state.pid);
+            found
+        });
+        Ok(match found.await? {
+            None => return Err(not_running()),
+            Some(Ok(())) => healthy(format!("file://{path}: there")),
+            Some(Err(error)) => unhealthy(format!("file://{path}: {}", error_words(&error))),
+        })
+    }
+}
+
+/// The thread: at home while it waits.
+fn make_sockets(orders: &mpsc::Receiver<Order>) {
+    let home = match NetNs::current() {
+        Ok(home) => home,
+        Err(error) => return tracing::error!(%error, "no health probes"),
+    };
+    for order in orders {
+        let made = NetNs::of_process(order.state.pid.cast_unsigned())
+            .map_err(io::Error::other)
+            // Only now is it known to be that process's, and not that of a later one with its number.
+            .and_then(|theirs| match order.state.is_running() {
+                true => theirs.enter().map_err(io::Error::other),
+                false => Err(io::Error::from(io::ErrorKind::NotFound)),
+            })
+            .and_then(|()| {
+                let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+                rustix::net::socket_with(order.family, SocketType::STREAM, flags, None).map_err(Into::into)
+            });
+        if let Err(error) = home.enter() {
+            // Whatever it made next would be made in that container.
+            return tracing::error!(%error, "cannot come back from a container's network; ending the thread");
+        }
+        // Who asked may have given up.
+        let _ = order.socket.send(made);
+    }
+}
+
+/// `None`: the process has ended.
+fn find_file(state: &State, path: &str) -> Option<io::Result<()>> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(CWD, format!("/proc/{}/root", state.pid), flags, Mode::empty());
+    let root = match root {
+        Ok(root) if state.is_running() => root,
+        _ => return None,
+    };
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let found = rustix::fs::openat2(&root, path, flags, Mode::empty(), resolve);
+    Some(found.map(drop).map_err(Into::into))
+}
+
+async fn http(mut stream: TcpStream, address: SocketAddr, at: Place, path: &str) -> Probed {
+    let what = format!("GET http://{address}{path}");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {at}\r\nUser-Agent: wharf-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+    );
+    if let Err(error) = stream.write_all(request.as_bytes()).await {
+        return unhealthy(format!("{what}: {}", error_words(&error)));
+    }
+    let mut answer = Vec::new();
+    while !answer.contains(&b'\n') && answer.len() < ANSWER_BYTES_MAX {
+        match stream.read_buf(&mut answer).await {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => return unhealthy(format!("{what}: {}", error_words(&error))),
+        }
+    }
+    match status(&answer) {
+        Some((code, line)) if (200..400).contains(&code) => healthy(format!("{what}: {line}")),
+        Some((_, line)) => unhealthy(format!("{what}: {line}")),
+        None => unhealthy(format!("{what}: the answer is not HTTP")),
+    }
+}
+
+/// The status and its line, without what would spoil a terminal.
+fn status(answer: &[u8]) -> Option<(u16, String)> {
+    let line = answer.split(|&byte| byte == b'\n').next()?;
+    let line = String::from_utf8_lossy(line);
+    let rest = line.strip_prefix("HTTP/")?;
+    let (_, rest) = rest.split_once(' ')?;
+    let code = rest.get(..3)?.parse().ok()?;
+    Some((code, rest.chars().filter(|c| !c.is_control()).take(80).collect()))
+}
+
+fn healthy(words: String) -> Probed {
+    Probed { healthy: true, words }
+}
+
+fn unhealthy(words: String) -> Probed {
+    Probed { healthy: false, words }
+}
+
+/// Without Rust's `(os error 111)`.
+fn error_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_lines() {
+        assert_eq!(status(b"HTTP/1.1 204 No Content\r\nX: y"), Some((204, "204 No Content".into())));
+        assert_eq!(status(b"HTTP/1.0 500\x1b[2J\n"), Some((500, "500[2J".into())));
+        assert_eq!(status(b"HTTP/1.1 x"), None);
+        assert_eq!(status(b"SSH-2.0-x\n"), None);
+        assert_eq!(status(b""), None);
+    }
+}
