@@ -181,12 +181,8 @@ fn ulimit(name: &str, value: &Value) -> Result<engine::containers::Ulimit, Strin
     Ok(engine::containers::Ulimit { name: name.to_owned(), soft, hard })
 }
 
-fn desired(config: &Config) -> Result<Option<net::Desired>, String> {
-    let bridge = config.text("bridge");
-    if bridge == Some("none") {
-        return Ok(None);
-    }
-    let name = bridge.unwrap_or("docker0").to_owned();
+fn desired(config: &Config) -> Result<net::Desired, String> {
+    let name = config.text("bridge").unwrap_or("docker0").to_owned();
     fn parse<T: std::str::FromStr>(config: &Config, flag: &str) -> Result<Option<T>, String> {
         config.text(flag).map(|text| text.parse().map_err(|_| format!("invalid {flag}: {text}"))).transpose()
     }
@@ -195,21 +191,27 @@ fn desired(config: &Config) -> Result<Option<net::Desired>, String> {
     let firewall = config.flag("iptables", true).then(|| net::FirewallConfig {
         // Every engine of a host has its own table.
         table: if name == "docker0" { "wharf".into() } else { format!("wharf-{name}") },
-        masquerade: config.flag("ip-masq", true),
     });
-    Ok(Some(net::Desired {
-        bridge: net::BridgeConfig {
-            name,
-            address: parse(config, "bip")?,
-            range: parse(config, "fixed-cidr")?,
-            mtu,
-            gateway: parse(config, "default-gateway")?,
-            inter_container: config.flag("icc", true),
-        },
+    let bridge = net::BridgeConfig {
+        address: parse(config, "bip")?,
+        range: parse(config, "fixed-cidr")?,
+        mtu,
+        gateway: parse(config, "default-gateway")?,
+        inter_container: config.flag("icc", true),
+        masquerade: config.flag("ip-masq", true),
+        ..net::BridgeConfig::default()
+    };
+    let bridges = match name.as_str() {
+        "none" => Vec::new(),
+        _ => vec![net::BridgeConfig { name, ..bridge }],
+    };
+    Ok(net::Desired {
+        bridges,
         firewall,
         ip_forward: config.flag("ip-forward", true),
         guard: !config.flag("ip-forward-no-drop", false),
-    }))
+        ..net::Desired::default()
+    })
 }
 
 /// Everything plugged together. Blocking parts run side by side: the disk, the network, the spawner.

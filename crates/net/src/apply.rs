@@ -11,33 +11,42 @@ use crate::netlink::{Batch, Socket};
 use crate::observe::{IP_FORWARD, accept_ra};
 use crate::plan::{Plan, Step};
 
-/// Does every step, in order, in the calling thread's network namespace.
-pub(crate) fn apply(desired: &Desired, plan: &Plan, mut nft: Option<&mut Socket>) -> Result<()> {
-    let mut socket = Socket::route()?;
+/// Does every step, in order. The sockets and the calling thread are of the same network namespace.
+pub(crate) fn apply(
+    desired: &Desired,
+    plan: &Plan,
+    socket: &mut Socket,
+    mut nft: Option<&mut Socket>,
+) -> Result<()> {
     for step in &plan.steps {
         let mut batch = Batch::default();
         match step {
             // Always the same hardware address: containers know it, also when the bridge is made again.
-            Step::CreateBridge { name, mtu } => {
-                batch.create_bridge(name, *mtu, mac_from_ipv4(plan.address.addr()));
+            Step::CreateBridge { name, mtu, address, owned } => {
+                batch.create_bridge(name, *mtu, mac_from_ipv4(address.addr()));
+                if *owned {
+                    batch.set_alias(name, &desired.mark());
+                }
             }
+            Step::RemoveBridge { name } => batch.remove_link(socket.link_index(name)?),
             Step::SetMtu { name, mtu } => batch.set_mtu(socket.link_index(name)?, *mtu),
             Step::RemoveAddress { name, address } => batch.remove_address(socket.link_index(name)?, *address),
             Step::AddAddress { name, address } => batch.add_address(socket.link_index(name)?, *address),
             Step::IgnoreRouters { name } => write(&accept_ra(name), "0")?,
             Step::SetUp { name } => batch.set_up(socket.link_index(name)?),
             Step::Reconnect { index, bridge, .. } => {
-                batch.set_master(*index, socket.link_index(bridge)?, !desired.bridge.inter_container);
+                let isolated = desired.bridges.iter().any(|b| b.name == *bridge && !b.inter_container);
+                batch.set_master(*index, socket.link_index(bridge)?, isolated);
             }
             Step::TurnOnForwarding => write(IP_FORWARD, "1")?,
-            Step::ReplaceTable { subnet, guard, .. } => {
+            Step::ReplaceTable { guard, .. } => {
                 if let Some(nft) = &mut nft {
-                    firewall::install(desired, *subnet, *guard, nft)?;
+                    firewall::install(desired, *guard, nft)?;
                 }
             }
-            Step::AmendForward { remove, bridge } => {
+            Step::AmendForward { remove, bridges } => {
                 if let Some(nft) = &mut nft {
-                    forward::amend(nft, remove, bridge.as_deref())?;
+                    forward::amend(nft, remove, bridges)?;
                 }
             }
         }

@@ -4,10 +4,10 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-/// The default bridge, as flags and `daemon.json` describe it.
+/// One bridge network: the default one as flags and `daemon.json` describe it, or one that a user made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BridgeConfig {
-    /// `docker0`, or the name of `--bridge`.
+    /// `docker0`, or the name of `--bridge`; `br-` and twelve digits for a user's.
     pub name: String,
     /// `--bip`: the bridge's own address with the subnet's prefix.
     pub address: Option<Ipv4Net>,
@@ -17,8 +17,18 @@ pub struct BridgeConfig {
     pub mtu: Option<u32>,
     /// `--default-gateway`: another gateway than the bridge.
     pub gateway: Option<Ipv4Addr>,
+    /// Addresses that are never given out.
+    pub reserved: Vec<Ipv4Addr>,
     /// `--icc`: containers on the bridge may talk to each other.
     pub inter_container: bool,
+    /// `--ip-masq`: outgoing packets get the host's address.
+    pub masquerade: bool,
+    /// Nothing goes in or out.
+    pub internal: bool,
+    /// The host itself has no address on it (`com.docker.network.bridge.inhibit_ipv4`).
+    pub bare: bool,
+    /// It is made for its network and goes with it.
+    pub owned: bool,
 }
 
 impl Default for BridgeConfig {
@@ -29,7 +39,12 @@ impl Default for BridgeConfig {
             range: None,
             mtu: None,
             gateway: None,
+            reserved: Vec::new(),
             inter_container: true,
+            masquerade: true,
+            internal: false,
+            bare: false,
+            owned: false,
         }
     }
 }
@@ -39,42 +54,59 @@ impl Default for BridgeConfig {
 pub struct FirewallConfig {
     /// Name of our table; every engine of a host has its own.
     pub table: String,
-    /// `--ip-masq`: outgoing packets get the host's address.
-    pub masquerade: bool,
 }
 
 impl Default for FirewallConfig {
     fn default() -> Self {
-        Self { table: "wharf".to_owned(), masquerade: true }
+        Self { table: "wharf".to_owned() }
     }
 }
 
 /// All of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
-    pub bridge: BridgeConfig,
+    /// The default one, unless `--bridge none`; then those of users.
+    pub bridges: Vec<BridgeConfig>,
     /// `None` with `--iptables=false`: the firewall is somebody else's.
     pub firewall: Option<FirewallConfig>,
     /// `--ip-forward`: turn forwarding on if it is off.
     pub ip_forward: bool,
     /// Not `--ip-forward-no-drop`: where we turned forwarding on, this host is no router for anybody but containers.
     pub guard: bool,
+    /// Not all bridges are known yet: the table that an earlier engine left stays until they are.
+    pub incomplete: bool,
+    /// Written on the bridges that are made for users' networks, so that the next engine knows its own.
+    pub owner: String,
 }
 
 impl Default for Desired {
     fn default() -> Self {
         Self {
-            bridge: BridgeConfig::default(),
+            bridges: vec![BridgeConfig::default()],
             firewall: Some(FirewallConfig::default()),
             ip_forward: true,
             guard: true,
+            incomplete: false,
+            owner: "default".to_owned(),
         }
     }
 }
 
-/// The subnets tried for a bridge without `--bip`, in Docker's order.
-pub(crate) fn default_pools() -> impl Iterator<Item = Ipv4Net> {
-    let class_b = (17..32).map(|n| (Ipv4Addr::new(172, n, 0, 0), 16));
-    let class_c = (0..16).map(|n| (Ipv4Addr::new(192, 168, n * 16, 0), 20));
-    class_b.chain(class_c).filter_map(|(network, prefix)| Ipv4Net::new(network, prefix).ok())
+impl Desired {
+    /// What stands on a user's bridge as its alias.
+    pub(crate) fn mark(&self) -> String {
+        format!("wharf: network of engine {}", self.owner)
+    }
+
+    /// The same host with one bridge only.
+    pub(crate) fn with_only(&self, bridge: BridgeConfig) -> Self {
+        Self {
+            bridges: vec![bridge],
+            firewall: self.firewall.clone(),
+            ip_forward: self.ip_forward,
+            guard: self.guard,
+            incomplete: true,
+            owner: self.owner.clone(),
+        }
+    }
 }

@@ -38,9 +38,17 @@ pub enum Error {
         "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"
     )]
     NoFreePool,
+    /// Another network has addresses of this subnet.
+    #[error("invalid pool request: Pool overlaps with other one on this address space")]
+    PoolOverlaps { subnet: String, with: String },
+    /// Two networks cannot have one bridge.
+    #[error("bridge {0} is another network's")]
+    BridgeTaken(String),
+    #[error("no such bridge network: {0}")]
+    NoSuchNetwork(String),
     #[error("no available IPv4 addresses on this network's address pools: {0}")]
     AddressesExhausted(String),
-    #[error("address already in use: {0}")]
+    #[error("Address already in use")]
     AddressInUse(Ipv4Addr),
     #[error("requested IP address {address} is not within the subnet {subnet}")]
     AddressOutside { address: Ipv4Addr, subnet: String },

@@ -1,27 +1,35 @@
-//! The default bridge with everything that belongs to it: firewall, addresses, and sandboxes ready to be taken.
+//! The networks of one engine with everything that belongs to them: bridges, firewall, addresses, and sandboxes ready to
+//! be taken.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use ipnet::Ipv4Net;
 
 use crate::apply::apply;
-use crate::desired::Desired;
+use crate::desired::{BridgeConfig, Desired};
 use crate::error::{Error, Result};
+use crate::firewall;
+use crate::forward;
 use crate::ipam::Ipam;
 use crate::mac::{Mac, mac_from_ipv4};
-use crate::netlink::Socket;
+use crate::netlink::{Batch, Socket};
+use crate::netns::NetNs;
 use crate::observe::observe_with;
-use crate::plan::{Plan, plan};
+use crate::plan::{Plan, PlannedBridge, Step, first_host, overlap, plan};
 use crate::pool::Pool;
-use crate::sandbox::{Address, Attachment, Sandbox};
-use crate::watch::Watcher;
+use crate::pools::{self, AddressPool, Taken};
+use crate::sandbox::{Address, Attachment, Furnishing, Sandbox};
+use crate::watch::{State, Watcher, lock};
 
-/// How many sandboxes are held ready: with the bridge, and with loopback only.
+/// How many sandboxes are held ready: with the bridge, for users' networks, and with loopback only.
 const BRIDGED_READY: usize = 4;
+const UNPLUGGED_READY: usize = 3;
 const ISOLATED_READY: usize = 1;
 
-/// What is known about the bridge after the start.
+/// What is known about a bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FabricFacts {
     pub bridge: String,
@@ -30,20 +38,47 @@ pub struct FabricFacts {
     /// What containers get as their gateway.
     pub gateway: Ipv4Addr,
     pub mtu: u32,
-    /// Whether the firewall is ours.
-    pub firewall: bool,
+}
+
+/// Where in a network a container is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    pub ipv4: Option<Ipv4Addr>,
+    pub mac: Option<Mac>,
+    /// The default route goes this way, if it leads out at all.
+    pub is_gateway: bool,
+}
+
+/// One bridge and its addresses.
+#[derive(Debug)]
+struct Network {
+    facts: FabricFacts,
+    ipam: Ipam,
+    attach: Attachment,
+    /// No way out: containers get no default route.
+    internal: bool,
+    /// Given by the network, and never given back by a container.
+    kept: Vec<Ipv4Addr>,
+}
+
+/// The running networks of one engine.
+#[derive(Debug)]
+pub struct Fabric {
+    /// Name of the default bridge, if there is one.
+    default: Option<String>,
     /// What the start changed on this host, one line each.
     pub changes: Vec<String>,
     pub warnings: Vec<String>,
-}
-
-/// The running default network of one engine.
-#[derive(Debug)]
-pub struct Fabric {
-    facts: FabricFacts,
-    /// Held for a bit operation only.
-    ipam: Mutex<Ipam>,
-    bridged: Pool,
+    /// Held while the host is changed: milliseconds.
+    state: Arc<Mutex<State>>,
+    /// By bridge. Held for a bit operation only.
+    networks: Mutex<BTreeMap<String, Network>>,
+    /// A route socket of the host's for the legs of users' networks. Held for one datagram.
+    links: Mutex<Socket>,
+    home: NetNs,
+    bridged: Option<Pool>,
+    /// Started with the first network of a user's.
+    unplugged: OnceLock<Pool>,
     _watcher: Watcher,
 }
 
@@ -55,7 +90,7 @@ impl Fabric {
     ///
     /// A configuration that this host cannot fulfil, a kernel without nftables, missing privilege.
     pub fn start(desired: Desired, mended: impl Fn(Result<Plan>) + Send + 'static) -> Result<Self> {
-        let bridge = desired.bridge.name.clone();
+        let bridge = desired.bridges.first().map_or_else(|| "none".to_owned(), |bridge| bridge.name.clone());
         Self::bring_up(desired, mended).map_err(|error| match error.errno() {
             Some(rustix::io::Errno::PERM | rustix::io::Errno::ACCESS) => {
                 Error::NotPermitted { bridge, source: Box::new(error) }
@@ -64,39 +99,43 @@ impl Fabric {
         })
     }
 
-    fn bring_up(desired: Desired, mended: impl Fn(Result<Plan>) + Send + 'static) -> Result<Self> {
-        // One for all: the kernel lets who closes such a socket wait until all that was ever replaced is destroyed, a
-        // grace period of RCU and the longest part of an engine's start.
+    fn bring_up(mut desired: Desired, mended: impl Fn(Result<Plan>) + Send + 'static) -> Result<Self> {
         let mut nft = desired.firewall.is_some().then(Socket::netfilter).transpose()?;
-        let observed = observe_with(&desired, nft.as_mut())?;
+        let mut links = Socket::route()?;
+        let observed = observe_with(&desired, &mut links, nft.as_mut())?;
         let plan = plan(&desired, &observed)?;
-        let mut ipam = Ipam::new(plan.address, desired.bridge.range)?;
-        let gateway = desired.bridge.gateway.unwrap_or(plan.address.addr());
-        if !plan.address.contains(&gateway) {
-            return Err(Error::AddressOutside { address: gateway, subnet: plan.address.trunc().to_string() });
+        let mut networks = BTreeMap::new();
+        for (config, planned) in desired.bridges.iter_mut().zip(&plan.bridges) {
+            networks.insert(config.name.clone(), Network::new(config, planned)?);
+            // What the start has chosen holds until the next one.
+            config.address = Some(planned.address);
+            config.mtu = Some(planned.mtu);
         }
-        apply(&desired, &plan, nft.as_mut())?;
-        ipam.take(plan.address.addr())?;
-        if gateway != plan.address.addr() {
-            ipam.take(gateway)?;
-        }
-        let attach = Attachment {
-            bridge: desired.bridge.name.clone(),
-            mtu: plan.mtu,
-            isolated: !desired.bridge.inter_container,
-        };
-        let facts = FabricFacts {
-            bridge: desired.bridge.name.clone(),
-            address: plan.address,
-            gateway,
-            mtu: plan.mtu,
-            firewall: desired.firewall.is_some(),
+        apply(&desired, &plan, &mut links, nft.as_mut())?;
+        // Whether this start or an earlier one turned forwarding on; the table is where that is remembered.
+        let turned_on = plan.steps.iter().any(|step| matches!(step, Step::TurnOnForwarding));
+        let guarded = desired.guard && (turned_on || observed.guarded);
+        let default =
+            desired.bridges.first().filter(|bridge| !bridge.owned).map(|bridge| bridge.name.clone());
+        let attach =
+            default.as_ref().and_then(|name| networks.get(name)).map(|network| network.attach.clone());
+        let state = Arc::new(Mutex::new(State { desired, guarded, links, nft }));
+        let watcher = Watcher::start(Arc::clone(&state), mended)?;
+        let bridged = attach
+            .map(|attach| Pool::start("wharf-sandboxes", Furnishing::Bridged(attach), BRIDGED_READY))
+            .transpose()?;
+        Ok(Self {
+            default,
             changes: plan.steps.iter().map(ToString::to_string).collect(),
-            warnings: plan.warnings.clone(),
-        };
-        let watcher = Watcher::start(desired, &plan, nft, mended)?;
-        let bridged = Pool::start("wharf-sandboxes", Some(attach), BRIDGED_READY)?;
-        Ok(Self { facts, ipam: Mutex::new(ipam), bridged, _watcher: watcher })
+            warnings: plan.warnings,
+            state,
+            networks: Mutex::new(networks),
+            links: Mutex::new(Socket::route()?),
+            home: NetNs::current()?,
+            bridged,
+            unplugged: OnceLock::new(),
+            _watcher: watcher,
+        })
     }
 
     /// A pool of sandboxes with loopback only; needs no bridge.
@@ -105,17 +144,164 @@ impl Fabric {
     ///
     /// No thread, no `/proc`.
     pub fn isolated() -> Result<Pool> {
-        Pool::start("wharf-isolated", None, ISOLATED_READY)
+        Pool::start("wharf-isolated", Furnishing::Isolated, ISOLATED_READY)
     }
 
-    /// What was found and decided.
-    pub fn facts(&self) -> &FabricFacts {
-        &self.facts
+    // ------------------------------------------------------------------------------------ networks
+
+    /// All users' networks are known now: makes what is missing, removes what has no network any more, and puts the
+    /// firewall up. Answers what was changed, and for each network that cannot be made why.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn restore(&self, bridges: Vec<BridgeConfig>) -> Result<(Plan, Vec<(String, Error)>)> {
+        let mut state = lock(&self.state);
+        let State { desired, guarded, links, nft } = &mut *state;
+        let mut refused = Vec::new();
+        let mut wanted = Desired { incomplete: false, ..desired.clone() };
+        wanted.bridges.extend(bridges);
+        let mut observed = observe_with(&wanted, links, nft.as_mut())?;
+        observed.guarded |= *guarded;
+        let mut networks = self.networks();
+        // One that cannot be made must not take the others with it.
+        let known = desired.bridges.len();
+        let mut at = 0;
+        wanted.bridges.retain(|config| {
+            at += 1;
+            if at <= known {
+                return true;
+            }
+            let made = plan(&desired.with_only(config.clone()), &observed)
+                .and_then(|plan| Network::new(config, &plan.bridges[0]));
+            match made {
+                Ok(network) => {
+                    networks.insert(config.name.clone(), network);
+                    true
+                }
+                Err(error) => {
+                    refused.push((config.name.clone(), error));
+                    false
+                }
+            }
+        });
+        drop(networks);
+        let plan = plan(&wanted, &observed)?;
+        apply(&wanted, &plan, links, nft.as_mut())?;
+        let has_users = wanted.bridges.iter().any(|bridge| bridge.owned);
+        *desired = wanted;
+        drop(state);
+        if has_users {
+            self.unplugged()?;
+        }
+        Ok((plan, refused))
     }
 
-    /// How many sandboxes are ready.
+    /// Makes a network. Without an address it gets the first free subnet of `pools`.
+    ///
+    /// # Errors
+    ///
+    /// The subnet is taken, none is left, the bridge is another network's, or what the kernel says; nothing is left
+    /// behind then.
+    pub fn add(&self, mut config: BridgeConfig, pools: &[AddressPool]) -> Result<FabricFacts> {
+        let mut state = lock(&self.state);
+        let State { desired, guarded: _, links, nft } = &mut *state;
+        if desired.bridges.iter().any(|bridge| bridge.name == config.name) {
+            return Err(Error::BridgeTaken(config.name));
+        }
+        let taken = || desired.bridges.iter().filter_map(|bridge| bridge.address);
+        let single = desired.with_only(config.clone());
+        let observed = observe_with(&single, links, nft.as_mut())?;
+        match config.address {
+            Some(address) => {
+                if let Some(other) = taken().find(|other| overlap(other, &address)) {
+                    let (subnet, with) = (address.trunc().to_string(), other.trunc().to_string());
+                    return Err(Error::PoolOverlaps { subnet, with });
+                }
+            }
+            None => {
+                let routes = observed.routes.iter().copied();
+                let taken = Taken::new(taken().map(|address| address.trunc()).chain(routes));
+                let subnet = pools::choose(pools, &taken).ok_or(Error::NoFreePool)?;
+                config.address = first_host(subnet);
+            }
+        }
+        // A bridge that is there already is used, and stays when its network goes.
+        config.owned = observed.bridges.get(&config.name).is_none_or(|found| found.marked);
+        let single = desired.with_only(config.clone());
+        let plan = plan(&single, &observed)?;
+        let network = Network::new(&config, &plan.bridges[0])?;
+        config.mtu = Some(plan.bridges[0].mtu);
+        let facts = network.facts.clone();
+        let made = apply(&single, &plan, links, nft.as_mut()).and_then(|()| match (&desired.firewall, nft) {
+            (Some(firewall), Some(nft)) if !desired.incomplete => firewall::add(firewall, &config, nft),
+            _ => Ok(()),
+        });
+        if let Err(error) = made {
+            let made_here = |step: &Step| matches!(step, Step::CreateBridge { .. });
+            if plan.steps.iter().any(made_here) {
+                let _ = remove_link(links, &config.name);
+            }
+            return Err(error);
+        }
+        self.networks().insert(config.name.clone(), network);
+        desired.bridges.push(config);
+        drop(state);
+        self.unplugged()?;
+        Ok(facts)
+    }
+
+    /// Removes a network; one that is not there is no error. Nobody may be on it.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says; it can be tried again then.
+    pub fn remove(&self, bridge: &str) -> Result<()> {
+        let mut state = lock(&self.state);
+        let State { desired, guarded, links, nft } = &mut *state;
+        let Some(at) = desired.bridges.iter().position(|config| config.name == bridge) else { return Ok(()) };
+        // First out of what should be: the watch must not make it again.
+        let config = desired.bridges.remove(at);
+        let removed = if config.owned { remove_link(links, bridge) } else { Ok(()) };
+        if let Err(error) = removed {
+            desired.bridges.insert(at, config);
+            return Err(error);
+        }
+        self.networks().remove(bridge);
+        if let Some((firewall, nft)) = desired.firewall.as_ref().zip(nft.as_mut()) {
+            // Somebody's flush may have come first.
+            if firewall::remove(firewall, &config, nft).is_err() {
+                firewall::install(desired, *guarded, nft)?;
+            }
+            let chains = forward::chains(nft)?;
+            let shared = forward::shared(nft, &chains, |other| other != bridge)?;
+            if !shared.stale.is_empty() {
+                forward::amend(nft, &shared.stale, &[])?;
+            }
+        }
+        Ok(())
+    }
+
+    // ----------------------------------------------------------------------------------- sandboxes
+
+    /// Facts of the default bridge.
+    pub fn facts(&self) -> Option<FabricFacts> {
+        self.network_facts(self.default.as_deref()?)
+    }
+
+    /// Facts of one network.
+    pub fn network_facts(&self, bridge: &str) -> Option<FabricFacts> {
+        self.networks().get(bridge).map(|network| network.facts.clone())
+    }
+
+    /// Whether the firewall is ours.
+    pub fn has_firewall(&self) -> bool {
+        lock(&self.state).desired.firewall.is_some()
+    }
+
+    /// How many sandboxes of the default bridge are ready.
     pub fn ready(&self) -> usize {
-        self.bridged.ready()
+        self.bridged.as_ref().map_or(0, Pool::ready)
     }
 
     /// Whether [`Fabric::take`] would not have to wait.
@@ -123,16 +309,17 @@ impl Fabric {
         self.ready() > 0
     }
 
-    /// A sandbox with an address, which is taken until [`Fabric::give_back`]. Waits for milliseconds if none is
-    /// ready.
+    /// A sandbox on the default bridge, with an address, which is taken until [`Fabric::give_back`]. Waits for
+    /// milliseconds if none is ready.
     ///
     /// # Errors
     ///
     /// No address, no sandbox; nothing is left behind then.
-    pub fn take(&self, wanted: Option<Ipv4Addr>, mac: Option<Mac>) -> Result<(Sandbox, Address)> {
-        let ip = self.claim(wanted)?;
-        let sandbox = self.bridged.take().inspect_err(|_| self.give_back(ip))?;
-        self.furnish(sandbox, ip, mac)
+    pub fn take(&self, place: Place) -> Result<(Sandbox, Address)> {
+        let (bridge, pool) = self.default()?;
+        let address = self.claim(bridge, place)?;
+        let sandbox = pool.take().inspect_err(|_| self.give_back(bridge, address.ipv4.addr()))?;
+        self.assign(bridge, sandbox, address)
     }
 
     /// The same without waiting: `None` if no sandbox is ready.
@@ -140,51 +327,115 @@ impl Fabric {
     /// # Errors
     ///
     /// As [`Fabric::take`].
-    pub fn try_take(&self, wanted: Option<Ipv4Addr>, mac: Option<Mac>) -> Result<Option<(Sandbox, Address)>> {
-        let ip = self.claim(wanted)?;
-        let Some(sandbox) = self.bridged.try_take() else {
-            self.give_back(ip);
+    pub fn try_take(&self, place: Place) -> Result<Option<(Sandbox, Address)>> {
+        let (bridge, pool) = self.default()?;
+        let address = self.claim(bridge, place)?;
+        let Some(sandbox) = pool.try_take() else {
+            self.give_back(bridge, address.ipv4.addr());
             return Ok(None);
         };
-        self.furnish(sandbox, ip, mac).map(Some)
+        self.assign(bridge, sandbox, address).map(Some)
     }
 
-    /// Sandboxes are going to be needed: after a failure, tries again to prepare them.
-    pub fn nudge(&self) {
-        self.bridged.nudge();
+    fn default(&self) -> Result<(&str, &Pool)> {
+        let both = self.default.as_deref().zip(self.bridged.as_ref());
+        both.ok_or_else(|| Error::NoSuchNetwork("bridge".to_owned()))
     }
 
-    /// First of all: where no address is left, no sandbox is used up.
-    fn claim(&self, wanted: Option<Ipv4Addr>) -> Result<Ipv4Addr> {
-        let mut ipam = self.ipam();
-        match wanted {
-            Some(ip) => ipam.take(ip).map(|()| ip),
-            None => ipam.take_next(),
-        }
-    }
-
-    fn furnish(&self, mut sandbox: Sandbox, ip: Ipv4Addr, mac: Option<Mac>) -> Result<(Sandbox, Address)> {
-        let assigned = Ipv4Net::new(ip, self.facts.address.prefix_len())
-            .map_err(|e| Error::Config(e.to_string()))
-            .map(|ipv4| Address {
-                ipv4,
-                mac: mac.unwrap_or_else(|| mac_from_ipv4(ip)),
-                gateway: Some(self.facts.gateway),
-            })
-            .and_then(|address| sandbox.assign(&address).map(|()| address));
-        match assigned {
-            Ok(address) => Ok((sandbox, address)),
+    fn assign(&self, bridge: &str, mut sandbox: Sandbox, address: Address) -> Result<(Sandbox, Address)> {
+        match sandbox.assign(&address) {
+            Ok(()) => Ok((sandbox, address)),
             Err(e) => {
-                self.give_back(ip);
+                self.give_back(bridge, address.ipv4.addr());
                 Err(e)
             }
         }
     }
 
+    /// One without a leg, in which names can be asked for. Waits for milliseconds if none is ready.
+    ///
+    /// # Errors
+    ///
+    /// Why none can be made.
+    pub fn take_unplugged(&self) -> Result<Sandbox> {
+        self.unplugged()?.take()
+    }
+
+    /// The same without waiting.
+    pub fn try_take_unplugged(&self) -> Option<Sandbox> {
+        self.unplugged.get().and_then(Pool::try_take)
+    }
+
+    /// The pool's thread starts in the engine's namespace, whichever thread asks first.
+    fn unplugged(&self) -> Result<&Pool> {
+        if let Some(pool) = self.unplugged.get() {
+            return Ok(pool);
+        }
+        let made =
+            self.home.visit(|| Pool::start("wharf-unplugged", Furnishing::Unplugged, UNPLUGGED_READY))??;
+        Ok(self.unplugged.get_or_init(|| made))
+    }
+
+    /// Sandboxes are going to be needed: after a failure, tries again to prepare them.
+    pub fn nudge(&self) {
+        self.bridged.iter().chain(self.unplugged.get()).for_each(Pool::nudge);
+    }
+
+    /// Takes an address on a network. First of all: where none is left, no sandbox is used up.
+    ///
+    /// # Errors
+    ///
+    /// None is left, it is another's, it is not of the subnet.
+    pub fn claim(&self, bridge: &str, place: Place) -> Result<Address> {
+        let mut networks = self.networks();
+        let network = networks.get_mut(bridge).ok_or_else(|| Error::NoSuchNetwork(bridge.to_owned()))?;
+        let ip = match place.ipv4 {
+            Some(ip) => network.ipam.take(ip).map(|()| ip)?,
+            None => network.ipam.take_next()?,
+        };
+        let ipv4 =
+            Ipv4Net::new(ip, network.facts.address.prefix_len()).map_err(|e| Error::Config(e.to_string()))?;
+        let leads_out = place.is_gateway && !network.internal;
+        Ok(Address {
+            ipv4,
+            mac: place.mac.unwrap_or_else(|| mac_from_ipv4(ip)),
+            gateway: leads_out.then_some(network.facts.gateway),
+        })
+    }
+
+    /// Makes a leg on a network in a sandbox, with an address that was claimed there.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says; the address stays claimed.
+    pub fn plug(
+        &self,
+        sandbox: &mut Sandbox,
+        bridge: &str,
+        interface: &str,
+        address: &Address,
+    ) -> Result<()> {
+        let attach = self.networks().get(bridge).map(|network| network.attach.clone());
+        let attach = attach.ok_or_else(|| Error::NoSuchNetwork(bridge.to_owned()))?;
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        sandbox.plug(&mut links, &attach, interface, address)
+    }
+
+    /// A sandbox in which a process lives, to be plugged.
+    ///
+    /// # Errors
+    ///
+    /// Missing privilege.
+    pub fn enter(&self, netns: OwnedFd) -> Result<Sandbox> {
+        Sandbox::of(netns)
+    }
+
     /// Gives an address back. Twice is no error.
-    pub fn give_back(&self, ip: Ipv4Addr) {
-        if ip != self.facts.address.addr() && ip != self.facts.gateway {
-            self.ipam().give_back(ip);
+    pub fn give_back(&self, bridge: &str, ip: Ipv4Addr) {
+        if let Some(network) = self.networks().get_mut(bridge)
+            && !network.kept.contains(&ip)
+        {
+            network.ipam.give_back(ip);
         }
     }
 
@@ -192,12 +443,59 @@ impl Fabric {
     ///
     /// # Errors
     ///
-    /// It is another's, or not of the bridge's subnet.
-    pub fn reclaim(&self, ip: Ipv4Addr) -> Result<()> {
-        self.ipam().take(ip)
+    /// It is another's, or not of the network's subnet.
+    pub fn reclaim(&self, bridge: &str, ip: Ipv4Addr) -> Result<()> {
+        self.claim(bridge, Place { ipv4: Some(ip), ..Place::default() }).map(drop)
     }
 
-    fn ipam(&self) -> MutexGuard<'_, Ipam> {
-        self.ipam.lock().unwrap_or_else(PoisonError::into_inner)
+    fn networks(&self) -> MutexGuard<'_, BTreeMap<String, Network>> {
+        self.networks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Network {
+    fn new(config: &BridgeConfig, planned: &PlannedBridge) -> Result<Self> {
+        let mut ipam = Ipam::new(planned.address, config.range)?;
+        let gateway = config.gateway.unwrap_or(planned.address.addr());
+        if !planned.address.contains(&gateway) {
+            return Err(Error::AddressOutside {
+                address: gateway,
+                subnet: planned.address.trunc().to_string(),
+            });
+        }
+        let mut kept = Vec::new();
+        let own = (!config.bare).then(|| planned.address.addr());
+        for ip in own.into_iter().chain([gateway]).chain(config.reserved.iter().copied()) {
+            if !kept.contains(&ip) {
+                ipam.take(ip)?;
+                kept.push(ip);
+            }
+        }
+        Ok(Self {
+            facts: FabricFacts {
+                bridge: config.name.clone(),
+                address: planned.address,
+                gateway,
+                mtu: planned.mtu,
+            },
+            ipam,
+            attach: Attachment {
+                bridge: config.name.clone(),
+                mtu: planned.mtu,
+                isolated: !config.inter_container,
+            },
+            internal: config.internal,
+            kept,
+        })
+    }
+}
+
+fn remove_link(links: &mut Socket, name: &str) -> Result<()> {
+    let index = match links.link_index(name) {
+        Err(e) if e.errno() == Some(rustix::io::Errno::NODEV) => return Ok(()),
+        other => other?,
+    };
+    let mut batch = Batch::default();
+    batch.remove_link(index);
+    links.send(&batch)
 }

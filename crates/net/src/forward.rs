@@ -10,6 +10,7 @@
 //!
 //! What may reach a container is decided by our own table in both cases.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::error::Result;
@@ -55,16 +56,16 @@ impl fmt::Display for ForwardChain {
 pub struct SharedChain {
     /// By policy.
     pub drops: bool,
-    /// Handles of our rules for this bridge.
-    pub ours: Vec<u64>,
+    /// Handles of our rules, by bridge.
+    pub ours: BTreeMap<String, Vec<u64>>,
     /// Handles of our rules for bridges that are no more.
     pub stale: Vec<u64>,
 }
 
 impl SharedChain {
-    /// Whether our two rules are needed and not there.
-    pub(crate) fn lacks_ours(&self) -> bool {
-        self.drops && self.ours.len() != RULES
+    /// Whether our two rules are needed for a bridge and not there.
+    pub(crate) fn lacks(&self, bridge: &str) -> bool {
+        self.drops && self.ours.get(bridge).map_or(0, Vec::len) != RULES
     }
 }
 
@@ -79,11 +80,10 @@ pub(crate) fn chains(nft: &mut Socket) -> Result<Vec<ForwardChain>> {
     Ok(nft::forward_chains(nft)?.into_iter().map(convert).collect())
 }
 
-/// What stands in iptables' chain for `bridge`, and for bridges that are no more.
+/// What stands in iptables' chain for our bridges, and for those that are no more.
 pub(crate) fn shared(
     nft: &mut Socket,
     chains: &[ForwardChain],
-    bridge: &str,
     is_there: impl Fn(&str) -> bool,
 ) -> Result<SharedChain> {
     let Some(chain) = chains.iter().find(|chain| chain.is_shared()) else {
@@ -92,9 +92,9 @@ pub(crate) fn shared(
     let mut shared = SharedChain { drops: chain.drops, ..SharedChain::default() };
     for (handle, comment) in nft::commented_rules(nft, Family::Ip, TABLE, CHAIN)? {
         match comment.strip_prefix(PREFIX) {
-            Some(of) if of == bridge => shared.ours.push(handle),
-            Some(of) if !is_there(of) => shared.stale.push(handle),
-            _ => {}
+            Some(of) if is_there(of) => shared.ours.entry(of.to_owned()).or_default().push(handle),
+            Some(_) => shared.stale.push(handle),
+            None => {}
         }
     }
     Ok(shared)
@@ -103,15 +103,15 @@ pub(crate) fn shared(
 /// The comment by which our rules are known; iptables shows it, too.
 const PREFIX: &str = "wharf: ";
 
-/// Removes rules from iptables' chain, and adds those of `bridge`, if it is given, at its end.
-pub(crate) fn amend(nft: &mut Socket, remove: &[u64], bridge: Option<&str>) -> Result<()> {
+/// Removes rules from iptables' chain, and adds those of `bridges` at its end.
+pub(crate) fn amend(nft: &mut Socket, remove: &[u64], bridges: &[String]) -> Result<()> {
     let mut transaction = Transaction::on(Family::Ip, TABLE);
     for handle in remove {
         transaction.delete_rule(CHAIN, *handle);
     }
-    if let Some(bridge) = bridge {
+    for bridge in bridges {
         let comment = format!("{PREFIX}{bridge}");
-        for direction in [Match::InputIs(bridge.to_owned()), Match::OutputIs(bridge.to_owned())] {
+        for direction in [Match::InputIs(bridge.clone()), Match::OutputIs(bridge.clone())] {
             transaction.append_rule(CHAIN, &Rule::accept([direction]), Some(&comment));
         }
     }

@@ -18,6 +18,7 @@
 
 mod apply;
 mod desired;
+mod dns;
 mod error;
 mod fabric;
 mod firewall;
@@ -30,18 +31,21 @@ mod nft;
 mod observe;
 mod plan;
 mod pool;
+mod pools;
 mod sandbox;
 mod watch;
 
 pub use desired::{BridgeConfig, Desired, FirewallConfig};
+pub use dns::{DNS_ADDRESS, DnsSockets};
 pub use error::{Error, Result};
-pub use fabric::{Fabric, FabricFacts};
+pub use fabric::{Fabric, FabricFacts, Place};
 pub use firewall::probe_nftables;
 pub use forward::{ForwardChain, SharedChain};
 pub use ipam::Ipam;
 pub use mac::{Mac, mac_from_ipv4};
 pub use netns::NetNs;
-pub use observe::{Observed, ObservedLink, observe};
-pub use plan::{Plan, Step, plan};
+pub use observe::{Observed, ObservedLink, Orphan, observe};
+pub use plan::{Plan, PlannedBridge, Step, plan};
 pub use pool::Pool;
+pub use pools::{AddressPool, default_pools};
 pub use sandbox::{Address, Sandbox};

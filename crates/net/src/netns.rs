@@ -53,9 +53,30 @@ impl NetNs {
             .map_err(|e| Error::kernel("enter a network namespace", e))
     }
 
+    /// Does something in this namespace, in a thread of its own that ends with it.
+    ///
+    /// # Errors
+    ///
+    /// No thread, missing privilege.
+    pub(crate) fn visit<T: Send>(&self, act: impl FnOnce() -> T + Send) -> Result<T> {
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("wharf-visit".to_owned()).stack_size(128 * 1024);
+            let visiting = thread
+                .spawn_scoped(scope, || self.enter().map(|()| act()))
+                .map_err(|e| Error::kernel("start a thread for a network namespace", e))?;
+            visiting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
     /// The descriptor.
     pub fn into_fd(self) -> OwnedFd {
         self.0
+    }
+}
+
+impl From<OwnedFd> for NetNs {
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What exists on the host, as far as the plan needs to know.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use ipnet::Ipv4Net;
@@ -14,11 +15,13 @@ use crate::sandbox;
 /// The host's present state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// The link that has the bridge's name.
-    pub bridge: Option<ObservedLink>,
-    /// Index and name of our containers' links on the host that are in no bridge: somebody removed it.
-    pub orphans: Vec<(u32, String)>,
-    /// Networks that are routed somewhere else than to our bridge.
+    /// The links that have the bridges' names.
+    pub bridges: BTreeMap<String, ObservedLink>,
+    /// Our containers' links on the host that are in no bridge: somebody removed it.
+    pub orphans: Vec<Orphan>,
+    /// Bridges that an engine with our mark made, for networks that are no more.
+    pub strays: Vec<String>,
+    /// Networks that are routed somewhere else than to our bridges.
     pub routes: Vec<Ipv4Net>,
     pub ip_forward: bool,
     /// Our table, as an earlier start made it, drops what goes between others' interfaces.
@@ -29,7 +32,7 @@ pub struct Observed {
     pub foreign_drops: Vec<ForwardChain>,
 }
 
-/// A link that has the bridge's name.
+/// A link that has a bridge's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedLink {
     pub index: u32,
@@ -40,6 +43,16 @@ pub struct ObservedLink {
     pub addresses: Vec<Ipv4Net>,
     /// The host would believe whoever on the bridge says to be an IPv6 router.
     pub hears_routers: bool,
+    /// An engine with our mark made it for a network.
+    pub marked: bool,
+}
+
+/// A container's link on the host, and the bridge it should be in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    pub index: u32,
+    pub link: String,
+    pub bridge: String,
 }
 
 /// Looks at the network namespace of the calling thread.
@@ -49,35 +62,53 @@ pub struct ObservedLink {
 /// What netlink says.
 pub fn observe(desired: &Desired) -> Result<Observed> {
     let mut nft = desired.firewall.is_some().then(Socket::netfilter).transpose()?;
-    observe_with(desired, nft.as_mut())
+    observe_with(desired, &mut Socket::route()?, nft.as_mut())
 }
 
-/// As [`observe`], over a netfilter socket that is open already.
-pub(crate) fn observe_with(desired: &Desired, nft: Option<&mut Socket>) -> Result<Observed> {
-    let name = &desired.bridge.name;
-    let mut socket = Socket::route()?;
+/// As [`observe`], over sockets that are open already.
+pub(crate) fn observe_with(
+    desired: &Desired,
+    socket: &mut Socket,
+    nft: Option<&mut Socket>,
+) -> Result<Observed> {
     let links = socket.links()?;
     let addresses = socket.addresses()?;
-    let mark = sandbox::mark(name);
-    let orphans = links.iter().filter(|link| link.master.is_none() && link.alias.as_ref() == Some(&mark));
-    let orphans = orphans.map(|link| (link.index, link.name.clone())).collect();
-    let bridge = links.iter().find(|link| link.name == *name).map(|link| ObservedLink {
-        index: link.index,
-        kind: link.kind.clone(),
-        up: link.up,
-        mtu: link.mtu,
-        addresses: addresses.iter().filter(|(index, _)| *index == link.index).map(|(_, net)| *net).collect(),
-        hears_routers: read(&accept_ra(name)).is_some_and(|text| text != "0"),
-    });
-    let own: Vec<Ipv4Net> = bridge.iter().flat_map(|b| &b.addresses).map(Ipv4Net::trunc).collect();
-    let routes = socket.routed_networks()?.into_iter().filter(|route| !own.contains(route)).collect();
-    let ip_forward = read(IP_FORWARD).as_deref() == Some("1");
-    let mut observed = Observed { bridge, orphans, routes, ip_forward, ..Observed::default() };
+    let mark = desired.mark();
+    let mut observed =
+        Observed { ip_forward: read(IP_FORWARD).as_deref() == Some("1"), ..Observed::default() };
+    for link in &links {
+        let marked = link.alias.as_ref() == Some(&mark);
+        if !desired.bridges.iter().any(|bridge| bridge.name == link.name) {
+            observed.strays.extend(marked.then(|| link.name.clone()));
+            continue;
+        }
+        let own = addresses.iter().filter(|(index, _)| *index == link.index).map(|(_, net)| *net);
+        let found = ObservedLink {
+            index: link.index,
+            kind: link.kind.clone(),
+            up: link.up,
+            mtu: link.mtu,
+            addresses: own.collect(),
+            hears_routers: read(&accept_ra(&link.name)).is_some_and(|text| text != "0"),
+            marked,
+        };
+        observed.bridges.insert(link.name.clone(), found);
+    }
+    let marks: BTreeMap<String, &str> =
+        desired.bridges.iter().map(|bridge| (sandbox::mark(&bridge.name), bridge.name.as_str())).collect();
+    for link in links.iter().filter(|link| link.master.is_none()) {
+        if let Some(bridge) = link.alias.as_ref().and_then(|alias| marks.get(alias)) {
+            let (index, link, bridge) = (link.index, link.name.clone(), (*bridge).to_owned());
+            observed.orphans.push(Orphan { index, link, bridge });
+        }
+    }
+    let own: Vec<Ipv4Net> =
+        observed.bridges.values().flat_map(|b| &b.addresses).map(Ipv4Net::trunc).collect();
+    observed.routes = socket.routed_networks()?.into_iter().filter(|route| !own.contains(route)).collect();
     if let Some((config, nft)) = desired.firewall.as_ref().zip(nft) {
         let chains = forward::chains(nft)?;
         observed.guarded = firewall::is_guarding(&chains, &config.table);
-        observed.shared =
-            forward::shared(nft, &chains, name, |bridge| links.iter().any(|l| l.name == bridge))?;
+        observed.shared = forward::shared(nft, &chains, |bridge| links.iter().any(|l| l.name == bridge))?;
         let foreign = |chain: &ForwardChain| chain.drops && chain.table != config.table && !chain.is_shared();
         observed.foreign_drops = chains.into_iter().filter(foreign).collect();
     }

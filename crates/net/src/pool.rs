@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::netlink::Socket;
 use crate::netns::NetNs;
-use crate::sandbox::{Attachment, Sandbox};
+use crate::sandbox::{Furnishing, Sandbox};
 
 /// While this many are left, refilling waits for a quiet moment: the start that took one wants the processor.
 const LOW_WATER: usize = 2;
@@ -58,9 +58,9 @@ impl Shared {
 }
 
 impl Pool {
-    /// Starts the thread in the caller's network namespace. `attach` names the bridge; without one the sandboxes
-    /// have loopback only. At most `target` are held ready.
-    pub(crate) fn start(name: &str, attach: Option<Attachment>, target: usize) -> Result<Self> {
+    /// Starts the thread in the caller's network namespace. `furnishing` says what the sandboxes
+    /// have. At most `target` are held ready.
+    pub(crate) fn start(name: &str, furnishing: Furnishing, target: usize) -> Result<Self> {
         let home = NetNs::current()?;
         let host = Socket::route()?;
         let state = State {
@@ -76,7 +76,7 @@ impl Pool {
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .stack_size(128 * 1024)
-            .spawn(move || fill(&for_thread, &home, host, attach))
+            .spawn(move || fill(&for_thread, &home, host, &furnishing))
             .map_err(|e| Error::kernel("start the network thread", e))?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -147,7 +147,7 @@ impl Drop for Pool {
 }
 
 /// The thread. It ends with the pool, or when it cannot come home from a namespace.
-fn fill(shared: &Shared, home: &NetNs, mut host: Socket, attach: Option<Attachment>) {
+fn fill(shared: &Shared, home: &NetNs, mut host: Socket, furnishing: &Furnishing) {
     loop {
         let mut state = shared.lock();
         loop {
@@ -169,7 +169,7 @@ fn fill(shared: &Shared, home: &NetNs, mut host: Socket, attach: Option<Attachme
             }
         }
         drop(state);
-        let made = Sandbox::prepare(home, &mut host, attach.as_ref());
+        let made = Sandbox::prepare(home, &mut host, furnishing);
         let mut state = shared.lock();
         match made {
             Ok(sandbox) => {

@@ -28,7 +28,7 @@ pub struct Address {
     pub gateway: Option<Ipv4Addr>,
 }
 
-/// A network namespace, with or without a leg on a bridge. Dropping it lets the kernel remove all of it,
+/// A network namespace with its legs on bridges. Dropping it lets the kernel remove all of it,
 /// unless a process lives in it.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -38,6 +38,7 @@ pub struct Sandbox {
     leg: Option<Leg>,
 }
 
+/// `eth0`, made ahead.
 #[derive(Debug)]
 struct Leg {
     /// Name of the bridge's end on the host.
@@ -56,6 +57,17 @@ pub(crate) struct Attachment {
     pub(crate) isolated: bool,
 }
 
+/// What sandboxes that are prepared have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Furnishing {
+    /// Loopback only, for `--network none`.
+    Isolated,
+    /// `eth0` on the default bridge.
+    Bridged(Attachment),
+    /// For users' networks: whichever they are, their legs are plugged when the sandbox is taken.
+    Unplugged,
+}
+
 /// What is written on the bridge's end of each pair: by it the end is found again when its bridge was removed.
 pub(crate) fn mark(bridge: &str) -> String {
     format!("wharf: port of {bridge}")
@@ -64,27 +76,29 @@ pub(crate) fn mark(bridge: &str) -> String {
 impl Sandbox {
     /// Makes a sandbox. The calling thread visits the new namespace and is back in `home` afterwards, also after
     /// an error; `host` is a route socket of `home`.
-    pub(crate) fn prepare(home: &NetNs, host: &mut Socket, attach: Option<&Attachment>) -> Result<Self> {
+    pub(crate) fn prepare(home: &NetNs, host: &mut Socket, furnishing: &Furnishing) -> Result<Self> {
         let netns = NetNs::unshare()?;
-        let made = Self::furnish(netns, host, attach);
+        let made = Self::furnish(netns, host, furnishing);
         // A thread that cannot go home must not go on: it would make links in somebody's sandbox.
         home.enter()?;
         made
     }
 
     /// Runs inside the new namespace.
-    fn furnish(netns: NetNs, host: &mut Socket, attach: Option<&Attachment>) -> Result<Self> {
+    fn furnish(netns: NetNs, host: &mut Socket, furnishing: &Furnishing) -> Result<Self> {
         let mut socket = Socket::route()?;
         let mut batch = Batch::default();
         batch.set_up(LOOPBACK);
-        let leg = match attach {
-            None => None,
-            Some(attach) => {
-                // IPv6 is off on the leg as on Docker's IPv4 networks. By the default for new links: switched off on
-                // a link that is there, it takes the kernel's network lock, and asks again and again for it. Comfort,
-                // so a read-only `/proc/sys` (which shows the reader's own namespace) is no error.
-                let _ = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-                let host_name = create_veth(host, attach, &netns)?;
+        if *furnishing != Furnishing::Isolated {
+            // IPv6 is off on the leg as on Docker's IPv4 networks. By the default for new links: switched off on
+            // a link that is there, it takes the kernel's network lock, and asks again and again for it. Comfort,
+            // so a read-only `/proc/sys` (which shows the reader's own namespace) is no error.
+            let _ = std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+        }
+        let leg = match furnishing {
+            Furnishing::Isolated | Furnishing::Unplugged => None,
+            Furnishing::Bridged(attach) => {
+                let host_name = create_veth(host, attach, &netns, INTERFACE)?;
                 let index = socket.link_index(INTERFACE)?;
                 batch.set_arp_notify(index);
                 batch.set_up(index);
@@ -93,6 +107,17 @@ impl Sandbox {
         };
         socket.send(&batch)?;
         Ok(Self { netns, socket, leg })
+    }
+
+    /// One in which a process lives. Visits it with a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// Missing privilege.
+    pub fn of(netns: OwnedFd) -> Result<Self> {
+        let netns = NetNs::from(netns);
+        let socket = netns.visit(Socket::route)??;
+        Ok(Self { netns, socket, leg: None })
     }
 
     /// Gives `eth0` its addresses and the default route.
@@ -105,16 +130,67 @@ impl Sandbox {
             return Err(Error::Config("a sandbox without a leg on a bridge has no address".to_owned()));
         };
         let mut batch = Batch::default();
-        batch.add_address(leg.index, address.ipv4);
-        // After the address: the change of the hardware address announces both (`arp_notify`).
-        batch.set_mac(leg.index, address.mac);
-        if let Some(gateway) = address.gateway {
-            batch.add_default_route(leg.index, gateway);
-        }
+        give_address(&mut batch, leg.index, address);
         self.socket.send(&batch)
     }
 
-    /// Name of the leg's end on the host.
+    /// Makes a leg on a bridge, with its address.
+    pub(crate) fn plug(
+        &mut self,
+        host: &mut Socket,
+        attach: &Attachment,
+        interface: &str,
+        address: &Address,
+    ) -> Result<()> {
+        create_veth(host, attach, &self.netns, interface)?;
+        let index = self.socket.link_index(interface)?;
+        let mut batch = Batch::default();
+        batch.set_arp_notify(index);
+        batch.set_up(index);
+        give_address(&mut batch, index, address);
+        self.socket.send(&batch).inspect_err(|_| {
+            let _ = self.unplug(interface);
+        })
+    }
+
+    /// Removes a leg. One that is not there is no error.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn unplug(&mut self, interface: &str) -> Result<()> {
+        let index = match self.socket.link_index(interface) {
+            Err(e) if e.errno() == Some(rustix::io::Errno::NODEV) => return Ok(()),
+            other => other?,
+        };
+        let mut batch = Batch::default();
+        batch.remove_link(index);
+        self.socket.send(&batch)
+    }
+
+    /// Lets the default route go through this leg.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn route_via(&mut self, interface: &str, gateway: Ipv4Addr) -> Result<()> {
+        let mut batch = Batch::default();
+        batch.set_default_route(self.socket.link_index(interface)?, gateway);
+        self.socket.send(&batch)
+    }
+
+    /// The first `ethN` that there is not.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn next_interface(&mut self) -> Result<String> {
+        let names: Vec<String> = self.socket.links()?.into_iter().map(|link| link.name).collect();
+        let free = (0..).map(|n| format!("eth{n}")).find(|name| !names.contains(name));
+        Ok(free.unwrap_or_default())
+    }
+
+    /// Name of the prepared leg's end on the host.
     pub fn host_interface(&self) -> Option<&str> {
         self.leg.as_ref().map(|leg| leg.host_name.as_str())
     }
@@ -130,8 +206,17 @@ impl Sandbox {
     }
 }
 
+fn give_address(batch: &mut Batch, index: u32, address: &Address) {
+    batch.add_address(index, address.ipv4);
+    // After the address: the change of the hardware address announces both (`arp_notify`).
+    batch.set_mac(index, address.mac);
+    if let Some(gateway) = address.gateway {
+        batch.set_default_route(index, gateway);
+    }
+}
+
 /// A pair whose end on the host has a name as Docker's: `veth` and seven hex digits.
-fn create_veth(host: &mut Socket, attach: &Attachment, netns: &NetNs) -> Result<String> {
+fn create_veth(host: &mut Socket, attach: &Attachment, netns: &NetNs, peer: &str) -> Result<String> {
     use std::os::fd::AsFd;
     let master = host.link_index(&attach.bridge)?;
     let alias = mark(&attach.bridge);
@@ -143,7 +228,7 @@ fn create_veth(host: &mut Socket, attach: &Attachment, netns: &NetNs) -> Result<
             name: &name,
             master,
             mtu: attach.mtu,
-            peer: INTERFACE,
+            peer,
             netns: netns.as_fd(),
             alias: &alias,
             isolated: attach.isolated,

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -38,23 +39,17 @@ impl fmt::Debug for Watcher {
 }
 
 impl Watcher {
-    /// Watches the caller's network namespace for what `plan` has made; `questions` is the netfilter socket to ask
-    /// over, if the firewall is ours. `mended` is called after every repair, with what went wrong if it failed.
+    /// Watches the caller's network namespace for what `state` says. `mended` is called after every repair, with what
+    /// went wrong if it failed.
     pub(crate) fn start(
-        mut desired: Desired,
-        plan: &Plan,
-        questions: Option<Socket>,
+        state: Arc<Mutex<State>>,
         mended: impl Fn(Result<Plan>) + Send + 'static,
     ) -> Result<Self> {
-        // What the start has chosen holds until the next one.
-        desired.bridge.address = Some(plan.address);
-        desired.bridge.mtu = Some(plan.mtu);
-        let guarded = plan.steps.iter().any(|step| matches!(step, Step::ReplaceTable { guard: true, .. }));
         let mut sources = vec![Socket::link_removals()?];
-        if questions.is_some() {
+        if lock(&state).nft.is_some() {
             sources.push(Socket::netfilter_events()?);
         }
-        let watch = Watch { desired, guarded, links: Socket::route()?, questions };
+        let watch = Watch { state };
         let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(|e| Error::kernel("make an eventfd", e))?;
         let stopped = stop.try_clone().map_err(|e| Error::kernel("copy an eventfd", e))?;
         let thread = std::thread::Builder::new()
@@ -75,15 +70,28 @@ impl Drop for Watcher {
     }
 }
 
+/// What should be, and the sockets to ask and to change it with: of whoever adds and removes networks, and of the watch.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) desired: Desired,
+    /// The table drops what others forward.
+    pub(crate) guarded: bool,
+    pub(crate) links: Socket,
+    /// If the firewall is ours. One for all: the kernel lets who closes such a socket wait until all that was ever
+    /// replaced is destroyed, a grace period of RCU and the longest part of an engine's start.
+    pub(crate) nft: Option<Socket>,
+}
+
+pub(crate) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 struct Watch {
-    desired: Desired,
-    guarded: bool,
-    links: Socket,
-    questions: Option<Socket>,
+    state: Arc<Mutex<State>>,
 }
 
 impl Watch {
-    fn run(mut self, stop: &OwnedFd, mut sources: Vec<Socket>, mended: impl Fn(Result<Plan>)) {
+    fn run(self, stop: &OwnedFd, mut sources: Vec<Socket>, mended: impl Fn(Result<Plan>)) {
         loop {
             let stop_fd = stop.as_fd();
             let fds: Vec<_> = sources.iter().map(AsFd::as_fd).collect();
@@ -100,8 +108,13 @@ impl Watch {
             drop(fds);
             let heard = sources.iter_mut().map(|source| source.drain(|_| ()).unwrap_or(true));
             // All of them are emptied.
-            if heard.fold(false, |any, one| any | one) && self.is_amiss().unwrap_or(true) {
-                let result = self.mend();
+            if heard.fold(false, |any, one| any | one) {
+                let mut state = lock(&self.state);
+                if !is_amiss(&mut state).unwrap_or(true) {
+                    continue;
+                }
+                let result = mend(&mut state);
+                drop(state);
                 if !matches!(&result, Ok(plan) if plan.steps.is_empty()) {
                     mended(result);
                 }
@@ -109,32 +122,46 @@ impl Watch {
             }
         }
     }
+}
 
-    /// The cheap question.
-    fn is_amiss(&mut self) -> Result<bool> {
-        let bridge = &self.desired.bridge.name;
-        if matches!(self.links.link_index(bridge), Err(e) if e.errno() == Some(Errno::NODEV)) {
+/// The cheap question.
+fn is_amiss(state: &mut State) -> Result<bool> {
+    let State { desired, links, nft, .. } = state;
+    for bridge in &desired.bridges {
+        if matches!(links.link_index(&bridge.name), Err(e) if e.errno() == Some(Errno::NODEV)) {
             return Ok(true);
         }
-        let Some(nft) = &mut self.questions else { return Ok(false) };
-        let chains = forward::chains(nft)?;
-        let shared = forward::shared(nft, &chains, bridge, |_| true)?;
-        Ok(shared.lacks_ours() || !firewall::is_complete(&self.desired, nft)?)
     }
+    let Some(nft) = nft.as_mut().filter(|_| !desired.incomplete) else { return Ok(false) };
+    let chains = forward::chains(nft)?;
+    let shared = forward::shared(nft, &chains, |_| true)?;
+    let lacks = desired.bridges.iter().any(|bridge| shared.lacks(&bridge.name));
+    Ok(lacks || !firewall::is_complete(desired, nft)?)
+}
 
-    fn mend(&mut self) -> Result<Plan> {
-        let mut observed = observe_with(&self.desired, self.questions.as_mut())?;
-        observed.guarded |= self.guarded;
-        let mut plan = plan(&self.desired, &observed)?;
-        if observed.bridge.is_some() {
-            plan.steps.retain(|step| matches!(step, Step::ReplaceTable { .. } | Step::AmendForward { .. }));
-        }
-        if let Some(nft) = &mut self.questions
-            && firewall::is_complete(&self.desired, nft)?
-        {
-            plan.steps.retain(|step| !matches!(step, Step::ReplaceTable { .. }));
-        }
-        apply(&self.desired, &plan, self.questions.as_mut())?;
-        Ok(plan)
+fn mend(state: &mut State) -> Result<Plan> {
+    let State { desired, guarded, links, nft } = state;
+    let mut observed = observe_with(desired, links, nft.as_mut())?;
+    observed.guarded |= *guarded;
+    let mut plan = plan(desired, &observed)?;
+    let is_missing = |bridge: &str| !observed.bridges.contains_key(bridge);
+    plan.steps.retain(|step| match step {
+        Step::ReplaceTable { .. } | Step::AmendForward { .. } => true,
+        Step::RemoveBridge { .. } => false,
+        Step::TurnOnForwarding => desired.bridges.iter().any(|bridge| is_missing(&bridge.name)),
+        Step::CreateBridge { name, .. }
+        | Step::SetMtu { name, .. }
+        | Step::RemoveAddress { name, .. }
+        | Step::AddAddress { name, .. }
+        | Step::IgnoreRouters { name }
+        | Step::SetUp { name } => is_missing(name),
+        Step::Reconnect { bridge, .. } => is_missing(bridge),
+    });
+    if let Some(nft) = nft
+        && firewall::is_complete(desired, nft)?
+    {
+        plan.steps.retain(|step| !matches!(step, Step::ReplaceTable { .. }));
     }
+    apply(desired, &plan, links, nft.as_mut())?;
+    Ok(plan)
 }

@@ -1,98 +1,21 @@
 //! The default bridge, in network namespaces made for the test. Needs root.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
+mod kit;
+
+use std::net::Ipv4Addr;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use net::{Desired, Fabric, NetNs, Sandbox};
-
-/// Runs in a thread that has a network namespace of its own, so that nothing of the host's is touched.
-fn on_a_host<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
-    thread::spawn(|| {
-        NetNs::unshare().expect("this test needs root");
-        ip(&["link", "set", "lo", "up"]);
-        // A new namespace has the setting of the machine's.
-        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
-        test()
-    })
-    .join()
-    .unwrap()
-}
-
-fn inside<T: Send + 'static>(netns: &NetNs, act: impl FnOnce() -> T + Send) -> T {
-    thread::scope(|scope| {
-        scope
-            .spawn(|| {
-                netns.enter().unwrap();
-                act()
-            })
-            .join()
-            .unwrap()
-    })
-}
-
-fn ip(args: &[&str]) -> String {
-    let output = Command::new("ip").args(args).output().unwrap();
-    assert!(output.status.success(), "ip {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn nft(args: &[&str]) -> String {
-    let output = Command::new("nft").args(args).output().unwrap();
-    String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr)
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn desired(bridge: &str, table: &str) -> Desired {
-    let mut desired = Desired::default();
-    desired.bridge.name = bridge.to_owned();
-    desired.firewall.as_mut().unwrap().table = table.to_owned();
-    desired
-}
-
-/// Serves one connection in a namespace; answers with the peer's address as seen there.
-fn serve_once(netns: &NetNs, at: SocketAddr) -> mpsc::Receiver<String> {
-    let listener = inside(netns, move || TcpListener::bind(at).unwrap());
-    let (send, receive) = mpsc::channel();
-    thread::spawn(move || {
-        let accepted = listener.accept();
-        // Closed before anybody is told, so that the address is free for the next.
-        drop(listener);
-        if let Ok((mut stream, peer)) = accepted {
-            let _ = stream.write_all(b"hello");
-            let _ = send.send(peer.ip().to_string());
-        }
-    });
-    receive
-}
-
-fn connect(to: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2))?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    Ok(text)
-}
-
-fn at(address: &str) -> SocketAddr {
-    address.parse().unwrap()
-}
+use kit::*;
+use net::{Desired, Fabric, NetNs, Place, Sandbox};
 
 #[test]
 fn a_container_has_address_route_and_neighbours() {
     on_a_host(|| {
         let fabric = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
-        let (first, address) = fabric.take(None, None).unwrap();
-        let (second, _) = fabric.take(None, None).unwrap();
+        let (first, address) = fabric.take(GATEWAY).unwrap();
+        let (second, _) = fabric.take(GATEWAY).unwrap();
         assert_eq!(address.ipv4.to_string(), "172.17.0.2/16");
         assert_eq!(address.mac.to_string(), "02:42:ac:11:00:02");
         let shown = inside(first.netns(), || ip(&["addr"]));
@@ -119,38 +42,12 @@ fn a_container_has_address_route_and_neighbours() {
     });
 }
 
-/// A namespace beside the host, linked by `10.99.0.0/24`: the world outside (`.2`); the host is `.1`.
-fn outside() -> NetNs {
-    let host = NetNs::current().unwrap();
-    let world = thread::spawn(|| {
-        let world = NetNs::unshare().unwrap();
-        ip(&["link", "set", "lo", "up"]);
-        world
-    })
-    .join()
-    .unwrap();
-    let path = {
-        use std::os::fd::{AsFd, AsRawFd};
-        format!("/proc/{}/fd/{}", std::process::id(), world.as_fd().as_raw_fd())
-    };
-    drop(host);
-    ip(&["link", "add", "up0", "type", "veth", "peer", "name", "eth0", "netns", &path]);
-    ip(&["addr", "add", "10.99.0.1/24", "dev", "up0"]);
-    ip(&["link", "set", "up0", "up"]);
-    inside(&world, || {
-        ip(&["addr", "add", "10.99.0.2/24", "dev", "eth0"]);
-        ip(&["link", "set", "eth0", "up"]);
-        ip(&["route", "add", "172.17.0.0/16", "via", "10.99.0.1"]);
-    });
-    world
-}
-
 #[test]
 fn packets_leave_with_the_host_s_address_and_nothing_comes_in_uninvited() {
     on_a_host(|| {
         let world = outside();
         let fabric = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
-        let (container, _) = fabric.take(None, None).unwrap();
+        let (container, _) = fabric.take(GATEWAY).unwrap();
         let seen = serve_once(&world, at("10.99.0.2:80"));
         assert_eq!(inside(container.netns(), || connect(at("10.99.0.2:80"))).unwrap(), "hello");
         assert_eq!(seen.recv().unwrap(), "10.99.0.1");
@@ -163,10 +60,10 @@ fn packets_leave_with_the_host_s_address_and_nothing_comes_in_uninvited() {
 fn without_icc_containers_do_not_reach_each_other() {
     on_a_host(|| {
         let mut desired = desired("docker0", "wharf");
-        desired.bridge.inter_container = false;
+        desired.bridges[0].inter_container = false;
         let fabric = Fabric::start(desired, |_| {}).unwrap();
-        let (first, _) = fabric.take(None, None).unwrap();
-        let (second, _) = fabric.take(None, None).unwrap();
+        let (first, _) = fabric.take(GATEWAY).unwrap();
+        let (second, _) = fabric.take(GATEWAY).unwrap();
         let host = NetNs::current().unwrap();
         let seen = serve_once(&host, at("172.17.0.1:82"));
         assert_eq!(inside(second.netns(), || connect(at("172.17.0.1:82"))).unwrap(), "hello");
@@ -184,8 +81,8 @@ fn a_removed_bridge_comes_back_with_its_ports() {
             let _ = send.send(plan.map(|plan| plan.to_string()));
         })
         .unwrap();
-        let (first, _) = fabric.take(None, None).unwrap();
-        let (second, _) = fabric.take(None, None).unwrap();
+        let (first, _) = fabric.take(GATEWAY).unwrap();
+        let (second, _) = fabric.take(GATEWAY).unwrap();
         let address = || {
             let shown = ip(&["-o", "addr", "show", "docker0"]);
             shown.split_whitespace().find(|word| word.starts_with("172.")).map(str::to_owned)
@@ -207,7 +104,7 @@ fn a_removed_bridge_comes_back_with_its_ports() {
         }
         // Those that were ready when it happened, and new ones.
         for _ in 0..8 {
-            let (sandbox, _) = fabric.take(None, None).unwrap();
+            let (sandbox, _) = fabric.take(GATEWAY).unwrap();
             let host = NetNs::current().unwrap();
             let seen = serve_once(&host, at("172.17.0.1:82"));
             assert_eq!(inside(sandbox.netns(), || connect(at("172.17.0.1:82"))).unwrap(), "hello");
@@ -225,13 +122,6 @@ fn routers_in_containers_are_not_believed() {
     });
 }
 
-/// iptables' own, as it is on a host with ufw or Docker.
-fn iptables(args: &[&str]) -> String {
-    let output = Command::new("iptables").args(args).output().unwrap();
-    assert!(output.status.success(), "iptables {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
 #[test]
 fn a_drop_policy_of_iptables_lets_containers_out_and_its_rules_hold() {
     on_a_host(|| {
@@ -243,7 +133,7 @@ fn a_drop_policy_of_iptables_lets_containers_out_and_its_rules_hold() {
             let _ = send.send(plan.is_ok());
         })
         .unwrap();
-        let (container, _) = fabric.take(None, None).unwrap();
+        let (container, _) = fabric.take(GATEWAY).unwrap();
         let reach = |address: &'static str| {
             let seen = serve_once(&world, at(address));
             let reached = inside(container.netns(), || connect(at(address)));
@@ -288,9 +178,9 @@ fn a_drop_policy_in_another_s_table_is_told_with_what_to_do() {
         ]);
         let world = outside();
         let fabric = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
-        let warning = fabric.facts().warnings.concat();
+        let warning = fabric.warnings.concat();
         assert!(warning.contains("chain inet filter through drops forwarded packets by policy"), "{warning}");
-        let (container, _) = fabric.take(None, None).unwrap();
+        let (container, _) = fabric.take(GATEWAY).unwrap();
         let seen = serve_once(&world, at("10.99.0.2:80"));
         inside(container.netns(), || connect(at("10.99.0.2:80"))).unwrap_err();
         // What it says, done.
@@ -334,7 +224,7 @@ fn a_host_that_was_no_router_becomes_one_for_containers_only() {
         };
         for round in 0..2 {
             let fabric = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
-            let (container, _) = fabric.take(None, None).unwrap();
+            let (container, _) = fabric.take(GATEWAY).unwrap();
             assert!(reach(container.netns()), "round {round}");
             assert!(!reach(&other), "round {round}");
         }
@@ -360,10 +250,11 @@ fn the_table_is_as_documented_and_put_back_when_flushed() {
             "type filter hook forward priority filter; policy drop;",
             "ct state established,related accept",
             "iifname @bridges oifname != @bridges accept",
-            "iifname \"docker0\" oifname \"docker0\" accept",
+            "iifname . oifname @talking accept",
+            "iifname @internal drop",
             "oifname @bridges drop",
             "type nat hook postrouting priority srcnat; policy accept;",
-            "ip saddr 172.17.0.0/16 oifname != \"docker0\" masquerade",
+            "iifname @masqueraded oifname != @bridges masquerade",
         ] {
             assert!(before.contains(line), "{line} in {before}");
         }
@@ -381,17 +272,17 @@ fn two_engines_share_a_host_and_a_second_start_finds_its_things() {
     on_a_host(|| {
         let one = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
         let two = Fabric::start(desired("br-two", "wharf-two"), |_| {}).unwrap();
-        assert_eq!(two.facts().address.to_string(), "172.18.0.1/16");
-        let (a, _) = one.take(None, None).unwrap();
-        let (b, address) = two.take(None, None).unwrap();
+        assert_eq!(two.facts().unwrap().address.to_string(), "172.18.0.1/16");
+        let (a, _) = one.take(GATEWAY).unwrap();
+        let (b, address) = two.take(GATEWAY).unwrap();
         assert_eq!(address.ipv4.addr(), Ipv4Addr::new(172, 18, 0, 2));
         drop((one, a, b));
         let again = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
-        assert_eq!(again.facts().address.to_string(), "172.17.0.1/16");
-        again.reclaim(Ipv4Addr::new(172, 17, 0, 2)).unwrap();
-        let (_c, address) = again.take(None, None).unwrap();
+        assert_eq!(again.facts().unwrap().address.to_string(), "172.17.0.1/16");
+        again.reclaim("docker0", Ipv4Addr::new(172, 17, 0, 2)).unwrap();
+        let (_c, address) = again.take(GATEWAY).unwrap();
         assert_eq!(address.ipv4.addr(), Ipv4Addr::new(172, 17, 0, 3));
-        again.take(Some(Ipv4Addr::new(172, 17, 0, 2)), None).unwrap_err();
+        again.take(Place { ipv4: Some(Ipv4Addr::new(172, 17, 0, 2)), ..GATEWAY }).unwrap_err();
     });
 }
 
@@ -403,11 +294,11 @@ fn a_hundred_sandboxes_leave_nothing() {
         for _ in 0..100 {
             until("the pool is filled", || fabric.is_ready());
             let begin = Instant::now();
-            let (sandbox, address) = fabric.take(None, None).unwrap();
+            let (sandbox, address) = fabric.take(GATEWAY).unwrap();
             times.push(begin.elapsed());
             assert_eq!(address.ipv4.addr(), Ipv4Addr::new(172, 17, 0, 2));
             drop(sandbox);
-            fabric.give_back(address.ipv4.addr());
+            fabric.give_back("docker0", address.ipv4.addr());
         }
         times.sort();
         drop(fabric);
@@ -473,7 +364,7 @@ fn without_nftables_it_says_what_to_do() {
         let mut plain = desired("docker0", "wharf");
         plain.firewall = None;
         let fabric = Fabric::start(plain, |_| {}).unwrap();
-        let (sandbox, _) = fabric.take(None, None).unwrap();
+        let (sandbox, _) = fabric.take(GATEWAY).unwrap();
         let seen = serve_once(sandbox.netns(), at("172.17.0.2:80"));
         assert_eq!(connect(at("172.17.0.2:80")).unwrap(), "hello");
         assert_eq!(seen.recv().unwrap(), "172.17.0.1");

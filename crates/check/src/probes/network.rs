@@ -15,7 +15,7 @@ pub(super) fn probe(machine: &Machine) -> Vec<Finding> {
         net::NetNs::unshare().map_err(|e| e.to_string())?;
         let desired = net::Desired { firewall: None, ..net::Desired::default() };
         let fabric = net::Fabric::start(desired, |_| {}).map_err(|e| e.to_string())?;
-        fabric.take(None, None).map(|_| "with veth".to_owned()).map_err(|e| e.to_string())
+        fabric.take(net::Place::default()).map(|_| "with veth".to_owned()).map_err(|e| e.to_string())
     });
     let forwarding = match machine.ipv4_forwarding {
         true => Finding::new(Group::Network, "ip_forward", Status::Ok, ""),
@@ -65,7 +65,7 @@ fn forward_policy() -> (Result<String, String>, String) {
     }
     let names: Vec<String> = observed.foreign_drops.iter().map(ToString::to_string).collect();
     let remedies: Vec<String> =
-        observed.foreign_drops.iter().map(|chain| chain.remedy(&desired.bridge.name)).collect();
+        observed.foreign_drops.iter().map(|chain| chain.remedy(&desired.bridges[0].name)).collect();
     (
         Err(format!("{} drops by policy", names.join(", "))),
         format!("no table overrules another's drop: {}", remedies.join("; ")),

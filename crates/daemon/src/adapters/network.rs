@@ -13,7 +13,7 @@ use engine::Class;
 use engine::ports::{
     BoxFuture, Endpoint, EndpointRequest, NetworkError, NetworkFabric, NetworkFacts, Sandbox, SandboxRequest,
 };
-use net::{Address, Desired, Fabric, Mac, Pool};
+use net::{Address, Desired, Fabric, Mac, Place, Pool};
 
 /// The name of the default network, whatever its bridge is called.
 const NETWORK: &str = "bridge";
@@ -36,20 +36,22 @@ struct Inner {
 }
 
 impl Network {
-    /// Brings the default network up in the calling thread's network namespace; `None` is `--bridge none`.
+    /// Brings the default network up in the calling thread's network namespace; no bridge is `--bridge none`.
     /// `network_id` is the 64-digit id that the default network keeps over restarts.
     ///
     /// # Errors
     ///
     /// A configuration that this host cannot fulfil, a kernel without nftables, missing privilege.
-    pub fn start(desired: Option<Desired>, network_id: String) -> Result<Self, NetworkError> {
+    pub fn start(desired: Desired, network_id: String) -> Result<Self, NetworkError> {
+        // Without a bridge nothing of the host's is touched.
+        let desired = Some(desired).filter(|desired| !desired.bridges.is_empty());
         let fabric =
             desired.map(|desired| Fabric::start(desired, report_mended)).transpose().map_err(convert)?;
-        if let Some(facts) = fabric.as_ref().map(Fabric::facts) {
-            for change in &facts.changes {
+        if let Some(fabric) = &fabric {
+            for change in &fabric.changes {
                 tracing::info!("network: {change}");
             }
-            for warning in &facts.warnings {
+            for warning in &fabric.warnings {
                 tracing::warn!("{}", warning.trim_start_matches("WARNING: "));
             }
         }
@@ -68,13 +70,13 @@ impl Network {
             return Err(NetworkError { class: Class::Unsupported, message });
         };
         let mac: Option<Mac> = request.mac.as_deref().map(str::parse).transpose().map_err(convert)?;
-        let ipv4 = request.ipv4;
-        let taken = match fabric.try_take(ipv4, mac) {
+        let place = Place { ipv4: request.ipv4, mac, is_gateway: true };
+        let taken = match fabric.try_take(place) {
             Ok(Some(taken)) => Ok(taken),
             Ok(None) => {
                 let inner = Arc::clone(&self.inner);
                 blocking(move || match &inner.fabric {
-                    Some(fabric) => fabric.take(ipv4, mac),
+                    Some(fabric) => fabric.take(place),
                     None => Err(net::Error::ShutDown),
                 })
                 .await
@@ -128,6 +130,12 @@ impl Network {
 }
 
 impl Inner {
+    /// With the name of the default bridge.
+    fn default(&self) -> Option<(&Fabric, String)> {
+        let fabric = self.fabric.as_ref()?;
+        Some((fabric, fabric.facts()?.bridge))
+    }
+
     fn owners(&self) -> MutexGuard<'_, HashMap<Ipv4Addr, String>> {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,12 +168,12 @@ impl NetworkFabric for Network {
 
     fn release<'a>(&'a self, container: &'a str, endpoints: &'a [Endpoint]) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let Some(fabric) = &self.inner.fabric else { return };
+            let Some((fabric, bridge)) = self.inner.default() else { return };
             let mut owners = self.inner.owners();
             for ip in endpoints.iter().filter_map(|endpoint| endpoint.ipv4) {
                 if owners.get(&ip).is_some_and(|owner| owner == container) {
                     owners.remove(&ip);
-                    fabric.give_back(ip);
+                    fabric.give_back(&bridge, ip);
                 }
             }
         })
@@ -173,13 +181,13 @@ impl NetworkFabric for Network {
 
     fn reconcile(&self, running: Vec<(String, Vec<Endpoint>)>) -> BoxFuture<'_, Result<(), NetworkError>> {
         Box::pin(async move {
-            let Some(fabric) = &self.inner.fabric else { return Ok(()) };
+            let Some((fabric, bridge)) = self.inner.default() else { return Ok(()) };
             let addresses = |(container, endpoints): (String, Vec<Endpoint>)| {
                 let of = move |endpoint: Endpoint| Some((container.clone(), endpoint.ipv4?));
                 endpoints.into_iter().filter_map(of)
             };
             for (container, ip) in running.into_iter().flat_map(addresses) {
-                match fabric.reclaim(ip) {
+                match fabric.reclaim(&bridge, ip) {
                     Ok(()) => {
                         self.inner.owners().insert(ip, container);
                     }
@@ -194,18 +202,18 @@ impl NetworkFabric for Network {
 
     fn facts(&self) -> NetworkFacts {
         let network_id = self.network_id.clone();
-        let Some(fabric) = &self.inner.fabric else {
+        let fabric = self.inner.fabric.as_ref();
+        let Some((fabric, facts)) = fabric.and_then(|fabric| Some((fabric, fabric.facts()?))) else {
             return NetworkFacts { network_id, ..NetworkFacts::default() };
         };
-        let facts = fabric.facts();
         NetworkFacts {
             network_id,
-            bridge: Some(facts.bridge.clone()),
+            bridge: Some(facts.bridge),
             subnet: Some(facts.address.trunc().to_string()),
             gateway: Some(IpAddr::V4(facts.gateway)),
             mtu: facts.mtu,
-            firewall_backend: if facts.firewall { "nftables" } else { "none" }.to_owned(),
-            warnings: facts.warnings.clone(),
+            firewall_backend: if fabric.has_firewall() { "nftables" } else { "none" }.to_owned(),
+            warnings: fabric.warnings.clone(),
         }
     }
 }
@@ -253,7 +261,7 @@ mod tests {
         let body = move || {
             net::NetNs::unshare().expect("this test needs root");
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let start = || Network::start(Some(Desired::default()), "ab".repeat(32)).unwrap();
+            let start = || Network::start(Desired::default(), "ab".repeat(32)).unwrap();
             runtime.block_on(test(&start));
         };
         std::thread::spawn(body).join().unwrap();
@@ -307,7 +315,8 @@ mod tests {
     #[test]
     fn none_needs_no_bridge_and_bridge_says_so() {
         on_a_host(async |_| {
-            let network = Network::start(None, String::new()).unwrap();
+            let network =
+                Network::start(Desired { bridges: Vec::new(), ..Desired::default() }, String::new()).unwrap();
             let isolated = network.take("a", &SandboxRequest::default()).await.unwrap();
             assert_eq!(isolated.endpoints, []);
             let refused = network.take("a", &wish(None, None)).await.unwrap_err();

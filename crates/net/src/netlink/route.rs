@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use ipnet::Ipv4Net;
 
-use super::message::{ACK, Attrs, Batch, CREATE, DUMP, EXCL, u32_at};
+use super::message::{ACK, Attrs, Batch, CREATE, DUMP, EXCL, REPLACE, u32_at};
 use super::socket::Socket;
 use crate::error::{Error, Result};
 use crate::mac::Mac;
@@ -119,14 +119,23 @@ impl Batch {
                 });
             });
         // By name: nobody knows its index yet. The kernel takes no alias with a new link.
-        self.begin(SETLINK, ACK, format!("write an alias on {}", veth.name), &ifinfo(0, 0))
-            .attr_text(IFLA_IFNAME, veth.name)
-            .attr(IFLA_IFALIAS, veth.alias.as_bytes());
+        self.set_alias(veth.name, veth.alias);
         if veth.isolated {
             self.begin(SETLINK, ACK, format!("isolate {} on its bridge", veth.name), &ifinfo(0, 0))
                 .attr_text(IFLA_IFNAME, veth.name)
                 .isolate();
         }
+    }
+
+    /// Writes on a link.
+    pub(crate) fn set_alias(&mut self, name: &str, alias: &str) {
+        self.begin(SETLINK, ACK, format!("write an alias on {name}"), &ifinfo(0, 0))
+            .attr_text(IFLA_IFNAME, name)
+            .attr(IFLA_IFALIAS, alias.as_bytes());
+    }
+
+    pub(crate) fn remove_link(&mut self, index: u32) {
+        self.begin(DELLINK, ACK, format!("remove link {index}"), &ifinfo(index, 0));
     }
 
     /// Makes a link a port of a bridge again.
@@ -192,10 +201,10 @@ impl Batch {
             .attr(IFA_BROADCAST, &address.broadcast().octets());
     }
 
-    /// The default route.
-    pub(crate) fn add_default_route(&mut self, index: u32, gateway: Ipv4Addr) {
+    /// The default route, in place of one that there may be.
+    pub(crate) fn set_default_route(&mut self, index: u32, gateway: Ipv4Addr) {
         let fixed = [AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST, 0, 0, 0, 0];
-        self.begin(NEWROUTE, ACK | CREATE | EXCL, format!("add default route via {gateway}"), &fixed)
+        self.begin(NEWROUTE, ACK | CREATE | REPLACE, format!("set the default route via {gateway}"), &fixed)
             .attr(RTA_GATEWAY, &gateway.octets())
             .attr_u32(RTA_OIF, index);
     }

@@ -21,8 +21,13 @@ const DELRULE: u16 = 8;
 const NEWSET: u16 = 9;
 const NEWSETELEM: u16 = 12;
 
+const GETSETELEM: u16 = 13;
+const DELSETELEM: u16 = 14;
+
 /// The type "name of an interface", as `nft` prints it.
 const TYPE_IFNAME: u32 = 41;
+/// Two of them, one after the other: six bits for each part.
+const TYPE_IFNAME_PAIR: u32 = TYPE_IFNAME << 6 | TYPE_IFNAME;
 
 /// A note that `nft` leaves for itself, without which it prints the names backwards: tag 0 (byte order of the
 /// keys), 4 bytes, 1 (the host's).
@@ -79,6 +84,8 @@ impl Family {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hook {
     Forward,
+    /// What this machine sends itself.
+    Output,
     Postrouting,
 }
 
@@ -100,6 +107,17 @@ pub(crate) struct Chain {
     pub(crate) policy: Policy,
     pub(crate) rules: Vec<Rule>,
 }
+
+/// A set by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InterfaceSet {
+    pub(crate) name: &'static str,
+    /// Of an incoming and an outgoing interface.
+    pub(crate) pairs: bool,
+}
+
+/// The length of a nested attribute has 16 bits.
+const ELEMENTS_PER_MESSAGE: usize = 500;
 
 /// Changes to one table, sent together.
 #[derive(Debug)]
@@ -130,6 +148,7 @@ impl<'a> Transaction<'a> {
     pub(crate) fn create_chain(&mut self, chain: &Chain) {
         let hook = match chain.hook {
             Hook::Forward => 2,
+            Hook::Output => 3,
             Hook::Postrouting => 4,
         };
         let table = self.table;
@@ -166,32 +185,50 @@ impl<'a> Transaction<'a> {
             .attr(RULE_HANDLE, &handle.to_be_bytes());
     }
 
-    /// A set of interface names; `id` is its number within this transaction.
-    pub(crate) fn create_interface_set(&mut self, name: &str, id: u32, members: &[&str]) {
+    /// A set of interface names, or of pairs of them; `id` is its number within this transaction.
+    pub(crate) fn create_interface_set(&mut self, set: InterfaceSet, id: u32) {
         let table = self.table;
-        self.message(NEWSET, CREATE, name)
+        let (kind, length) = match set.pairs {
+            false => (TYPE_IFNAME, IFNAME_BYTES),
+            true => (TYPE_IFNAME_PAIR, 2 * IFNAME_BYTES),
+        };
+        self.message(NEWSET, CREATE, set.name)
             .attr_text(1, table)
-            .attr_text(2, name)
+            .attr_text(2, set.name)
             .attr_be32(3, 0)
-            .attr_be32(4, TYPE_IFNAME)
-            .attr_be32(5, IFNAME_BYTES as u32)
+            .attr_be32(4, kind)
+            .attr_be32(5, length as u32)
             .attr_be32(10, id)
             .attr(13, &HOST_ENDIAN_KEYS);
-        if members.is_empty() {
-            return;
-        }
-        self.message(NEWSETELEM, CREATE, name).attr_text(1, table).attr_text(2, name).attr_be32(4, id).nest(
-            3,
-            |b| {
-                for member in members {
+    }
+
+    /// Names that are there already are no error. A pair is of a name with itself.
+    pub(crate) fn add_interfaces(&mut self, set: InterfaceSet, names: &[&str]) {
+        self.elements(NEWSETELEM, CREATE, set, names);
+    }
+
+    /// The names must be there.
+    pub(crate) fn remove_interfaces(&mut self, set: InterfaceSet, names: &[&str]) {
+        self.elements(DELSETELEM, 0, set, names);
+    }
+
+    fn elements(&mut self, message: u16, flags: u16, set: InterfaceSet, names: &[&str]) {
+        let table = self.table;
+        for some in names.chunks(ELEMENTS_PER_MESSAGE) {
+            self.message(message, flags, set.name).attr_text(1, table).attr_text(2, set.name).nest(3, |b| {
+                for name in some {
+                    let name = interface_name(name);
                     b.nest(1, |b| {
                         b.nest(1, |b| {
-                            b.attr(1, &interface_name(member));
+                            match set.pairs {
+                                false => b.attr(1, &name),
+                                true => b.attr(1, &[name, name].concat()),
+                            };
                         });
                     });
                 }
-            },
-        );
+            });
+        }
     }
 
     /// All of it, or nothing.
@@ -222,6 +259,23 @@ pub(crate) fn count_rules(socket: &mut Socket, family: Family, table: &str) -> R
     let mut rules = 0;
     list_rules(socket, family, table, |_| rules += 1)?;
     Ok(rules)
+}
+
+/// How many elements a set has; 0 too if there is no such set.
+pub(crate) fn count_elements(socket: &mut Socket, family: Family, table: &str, set: &str) -> Result<usize> {
+    let mut batch = Batch::default();
+    let words = format!("list set {set} of table {} {table}", family.word());
+    batch.begin(kind(GETSETELEM), DUMP, words, &header(family.number(), 0));
+    batch.attr_text(1, table).attr_text(2, set);
+    let mut elements = 0;
+    let listed = socket.dump(&batch, |message| {
+        let list = message.body.get(4..).map(Attrs).and_then(|attrs| attrs.nested(3));
+        elements += list.map_or(0, |list| list.iter().count());
+    });
+    match listed {
+        Err(e) if e.errno() == Some(rustix::io::Errno::NOENT) => Ok(0),
+        other => other.map(|()| elements),
+    }
 }
 
 /// Handle and comment of each rule of a chain that has a comment.

@@ -7,6 +7,7 @@ mod batch;
 mod rule;
 
 pub(crate) use batch::{
-    BaseChain, Chain, Family, Hook, Policy, Transaction, commented_rules, count_rules, forward_chains,
+    BaseChain, Chain, Family, Hook, InterfaceSet, Policy, Transaction, commented_rules, count_elements,
+    count_rules, forward_chains,
 };
 pub(crate) use rule::{Match, Rule};

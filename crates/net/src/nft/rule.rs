@@ -1,6 +1,6 @@
 //! Expressions of a rule: the virtual machine's instructions (`linux/netfilter/nf_tables.h`), in register 1.
 
-use ipnet::Ipv4Net;
+use std::net::Ipv4Addr;
 
 use crate::netlink::Batch;
 
@@ -11,16 +11,25 @@ const DATA_VALUE: u16 = 1;
 const DATA_VERDICT: u16 = 2;
 
 const REGISTER: u32 = 1;
+/// The next one: a key of two parts lies in both.
+const SECOND_REGISTER: u32 = 2;
 const VERDICT_REGISTER: u32 = 0;
 
 const META_NFPROTO: u32 = 15;
+const META_L4PROTO: u32 = 16;
 const META_IIFNAME: u32 = 6;
 const META_OIFNAME: u32 = 7;
 const NFPROTO_IPV4: u8 = 2;
 const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
 const NETWORK_HEADER: u32 = 1;
-const IPV4_SOURCE: u32 = 12;
+const TRANSPORT_HEADER: u32 = 2;
+const IPV4_DESTINATION: u32 = 16;
+/// Of UDP and of TCP.
+const DESTINATION_PORT: u32 = 2;
+const PROTOCOL_TCP: u8 = 6;
+const PROTOCOL_UDP: u8 = 17;
+const NAT_DESTINATION: u32 = 1;
 const CT_STATE: u32 = 0;
 const CT_ESTABLISHED: u32 = 2;
 const CT_RELATED: u32 = 4;
@@ -37,16 +46,20 @@ pub(crate) enum Match {
     InputIs(String),
     /// `oifname "x"`
     OutputIs(String),
-    /// `oifname != "x"`
-    OutputIsNot(String),
     /// `iifname @set`
     InputIn(&'static str),
     /// `oifname @set`
     OutputIn(&'static str),
     /// `oifname != @set`
     OutputNotIn(&'static str),
-    /// `ip saddr 172.17.0.0/16`
-    SourceIn(Ipv4Net),
+    /// `iifname . oifname @set`
+    PairIn(&'static str),
+    /// `ip daddr 127.0.0.11`
+    DestinationIs(Ipv4Addr),
+    /// `udp dport 53`
+    UdpPort(u16),
+    /// `tcp dport 53`
+    TcpPort(u16),
     /// `ct state established,related`
     Established,
 }
@@ -57,6 +70,8 @@ pub(crate) enum Verdict {
     Accept,
     Drop,
     Masquerade,
+    /// `dnat ip to 127.0.0.11:1053`
+    Redirect(Ipv4Addr, u16),
 }
 
 /// Conditions and a verdict.
@@ -79,17 +94,31 @@ impl Rule {
         Self { matches: matches.into(), verdict: Verdict::Masquerade }
     }
 
+    pub(crate) fn redirect(matches: impl Into<Vec<Match>>, to: Ipv4Addr, port: u16) -> Self {
+        Self { matches: matches.into(), verdict: Verdict::Redirect(to, port) }
+    }
+
     /// The list of expressions.
     pub(super) fn encode(&self, b: &mut Batch) {
         for condition in &self.matches {
             match condition {
                 Match::InputIs(name) => interface(b, META_IIFNAME, EQUAL, name),
                 Match::OutputIs(name) => interface(b, META_OIFNAME, EQUAL, name),
-                Match::OutputIsNot(name) => interface(b, META_OIFNAME, NOT_EQUAL, name),
                 Match::InputIn(set) => interface_in(b, META_IIFNAME, set, false),
                 Match::OutputIn(set) => interface_in(b, META_OIFNAME, set, false),
                 Match::OutputNotIn(set) => interface_in(b, META_OIFNAME, set, true),
-                Match::SourceIn(net) => source_in(b, *net),
+                Match::PairIn(set) => {
+                    meta(b, META_IIFNAME);
+                    load_meta(b, META_OIFNAME, SECOND_REGISTER);
+                    lookup(b, set, false);
+                }
+                Match::DestinationIs(address) => {
+                    ipv4_only(b);
+                    payload(b, NETWORK_HEADER, IPV4_DESTINATION, 4);
+                    compare(b, EQUAL, &address.octets());
+                }
+                Match::UdpPort(port) => destination_port(b, PROTOCOL_UDP, *port),
+                Match::TcpPort(port) => destination_port(b, PROTOCOL_TCP, *port),
                 Match::Established => {
                     expression(b, "ct", |b| {
                         b.attr_be32(1, REGISTER).attr_be32(2, CT_STATE);
@@ -103,6 +132,16 @@ impl Rule {
             Verdict::Accept => verdict(b, ACCEPT),
             Verdict::Drop => verdict(b, DROP),
             Verdict::Masquerade => expression(b, "masq", |_| {}),
+            Verdict::Redirect(to, port) => {
+                immediate(b, REGISTER, &to.octets());
+                immediate(b, SECOND_REGISTER, &port.to_be_bytes());
+                expression(b, "nat", |b| {
+                    b.attr_be32(1, NAT_DESTINATION)
+                        .attr_be32(2, u32::from(NFPROTO_IPV4))
+                        .attr_be32(3, REGISTER)
+                        .attr_be32(5, SECOND_REGISTER);
+                });
+            }
         }
     }
 }
@@ -122,8 +161,12 @@ fn expression(b: &mut Batch, name: &str, data: impl FnOnce(&mut Batch)) {
 }
 
 fn meta(b: &mut Batch, key: u32) {
+    load_meta(b, key, REGISTER);
+}
+
+fn load_meta(b: &mut Batch, key: u32, register: u32) {
     expression(b, "meta", |b| {
-        b.attr_be32(1, REGISTER).attr_be32(2, key);
+        b.attr_be32(1, register).attr_be32(2, key);
     });
 }
 
@@ -154,6 +197,10 @@ fn interface(b: &mut Batch, key: u32, operator: u32, name: &str) {
 
 fn interface_in(b: &mut Batch, key: u32, set: &str, inverted: bool) {
     meta(b, key);
+    lookup(b, set, inverted);
+}
+
+fn lookup(b: &mut Batch, set: &str, inverted: bool) {
     expression(b, "lookup", |b| {
         b.attr_text(1, set).attr_be32(2, REGISTER);
         if inverted {
@@ -162,15 +209,31 @@ fn interface_in(b: &mut Batch, key: u32, set: &str, inverted: bool) {
     });
 }
 
-fn source_in(b: &mut Batch, net: Ipv4Net) {
-    // The table is for both families: the address lies elsewhere in an IPv6 header.
+/// A table may be for both families: the address lies elsewhere in an IPv6 header.
+fn ipv4_only(b: &mut Batch) {
     meta(b, META_NFPROTO);
     compare(b, EQUAL, &[NFPROTO_IPV4]);
+}
+
+fn payload(b: &mut Batch, header: u32, offset: u32, length: u32) {
     expression(b, "payload", |b| {
-        b.attr_be32(1, REGISTER).attr_be32(2, NETWORK_HEADER).attr_be32(3, IPV4_SOURCE).attr_be32(4, 4);
+        b.attr_be32(1, REGISTER).attr_be32(2, header).attr_be32(3, offset).attr_be32(4, length);
     });
-    bitwise(b, &net.netmask().octets());
-    compare(b, EQUAL, &net.network().octets());
+}
+
+fn destination_port(b: &mut Batch, protocol: u8, port: u16) {
+    meta(b, META_L4PROTO);
+    compare(b, EQUAL, &[protocol]);
+    payload(b, TRANSPORT_HEADER, DESTINATION_PORT, 2);
+    compare(b, EQUAL, &port.to_be_bytes());
+}
+
+fn immediate(b: &mut Batch, register: u32, value: &[u8]) {
+    expression(b, "immediate", |b| {
+        b.attr_be32(1, register).nest(2, |b| {
+            b.attr(DATA_VALUE, value);
+        });
+    });
 }
 
 fn verdict(b: &mut Batch, code: u32) {
@@ -189,18 +252,21 @@ impl std::fmt::Display for Rule {
             match condition {
                 Match::InputIs(name) => write!(f, "iifname \"{name}\" ")?,
                 Match::OutputIs(name) => write!(f, "oifname \"{name}\" ")?,
-                Match::OutputIsNot(name) => write!(f, "oifname != \"{name}\" ")?,
                 Match::InputIn(set) => write!(f, "iifname @{set} ")?,
                 Match::OutputIn(set) => write!(f, "oifname @{set} ")?,
                 Match::OutputNotIn(set) => write!(f, "oifname != @{set} ")?,
-                Match::SourceIn(net) => write!(f, "ip saddr {net} ")?,
+                Match::PairIn(set) => write!(f, "iifname . oifname @{set} ")?,
+                Match::DestinationIs(address) => write!(f, "ip daddr {address} ")?,
+                Match::UdpPort(port) => write!(f, "udp dport {port} ")?,
+                Match::TcpPort(port) => write!(f, "tcp dport {port} ")?,
                 Match::Established => write!(f, "ct state established,related ")?,
             }
         }
-        f.write_str(match self.verdict {
-            Verdict::Accept => "accept",
-            Verdict::Drop => "drop",
-            Verdict::Masquerade => "masquerade",
-        })
+        match self.verdict {
+            Verdict::Accept => f.write_str("accept"),
+            Verdict::Drop => f.write_str("drop"),
+            Verdict::Masquerade => f.write_str("masquerade"),
+            Verdict::Redirect(to, port) => write!(f, "dnat ip to {to}:{port}"),
+        }
     }
 }

@@ -1,0 +1,126 @@
+//! Where the subnets of networks come from for which nobody names one.
+//!
+//! Docker's own list has 31 entries, so that the thirty-first network of a host fails. Ours begins as Docker's does and
+//! then goes on in `/24`s of the same ranges: about 3,600 networks.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+/// A range that is cut into subnets of one size (`--default-address-pool base=...,size=...`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressPool {
+    pub base: Ipv4Net,
+    /// The prefix of each subnet.
+    pub size: u8,
+}
+
+impl AddressPool {
+    const fn new(a: u8, b: u8, prefix: u8, size: u8) -> Self {
+        Self { base: Ipv4Net::new_assert(Ipv4Addr::new(a, b, 0, 0), prefix), size }
+    }
+
+    fn subnets(self) -> impl Iterator<Item = Ipv4Net> {
+        self.base.trunc().subnets(self.size).into_iter().flatten()
+    }
+}
+
+/// For the default bridge without `--bip`, as Docker.
+pub(crate) fn for_default_bridge() -> Vec<AddressPool> {
+    let class_b = (17..32).map(|n| AddressPool::new(172, n, 16, 16));
+    class_b.chain([AddressPool::new(192, 168, 16, 20)]).collect()
+}
+
+/// For users' networks.
+pub fn default_pools() -> Vec<AddressPool> {
+    let first = AddressPool::new(172, 18, 16, 16);
+    let rest = (19..32).map(|n| AddressPool::new(172, n, 16, 24));
+    std::iter::once(first).chain(rest).chain([AddressPool::new(192, 168, 16, 24)]).collect()
+}
+
+/// Networks that are taken, for many questions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Taken {
+    /// Last address by first one; where one contains another, the smaller is left out.
+    ranges: BTreeMap<u32, u32>,
+}
+
+impl Taken {
+    pub(crate) fn new(nets: impl IntoIterator<Item = Ipv4Net>) -> Self {
+        let mut taken = Self::default();
+        for net in nets {
+            let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
+            let end = taken.ranges.entry(first).or_insert(last);
+            *end = (*end).max(last);
+        }
+        let mut reach = None::<u32>;
+        taken.ranges.retain(|_, last| {
+            let within = reach.is_some_and(|reach| *last <= reach);
+            reach = Some(reach.map_or(*last, |reach| reach.max(*last)));
+            !within
+        });
+        taken
+    }
+
+    pub(crate) fn overlaps(&self, net: Ipv4Net) -> bool {
+        let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
+        // What begins at or before its last address, and ends at or after its first.
+        self.ranges.range(..=last).next_back().is_some_and(|(_, end)| *end >= first)
+    }
+}
+
+/// The first subnet that overlaps with nothing.
+pub(crate) fn choose(pools: &[AddressPool], taken: &Taken) -> Option<Ipv4Net> {
+    pools
+        .iter()
+        .filter(|pool| !covers(taken, pool.base))
+        .find_map(|pool| pool.subnets().find(|subnet| !taken.overlaps(*subnet)))
+}
+
+/// Whether all of it lies in one taken network, as the /16 of another network.
+fn covers(taken: &Taken, base: Ipv4Net) -> bool {
+    let (first, last) = (u32::from(base.network()), u32::from(base.broadcast()));
+    taken.ranges.range(..=first).next_back().is_some_and(|(_, end)| *end >= last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn net(text: &str) -> Ipv4Net {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_first_is_docker_s_and_thousands_follow() {
+        let pools = default_pools();
+        let mut all = vec![net("172.17.0.0/16")];
+        while let Some(next) = choose(&pools, &Taken::new(all.iter().copied())) {
+            all.push(next);
+            // One by one through all of them is what an engine does in years.
+            if all.len() == 300 {
+                let rest = pools.iter().flat_map(|pool| pool.subnets()).skip(all.len() - 1);
+                all.extend(rest.take(3000));
+            }
+        }
+        assert_eq!(all[1..4], [net("172.18.0.0/16"), net("172.19.0.0/24"), net("172.19.1.0/24")]);
+        assert_eq!((all.len(), all.last()), (3586, Some(&net("192.168.255.0/24"))));
+    }
+
+    #[test]
+    fn what_is_routed_elsewhere_is_left_alone() {
+        let taken = Taken::new(["172.18.4.0/24", "172.19.0.0/16", "172.19.9.0/24", "172.20.0.0/23"].map(net));
+        assert_eq!(choose(&default_pools(), &taken), Some(net("172.20.2.0/24")));
+        assert!(taken.overlaps(net("172.19.200.0/24")) && !taken.overlaps(net("172.18.5.0/24")));
+        assert!(taken.overlaps(net("172.0.0.0/8")));
+        assert_eq!(choose(&default_pools(), &Taken::new([net("128.0.0.0/1")])), None);
+    }
+
+    #[test]
+    fn a_pool_of_the_user_s_is_cut_as_he_says() {
+        let pools = [AddressPool { base: net("10.200.0.0/22"), size: 24 }];
+        let taken = Taken::new([net("10.200.0.0/24"), net("10.200.1.128/25")]);
+        assert_eq!(choose(&pools, &taken), Some(net("10.200.2.0/24")));
+    }
+}
