@@ -23,6 +23,8 @@ enum Face {
     Daemon,
     /// `wharf check`: is this machine fit?
     Check,
+    /// `wharf registry`: a registry for images.
+    Registry,
     /// `docker` and `wharf`: the command line.
     Client,
 }
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
             daemon::main(&words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>())
         }
         Face::Check => check::main(args.into_iter().skip(2)),
+        Face::Registry => registry::command::main(args.into_iter().skip(1)),
         Face::Client => cli::main(args),
     }
 }
@@ -64,6 +67,7 @@ fn face(args: &[OsString], is_hello_image: impl FnOnce() -> bool) -> Face {
         _ => match args.get(1).map(|first| first.as_bytes()) {
             Some(b"oci") => Face::Runtime,
             Some(b"check") => Face::Check,
+            Some(b"registry") => Face::Registry,
             Some(b"daemon") => Face::Daemon,
             _ => Face::Client,
         },
@@ -91,6 +95,8 @@ mod tests {
         assert_eq!(face_of("/usr/sbin/runc --version"), Face::Runtime);
         assert_eq!(face_of("wharf oci list"), Face::Runtime);
         assert_eq!(face_of("wharf check"), Face::Check);
+        assert_eq!(face_of("wharf registry serve"), Face::Registry);
+        assert_eq!(face_of("docker pull registry"), Face::Client);
         assert_eq!(face_of("wharf run check"), Face::Client);
         assert_eq!(face_of("docker ps"), Face::Client);
     }

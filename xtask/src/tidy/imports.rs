@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("logs", &["sys"]),
     ("store", &["archive", "oci", "sys"]),
     ("net", &["sys"]),
+    ("registry", &["oci"]),
     ("runtime", &["cgroups", "oci", "sys"]),
     ("shim", &["cgroups", "logs", "oci", "runtime", "sys"]),
     ("engine", &["archive", "logs", "oci", "store"]),
@@ -26,7 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("client", &["api"]),
     ("cli", &["api", "archive", "client", "gotemplate", "oci"]),
     ("testkit", &[]),
-    ("wharf", &["check", "cli", "daemon", "runtime", "shim"]),
+    ("wharf", &["check", "cli", "daemon", "registry", "runtime", "shim"]),
     ("xtask", &[]),
 ];
 

@@ -1,0 +1,117 @@
+//! Bodies of answers: none, some bytes, or a piece of a file as it is read.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use tokio::task::JoinHandle;
+
+/// Large enough that the price of a chunk is small beside its bytes, small enough to stay in the processor's cache.
+const CHUNK_BYTES: usize = 256 << 10;
+
+#[derive(Debug)]
+pub(crate) enum Body {
+    Empty,
+    Bytes(Bytes),
+    File(FileBody),
+}
+
+/// A piece of a file. What is in the page cache is read where the socket is written; only what the disk has to be asked
+/// for goes to a thread that may wait.
+#[derive(Debug)]
+pub(crate) struct FileBody {
+    file: Arc<File>,
+    position: u64,
+    left: u64,
+    waiting: Option<JoinHandle<io::Result<Vec<u8>>>>,
+}
+
+impl FileBody {
+    pub(crate) fn new(file: File, first: u64, length: u64) -> FileBody {
+        FileBody { file: Arc::new(file), position: first, left: length, waiting: None }
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let chunk = match &mut self.waiting {
+            Some(waiting) => {
+                let read = ready!(Pin::new(waiting).poll(cx));
+                self.waiting = None;
+                read.unwrap_or_else(|error| Err(io::Error::other(error)))
+            }
+            None => match self.cached() {
+                Some(read) => read,
+                None => {
+                    let (file, position, length) = (self.file.clone(), self.position, self.length());
+                    self.waiting = Some(tokio::task::spawn_blocking(move || {
+                        let mut chunk = vec![0; length];
+                        file.read_exact_at(&mut chunk, position).map(|()| chunk)
+                    }));
+                    return self.poll_chunk(cx);
+                }
+            },
+        };
+        Poll::Ready(Some(chunk.map(|chunk| {
+            self.position += chunk.len() as u64;
+            self.left -= chunk.len() as u64;
+            Bytes::from(chunk)
+        })))
+    }
+
+    fn length(&self) -> usize {
+        usize::try_from(self.left).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES)
+    }
+
+    /// `None`: not without waiting.
+    fn cached(&self) -> Option<io::Result<Vec<u8>>> {
+        let mut chunk = vec![0; self.length()];
+        let read = {
+            let mut into = [IoSliceMut::new(&mut chunk)];
+            preadv2(&self.file, &mut into, self.position, ReadWriteFlags::NOWAIT)
+        };
+        match read {
+            // A blob never becomes shorter; who does that to its file breaks the connection.
+            Ok(0) => Some(Err(io::ErrorKind::UnexpectedEof.into())),
+            Ok(bytes) => {
+                chunk.truncate(bytes);
+                Some(Ok(chunk))
+            }
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR) => None,
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match &mut *self {
+            Body::Empty => Poll::Ready(None),
+            Body::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Body::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Body::File(file) => file.poll_chunk(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.size_hint().exact() == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(match self {
+            Body::Empty => 0,
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::File(file) => file.left,
+        })
+    }
+}

@@ -1,0 +1,52 @@
+//! `/v2/<name>/blobs/<digest>`
+
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, ETAG, IF_NONE_MATCH, RANGE};
+use http::{Response, StatusCode};
+use oci::Digest;
+
+use super::{CONTENT_DIGEST, Call, blocking, empty, set};
+use crate::body::{Body, FileBody};
+use crate::error::Result;
+use crate::range::{self, Wanted};
+
+/// What has this digest never changes.
+const FOR_EVER: &str = "max-age=31536000";
+
+pub(crate) async fn get(call: Call, repository: String, digest: Digest) -> Result<Response<Body>> {
+    let etag = format!("\"{digest}\"");
+    let storage = call.house.storage.clone();
+    let blob = {
+        let digest = digest.clone();
+        blocking(move || storage.blob(&repository, &digest)).await?
+    };
+    let mut response = if call.header(IF_NONE_MATCH).is_some_and(|known| known.contains(&etag)) {
+        empty(StatusCode::NOT_MODIFIED)
+    } else {
+        // A range of a blob that has changed would be a mixture; it never does, so If-Range needs no look.
+        let (first, length, partial) = match range::wanted(call.header(RANGE), blob.size)? {
+            Wanted::All => (0, blob.size, false),
+            Wanted::Part { first, length } => (first, length, true),
+        };
+        let mut response = super::bytes(StatusCode::OK, "application/octet-stream", Vec::new());
+        if partial {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let range = format!("bytes {first}-{}/{}", first + length - 1, blob.size);
+            set(&mut response, CONTENT_RANGE, &range);
+        }
+        response.map(|_| Body::File(FileBody::new(blob.file, first, length)))
+    };
+    set(&mut response, CONTENT_DIGEST, digest.as_str());
+    set(&mut response, ETAG, &etag);
+    set(&mut response, CACHE_CONTROL, FOR_EVER);
+    set(&mut response, ACCEPT_RANGES, "bytes");
+    Ok(match call.is_head() {
+        true => super::head_only(response),
+        false => response,
+    })
+}
+
+pub(crate) async fn delete(call: Call, repository: String, digest: Digest) -> Result<Response<Body>> {
+    let storage = call.house.storage.clone();
+    blocking(move || storage.delete_blob(&repository, &digest)).await?;
+    Ok(empty(StatusCode::ACCEPTED))
+}

@@ -1,0 +1,37 @@
+//! `/v2/_catalog`: which repositories there are, as far as one may read them.
+
+use http::Response;
+use http::header::LINK;
+use serde_json::json;
+
+use super::tags::page;
+use super::{Call, blocking, set};
+use crate::access::Action;
+use crate::body::Body;
+use crate::error::Result;
+
+/// As Docker's registry.
+const PAGE: usize = 100;
+const PAGE_MAX: usize = 1000;
+
+pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
+    let limit = call.query.limit()?.unwrap_or(PAGE).min(PAGE_MAX);
+    let page = page(readable(&call).await?, call.query.get("last"), Some(limit));
+    let mut response = super::json("application/json", &json!({ "repositories": page.items }));
+    if page.more
+        && let Some(last) = page.items.last()
+    {
+        let last = last.replace('/', "%2F");
+        set(&mut response, LINK, &format!("</v2/_catalog?last={last}&n={limit}>; rel=\"next\""));
+    }
+    Ok(response)
+}
+
+/// Names of all repositories that the caller may pull from.
+pub(crate) async fn readable(call: &Call) -> Result<Vec<String>> {
+    let storage = call.house.storage.clone();
+    let mut names = blocking(move || storage.repositories()).await?;
+    let access = &call.house.access;
+    names.retain(|name| access.check(call.user.as_deref(), Action::Pull, Some(name)).is_ok());
+    Ok(names)
+}

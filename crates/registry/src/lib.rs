@@ -1,0 +1,35 @@
+//! A registry: the OCI distribution specification 1.1 over HTTP, and Docker's schema 2.
+//!
+//! ```text
+//!  listen.rs ─► service.rs ─► access.rs (who is it, may they?) ─► handlers/<noun>.rs ─► storage/<noun>.rs ─► disk
+//!                  │ route.rs: path → what is meant
+//!                  └ log.rs, metrics.rs: what was answered
+//! ```
+//!
+//! The layout on disk is that of the registry that Docker publishes (`storage/layout.rs`), so that a directory of
+//! that one can be served here and the other way round. Everything is on disk before it is acknowledged, and
+//! nothing is kept in memory that another process would need: any number of processes may serve one directory.
+//!
+//! Storage is synchronous; what may take long (bytes of a blob, syncs) is done where tokio lets one wait.
+
+mod access;
+mod body;
+pub mod command;
+mod error;
+mod handlers;
+mod htpasswd;
+mod listen;
+mod log;
+mod metrics;
+mod name;
+mod page;
+mod range;
+mod route;
+mod service;
+mod settings;
+mod storage;
+
+pub use error::{Code, Error, Result};
+pub use listen::serve;
+pub use settings::{Settings, Tls};
+pub use storage::{Collected, Storage};

@@ -1,0 +1,199 @@
+//! One request, from its head to its answer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{ALLOW, AUTHORIZATION, USER_AGENT, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, Method, Request, Response, StatusCode};
+use hyper::body::{Body as _, Incoming};
+
+use crate::access::{Access, Action};
+use crate::body::Body;
+use crate::error::{Code, Error, Result};
+use crate::handlers::{self, Call, House, Query, blocking};
+use crate::log::Line;
+use crate::metrics::Metrics;
+use crate::page;
+use crate::route::{self, Target};
+use crate::settings::Settings;
+use crate::storage::Storage;
+
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
+/// A registry, ready to answer.
+#[derive(Debug)]
+pub(crate) struct Service {
+    house: Arc<House>,
+    metrics: Metrics,
+}
+
+impl Service {
+    pub(crate) fn new(settings: Settings, storage: Storage) -> Result<Service> {
+        let access = Access::new(&settings)?;
+        let house = Arc::new(House { storage, access, settings });
+        Ok(Service { house, metrics: Metrics::default() })
+    }
+
+    pub(crate) async fn answer(&self, request: Request<Incoming>, remote: IpAddr) -> Response<Body> {
+        let began = Instant::now();
+        self.metrics.begin();
+        let (head, body) = request.into_parts();
+        let mut user = None;
+        let target = route::target(head.uri.path());
+        let kind = target.as_ref().map_or("unknown", |target| target.as_ref().map_or("unknown", kind));
+        let query = Query::parse(head.uri.query().unwrap_or_default());
+        let result = match target {
+            Ok(Some(target)) => {
+                let call = Call {
+                    house: self.house.clone(),
+                    user: None,
+                    method: head.method.clone(),
+                    query,
+                    headers: head.headers.clone(),
+                    body,
+                };
+                self.serve(target, call, &mut user).await
+            }
+            Ok(None) => Err(Error::new(Code::NameUnknown, "page not found")),
+            Err(error) => Err(error),
+        };
+        let mut refused = None;
+        let mut response = result.unwrap_or_else(|error| {
+            let response = self.refusal(&error, &head.method);
+            refused = Some(error.message);
+            response
+        });
+        handlers::set(&mut response, API_VERSION, "registry/2.0");
+        handlers::set(&mut response, X_CONTENT_TYPE_OPTIONS, "nosniff");
+        let bytes = response.body().size_hint().exact().unwrap_or(0);
+        let (status, took) = (response.status().as_u16(), began.elapsed());
+        self.metrics.end(kind, head.method.as_str(), status, took, bytes);
+        if self.house.settings.access_log {
+            let agent = head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+            let line = Line {
+                time: jiff::Timestamp::now().to_string(),
+                remote,
+                user: user.as_deref(),
+                method: head.method.as_str(),
+                uri: head.uri.path_and_query().map_or("/", |uri| uri.as_str()),
+                status,
+                bytes,
+                took,
+                agent,
+                error: refused.as_deref(),
+            };
+            line.write();
+        }
+        response
+    }
+
+    async fn serve(
+        &self,
+        target: Target,
+        mut call: Call,
+        user: &mut Option<String>,
+    ) -> Result<Response<Body>> {
+        // Those two are for machines that look after this one, and tell nothing of what is in it.
+        match target {
+            Target::Health => return Ok(handlers::bytes(StatusCode::OK, "text/plain", "OK\n")),
+            Target::Metrics => {
+                return Ok(handlers::bytes(StatusCode::OK, "text/plain; version=0.0.4", self.metrics.text()));
+            }
+            _ => {}
+        }
+        let action = action(&target, &call.method)?;
+        let house = self.house.clone();
+        let authorization = call.header(AUTHORIZATION).map(str::to_owned);
+        if authorization.is_some() && !house.access.is_open() {
+            call.user = blocking(move || house.access.user(authorization.as_deref())).await?;
+            user.clone_from(&call.user);
+        }
+        self.house.access.check(call.user.as_deref(), action, target.repository())?;
+        let method = call.method.clone();
+        let is_read = matches!(method, Method::GET | Method::HEAD);
+        match target {
+            Target::Base => Ok(handlers::bytes(StatusCode::OK, "application/json", "{}")),
+            Target::Ping => Ok(handlers::bytes(StatusCode::OK, "application/json", "true")),
+            Target::Catalog => handlers::catalog::list(call).await,
+            Target::Search => handlers::search::find(call).await,
+            Target::Page { repository } => page::show(call, repository).await,
+            Target::Tags { repository } => handlers::tags::list(call, repository).await,
+            Target::Referrers { repository, digest } => {
+                handlers::referrers::list(call, repository, digest).await
+            }
+            Target::Blob { repository, digest } if is_read => {
+                handlers::blobs::get(call, repository, digest).await
+            }
+            Target::Blob { repository, digest } => handlers::blobs::delete(call, repository, digest).await,
+            Target::Uploads { repository } => handlers::uploads::begin(call, repository).await,
+            Target::Upload { repository, id } => match method {
+                Method::PATCH => handlers::uploads::append(call, repository, id).await,
+                Method::PUT => handlers::uploads::finish(call, repository, id).await,
+                Method::DELETE => handlers::uploads::cancel(call, repository, id).await,
+                _ => handlers::uploads::status(call, repository, id).await,
+            },
+            Target::Manifest { repository, reference } => match method {
+                Method::PUT => handlers::manifests::put(call, repository, reference).await,
+                Method::DELETE => handlers::manifests::delete(call, repository, reference).await,
+                _ => handlers::manifests::get(call, repository, reference).await,
+            },
+            Target::Health | Target::Metrics => Ok(handlers::empty(StatusCode::OK)),
+        }
+    }
+
+    fn refusal(&self, error: &Error, method: &Method) -> Response<Body> {
+        let body = error.body().to_string();
+        let mut response = handlers::bytes(error.code.status(), "application/json", body);
+        if error.code == Code::Unauthorized
+            && let Some(challenge) = self.house.access.challenge()
+        {
+            handlers::set(&mut response, WWW_AUTHENTICATE, &challenge);
+        }
+        if error.code == Code::Unsupported {
+            handlers::set(&mut response, ALLOW, "GET, HEAD");
+        }
+        match *method == Method::HEAD {
+            true => handlers::head_only(response),
+            false => response,
+        }
+    }
+}
+
+/// What the method does to the target, if it is one of its methods.
+fn action(target: &Target, method: &Method) -> Result<Action> {
+    let is_read = matches!(*method, Method::GET | Method::HEAD);
+    let action = match target {
+        Target::Blob { .. } if *method == Method::DELETE => Some(Action::Delete),
+        Target::Manifest { .. } if *method == Method::DELETE => Some(Action::Delete),
+        Target::Manifest { .. } if *method == Method::PUT => Some(Action::Push),
+        Target::Uploads { .. } => (*method == Method::POST).then_some(Action::Push),
+        Target::Upload { .. } => {
+            let methods = [Method::GET, Method::PATCH, Method::PUT, Method::DELETE];
+            methods.contains(method).then_some(Action::Push)
+        }
+        _ => is_read.then_some(Action::Pull),
+    };
+    action.ok_or_else(|| {
+        Error::new(Code::Unsupported, format!("the operation is unsupported: {method} of this"))
+    })
+}
+
+/// For the metrics.
+fn kind(target: &Target) -> &'static str {
+    match target {
+        Target::Base => "base",
+        Target::Catalog => "catalog",
+        Target::Blob { .. } => "blob",
+        Target::Uploads { .. } => "uploads",
+        Target::Upload { .. } => "upload",
+        Target::Manifest { .. } => "manifest",
+        Target::Tags { .. } => "tags",
+        Target::Referrers { .. } => "referrers",
+        Target::Ping => "ping",
+        Target::Search => "search",
+        Target::Health => "health",
+        Target::Metrics => "metrics",
+        Target::Page { .. } => "page",
+    }
+}

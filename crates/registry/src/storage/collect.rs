@@ -1,0 +1,135 @@
+//! Removing what nobody has any more, while the registry serves.
+//!
+//! Mark: every manifest linked in a repository, and every blob linked there. Sweep: blobs that are neither and whose time is
+//! older than the grace; whoever links a blob sets its time first (`blobs.rs`), so what is linked between the
+//! two is young. Uploads that nobody has written to for the grace go, too.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use oci::{Digest, media_type};
+use serde_json::Value;
+
+use super::{Storage, files};
+use crate::error::Result;
+
+/// What went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    pub blobs: Vec<Digest>,
+    /// Bytes of those.
+    pub bytes: u64,
+    pub uploads: usize,
+}
+
+impl Storage {
+    /// Removes blobs that no repository has and uploads that were given up, if they are older than `grace`. With `dry_run`
+    /// it only says which. `untagged`: manifests without a tag, that no index and no referrer needs, count as nobody's.
+    ///
+    /// # Errors
+    /// The disk's. What was removed until then is gone.
+    pub fn collect(&self, grace: Duration, untagged: bool, dry_run: bool) -> Result<Collected> {
+        let now = SystemTime::now();
+        let old = |path: &Path| {
+            let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+            modified.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age >= grace))
+        };
+        let mut collected = Collected::default();
+        let mut wanted = HashSet::new();
+        for repository in self.all_repositories()? {
+            if untagged {
+                self.forget_untagged(&repository, &old, dry_run, &mut wanted)?;
+            } else {
+                wanted.extend(self.linked(&self.layout().revisions(&repository))?);
+            }
+            wanted.extend(self.linked(&self.layout().layers(&repository))?);
+            for id in files::names(&self.layout().uploads(&repository))? {
+                let directory = self.layout().upload(&repository, &id);
+                if old(&directory.join("data")) {
+                    collected.uploads += 1;
+                    if !dry_run {
+                        files::remove(&directory)?;
+                        self.digesters().remove(&id);
+                    }
+                }
+            }
+        }
+        for digest in self.stored()? {
+            let path = self.layout().blob(&digest);
+            if wanted.contains(&digest) || !old(&path) {
+                continue;
+            }
+            collected.bytes += fs::metadata(&path).map_or(0, |metadata| metadata.len());
+            if !dry_run {
+                files::remove(path.parent().unwrap_or(&path))?;
+            }
+            collected.blobs.push(digest);
+        }
+        Ok(collected)
+    }
+
+    /// Keeps, in `wanted`, manifests that a tag leads to, with their referrers; and takes the others out.
+    fn forget_untagged(
+        &self,
+        repository: &str,
+        old: &dyn Fn(&Path) -> bool,
+        dry_run: bool,
+        wanted: &mut HashSet<Digest>,
+    ) -> Result<()> {
+        let mut reached = HashSet::new();
+        let mut open = Vec::new();
+        for tag in files::names(&self.layout().tags(repository))? {
+            open.extend(files::read_link(&self.layout().tag_current(repository, &tag))?);
+        }
+        while let Some(digest) = open.pop() {
+            if !reached.insert(digest.clone()) {
+                continue;
+            }
+            for referrer in self.referrers(repository, &digest)? {
+                open.extend(referrer["digest"].as_str().and_then(|text| text.parse().ok()));
+            }
+            let Ok(manifest) = self.manifest(repository, &digest) else { continue };
+            if media_type::is_index(&manifest.media_type) {
+                let index: Value = serde_json::from_slice(&manifest.bytes).unwrap_or(Value::Null);
+                let children = index["manifests"].as_array().into_iter().flatten();
+                open.extend(children.filter_map(|child| child["digest"].as_str()?.parse().ok()));
+            }
+        }
+        for digest in self.linked(&self.layout().revisions(repository))? {
+            let young = !old(&self.layout().revision(repository, &digest));
+            if young || reached.contains(&digest) {
+                wanted.insert(digest);
+            } else if !dry_run {
+                self.delete_manifest(repository, &digest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Digests of the links below a directory: `<algorithm>/<hex>/link`.
+    fn linked(&self, directory: &Path) -> Result<Vec<Digest>> {
+        let mut found = Vec::new();
+        for algorithm in files::names(directory)? {
+            for hex in files::names(&directory.join(&algorithm))? {
+                found.extend(format!("{algorithm}:{hex}").parse::<Digest>());
+            }
+        }
+        Ok(found)
+    }
+
+    fn stored(&self) -> Result<Vec<Digest>> {
+        let mut found = Vec::new();
+        let blobs = self.layout().blobs();
+        for algorithm in files::names(&blobs)? {
+            let below = blobs.join(&algorithm);
+            for prefix in files::names(&below)? {
+                for hex in files::names(&below.join(&prefix))? {
+                    found.extend(format!("{algorithm}:{hex}").parse::<Digest>());
+                }
+            }
+        }
+        Ok(found)
+    }
+}
