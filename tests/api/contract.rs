@@ -43,11 +43,24 @@ const BUILT: &[&str] = &[
     "GET /images/{name}/get",
     "POST /images/{name}/tag",
     "DELETE /images/{name}",
+    "GET /volumes",
+    "POST /volumes/create",
+    "GET /volumes/{name}",
+    "PUT /volumes/{name}",
+    "DELETE /volumes/{name}",
+    "POST /volumes/prune",
 ];
 
 /// Statuses of the definition that no case below shows, and why. 500 stands for all that is broken in the engine or
 /// below it: one place writes it for every operation (`unpause` shows it); `tests/faults` breaks things.
 const NOT_SHOWN: &[(&str, u16, &str)] = &[
+    (
+        "PUT /volumes/{name}",
+        200,
+        "only a Swarm's volumes are changed, which is what every status but 503 is about",
+    ),
+    ("PUT /volumes/{name}", 400, "as 200"),
+    ("PUT /volumes/{name}", 404, "as 200"),
     ("POST /images/{name}/tag", 409, "no name of an image is taken: a tag moves"),
     (
         "DELETE /containers/{id}",
@@ -155,6 +168,27 @@ impl Contract {
         self.show(404, "DELETE /images/{name}", "/images/nope", None);
         self.show(200, "DELETE /images/{name}", "/images/third:one", None);
         self.show(200, "DELETE /images/{name}", "/images/second", None);
+    }
+
+    fn volumes(&mut self) {
+        let create = "POST /volumes/create";
+        let full = json!({"Name": "kept", "Driver": "local", "Labels": {"l": "v"}, "DriverOpts": {}});
+        self.show(201, create, "/volumes/create", Some(full));
+        self.show(201, create, "/volumes/create", Some(json!({})));
+        self.show(200, "GET /volumes", "/volumes", None);
+        self.show(200, "GET /volumes", "/volumes?filters={\"label\":[\"l=v\"]}", None);
+        self.show(200, "GET /volumes/{name}", "/volumes/kept", None);
+        self.show(404, "GET /volumes/{name}", "/volumes/nope", None);
+        self.show(503, "PUT /volumes/{name}", "/volumes/kept?version=1", Some(json!({"Spec": {}})));
+        let user = json!({"Image": "bb", "Cmd": ["true"], "HostConfig": {"Binds": ["kept:/k"]}});
+        self.show(201, "POST /containers/create", "/containers/create?name=user", Some(user));
+        self.show(200, "GET /system/df", "/system/df?verbose=1", None);
+        self.show(409, "DELETE /volumes/{name}", "/volumes/kept", None);
+        self.show(204, "DELETE /containers/{id}", "/containers/user", None);
+        self.show(204, "DELETE /volumes/{name}", "/volumes/kept", None);
+        self.show(404, "DELETE /volumes/{name}", "/volumes/kept", None);
+        self.show(200, "POST /volumes/prune", "/volumes/prune", None);
+        self.show(200, "POST /volumes/prune", "/volumes/prune", None);
     }
 
     /// `one` runs, `two` was never started, `gone` has ended.
@@ -279,6 +313,7 @@ fn every_answer_is_as_docker_defines_it() {
     contract.system();
     contract.images();
     contract.containers();
+    contract.volumes();
     contract.show(200, "GET /events", "/events?since=0&until=0000000001.9", None);
     contract.show(200, "GET /events", "/events?until=1&since=-5", None);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");

@@ -37,6 +37,10 @@ const NULLS: &[(&[&str], &str)] = &[
     (&[".Aliases", ".DNSNames", ".Networks.none.Links", ".Networks.bridge.Links"], "nobody asked for any"),
     (&[".GenericResources", ".Authorization", ".Mirrors", ".Warnings"], "there are none"),
     (&[".ContainersDeleted"], "nothing was deleted"),
+    (
+        &["/volumes.Volumes[].Options", "/volumes/{name}.Options", "/volumes/create.Options"],
+        "a volume made without options",
+    ),
 ];
 
 /// Not in the definition, but in Docker's answers.

@@ -34,7 +34,7 @@ fn wrong_lines_are_refused_in_dockers_words() {
             125,
             "unknown shorthand flag: 'i' in -i\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n\nRun 'docker --help' for more information\n\nDid you mean this?\n\tdocker run -i -t debian bash".into(),
         ),
-        ("volume ls", 1, "docker: 'docker volume' is not supported yet: it comes with volumes".into()),
+        ("network ls", 1, "docker: 'docker network' is not supported yet: it comes with networking".into()),
     ] {
         let got = outcome(NOBODY, &line.split(' ').collect::<Vec<_>>());
         assert_eq!((got.status, got.stderr.trim_end()), (status, text.as_str()), "{line}");

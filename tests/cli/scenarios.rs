@@ -21,6 +21,7 @@ mod formats;
 mod images;
 mod run;
 mod system;
+mod volumes;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

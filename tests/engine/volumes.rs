@@ -43,3 +43,116 @@ fn the_images_volumes_are_made_filled_and_removed() {
     house.sh(&["-v", "named:/n", "-v", "/anonymous"], "true");
     assert!(eventually(|| count() == 1), "{} volumes", count());
 }
+
+#[test]
+fn volumes_are_known_however_they_came_to_be_and_over_engines() {
+    let mut house = House::new();
+    house.ok(&["volume", "create", "--label", "a=b", "made"]);
+    house.sh(&["-v", "implied:/x"], "echo kept > /x/f");
+    house.ok(&["run", "--name", "holder", "-v", "/anonymous", "-v", "made:/m", "bb", "true"]);
+    let list = |house: &House| house.ok(&["volume", "ls", "--format", "{{.Driver}} {{.Name}}"]);
+    let before = list(&house);
+    assert!(before.contains("local made") && before.contains("local implied"), "{before}");
+    assert_eq!(before.lines().count(), 3, "{before}");
+    house.engine.kill();
+    house.engine.run();
+    assert_eq!(list(&house), before);
+    assert_eq!(house.inspect("made", "{{.Labels.a}} {{.Scope}}"), "b local");
+    let source = house.inspect("implied", "{{.Mountpoint}}");
+    assert_eq!(source, house.engine.directory().join("data/volumes/implied/_data").display().to_string());
+    let created = house.inspect("implied", "{{.CreatedAt}}");
+    assert!(created.parse::<String>().is_ok_and(|at| at.starts_with("20") && at.ends_with('Z')), "{created}");
+    // Only what nobody gave a name is pruned, and nothing that a container refers to.
+    assert!(house.ok(&["volume", "prune", "-f"]).starts_with("Total reclaimed space: 0B"));
+    let (status, said) = house.fails(&["volume", "rm", "made"]);
+    let id = house.inspect("holder", "{{.Id}}");
+    let expected = format!("Error response from daemon: remove made: volume is in use - [{id}]\n");
+    assert_eq!((status, said), (1, expected));
+    house.ok(&["rm", "holder"]);
+    let pruned = house.ok(&["volume", "prune", "-f"]);
+    assert!(pruned.starts_with("Deleted Volumes:\n") && pruned.lines().count() == 4, "{pruned}");
+    let pruned = house.ok(&["volume", "prune", "-f", "-a"]);
+    assert!(pruned.contains("implied\nmade\n") && pruned.ends_with("reclaimed space: 5B"), "{pruned}");
+    assert_eq!(list(&house), "");
+}
+
+/// As Compose does it: the volume is there before its first container.
+#[test]
+fn an_empty_volume_takes_over_what_the_image_has() {
+    let house = House::new();
+    house.import(&[]);
+    house.ok(&["volume", "create", "data"]);
+    assert!(house.sh(&["-v", "data:/etc"], "cat /etc/passwd").contains("nobody"));
+    house.sh(&["-v", "data:/x"], "rm -r /x/* && touch /x/own");
+    assert_eq!(house.sh(&["-v", "data:/etc"], "ls /etc | grep -c passwd; true"), "0");
+    // A second user of an empty volume fills it where it lies: the first one sees it.
+    house.ok(&["run", "-d", "--name", "first", "-v", "shared:/empty", "bb", "sleep", "1000"]);
+    house.ok(&["create", "-v", "shared:/etc", "bb", "true"]);
+    assert!(house.ok(&["exec", "first", "ls", "/empty"]).contains("passwd"));
+}
+
+#[test]
+fn what_is_taken_over_keeps_owner_mode_links_and_attributes() {
+    let house = House::new();
+    let script = "mkdir -p /v/sub && echo x > /v/sub/f && chown 12:34 /v/sub/f && chmod 4750 /v/sub/f \
+                  && ln -s sub/f /v/link && ln /v/sub/f /v/hard && mkfifo /v/pipe && chmod 1777 /v/sub && chown 5:6 /v && chmod 2711 /v";
+    house.ok(&["run", "--name", "source", "bb", "sh", "-c", script]);
+    let layers = house.inspect("source", "{{.GraphDriver.Data.UpperDir}}");
+    let file = std::path::Path::new(&layers).join("v/sub/f");
+    let name = c"user.wharf";
+    rustix::fs::setxattr(&file, name, b"kept", rustix::fs::XattrFlags::empty()).expect("set an attribute");
+    let tar = house.directory.path().join("v.tar");
+    let packed = std::process::Command::new("tar")
+        .args(["--xattrs", "--xattrs-include=*", "-cf"])
+        .arg(&tar)
+        .args(["-C", &layers, "v"])
+        .status();
+    assert!(packed.expect("run tar").success());
+    let busybox = house.directory.path().join("busybox.tar").display().to_string();
+    let joined = std::process::Command::new("tar").arg("-Af").arg(&tar).arg(&busybox).status();
+    assert!(joined.expect("run tar").success());
+    house.ok(&["import", &tar.display().to_string(), "full"]);
+    house.ok(&["create", "-v", "data:/v", "full", "true"]);
+    let data = house.engine.directory().join("data/volumes/data/_data");
+    use std::os::unix::fs::MetadataExt as _;
+    let of = |name: &str| {
+        let found = std::fs::symlink_metadata(data.join(name)).expect(name);
+        (found.uid(), found.gid(), found.mode() & 0o7777)
+    };
+    assert_eq!(of("."), (5, 6, 0o2711));
+    assert_eq!(of("sub/f"), (12, 34, 0o4750));
+    assert_eq!(of("sub").2, 0o1777);
+    assert_eq!(std::fs::read_link(data.join("link")).expect("a link"), std::path::Path::new("sub/f"));
+    let inode = |name: &str| std::fs::metadata(data.join(name)).expect(name).ino();
+    assert_eq!(inode("hard"), inode("sub/f"));
+    let mut value = [0; 16];
+    let length = rustix::fs::getxattr(data.join("sub/f"), name, &mut value[..]).expect("the attribute");
+    assert_eq!(&value[..length], b"kept");
+}
+
+#[test]
+fn an_anonymous_volume_stays_as_long_as_anybody_has_it() {
+    let house = House::new();
+    house.ok(&[
+        "run",
+        "--name",
+        "one",
+        "-v",
+        "/shared",
+        "-v",
+        "named:/n",
+        "bb",
+        "sh",
+        "-c",
+        "echo x > /shared/f",
+    ]);
+    house.ok(&["create", "--name", "two", "--volumes-from", "one:ro", "bb", "cat", "/shared/f"]);
+    house.ok(&["rm", "-v", "one"]);
+    assert_eq!(house.ok(&["start", "-a", "two"]), "x");
+    assert_eq!(
+        house.inspect("two", "{{range .Mounts}}{{.Destination}} {{.RW}};{{end}}"),
+        "/n false;/shared false;"
+    );
+    house.ok(&["rm", "-v", "two"]);
+    assert_eq!(house.ok(&["volume", "ls", "-q"]), "named");
+}

@@ -8,6 +8,9 @@ use super::Private;
 
 const CREATE: &[&str] =
     &["create.name", "create.directory", "create.layer", "create.volumes", "create.record", "create.publish"];
+/// Of the volumes that a create makes, and of a client's.
+const VOLUME: &[&str] = &["volume.directory", "volume.record", "volume.data", "volume.publish"];
+const VOLUME_REMOVE: &[&str] = &["volume.mark", "volume.tree", "volume.forget"];
 const START: &[&str] = &["start.network", "start.files", "start.spec", "start.process", "start.publish"];
 const STOP: &[&str] = &["stop.signal", "stop.wait", "stop.release", "stop.record"];
 const REMOVE: &[&str] =
@@ -33,7 +36,11 @@ fn in_the_code(directory: &Path, found: &mut BTreeSet<String>) {
 fn these_are_all_the_steps() {
     let mut found = BTreeSet::new();
     in_the_code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/engine/src"), &mut found);
-    let known = [CREATE, START, STOP, REMOVE, &[BEHIND]].concat().into_iter().map(str::to_owned).collect();
+    let known = [CREATE, VOLUME, VOLUME_REMOVE, START, STOP, REMOVE, &[BEHIND]]
+        .concat()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     assert_eq!(found, known, "a step is not killed at by these tests");
 }
 
@@ -71,7 +78,7 @@ fn use_again(private: &Private, point: &str) {
 #[test]
 fn killed_in_create() {
     let mut private = with_bystanders();
-    for point in CREATE {
+    for point in CREATE.iter().chain(VOLUME) {
         crash(&mut private, point, &["create", "--name", "web", "-v", "/vol", "bb", "sleep", "1000"]);
         if *point == "create.publish" {
             // Whole, although nobody was told.
@@ -174,4 +181,34 @@ fn killed_behind_a_removal() {
     assert!(!private.exists("web"));
     private.clean(BEHIND);
     use_again(&private, BEHIND);
+}
+
+/// Labels, since a volume that lost them is not the one that was asked for.
+#[test]
+fn killed_while_a_volume_is_made_or_removed() {
+    let mut private = with_bystanders();
+    let is_there = |private: &Private| private.engine.wharf(&["volume", "inspect", "data"]).status == 0;
+    for point in VOLUME {
+        crash(&mut private, point, &["volume", "create", "--label", "a=b", "data"]);
+        // Whole, although nobody was told, or not at all.
+        assert_eq!(is_there(&private), *point == "volume.publish", "{point}");
+        private.ok(&["volume", "create", "--label", "a=b", "data"]);
+        assert_eq!(private.ok(&["volume", "inspect", "-f", "{{.Labels.a}}", "data"]), "b", "{point}");
+        private.ok(&["volume", "rm", "data"]);
+        private.clean(point);
+        use_again(&private, point);
+    }
+    for point in VOLUME_REMOVE {
+        private.ok(&["volume", "create", "--label", "a=b", "data"]);
+        private.ok(&["run", "--rm", "-v", "data:/x", "bb", "sh", "-c", "echo kept > /x/f"]);
+        crash(&mut private, point, &["volume", "rm", "data"]);
+        // Behind the mark the next engine goes on; before it, nothing is missing.
+        assert_eq!(is_there(&private), *point == "volume.mark", "{point}");
+        if is_there(&private) {
+            assert_eq!(private.ok(&["run", "--rm", "-v", "data:/x", "bb", "cat", "/x/f"]), "kept", "{point}");
+            private.ok(&["volume", "rm", "data"]);
+        }
+        private.clean(point);
+        use_again(&private, point);
+    }
 }

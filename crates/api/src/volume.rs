@@ -1,4 +1,4 @@
-//! Volumes, as `GET /system/df` lists them.
+//! Volumes.
 
 use crate::go;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,41 @@ pub struct Volume {
     pub scope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_data: Option<UsageData>,
+}
+
+/// `POST /volumes/create`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct VolumeCreateRequest {
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub name: String,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub driver: String,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub driver_opts: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub labels: BTreeMap<String, String>,
+    /// Of a Swarm's volume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_volume_spec: Option<serde_json::Value>,
+}
+
+/// `GET /volumes`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct VolumeListResponse {
+    pub volumes: Vec<Volume>,
+    #[serde(serialize_with = "go::null_if_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// `POST /volumes/prune`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct VolumePruneResponse {
+    pub volumes_deleted: Vec<String>,
+    /// Bytes.
+    pub space_reclaimed: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -62,6 +62,8 @@ impl Operands {
 #[derive(Debug)]
 pub(crate) struct Noun {
     pub(crate) name: &'static str,
+    /// What follows it in complaints; not each of Docker's nouns has it.
+    pub(crate) usage: &'static str,
     pub(crate) about: &'static str,
     pub(crate) verbs: &'static [&'static Command],
 }

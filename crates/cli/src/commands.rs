@@ -7,8 +7,9 @@ pub(crate) mod image;
 pub(crate) mod inspect;
 pub(crate) mod system;
 pub(crate) mod version;
+pub(crate) mod volume;
 
-pub(crate) const NOUNS: &[&Noun] = &[&container::NOUN, &image::NOUN, &system::NOUN];
+pub(crate) const NOUNS: &[&Noun] = &[&container::NOUN, &image::NOUN, &system::NOUN, &volume::NOUN];
 
 /// Listed first on the first help page.
 pub(crate) const COMMON: &[&str] = &["run", "exec", "ps", "pull", "images", "version", "info"];
@@ -55,7 +56,6 @@ const LATER: &[(&[&str], &str)] = &[
     ),
     (&["login", "logout", "push", "search", "manifest"], "it comes with registries"),
     (&["network"], "it comes with networking"),
-    (&["volume"], "it comes with volumes"),
     (
         &["context"],
         "contexts made by Docker's client are used, with --context, DOCKER_CONTEXT or its \"use\"",
@@ -156,7 +156,8 @@ mod tests {
         assert_eq!(path("rmi x"), "rmi -> rm");
         assert_eq!(path("image remove x"), "image rm -> rm");
         assert_eq!(path("container"), "noun container");
-        assert!(path("volume ls").starts_with("NotSupported"));
+        assert_eq!(path("volume list"), "volume ls -> ls");
+        assert!(path("network ls").starts_with("NotSupported"));
         assert!(path("container foo").starts_with("NotInNoun"));
     }
 

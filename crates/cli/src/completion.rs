@@ -211,7 +211,8 @@ impl Line {
 enum Thing {
     Container,
     Image,
-    Either,
+    Volume,
+    Any,
     /// A command's own words, a file, a new name.
     Other,
 }
@@ -229,7 +230,8 @@ fn thing(usage: &str, index: usize) -> Thing {
         "CONTAINER" => Thing::Container,
         "IMAGE" => Thing::Image,
         word if word.starts_with("SOURCE_IMAGE") || word.starts_with("TARGET_IMAGE") => Thing::Image,
-        "NAME|ID" => Thing::Either,
+        "VOLUME" => Thing::Volume,
+        "NAME|ID" => Thing::Any,
         _ => Thing::Other,
     }
 }
@@ -265,16 +267,20 @@ fn ask(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(async {
         let mut names = Vec::new();
-        if matches!(wanted, Thing::Container | Thing::Either) {
+        if matches!(wanted, Thing::Container | Thing::Any) {
             let containers = app.client.containers().list(true, 0, false, &Filters::default()).await?;
             let fit = containers.iter().filter(|container| suits(command.name, container.state.as_ref()));
             names.extend(
                 fit.flat_map(|container| &container.names).map(|name| name.trim_start_matches('/').into()),
             );
         }
-        if matches!(wanted, Thing::Image | Thing::Either) {
+        if matches!(wanted, Thing::Image | Thing::Any) {
             let images = app.client.images().list(false, false, &Filters::default()).await?;
             names.extend(images.into_iter().flat_map(|image| image.repo_tags));
+        }
+        if matches!(wanted, Thing::Volume | Thing::Any) {
+            let volumes = app.client.volumes().list(&Filters::default()).await?.volumes;
+            names.extend(volumes.into_iter().map(|volume| volume.name));
         }
         Ok(names)
     })
@@ -322,6 +328,7 @@ mod tests {
         assert_eq!(thing("[OPTIONS] IMAGE [COMMAND] [ARG...]", 1), Thing::Other);
         assert_eq!(thing("[OPTIONS] CONTAINER [CONTAINER...]", 5), Thing::Container);
         assert_eq!(thing("CONTAINER NEW_NAME", 1), Thing::Other);
-        assert_eq!(thing("[OPTIONS] NAME|ID [NAME|ID...]", 3), Thing::Either);
+        assert_eq!(thing("[OPTIONS] NAME|ID [NAME|ID...]", 3), Thing::Any);
+        assert_eq!(thing("[OPTIONS] VOLUME [VOLUME...]", 1), Thing::Volume);
     }
 }

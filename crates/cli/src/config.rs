@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use api::filters::Filters;
 use serde::Deserialize;
 
 /// `~/.docker/config.json`.
@@ -15,6 +16,10 @@ pub(crate) struct Config {
     pub(crate) ps_format: String,
     #[serde(rename = "imagesFormat")]
     pub(crate) images_format: String,
+    #[serde(rename = "volumesFormat")]
+    pub(crate) volumes_format: String,
+    #[serde(rename = "pruneFilters")]
+    prune_filters: Vec<String>,
     #[serde(rename = "HttpHeaders")]
     pub(crate) http_headers: BTreeMap<String, String>,
     #[serde(rename = "currentContext")]
@@ -49,6 +54,21 @@ impl Config {
             let why = if error.is_eof() { "unexpected EOF".into() } else { error.to_string() };
             format!("parsing config file ({}): {why}", path.display())
         })
+    }
+
+    /// What a prune leaves alone or is limited to, with what the line says; its opposite is not asked for at once.
+    pub(crate) fn prune_filters(&self, mut given: Filters) -> Filters {
+        for (key, value) in self.prune_filters.iter().filter_map(|filter| filter.split_once('=')) {
+            let opposite = match key {
+                "label" => "label!",
+                "label!" => "label",
+                _ => "",
+            };
+            if !given.get(opposite).any(|other| other == value) {
+                given.add(key, value);
+            }
+        }
+        given
     }
 
     /// Proxy variables for a new container, those of `host` before those of `default`; what `given` names stays out.

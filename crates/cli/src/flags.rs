@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Once,
     /// Any number of texts.
     List,
+    /// Any number of `key=value`.
+    Map,
     /// A signed number of 64 bits.
     Int,
     /// An unsigned number of 16 bits.
@@ -81,6 +83,10 @@ impl Flag {
 
     pub(crate) const fn list(long: &'static str, about: &'static str) -> Self {
         Self::new(long, Kind::List, about)
+    }
+
+    pub(crate) const fn map(long: &'static str, about: &'static str) -> Self {
+        Self::new(long, Kind::Map, about)
     }
 
     pub(crate) const fn int(long: &'static str, about: &'static str) -> Self {
@@ -157,6 +163,7 @@ impl Flag {
             Kind::Switch => "",
             Kind::Text | Kind::Once => "string",
             Kind::List => "list",
+            Kind::Map => "map",
             Kind::Int => "int",
             Kind::Uint16 => "uint16",
             Kind::Uint64 => "uint",
@@ -166,14 +173,14 @@ impl Flag {
     }
 
     fn is_list(&self) -> bool {
-        matches!(self.kind, Kind::List | Kind::CheckedList { .. })
+        matches!(self.kind, Kind::List | Kind::Map | Kind::CheckedList { .. })
     }
 
     /// Checks a value, answering with the reason of a refusal as Go words it.
     fn check(&self, value: &str) -> Result<(), String> {
         match self.kind {
             Kind::Switch => values::parse_bool(value).map(drop),
-            Kind::Text | Kind::Once | Kind::List => Ok(()),
+            Kind::Text | Kind::Once | Kind::List | Kind::Map => Ok(()),
             Kind::Int => values::parse_int(value).map(drop),
             Kind::Uint16 => values::parse_uint(value, 16).map(drop),
             Kind::Uint64 => values::parse_uint(value, 64).map(drop),

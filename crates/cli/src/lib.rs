@@ -30,6 +30,7 @@ mod options;
 mod output;
 mod platforms;
 mod progress;
+mod prompt;
 mod run;
 mod terminal;
 mod tls;

@@ -61,13 +61,13 @@ fn start(program: &'static str, args: &[String]) -> Outcome {
             Ok(0)
         }
         Found::NotInNoun { noun, name } => Err(Failure::new(format!(
-            "{program}: unknown command: {program} {0} {name}\n\nUsage:  {program} {0}\n\nRun '{program} {0} --help' for more information",
-            noun.name
+            "{program}: unknown command: {program} {0} {name}\n\nUsage:  {program} {0}{1}\n\nRun '{program} {0} --help' for more information",
+            noun.name, noun.usage
         ))),
         Found::NounFlag { noun, flag } => Err(Failure::with_status(
             format!(
-                "{flag}\n\nUsage:  {program} {0}\n\nRun '{program} {0} --help' for more information",
-                noun.name
+                "{flag}\n\nUsage:  {program} {0}{1}\n\nRun '{program} {0} --help' for more information",
+                noun.name, noun.usage
             ),
             FLAG_STATUS,
         )),

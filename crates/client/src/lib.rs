@@ -18,6 +18,7 @@ mod query;
 mod stream;
 mod system;
 mod tls;
+mod volumes;
 
 pub use address::{Address, AddressError, DEFAULT_SOCKET};
 pub use connection::{ReadHalf, Stream, WriteHalf};
@@ -29,6 +30,7 @@ pub use images::{Images, Import};
 pub use stream::{ByteStream, JsonStream};
 pub use system::{Events, Ping, System};
 pub use tls::{Tls, TlsError, TlsFiles};
+pub use volumes::Volumes;
 
 use connection::Http;
 
@@ -90,5 +92,9 @@ impl Client {
 
     pub fn system(&self) -> System<'_> {
         System { http: &self.http }
+    }
+
+    pub fn volumes(&self) -> Volumes<'_> {
+        Volumes { http: &self.http }
     }
 }

@@ -9,6 +9,7 @@ use crate::events::Events;
 use crate::execs::registry::Registry;
 use crate::ports::{Clock, ContainerRuntime, Ids, Mirror, NetworkFabric, SeccompCompiler, Storage};
 use crate::settings::Settings;
+use crate::volumes::registry::Registry as Volumes;
 
 /// The adapters, as the daemon hands them in.
 #[derive(Debug, Clone)]
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) events: Events,
     pub(crate) index: Index,
     pub(crate) execs: Registry,
+    pub(crate) volumes: Volumes,
     /// Replaced as a whole by a reload; read without waiting by everybody, hence not an async lock.
     settings: RwLock<Arc<Settings>>,
     filters: Mutex<SeccompFilters>,
@@ -47,6 +49,7 @@ impl Core {
             events,
             index: Index::default(),
             execs: Registry::default(),
+            volumes: Volumes::default(),
             settings: RwLock::new(Arc::new(settings)),
             filters: Mutex::default(),
             failpoints: crate::failpoints::Failpoints::default(),

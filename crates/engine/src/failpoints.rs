@@ -4,6 +4,11 @@
 use crate::error::Error;
 use crate::error::Result;
 
+/// Whether a failure plays a killed engine, which undoes nothing.
+pub(crate) fn is_crash<T>(result: &Result<T>) -> bool {
+    cfg!(test) && result.as_ref().is_err_and(|error| error.message == CRASH)
+}
+
 /// Where flows can be made to fail.
 #[derive(Debug, Default)]
 pub(crate) struct Failpoints {

@@ -21,6 +21,7 @@ mod records;
 mod settings;
 mod storage;
 pub mod system;
+pub mod volumes;
 
 pub use containers::Containers;
 pub use core::Ports;
@@ -31,6 +32,9 @@ pub use images::Images;
 pub use settings::{BUILTIN_RUNTIMES, SeccompSetting, Settings};
 pub use storage::Disk;
 pub use system::System;
+pub use volumes::Volumes;
+
+use std::sync::Arc;
 
 /// The services. Each is cheap to clone and may be used from any task.
 #[derive(Debug, Clone)]
@@ -38,26 +42,28 @@ pub struct Engine {
     pub containers: Containers,
     pub images: Images,
     pub execs: Execs,
+    pub volumes: Volumes,
     pub events: Events,
     pub system: System,
 }
 
 impl Engine {
     /// Plug the adapters in. Nothing happens until [`Engine::boot`].
-    pub fn new(
-        settings: Settings,
-        ports: Ports,
-        store: std::sync::Arc<store::Store>,
-        facts: system::Facts,
-    ) -> Self {
+    pub fn new(settings: Settings, ports: Ports, store: Arc<store::Store>, facts: system::Facts) -> Self {
         let core = core::Core::new(settings, ports);
         let containers = Containers { core: core.clone() };
         let images = Images { core: core.clone(), store };
         let execs = Execs { core: core.clone() };
+        let volumes = Volumes { core: core.clone(), pruning: Arc::default() };
         let events = core.events.clone();
-        let facts = std::sync::Arc::new(facts);
-        let system = System { core, facts, images: images.clone(), containers: containers.clone() };
-        Self { containers, images, execs, events, system }
+        let system = System {
+            core,
+            facts: Arc::new(facts),
+            images: images.clone(),
+            containers: containers.clone(),
+            volumes: volumes.clone(),
+        };
+        Self { containers, images, execs, volumes, events, system }
     }
 
     /// Take over what an earlier engine left, before the first request is served. Must run inside the runtime

@@ -447,6 +447,13 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn keep_room(&self);
     /// By id; one that cannot be read is an error of its own.
     fn records(&self) -> crate::Result<Vec<(String, crate::Result<Vec<u8>>)>>;
+    /// A volume's record, by its name.
+    fn put_volume(&self, name: &str, json: &[u8], durable: bool) -> crate::Result<()>;
+    fn delete_volume(&self, name: &str, durable: bool) -> crate::Result<()>;
+    /// As [`Storage::records`].
+    fn volumes(&self) -> crate::Result<Vec<(String, crate::Result<Vec<u8>>)>>;
+    /// Bytes of the files below a directory, each counted once.
+    fn tree_size(&self, directory: &std::path::Path) -> crate::Result<u64>;
     /// `overlay2` or `vfs`.
     fn driver(&self) -> &'static str;
 }

@@ -32,6 +32,21 @@ impl store::Record for ContainerJson {
     const VERSION: u32 = 1;
 }
 
+/// A volume's, likewise (`volumes/record.rs`).
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct VolumeJson(Box<RawValue>);
+
+impl store::Record for VolumeJson {
+    const NAMESPACE: &'static str = "volumes";
+    const VERSION: u32 = 1;
+}
+
+fn raw(json: &[u8]) -> Result<Box<RawValue>> {
+    let text = String::from_utf8_lossy(json).into_owned();
+    RawValue::from_string(text).map_err(|error| Error::internal(error.to_string()))
+}
+
 impl Disk {
     pub fn new(store: Arc<Store>) -> Self {
         Self { store }
@@ -164,9 +179,7 @@ impl Storage for Disk {
     }
 
     fn put_record(&self, container: &str, json: &[u8], durable: bool) -> Result<()> {
-        let text = String::from_utf8_lossy(json).into_owned();
-        let raw = RawValue::from_string(text).map_err(|error| Error::internal(error.to_string()))?;
-        Ok(self.store.records().put(container, &ContainerJson(raw), durability(durable))?)
+        Ok(self.store.records().put(container, &ContainerJson(raw(json)?), durability(durable))?)
     }
 
     fn delete_record(&self, container: &str, durable: bool) -> Result<()> {
@@ -185,6 +198,24 @@ impl Storage for Disk {
         let records = self.store.records().list::<ContainerJson>()?.into_iter();
         let bytes = |json: ContainerJson| json.0.get().as_bytes().to_vec();
         Ok(records.map(|(id, json)| (id, json.map(bytes).map_err(Error::from))).collect())
+    }
+
+    fn put_volume(&self, name: &str, json: &[u8], durable: bool) -> Result<()> {
+        Ok(self.store.records().put(name, &VolumeJson(raw(json)?), durability(durable))?)
+    }
+
+    fn delete_volume(&self, name: &str, durable: bool) -> Result<()> {
+        Ok(self.store.records().delete::<VolumeJson>(name, durability(durable))?)
+    }
+
+    fn volumes(&self) -> Result<Vec<(String, Result<Vec<u8>>)>> {
+        let records = self.store.records().list::<VolumeJson>()?.into_iter();
+        let bytes = |json: VolumeJson| json.0.get().as_bytes().to_vec();
+        Ok(records.map(|(name, json)| (name, json.map(bytes).map_err(Error::from))).collect())
+    }
+
+    fn tree_size(&self, directory: &Path) -> Result<u64> {
+        Ok(store::tree_usage(directory)?.bytes)
     }
 
     fn driver(&self) -> &'static str {

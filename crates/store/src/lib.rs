@@ -39,7 +39,7 @@ pub use images::{
 pub use layout::Layout;
 pub use lease::Lease;
 pub use records::{Batch, Durability, Record, Records};
-pub use snapshots::{Access, DriverKind, Root, Snapshots, Usage};
+pub use snapshots::{Access, DriverKind, Root, Snapshots, Usage, tree_usage};
 
 use error::At;
 

@@ -25,6 +25,7 @@ pub(crate) mod wait;
 
 pub(crate) const NOUN: Noun = Noun {
     name: "container",
+    usage: "",
     about: "Manage containers",
     verbs: &[
         &attach::COMMAND,

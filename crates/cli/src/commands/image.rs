@@ -17,6 +17,7 @@ mod tree;
 
 pub(crate) const NOUN: Noun = Noun {
     name: "image",
+    usage: "",
     about: "Manage images",
     verbs: &[
         &history::COMMAND,

@@ -33,6 +33,17 @@ pub(crate) const COMMAND: Command = Command {
 pub(crate) enum Kind {
     Container,
     Image,
+    Volume,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Image => "image",
+            Self::Volume => "volume",
+        }
+    }
 }
 
 /// Which objects, and how much of them.
@@ -50,9 +61,10 @@ const TYPES: [&str; 10] =
 
 async fn any(app: &App, line: &Parsed) -> Outcome {
     let kinds: &[Kind] = match line.given("type") {
-        None => &[Kind::Container, Kind::Image],
+        None => &[Kind::Container, Kind::Image, Kind::Volume],
         Some("container") => &[Kind::Container],
         Some("image") => &[Kind::Image],
+        Some("volume") => &[Kind::Volume],
         Some("") => {
             return Err(Failure::new(format!("type is empty: must be one of \"{}\"", TYPES.join("\", \""))));
         }
@@ -116,11 +128,12 @@ async fn find(app: &App, name: &str, what: &Wanted<'_>) -> Result<Value, Failure
         let found = match kind {
             Kind::Container => app.client.containers().inspect_raw(name, size).await,
             Kind::Image => app.client.images().inspect_raw(name, platform).await,
+            Kind::Volume => app.client.volumes().inspect_raw(name).await,
         };
         match found {
             Ok(object) => {
                 if size && *kind != Kind::Container {
-                    output::err("WARNING: --size ignored for image\n");
+                    output::err(&format!("WARNING: --size ignored for {}\n", kind.word()));
                 }
                 return Ok(object);
             }

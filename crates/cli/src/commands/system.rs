@@ -8,6 +8,7 @@ pub(crate) mod info;
 
 pub(crate) const NOUN: Noun = Noun {
     name: "system",
+    usage: "",
     about: "Manage the engine",
     verbs: &[&df::COMMAND, &events::COMMAND, &info::COMMAND],
 };

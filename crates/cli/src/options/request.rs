@@ -22,6 +22,8 @@ pub(crate) fn request(line: &Parsed, proxies: Vec<String>) -> Result<CreateReque
     let mut anonymous = BTreeMap::new();
     for volume in line.list("volume") {
         match volumes::parse(&volume)? {
+            // Said twice is meant once.
+            volumes::Volume::Bind(bind) if host.binds.contains(&bind) => {}
             volumes::Volume::Bind(bind) => host.binds.push(bind),
             volumes::Volume::Anonymous(target) => {
                 anonymous.insert(target, Empty::default());
@@ -128,6 +130,7 @@ fn host_config(line: &Parsed) -> Result<HostConfig, String> {
         security_opt: security.options,
         tmpfs: line.list("tmpfs").iter().map(|tmpfs| split_tmpfs(tmpfs)).collect(),
         volumes_from: line.list("volumes-from"),
+        volume_driver: line.text("volume-driver").to_owned(),
         uts_mode: line.text("uts").to_owned(),
         userns_mode: line.text("userns").to_owned(),
         shm_size: bytes(line, "shm-size"),

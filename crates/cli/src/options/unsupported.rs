@@ -6,7 +6,6 @@ use crate::flags::Parsed;
 const NOT_YET: &[(&[&str], &str)] = &[
     (&["publish", "publish-all"], "it comes with networking"),
     (&["link"], "it comes with user-defined networks"),
-    (&["volume-driver"], "it comes with volumes"),
     (&["gpus"], "it comes with device requests"),
     (&["use-api-socket"], "it comes with registry credentials"),
     (&["storage-opt"], "it comes with quotas"),

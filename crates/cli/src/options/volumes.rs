@@ -17,7 +17,7 @@ pub(crate) fn parse(text: &str) -> Result<Volume, String> {
     if text.len() <= 2 {
         return Ok(Volume::Anonymous(text.to_owned()));
     }
-    let parts: Vec<&str> = text.split(':').collect();
+    let parts = sections(text);
     if parts.len() > 1 && parts.iter().any(|part| part.is_empty()) {
         return Err(format!("invalid spec: {text}: empty section between colons"));
     }
@@ -28,6 +28,23 @@ pub(crate) fn parse(text: &str) -> Result<Volume, String> {
         }
         _ => Err(format!("invalid spec: {text}: too many colons")),
     }
+}
+
+/// What the colons separate; the one behind a single letter is of a drive on Windows, wherever the client is.
+fn sections(text: &str) -> Vec<&str> {
+    let mut sections = Vec::new();
+    let mut start = 0;
+    for (at, _) in text.match_indices(':') {
+        let section = &text[start..at];
+        let mut letters = section.chars();
+        let is_drive = letters.next().is_some_and(char::is_alphabetic) && letters.next().is_none();
+        if !is_drive {
+            sections.push(section);
+            start = at + 1;
+        }
+    }
+    sections.push(&text[start..]);
+    sections
 }
 
 /// A path that starts with a dot is meant from here; everything else stands as written.
@@ -60,7 +77,9 @@ mod tests {
         assert_eq!(parse("data:/b"), Ok(Volume::Bind("data:/b".into())));
         assert_eq!(parse("./x:/b"), Ok(Volume::Bind(format!("{here}/x:/b"))));
         assert_eq!(parse("/b"), Ok(Volume::Anonymous("/b".into())));
-        assert_eq!(parse("a::b"), Err("invalid spec: a::b: empty section between colons".into()));
+        assert_eq!(parse("ab::c"), Err("invalid spec: ab::c: empty section between colons".into()));
+        assert_eq!(parse("c:/x"), Ok(Volume::Anonymous("c:/x".into())));
+        assert_eq!(parse("c:/x:/b"), Ok(Volume::Bind("c:/x:/b".into())));
         assert_eq!(parse("/a:/b:ro:x"), Err("invalid spec: /a:/b:ro:x: too many colons".into()));
     }
 }

@@ -103,7 +103,7 @@ pub(crate) fn select(core: &Core, request: &ListRequest) -> Result<Vec<Arc<Conta
 }
 
 /// Docker matches names as regular expressions; plain text, `^` and `$` are what people write.
-fn names_match(asked: &[String], name: &str) -> bool {
+pub(crate) fn names_match(asked: &[String], name: &str) -> bool {
     asked.is_empty()
         || asked.iter().any(|pattern| {
             let slashed = format!("/{name}");

@@ -24,7 +24,7 @@ mod view;
 
 pub use health::{Health, HealthResult, HealthStatus};
 pub use limits::Limits;
-pub(crate) use list::until;
+pub(crate) use list::{names_match, until};
 pub use probe::{Place, Probe};
 pub use requests::{
     AttachRequest, Created, Filters, ListRequest, LogLine, LogStream, LogsRequest, Pruned, RemoveRequest,

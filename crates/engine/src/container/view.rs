@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::health::Health;
-use super::spec::ContainerSpec;
+use super::spec::{ContainerSpec, MountSpec};
 use crate::ports::{Endpoint, Rootfs};
 
 /// `State.Status`.
@@ -86,6 +86,8 @@ pub struct MountPoint {
     pub mode: String,
     pub read_write: bool,
     pub propagation: String,
+    /// The `--mount` it came from, here or in the container that it was taken over from.
+    pub spec: Option<MountSpec>,
 }
 
 /// Network side of inspect.

@@ -8,13 +8,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::task::Owner;
-use crate::container::{RestartPolicy, Status, mounts};
+use crate::container::{RestartPolicy, Status};
 use crate::core::Core;
 use crate::error::Result;
 use crate::flows::{create, remove};
 use crate::layout;
 use crate::ports::{ProcessRef, Reconnected};
 use crate::records::{self, Record};
+use crate::volumes;
 
 pub(crate) async fn run(core: &Arc<Core>) -> Result<()> {
     let settings = core.settings();
@@ -23,15 +24,24 @@ pub(crate) async fn run(core: &Arc<Core>) -> Result<()> {
     let mut running = Vec::new();
     let mut owners = Vec::new();
 
+    volumes::boot::run(core).await?;
+    let mut readable = Vec::new();
     for (id, json) in storage.records()? {
         known.insert(id.clone());
-        let record = match json.and_then(|json| records::read(&id, &json)) {
-            Ok(record) => record,
+        match json.and_then(|json| records::read(&id, &json)) {
+            Ok(record) => {
+                // All of them first: the removal of one must not take along what another refers to.
+                for point in record.mounts.iter().filter(|point| point.kind == "volume") {
+                    core.volumes.hold(&point.name, &id);
+                }
+                readable.push((id, record));
+            }
             Err(error) => {
                 tracing::error!(container = %id, %error, "a container's record cannot be read; it is left alone");
-                continue;
             }
-        };
+        }
+    }
+    for (id, record) in readable {
         let Some(owner) = one(core, record).await else { continue };
         if !owner.record.endpoints.is_empty() {
             running.push((id, owner.record.endpoints.clone()));
@@ -155,11 +165,11 @@ async fn sweep(core: &Arc<Core>, known: &HashSet<String>) {
         if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) && !known.contains(&id) {
             for name in create::begun_volumes(&entry.path()) {
                 let _ = create::remove_directory(layout::volume(&core.settings().data_root, &name)).await;
+                core.volumes.remove(&name);
             }
             let _ = create::remove_directory(entry.path()).await;
         }
     }
-    mounts::sweep_begun_volumes(&core.settings().data_root);
     for id in core.ports.runtime.leftovers().await {
         if known.contains(&id) {
             continue;

@@ -11,6 +11,9 @@ use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::records::{self, Record};
+use crate::volumes::make::{For, make};
+use crate::volumes::remove::no_such_volume;
+use crate::volumes::{self, ANONYMOUS};
 
 /// The container's record and what its user should be warned of. Who owns it from now on is the caller's business.
 pub(crate) async fn run(
@@ -73,12 +76,22 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
     let plan = mounts::plan(core, &spec, &image)?;
     note_volumes(&layout::container(&settings.data_root, &id), &plan.volumes)?;
     for volume in &plan.volumes {
-        if mounts::make_volume(core, volume, &id).await? && volume.anonymous {
-            let directory = layout::volume(&settings.data_root, &volume.name);
-            undo.push("volume", remove_directory(directory));
+        let (core, id, name) = (core.clone(), id.clone(), volume.wanted.name.clone());
+        let whom = For::Container { id: &id, copy_from: volume.copy_from.as_deref() };
+        let (_, made) = make(&core, &volume.wanted, whom).await?;
+        let goes = made && volume.wanted.anonymous;
+        undo.push("volume", give_back(core, name, id.clone(), goes));
+    }
+    let mut anonymous_volumes: Vec<String> =
+        plan.volumes.iter().filter(|v| v.wanted.anonymous).map(|v| v.wanted.name.clone()).collect();
+    for name in plan.shared_volumes() {
+        let volume = core.volumes.hold(name, &id).ok_or_else(|| no_such_volume(name))?;
+        undo.push("volume", give_back(core.clone(), name.to_owned(), id.clone(), false));
+        // Whoever is removed last takes it along.
+        if volume.labels.contains_key(ANONYMOUS) {
+            anonymous_volumes.push(name.to_owned());
         }
     }
-    let anonymous_volumes = plan.volumes.iter().filter(|v| v.anonymous).map(|v| v.name.clone()).collect();
 
     core.failpoints.hit("create.record")?;
     let auto_remove = spec.host.auto_remove;
@@ -153,7 +166,8 @@ fn make_directory(directory: &std::path::Path) -> Result<()> {
 /// Anonymous volumes have no owner but their container's record. Until that is written, a list in the container's
 /// directory tells the next engine what to sweep.
 fn note_volumes(directory: &std::path::Path, volumes: &[mounts::VolumePlan]) -> Result<()> {
-    let names: Vec<&str> = volumes.iter().filter(|v| v.anonymous).map(|v| v.name.as_str()).collect();
+    let anonymous = volumes.iter().filter(|v| v.wanted.anonymous);
+    let names: Vec<&str> = anonymous.map(|v| v.wanted.name.as_str()).collect();
     if names.is_empty() {
         return Ok(());
     }
@@ -162,11 +176,19 @@ fn note_volumes(directory: &std::path::Path, volumes: &[mounts::VolumePlan]) -> 
         .map_err(|error| Error::internal(format!("write {}: {error}", path.display())))
 }
 
-/// What [`note_volumes`] wrote. Only names that an engine makes up: 64 hex digits.
+/// The container does not come to be: it refers to the volume no more, which goes if it was made for nobody else.
+async fn give_back(core: Arc<Core>, name: String, container: String, goes: bool) -> Result<()> {
+    if core.volumes.release(&name, &container) && goes {
+        remove_directory(layout::volume(&core.settings().data_root, &name)).await?;
+        volumes::remove::gone(&core, &name);
+    }
+    Ok(())
+}
+
+/// What [`note_volumes`] wrote. Only names that an engine makes up.
 pub(crate) fn begun_volumes(directory: &std::path::Path) -> Vec<String> {
     let text = std::fs::read_to_string(layout::begun_volumes(directory)).unwrap_or_default();
-    let is_ours = |name: &&str| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
-    text.lines().filter(is_ours).map(str::to_owned).collect()
+    text.lines().filter(|name| volumes::is_made_up(name)).map(str::to_owned).collect()
 }
 
 /// Idempotent.

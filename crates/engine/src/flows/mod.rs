@@ -12,7 +12,7 @@ pub(crate) mod start;
 pub(crate) mod tests;
 
 use crate::error::Result;
-use crate::failpoints::CRASH;
+use crate::failpoints::is_crash;
 use crate::ports::BoxFuture;
 
 /// Undo steps in the order in which the steps were done.
@@ -50,7 +50,7 @@ impl Undo {
 pub(crate) async fn finish<T>(undo: Undo, result: Result<T>) -> Result<T> {
     match &result {
         Ok(_) => undo.disarm(),
-        Err(error) if cfg!(test) && error.message == CRASH => undo.disarm(),
+        Err(_) if is_crash(&result) => undo.disarm(),
         Err(_) => undo.unwind().await,
     }
     result

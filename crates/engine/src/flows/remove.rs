@@ -6,25 +6,36 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::create::remove_directory;
-use crate::container::mounts;
 use crate::core::{Core, blocking};
 use crate::error::Result;
 use crate::layout;
 use crate::ports::ProcessRef;
 use crate::records::{self, Record};
+use crate::volumes::remove::gone;
 
 /// `record.status` is `Removing`, and `record.remove_volumes` says whether its volumes go too.
 pub(crate) async fn run(core: &Arc<Core>, record: &Record) -> Result<()> {
     let settings = core.settings();
     let directory = layout::container(&settings.data_root, &record.id);
-    let volumes: &[String] = match record.remove_volumes || record.spec.host.auto_remove {
-        true => &record.anonymous_volumes,
-        false => &[],
-    };
-    match record.spec.host.auto_remove {
-        true => at_once(core, record, directory, volumes).await,
-        false => thoroughly(core, record, directory, volumes).await,
+    let mut volumes = Vec::new();
+    let takes_along = record.remove_volumes || record.spec.host.auto_remove;
+    for name in record.mounts.iter().filter(|point| point.kind == "volume").map(|point| &point.name) {
+        let is_last = core.volumes.release(name, &record.id);
+        if takes_along && is_last && record.anonymous_volumes.contains(name) {
+            volumes.push(name.clone());
+        }
     }
+    let removed = match record.spec.host.auto_remove {
+        true => at_once(core, record, directory, &volumes).await,
+        false => thoroughly(core, record, directory, &volumes).await,
+    };
+    if removed.is_err() {
+        // It is still there, and still refers to what is left of them.
+        for point in record.mounts.iter().filter(|point| point.kind == "volume") {
+            core.volumes.hold(&point.name, &record.id);
+        }
+    }
+    removed
 }
 
 /// Where an anonymous volume lies, if it is there: a removal may be the second try.
@@ -63,8 +74,8 @@ async fn thoroughly(core: &Arc<Core>, record: &Record, directory: PathBuf, volum
     for name in volumes {
         if let Some(place) = place(core, name) {
             remove_directory(place).await?;
-            mounts::volume_event(core, name, "destroy", &[]);
         }
+        gone(core, name);
     }
     core.failpoints.hit("remove.record")?;
     blocking(move || {
@@ -90,7 +101,7 @@ async fn at_once(core: &Arc<Core>, record: &Record, directory: PathBuf, volumes:
     let mut places: Vec<_> = volumes.iter().filter_map(|name| place(core, name)).collect();
     places.push(directory);
     storage.discard(&record.id, &places)?;
-    volumes.iter().for_each(|name| mounts::volume_event(core, name, "destroy", &[]));
+    volumes.iter().for_each(|name| gone(core, name));
     core.failpoints.hit("remove.record")?;
     let core = core.clone();
     tokio::spawn(async move {

@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::containers::{ContainerSpec, Containers, RemoveRequest, Status, WaitCondition};
+use crate::containers::{ContainerSpec, Containers, Filters, RemoveRequest, Status, WaitCondition};
 use crate::core::{Core, Ports};
 use crate::error::{Class, Result};
 use crate::images::ImageConfig;
 use crate::ports::*;
 use crate::settings::Settings;
+use crate::volumes::{CreateRequest, Volumes};
 
 /// Everything the fakes hold; survives the "engine", as machine and disk do.
 #[derive(Debug, Default)]
 pub(crate) struct World {
     layers: Mutex<BTreeSet<String>>,
     records: Mutex<BTreeMap<String, Vec<u8>>>,
+    volumes: Mutex<BTreeMap<String, Vec<u8>>>,
     sandboxes: Mutex<BTreeSet<String>>,
     /// Ends when something is sent.
     pub(crate) processes: Mutex<BTreeMap<String, watch::Sender<Option<i32>>>>,
@@ -296,6 +298,21 @@ impl Storage for Fake {
         let records = self.0.records.lock().unwrap().clone();
         Ok(records.into_iter().map(|(id, json)| (id, Ok(json))).collect())
     }
+    fn put_volume(&self, name: &str, json: &[u8], _: bool) -> Result<()> {
+        self.0.volumes.lock().unwrap().insert(name.to_owned(), json.to_vec());
+        Ok(())
+    }
+    fn delete_volume(&self, name: &str, _: bool) -> Result<()> {
+        self.0.volumes.lock().unwrap().remove(name);
+        Ok(())
+    }
+    fn volumes(&self) -> Result<Vec<(String, Result<Vec<u8>>)>> {
+        let volumes = self.0.volumes.lock().unwrap().clone();
+        Ok(volumes.into_iter().map(|(name, json)| (name, Ok(json))).collect())
+    }
+    fn tree_size(&self, _: &Path) -> Result<u64> {
+        Ok(7)
+    }
     fn driver(&self) -> &'static str {
         "vfs"
     }
@@ -367,8 +384,18 @@ fn assert_clean(world: &World, root: &Path, when: &str) {
     assert_eq!(entries(&root.join("data/containers")), 0, "directory left {when}");
 }
 
-const CREATE: [&str; 6] =
-    ["create.name", "create.directory", "create.layer", "create.volumes", "create.record", "create.publish"];
+const CREATE: [&str; 10] = [
+    "create.name",
+    "create.directory",
+    "create.layer",
+    "create.volumes",
+    "volume.directory",
+    "volume.record",
+    "volume.data",
+    "volume.publish",
+    "create.record",
+    "create.publish",
+];
 const START: [&str; 5] = ["start.network", "start.files", "start.spec", "start.process", "start.publish"];
 const REMOVE: [&str; 6] =
     ["remove.mark", "remove.process", "remove.layer", "remove.directory", "remove.volumes", "remove.record"];
@@ -389,7 +416,7 @@ async fn a_create_that_fails_anywhere_leaves_nothing() {
 
 #[tokio::test]
 async fn an_engine_killed_in_create_is_tidied_up_by_the_next() {
-    for point in &CREATE[..5] {
+    for point in &CREATE[..9] {
         let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
         let containers = engine(&world, root.path());
         containers.core.failpoints.arm(&format!("{point}:crash"));
@@ -397,6 +424,8 @@ async fn an_engine_killed_in_create_is_tidied_up_by_the_next() {
         let next = engine(&world, root.path());
         crate::containers::boot::run(&next.core).await.unwrap();
         assert_clean(&world, root.path(), point);
+        assert_eq!(entries(&root.path().join("data/volumes")), 0, "volume left after {point}");
+        assert!(next.core.volumes.all().is_empty(), "volume known after {point}");
     }
 }
 
@@ -529,4 +558,117 @@ async fn a_missing_executable_keeps_its_code_and_an_auto_removed_one_goes() {
     let answer = wait.answer().await.unwrap();
     assert_eq!((answer.status_code, answer.error), (127, None));
     assert_clean(&world, root.path(), "after a failed --rm start");
+}
+
+fn volumes(containers: &Containers) -> Volumes {
+    Volumes { core: containers.core.clone(), pruning: Arc::default() }
+}
+
+fn labelled(name: &str) -> CreateRequest {
+    CreateRequest { name: name.into(), labels: [("a".into(), "b".into())].into(), ..CreateRequest::default() }
+}
+
+async fn rebooted(world: &Arc<World>, root: &Path) -> Containers {
+    let next = engine(world, root);
+    crate::containers::boot::run(&next.core).await.unwrap();
+    next
+}
+
+#[tokio::test]
+async fn a_volume_is_made_whole_or_not_at_all() {
+    for point in ["volume.directory", "volume.record", "volume.data", "volume.publish"] {
+        for crash in ["", ":crash"] {
+            let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+            let containers = engine(&world, root.path());
+            containers.core.failpoints.arm(&format!("{point}{crash}"));
+            volumes(&containers).create(labelled("data")).await.unwrap_err();
+            let next = if crash.is_empty() { containers } else { rebooted(&world, root.path()).await };
+            next.core.failpoints.arm("");
+            match volumes(&next).inspect("data").await {
+                Ok(volume) => {
+                    assert_eq!((point, crash), ("volume.publish", ":crash"), "it is there");
+                    assert_eq!(volume.labels["a"], "b");
+                }
+                Err(error) => {
+                    assert_eq!(error.message, "get data: no such volume", "{point}{crash}");
+                    assert_eq!(entries(&root.path().join("data/volumes")), 0, "left after {point}{crash}");
+                    assert!(world.volumes.lock().unwrap().is_empty(), "record left after {point}{crash}");
+                }
+            }
+            assert_eq!(volumes(&next).create(labelled("data")).await.unwrap().labels["a"], "b");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_volume_is_removed_whole_or_not_at_all() {
+    for point in ["volume.mark", "volume.tree", "volume.forget"] {
+        for crash in ["", ":crash"] {
+            let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+            let containers = engine(&world, root.path());
+            let data = volumes(&containers).create(labelled("data")).await.unwrap().mountpoint.clone();
+            std::fs::write(data.join("kept"), "x").unwrap();
+            containers.core.failpoints.arm(&format!("{point}{crash}"));
+            volumes(&containers).remove("data", false).await.unwrap_err();
+            containers.core.failpoints.arm("");
+            let next = rebooted(&world, root.path()).await;
+            let found = volumes(&next).inspect("data").await;
+            // Behind the mark a killed engine's removal is finished, and a failed one's is off.
+            let is_there = point == "volume.mark" || crash.is_empty() && point == "volume.tree";
+            assert_eq!(found.is_ok(), is_there, "{point}{crash}");
+            assert_eq!(data.join("kept").exists(), is_there, "{point}{crash}");
+            assert_eq!(world.volumes.lock().unwrap().len(), usize::from(is_there), "{point}{crash}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_refers_to_a_volume_keeps_it_over_engines_and_the_last_takes_an_anonymous_one_along() {
+    let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+    let containers = engine(&world, root.path());
+    let mut one = spec();
+    one.host.binds = vec!["named:/n".into()];
+    let id = containers.create("one", one).await.unwrap().id;
+    let mut two = spec();
+    two.host.volumes_from = vec!["one:ro".into()];
+    containers.create("two", two).await.unwrap();
+    let next = rebooted(&world, root.path()).await;
+    let error = volumes(&next).remove("named", true).await.unwrap_err();
+    assert_eq!(error.class, Class::Conflict);
+    assert!(error.message.starts_with("remove named: volume is in use - [") && error.message.contains(&id));
+    let anonymous = next
+        .inspect("one", false)
+        .await
+        .unwrap()
+        .mounts
+        .iter()
+        .find(|m| m.destination == "/v")
+        .unwrap()
+        .name
+        .clone();
+    let with_volumes = RemoveRequest { volumes: true, ..RemoveRequest::default() };
+    next.remove("one", with_volumes).await.unwrap();
+    assert!(volumes(&next).inspect(&anonymous).await.is_ok(), "another container has it");
+    let next = rebooted(&world, root.path()).await;
+    next.remove("two", with_volumes).await.unwrap();
+    assert!(volumes(&next).inspect(&anonymous).await.is_err(), "nobody has it");
+    assert!(volumes(&next).inspect("named").await.is_ok());
+    volumes(&next).remove("named", false).await.unwrap();
+    assert_clean(&world, root.path(), "after all");
+    assert_eq!(entries(&root.path().join("data/volumes")), 0);
+}
+
+#[tokio::test]
+async fn prune_takes_anonymous_ones_unless_told_otherwise() {
+    let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+    let containers = engine(&world, root.path());
+    let volumes = volumes(&containers);
+    volumes.create(labelled("data")).await.unwrap();
+    let anonymous = volumes.create(CreateRequest::default()).await.unwrap().name.clone();
+    let filters = |key: &str, value: &str| Filters([(key.to_owned(), vec![value.to_owned()])].into());
+    assert_eq!(volumes.prune(filters("label", "nosuch")).await.unwrap().ids.len(), 0);
+    let pruned = volumes.prune(Filters::default()).await.unwrap();
+    assert_eq!((pruned.ids, pruned.space_bytes), (vec![anonymous], 7));
+    assert_eq!(volumes.prune(filters("all", "true")).await.unwrap().ids, ["data"]);
+    assert!(volumes.prune(filters("all", "maybe")).await.is_err());
 }

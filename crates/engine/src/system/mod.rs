@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::containers::Container;
 use crate::images::ImageSummary;
+use crate::volumes::Volume;
 use std::sync::Arc;
 
 /// Facts that do not change while the engine runs, gathered by `daemon` (from `check` and the configuration).
@@ -98,4 +99,6 @@ pub struct DiskUsage {
     pub images: Vec<ImageSummary>,
     /// With their sizes measured.
     pub containers: Vec<Arc<Container>>,
+    /// Those that lie here, with their sizes measured.
+    pub volumes: Vec<Volume>,
 }

@@ -8,6 +8,7 @@ use crate::core::Core;
 use crate::error::Result;
 use crate::images::{ImageListRequest, Images};
 use crate::layout;
+use crate::volumes::Volumes;
 
 /// A container's patience where it says nothing, and what is allowed on top when the engine stops (as in Docker).
 const DEFAULT_STOP_S: i64 = 10;
@@ -20,6 +21,7 @@ pub struct System {
     pub(crate) facts: Arc<Facts>,
     pub(crate) images: Images,
     pub(crate) containers: Containers,
+    pub(crate) volumes: Volumes,
 }
 
 impl System {
@@ -90,7 +92,8 @@ impl System {
         let containers =
             self.containers.list(ListRequest { all: true, size: true, ..ListRequest::default() }).await?;
         let layers_bytes = images.iter().map(|image| image.size_bytes).sum();
-        Ok(DiskUsage { layers_bytes, images, containers })
+        let volumes = self.volumes.usage().await;
+        Ok(DiskUsage { layers_bytes, images, containers, volumes })
     }
 
     /// `--live-restore=false`: stop every container, each with its own patience, together no longer than the

@@ -13,6 +13,7 @@ pub(crate) mod host_config;
 pub(crate) mod image;
 mod restart;
 pub(crate) mod system;
+pub(crate) mod volume;
 
 use jiff::Timestamp;
 

@@ -1,6 +1,6 @@
 //! Version, info, disk usage.
 
-use super::{container, image};
+use super::{container, image, volume};
 use api::system::{
     AddressPool, Commit, ComponentVersion, FirewallInfo, IndexInfo, PlatformInfo, PluginsInfo,
     RegistryServiceConfig, RuntimeInfo, SwarmInfo, SystemInfo, Usage, VersionResponse,
@@ -176,10 +176,22 @@ pub(crate) fn disk_usage(usage: &DiskUsage, kinds: &[String]) -> api::system::Di
             items,
         }
     };
+    let volumes = || {
+        let items: Vec<_> = usage.volumes.iter().map(volume::volume).collect();
+        let used = |v: &&api::volume::Volume| v.usage_data.as_ref().is_some_and(|u| u.ref_count > 0);
+        let size = |v: &api::volume::Volume| v.usage_data.as_ref().map_or(0, |u| u.size.max(0));
+        Usage {
+            active_count: items.iter().filter(used).count() as i64,
+            reclaimable: items.iter().filter(|v| !used(v)).map(size).sum(),
+            total_count: items.len() as i64,
+            total_size: items.iter().map(size).sum(),
+            items,
+        }
+    };
     api::system::DiskUsage {
         image_usage: asked("image").then(images),
         container_usage: asked("container").then(containers),
-        volume_usage: asked("volume").then(Usage::default),
+        volume_usage: asked("volume").then(volumes),
         build_cache_usage: asked("build-cache").then(Usage::default),
     }
 }

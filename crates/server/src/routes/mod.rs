@@ -6,6 +6,7 @@ mod execs;
 mod images;
 mod streams;
 mod system;
+mod volumes;
 
 use crate::router::Route;
 use crate::versions::ApiVersion;
@@ -64,6 +65,13 @@ pub(crate) static ROUTES: &[Route] = routes! {
     GET "/images/{name*}/get" => images::save_one;
     POST "/images/{name*}/tag" => images::tag;
     DELETE "/images/{name*}" => images::remove;
+
+    GET "/volumes" => volumes::list;
+    POST "/volumes/create" => volumes::create;
+    POST "/volumes/prune" => volumes::prune, since 25;
+    GET "/volumes/{name}" => volumes::inspect;
+    PUT "/volumes/{name}" => volumes::update, since 42;
+    DELETE "/volumes/{name}" => volumes::remove;
 };
 
 /// Docker has these, Wharf not yet: 501 with their name, never a 404 as if nobody had heard of them.
@@ -91,12 +99,6 @@ pub(crate) const NOT_BUILT: &[(&str, &str)] = &[
     ("GET", "/distribution/{name*}/json"),
     ("POST", "/session"),
     ("POST", "/grpc"),
-    ("GET", "/volumes"),
-    ("POST", "/volumes/create"),
-    ("POST", "/volumes/prune"),
-    ("GET", "/volumes/{name}"),
-    ("PUT", "/volumes/{name}"),
-    ("DELETE", "/volumes/{name}"),
     ("GET", "/networks"),
     ("POST", "/networks/create"),
     ("POST", "/networks/prune"),

@@ -56,7 +56,7 @@ pub(super) trait Driver: Debug + Send + Sync {
 const COMPONENTS: usize = 12;
 
 /// Walks a tree without leaving it. What goes away meanwhile, since its container runs, does not count.
-pub(super) fn usage(root: &Path) -> Result<Usage> {
+pub fn usage(root: &Path) -> Result<Usage> {
     let mut usage = Usage::default();
     let mut seen = HashSet::new();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -26,7 +26,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use oci::Digest;
 use serde::{Deserialize, Serialize};
 
-pub use self::driver::{Root, Usage};
+pub use self::driver::{Root, Usage, usage as tree_usage};
 pub use self::view::Access;
 
 use self::driver::Driver;

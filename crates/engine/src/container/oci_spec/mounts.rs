@@ -4,6 +4,7 @@ use oci::runtime as rt;
 
 use super::{Joined, SecurityOptions};
 use crate::container::files::Files;
+use crate::container::mounts::spec_of;
 use crate::container::{IpcMode, MountKind, MountPoint, MountSpec};
 use crate::error::{Error, Result};
 use crate::records::Record;
@@ -94,14 +95,10 @@ pub(super) fn mounts(
 
 fn user_mounts(record: &Record, linux: &mut rt::Linux) -> Result<Vec<rt::Mount>> {
     let host = &record.spec.host;
-    let spec_of = |point: &MountPoint| {
-        host.mounts.iter().find(|m| {
-            crate::container::mounts::clean(&m.target).is_some_and(|target| target == point.destination)
-        })
-    };
     let mut list = Vec::new();
     for point in &record.mounts {
-        let spec = spec_of(point);
+        let spec = point.spec.clone().or_else(|| spec_of(host, &point.destination));
+        let spec = spec.as_ref();
         if point.kind == "tmpfs" {
             list.push(tmpfs(point, spec));
             continue;

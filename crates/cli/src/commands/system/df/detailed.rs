@@ -3,13 +3,12 @@
 use api::container::ContainerSummary;
 use api::image::ImageSummary;
 use api::system::DiskUsage;
-use api::volume::Volume;
 use gotemplate::{Data, Missing, Template};
-use serde_json::json;
 
 use crate::commands::container::ls as containers;
 use crate::commands::image::ls as images;
 use crate::commands::image::split_reference;
+use crate::commands::volume as volumes;
 use crate::output::table::{Listing, Row, render};
 use crate::output::units::human_size;
 
@@ -17,19 +16,6 @@ const IMAGES: &str = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}
 const CONTAINERS: &str = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}";
 const VOLUMES: &str = "table {{.Name}}\t{{.Links}}\t{{.Size}}";
 const CACHE: &str = "table {{.ID}}\t{{.CacheType}}\t{{.Size}}\t{{.CreatedSince}}\t{{.LastUsedSince}}\t{{.UsageCount}}\t{{.Shared}}";
-
-const VOLUME_LISTING: Listing = Listing {
-    type_name: "*formatter.volumeContext",
-    titles: &[
-        ("Name", "VOLUME NAME"),
-        ("Driver", "DRIVER"),
-        ("Scope", "SCOPE"),
-        ("Mountpoint", "MOUNTPOINT"),
-        ("Labels", "LABELS"),
-        ("Links", "LINKS"),
-        ("Size", "SIZE"),
-    ],
-};
 
 /// Only its titles: no engine of Wharf's has such entries before the builder.
 const CACHE_LISTING: Listing = Listing {
@@ -65,14 +51,14 @@ pub(super) fn page(usage: &DiskUsage, format: &str) -> Result<String, String> {
         .map(|container| of_container(container, truncate))
         .collect();
     let volume_rows: Vec<Row> =
-        usage.volume_usage.iter().flat_map(|usage| &usage.items).map(of_volume).collect();
+        usage.volume_usage.iter().flat_map(|usage| &usage.items).map(volumes::row).collect();
     if as_table {
         let cache = usage.build_cache_usage.as_ref().map_or(0, |usage| usage.total_size);
         return Ok(format!(
             "Images space usage:\n\n{}\nContainers space usage:\n\n{}\nLocal Volumes space usage:\n\n{}\nBuild cache usage: {}\n\n{}",
             render(&images::LISTING, IMAGES, image_rows)?,
             render(&containers::LISTING, CONTAINERS, container_rows)?,
-            render(&VOLUME_LISTING, VOLUMES, volume_rows)?,
+            render(&volumes::LISTING, VOLUMES, volume_rows)?,
             human_size(cache as f64, 4),
             render(&CACHE_LISTING, CACHE, Vec::new())?,
         ));
@@ -117,21 +103,4 @@ fn of_image(image: &ImageSummary, truncate: bool) -> Row {
 /// With the size of its own layer alone: its image stands above.
 fn of_container(container: &ContainerSummary, truncate: bool) -> Row {
     containers::row(&ContainerSummary { size_root_fs: 0, ..container.clone() }, truncate)
-}
-
-fn of_volume(volume: &Volume) -> Row {
-    let labels: Vec<String> = volume.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let used = volume.usage_data.as_ref();
-    Row {
-        cells: vec![
-            ("Driver", json!(volume.driver)),
-            ("Labels", json!(labels.join(","))),
-            ("Links", json!(used.map_or("N/A".to_owned(), |used| used.ref_count.to_string()))),
-            ("Mountpoint", json!(volume.mountpoint)),
-            ("Name", json!(volume.name)),
-            ("Scope", json!(volume.scope)),
-            ("Size", json!(used.map_or("N/A".to_owned(), |used| human_size(used.size as f64, 4)))),
-        ],
-        labels: Some(volume.labels.clone()),
-    }
 }

@@ -1,0 +1,47 @@
+//! `/volumes`.
+
+use crate::connection::{Http, json_body, no_body};
+use crate::error::{Error, Result};
+use crate::query::{Target, escape};
+use api::filters::Filters;
+use api::volume::{Volume, VolumeCreateRequest, VolumeListResponse, VolumePruneResponse};
+use http::Method;
+
+/// Everything about volumes.
+#[derive(Debug, Clone, Copy)]
+pub struct Volumes<'a> {
+    pub(crate) http: &'a Http,
+}
+
+impl Volumes<'_> {
+    fn of(name: &str) -> Target {
+        Target::new(format!("/volumes/{}", escape(name)))
+    }
+
+    pub async fn create(&self, request: &VolumeCreateRequest) -> Result<Volume> {
+        self.http.json(Method::POST, Target::new("/volumes/create"), json_body(request)?).await
+    }
+
+    pub async fn list(&self, filters: &Filters) -> Result<VolumeListResponse> {
+        let target = Target::new("/volumes").arg_if("filters", &filters.to_json());
+        self.http.json(Method::GET, target, no_body()).await
+    }
+
+    /// The answer as it came, for `inspect` without a loss.
+    pub async fn inspect_raw(&self, name: &str) -> Result<serde_json::Value> {
+        if name.is_empty() {
+            return Err(Error::Nameless { kind: "volume" });
+        }
+        self.http.json(Method::GET, Self::of(name), no_body()).await
+    }
+
+    pub async fn remove(&self, name: &str, force: bool) -> Result<()> {
+        let target = Self::of(name).flag("force", force);
+        self.http.whole(Method::DELETE, target, no_body()).await.map(drop)
+    }
+
+    pub async fn prune(&self, filters: &Filters) -> Result<VolumePruneResponse> {
+        let target = Target::new("/volumes/prune").arg_if("filters", &filters.to_json());
+        self.http.json(Method::POST, target, no_body()).await
+    }
+}

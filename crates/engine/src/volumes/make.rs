@@ -1,0 +1,224 @@
+//! Making a volume, for a client or for a container that names it, and filling it with what the image has at its place.
+//!
+//! A fresh volume is filled beside its place and then renamed: whoever finds a volume's data finds all of it. The record,
+//! where one is needed, comes first; one without data is of a volume that nobody was told of.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::record::Record;
+use super::registry::Entry;
+use super::{ANONYMOUS, LOCAL, Volume, boot, event, local};
+use crate::core::{Core, blocking};
+use crate::error::{Error, Result};
+use crate::failpoints::is_crash;
+use crate::layout;
+
+/// A volume that must be there.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    /// Empty: whichever has it.
+    pub(crate) driver: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) options: BTreeMap<String, String>,
+    pub(crate) anonymous: bool,
+}
+
+/// For whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum For<'a> {
+    /// A client: it must survive a power cut when it is told.
+    Client,
+    /// A container, which refers to it from now on. An empty volume takes over what the image has at `copy_from`.
+    Container { id: &'a str, copy_from: Option<&'a str> },
+}
+
+/// The volume, and whether it was made now.
+pub(crate) async fn make(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Result<(Arc<Volume>, bool)> {
+    let _turn = core.volumes.turn(&wanted.name).await;
+    let Some(known) = core.volumes.get(&wanted.name).or_else(|| found(core, &wanted.name)) else {
+        let volume = fresh(core, wanted, whom).await?;
+        if let For::Container { id, .. } = whom {
+            core.volumes.hold(&volume.name, id);
+        }
+        event(core, &volume.name, "create", &[("driver", &volume.driver)]);
+        return Ok((volume, true));
+    };
+    check_driver(wanted, &known.volume)?;
+    if matches!(whom, For::Client) {
+        // Somebody took its directory away.
+        directory(&known.volume.mountpoint, 0o755)?;
+    }
+    if let For::Container { id, copy_from } = whom {
+        let is_shared = known.holders.iter().any(|holder| holder != id);
+        if let Some(path) = copy_from {
+            fill_empty(core, &known.volume, id, path, is_shared).await?;
+        }
+        core.volumes.hold(&wanted.name, id);
+    }
+    Ok((known.volume, false))
+}
+
+/// One whose directory somebody made, or put back, while this engine ran.
+fn found(core: &Core, name: &str) -> Option<Entry> {
+    let root = core.settings().data_root.clone();
+    if local::check_name(name).is_err() || !layout::volume_data(&root, name).exists() {
+        return None;
+    }
+    core.volumes.insert(boot::adopted(core, name, &layout::volume(&root, name)), false);
+    core.volumes.get(name)
+}
+
+/// A name is one driver's.
+fn check_driver(wanted: &Wanted, known: &Volume) -> Result<()> {
+    if wanted.driver.is_empty() || wanted.driver == known.driver {
+        return Ok(());
+    }
+    if wanted.driver != LOCAL {
+        return Err(plugin_not_found(&wanted.driver).context(format_args!("create {}", wanted.name)));
+    }
+    Err(Error::conflict(format!(
+        "create {name}: driver '{}' already has volume '{name}': volume name must be unique",
+        known.driver,
+        name = wanted.name,
+    )))
+}
+
+pub(crate) fn plugin_not_found(driver: &str) -> Error {
+    Error::not_found(format!("error looking up volume plugin {driver}: plugin \"{driver}\" not found"))
+}
+
+async fn fresh(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Result<Arc<Volume>> {
+    let doing = format!("create {}", wanted.name);
+    if !matches!(wanted.driver.as_str(), "" | LOCAL) {
+        return Err(plugin_not_found(&wanted.driver).context(doing));
+    }
+    local::check_name(&wanted.name)?;
+    if !wanted.options.is_empty() {
+        return Err(Error::unsupported(format!(
+            "{doing}: options of the local volume driver are not built yet"
+        )));
+    }
+    let root = core.settings().data_root.clone();
+    let mut labels = wanted.labels.clone();
+    if wanted.anonymous {
+        labels.insert(ANONYMOUS.into(), String::new());
+    }
+    let volume = Volume {
+        name: wanted.name.clone(),
+        driver: LOCAL.into(),
+        mountpoint: layout::volume_data(&root, &wanted.name),
+        created: Some(core.ports.clock.now()),
+        labels,
+        options: wanted.options.clone(),
+        usage: None,
+    };
+    let token = match whom {
+        For::Client => core.ports.ids.id(),
+        For::Container { id, .. } => id.to_owned(),
+    };
+    let place = layout::volume(&root, &wanted.name);
+    let begun = place.join(token);
+    // A container's named or anonymous volume says all with its directory.
+    let recorded = matches!(whom, For::Client) || !wanted.labels.is_empty() || !wanted.options.is_empty();
+    let made = steps(core, &volume, &begun, whom, recorded).await;
+    if made.is_err() && !is_crash(&made) {
+        // What the one had been renamed to: it was not there before.
+        let _ = archive::remove_tree(&begun).and(archive::remove_tree(&volume.mountpoint));
+        // Unless there is something in it.
+        let _ = std::fs::remove_dir(&place);
+        if recorded && let Err(error) = core.ports.storage.delete_volume(&volume.name, false) {
+            tracing::warn!(volume = %volume.name, %error, "could not take its record back");
+        }
+    }
+    made?;
+    Ok(core.volumes.insert(volume, recorded))
+}
+
+async fn steps(core: &Arc<Core>, volume: &Volume, begun: &Path, whom: For<'_>, recorded: bool) -> Result<()> {
+    core.failpoints.hit("volume.directory")?;
+    let place = begun.parent().unwrap_or(begun);
+    directory(place, 0o701)?;
+    directory(begun, 0o755)?;
+    if let For::Container { id, copy_from: Some(path) } = whom {
+        fill(core, id, path, begun).await?;
+    }
+    core.failpoints.hit("volume.record")?;
+    if recorded {
+        let (storage, record) = (core.ports.storage.clone(), Record::of(volume));
+        blocking(move || storage.put_volume(&record.name, &record.write(), true)).await?;
+    }
+    core.failpoints.hit("volume.data")?;
+    let data = &volume.mountpoint;
+    std::fs::rename(begun, data).map_err(|error| {
+        Error::internal(format!("rename {} to {}: {error}", begun.display(), data.display()))
+    })?;
+    if matches!(whom, For::Client) {
+        let places = [place.to_owned(), layout::volumes(&core.settings().data_root)];
+        blocking(move || places.iter().try_for_each(sync)).await?;
+    }
+    core.failpoints.hit("volume.publish")
+}
+
+fn directory(path: &Path, mode: u32) -> Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.map_err(|error| Error::internal(format!("mkdir {}: {error}", path.display())))
+}
+
+fn sync(directory: &PathBuf) -> Result<()> {
+    std::fs::File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| Error::internal(format!("sync {}: {error}", directory.display())))
+}
+
+async fn fill(core: &Arc<Core>, container: &str, path: &str, to: &Path) -> Result<()> {
+    let storage = core.ports.storage.clone();
+    let (container, path, to) = (container.to_owned(), PathBuf::from(path), to.to_owned());
+    blocking(move || storage.copy_out(&container, &path, &to)).await
+}
+
+/// One that is there already, if there is nothing in it. What another container refers to is filled where it is.
+async fn fill_empty(
+    core: &Arc<Core>,
+    volume: &Volume,
+    container: &str,
+    path: &str,
+    is_shared: bool,
+) -> Result<()> {
+    let data = &volume.mountpoint;
+    let is_empty = match std::fs::read_dir(data) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::internal(format!(
+                "the data of volume {} is gone: {} is not there; remove the volume, or put its directory back",
+                volume.name,
+                data.display()
+            )));
+        }
+        Err(error) => return Err(Error::internal(format!("read {}: {error}", data.display()))),
+    };
+    if !is_empty {
+        return Ok(());
+    }
+    if is_shared {
+        return fill(core, container, path, data).await;
+    }
+    let begun = layout::volume(&core.settings().data_root, &volume.name).join(container);
+    directory(&begun, 0o755)?;
+    let filled = async {
+        fill(core, container, path, &begun).await?;
+        match std::fs::rename(&begun, data) {
+            Ok(()) => Ok(()),
+            // Something is mounted there, or it is a link: an administrator's choice.
+            Err(_) => fill(core, container, path, data).await,
+        }
+    };
+    let filled = filled.await;
+    if begun.exists() {
+        let _ = archive::remove_tree(&begun);
+    }
+    filled
+}

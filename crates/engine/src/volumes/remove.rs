@@ -1,0 +1,80 @@
+//! Removing a volume: mark → data → record. The mark is a record, so that whichever engine finds it goes on: a volume
+//! that has lost a part of its data is never seen again.
+
+use std::sync::Arc;
+
+use super::record::Record;
+use super::registry::Entry;
+use super::{Volume, event};
+use crate::core::{Core, blocking};
+use crate::error::{Error, Result};
+use crate::failpoints::is_crash;
+use crate::layout;
+
+/// Docker's text for a volume nobody knows.
+pub(crate) fn no_such_volume(name: &str) -> Error {
+    Error::not_found(format!("get {name}: no such volume"))
+}
+
+/// Unless a container refers to it. Returns when its disk space is free.
+pub(super) async fn run(core: &Arc<Core>, name: &str) -> Result<()> {
+    let _turn = core.volumes.turn(name).await;
+    let entry = core.volumes.get(name).ok_or_else(|| no_such_volume(name))?;
+    if !entry.holders.is_empty() {
+        let holders: Vec<_> = entry.holders.iter().cloned().collect();
+        return Err(Error::conflict(format!("remove {name}: volume is in use - [{}]", holders.join(", "))));
+    }
+    let removed = steps(core, &entry.volume).await;
+    if removed.is_err() && !is_crash(&removed) {
+        take_mark_back(core, &entry);
+    }
+    removed.map_err(|error| error.context(format_args!("remove {name}")))?;
+    core.volumes.remove(name);
+    event(core, name, "destroy", &[("driver", &entry.volume.driver)]);
+    Ok(())
+}
+
+async fn steps(core: &Arc<Core>, volume: &Volume) -> Result<()> {
+    core.failpoints.hit("volume.mark")?;
+    let mark = Record { removing: true, ..Record::of(volume) };
+    core.ports.storage.put_volume(&volume.name, &mark.write(), false)?;
+    core.failpoints.hit("volume.tree")?;
+    finish(core, &volume.name).await
+}
+
+/// What is left to do behind the mark. May be repeated.
+pub(super) async fn finish(core: &Arc<Core>, name: &str) -> Result<()> {
+    let place = layout::volume(&core.settings().data_root, name);
+    let failed = format!("error removing volume path '{}'", place.display());
+    blocking(move || archive::remove_tree(&place))
+        .await
+        .map_err(|error| Error::internal(error.to_string()).context(failed))?;
+    core.failpoints.hit("volume.forget")?;
+    let (storage, name) = (core.ports.storage.clone(), name.to_owned());
+    blocking(move || storage.delete_volume(&name, true)).await
+}
+
+/// Some of it may be gone, but what is left is somebody's.
+fn take_mark_back(core: &Core, entry: &Entry) {
+    let name = &entry.volume.name;
+    let storage = &core.ports.storage;
+    let taken = match entry.recorded {
+        true => storage.put_volume(name, &Record::of(&entry.volume).write(), false),
+        false => storage.delete_volume(name, false),
+    };
+    if let Err(error) = taken {
+        tracing::warn!(volume = %name, %error, "could not take the mark of its removal back");
+    }
+}
+
+/// Its directory went with a container's, whose anonymous volume it was.
+pub(crate) fn gone(core: &Core, name: &str) {
+    let Some(entry) = core.volumes.get(name) else { return };
+    core.volumes.remove(name);
+    if entry.recorded
+        && let Err(error) = core.ports.storage.delete_volume(name, false)
+    {
+        tracing::warn!(volume = %name, %error, "could not delete its record");
+    }
+    event(core, name, "destroy", &[("driver", &entry.volume.driver)]);
+}

@@ -1,0 +1,139 @@
+//! The volume service: the methods the server calls.
+
+use std::sync::Arc;
+
+use super::make::{For, Wanted, make};
+use super::registry::Entry;
+use super::remove::no_such_volume;
+use super::{ANONYMOUS, CreateRequest, LOCAL, Usage, Volume, event, remove};
+use crate::container::{Filters, Pruned, names_match};
+use crate::core::{Core, blocking};
+use crate::error::{Class, Error, Result};
+
+/// Everything about volumes. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Volumes {
+    pub(crate) core: Arc<Core>,
+    /// A prune measures and removes much; a second one at the same time would count the same.
+    pub(crate) pruning: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Volumes {
+    /// One that is there already is answered as it is.
+    pub async fn create(&self, request: CreateRequest) -> Result<Arc<Volume>> {
+        let anonymous = request.name.is_empty();
+        let wanted = Wanted {
+            name: if anonymous { self.core.ports.ids.id() } else { request.name },
+            driver: request.driver,
+            labels: request.labels,
+            options: request.options,
+            anonymous,
+        };
+        Ok(make(&self.core, &wanted, For::Client).await?.0)
+    }
+
+    /// By name.
+    pub async fn list(&self, filters: Filters) -> Result<Vec<Arc<Volume>>> {
+        filters.check(&["dangling", "driver", "label", "name"])?;
+        let dangling = filters.flag("dangling")?;
+        let wanted = |entry: &Entry| {
+            dangling.is_none_or(|dangling| dangling == entry.holders.is_empty())
+                && filters.exact("driver", &entry.volume.driver)
+                && names_match(filters.get("name"), &entry.volume.name)
+                && filters.labels_match("label", &entry.volume.labels)
+        };
+        let all = self.core.volumes.all().into_iter();
+        Ok(all.filter(wanted).map(|entry| entry.volume).collect())
+    }
+
+    pub async fn inspect(&self, name: &str) -> Result<Arc<Volume>> {
+        let entry = self.core.volumes.get(name).ok_or_else(|| no_such_volume(name))?;
+        Ok(entry.volume)
+    }
+
+    /// `force`: one that is not there is as good as removed.
+    pub async fn remove(&self, name: &str, force: bool) -> Result<()> {
+        match remove::run(&self.core, name).await {
+            Err(error) if force && error.class == Class::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    /// What no container refers to and matches `label`, `label!`: only anonymous ones, unless `all`. What has options
+    /// is somewhere else, and gives no space back.
+    pub async fn prune(&self, filters: Filters) -> Result<Pruned> {
+        let busy = |_| Error::conflict("a prune operation is already running");
+        let _alone = self.pruning.try_lock().map_err(busy)?;
+        let all = match filters.get("all") {
+            [] => false,
+            [one] => boolean(one)?,
+            several => {
+                let several = several.join(" ");
+                return Err(Error::invalid(format!(
+                    "invalid filter 'all=[{several}]': only one value is expected"
+                )));
+            }
+        };
+        filters.check(&["all", "label", "label!"])?;
+        let mut pruned = Pruned::default();
+        for Entry { volume, holders, .. } in self.core.volumes.all() {
+            let unwanted = filters.has("label!") && filters.labels_match("label!", &volume.labels);
+            if volume.driver != LOCAL
+                || !volume.options.is_empty()
+                || !holders.is_empty()
+                || unwanted
+                || !(all || volume.labels.contains_key(ANONYMOUS))
+                || !filters.labels_match("label", &volume.labels)
+            {
+                continue;
+            }
+            let bytes = self.measure(&volume).await.unwrap_or_default();
+            match remove::run(&self.core, &volume.name).await {
+                Ok(()) => {
+                    pruned.ids.push(volume.name.clone());
+                    pruned.space_bytes += bytes;
+                }
+                // Taken by a container or removed meanwhile.
+                Err(error) if matches!(error.class, Class::Conflict | Class::NotFound) => {}
+                Err(error) => tracing::warn!(volume = %volume.name, %error, "could not remove it"),
+            }
+        }
+        event(&self.core, "", "prune", &[("reclaimed", &pruned.space_bytes.to_string())]);
+        Ok(pruned)
+    }
+
+    /// Those whose data is here, measured.
+    pub(crate) async fn usage(&self) -> Vec<Volume> {
+        let mut measured = Vec::new();
+        for Entry { volume, holders, .. } in self.core.volumes.all() {
+            if volume.driver == LOCAL && volume.options.is_empty() {
+                let bytes = self.measure(&volume).await;
+                let usage = Some(Usage { bytes, containers: holders.len() as u64 });
+                measured.push(Volume { usage, ..Volume::clone(&volume) });
+            }
+        }
+        measured
+    }
+
+    async fn measure(&self, volume: &Volume) -> Option<u64> {
+        let (storage, data) = (self.core.ports.storage.clone(), volume.mountpoint.clone());
+        match blocking(move || storage.tree_size(&data)).await {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                tracing::warn!(volume = %volume.name, %error, "could not measure it");
+                None
+            }
+        }
+    }
+}
+
+/// Go's booleans, with its complaint.
+fn boolean(text: &str) -> Result<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(Error::invalid(format!(
+            "invalid filter 'all': strconv.ParseBool: parsing \"{text}\": invalid syntax"
+        ))),
+    }
+}

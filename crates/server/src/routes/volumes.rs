@@ -1,0 +1,59 @@
+//! Volumes.
+
+use crate::body::{self, Body};
+use crate::call::Call;
+use crate::convert;
+use crate::versions::ApiVersion;
+use api::volume::{VolumeCreateRequest, VolumeListResponse, VolumePruneResponse};
+use engine::{Error, Result};
+use http::{Response, StatusCode};
+
+pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
+    let filters = call.query.filters().map_err(|error| error.context("error reading volume filters"))?;
+    let found = call.engine().volumes.list(filters).await?;
+    let volumes = found.iter().map(|volume| convert::volume::volume(volume)).collect();
+    Ok(body::json(StatusCode::OK, &VolumeListResponse { volumes, warnings: Vec::new() }))
+}
+
+pub(crate) async fn create(call: Call) -> Result<Response<Body>> {
+    let engine = call.engine().clone();
+    let request: VolumeCreateRequest = call.json().await?;
+    if request.cluster_volume_spec.is_some() {
+        return Err(no_swarm(
+            "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" \
+                             to connect this node to swarm and try again.",
+        ));
+    }
+    let made = engine.volumes.create(convert::volume::create(request)).await?;
+    Ok(body::json(StatusCode::CREATED, &convert::volume::volume(&made)))
+}
+
+pub(crate) async fn inspect(call: Call) -> Result<Response<Body>> {
+    let volume = call.engine().volumes.inspect(&call.name).await?;
+    Ok(body::json(StatusCode::OK, &convert::volume::volume(&volume)))
+}
+
+/// Only volumes of a Swarm can be changed, which there are none of.
+pub(crate) async fn update(_: Call) -> Result<Response<Body>> {
+    Err(no_swarm("volume update only valid for cluster volumes, but swarm is unavailable"))
+}
+
+fn no_swarm(why: &str) -> Error {
+    Error::unavailable(why)
+}
+
+pub(crate) async fn remove(call: Call) -> Result<Response<Body>> {
+    call.engine().volumes.remove(&call.name, call.query.flag("force")).await?;
+    Ok(body::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn prune(call: Call) -> Result<Response<Body>> {
+    let mut filters = call.query.filters()?;
+    // Before 1.42 all that are not used went, with a name or without.
+    if call.version < ApiVersion::minor(42) {
+        filters.0.entry("all".to_owned()).or_default().push("true".to_owned());
+    }
+    let pruned = call.engine().volumes.prune(filters).await?;
+    let answer = VolumePruneResponse { volumes_deleted: pruned.ids, space_reclaimed: pruned.space_bytes };
+    Ok(body::json(StatusCode::OK, &answer))
+}
