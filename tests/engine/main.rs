@@ -8,6 +8,7 @@ mod health;
 mod identity;
 mod lifecycle;
 mod limits;
+mod mounts;
 mod volumes;
 
 use std::path::Path;

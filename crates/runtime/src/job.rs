@@ -15,7 +15,9 @@ use crate::mount_api::{OpenTreeFlags, open_tree};
 use crate::namespace::flag;
 use crate::options::Options;
 use crate::proc::open_proc;
-use crate::{CreateRequest, Error, ExecRequest, Filter, Result, Rootfs, Stdio, check, idmap, neighbour};
+use crate::{
+    CreateRequest, Error, ExecRequest, Filter, Result, Rootfs, Stdio, check, idmap, inside, neighbour,
+};
 
 /// A namespace that is entered instead of made.
 #[derive(Debug)]
@@ -238,6 +240,8 @@ pub(crate) fn open_source(mount: &Mount, bundle: &Path, recursive: bool) -> Resu
     }
     let opened = if neighbour::is_of_another(&mount.source) {
         neighbour::open_tree(&mount.source, flags)
+    } else if !mount.subpath.is_empty() {
+        part_of(&bundle.join(&mount.source), &mount.subpath, flags)
     } else {
         open_tree(CWD, bundle.join(&mount.source), flags).map_err(Into::into)
     };
@@ -245,6 +249,13 @@ pub(crate) fn open_source(mount: &Mount, bundle: &Path, recursive: bool) -> Resu
         what: format!("{:?} to rootfs at {:?}", mount.source, mount.destination),
         source,
     })
+}
+
+/// Of a source that containers write into: the path is looked up with it as the end of the world.
+fn part_of(source: &Path, subpath: &str, flags: OpenTreeFlags) -> std::io::Result<OwnedFd> {
+    let source = rustix::fs::open(source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let part = inside::open(source.as_fd(), subpath, OFlags::PATH)?;
+    Ok(open_tree(part, "", flags | OpenTreeFlags::AT_EMPTY_PATH)?)
 }
 
 /// None named is none had.

@@ -21,6 +21,9 @@ pub(crate) fn request(line: &Parsed, proxies: Vec<String>) -> Result<CreateReque
     let mut host = host_config(line)?;
     let mut anonymous = BTreeMap::new();
     for volume in line.list("volume") {
+        if let Some(warning) = volumes::full_width_colon(&volume) {
+            crate::output::err(&warning);
+        }
         match volumes::parse(&volume)? {
             // Said twice is meant once.
             volumes::Volume::Bind(bind) if host.binds.contains(&bind) => {}

@@ -30,6 +30,16 @@ pub(crate) fn parse(text: &str) -> Result<Volume, String> {
     }
 }
 
+/// The colon of Chinese and Japanese keyboards separates nothing: what was meant as options is a part of the path.
+pub(crate) fn full_width_colon(text: &str) -> Option<String> {
+    let meant = text.replace('\u{ff1a}', ":");
+    (meant != text).then(|| {
+        format!(
+            "WARNING: {text:?} has a full-width colon, which is a part of the path; did you mean {meant:?}?\n"
+        )
+    })
+}
+
 /// What the colons separate; the one behind a single letter is of a drive on Windows, wherever the client is.
 fn sections(text: &str) -> Vec<&str> {
     let mut sections = Vec::new();
@@ -77,6 +87,9 @@ mod tests {
         assert_eq!(parse("data:/b"), Ok(Volume::Bind("data:/b".into())));
         assert_eq!(parse("./x:/b"), Ok(Volume::Bind(format!("{here}/x:/b"))));
         assert_eq!(parse("/b"), Ok(Volume::Anonymous("/b".into())));
+        let warning = full_width_colon("/w:/var/www\u{ff1a}ro").unwrap();
+        assert!(warning.contains("did you mean \"/w:/var/www:ro\"?"), "{warning}");
+        assert_eq!(full_width_colon("/w:/var/www:ro"), None);
         assert_eq!(parse("ab::c"), Err("invalid spec: ab::c: empty section between colons".into()));
         assert_eq!(parse("c:/x"), Ok(Volume::Anonymous("c:/x".into())));
         assert_eq!(parse("c:/x:/b"), Ok(Volume::Bind("c:/x:/b".into())));

@@ -162,7 +162,10 @@ fn parse_mount(core: &Core, mount: &MountSpec) -> Result<(MountPoint, Option<Vol
         MountKind::Volume => {
             let options = mount.volume.clone().unwrap_or_default();
             if !options.subpath.is_empty() {
-                return Err(Error::unsupported("volume-subpath is not built yet"));
+                if mount.source.is_empty() {
+                    return Err(wrong("must not set Subpath when using anonymous volumes"));
+                }
+                check_subpath(&options.subpath).map_err(wrong)?;
             }
             let wanted = Wanted {
                 name: mount.source.clone(),
@@ -177,10 +180,31 @@ fn parse_mount(core: &Core, mount: &MountSpec) -> Result<(MountPoint, Option<Vol
         }
         MountKind::Tmpfs if mount.source.is_empty() => Ok((point, None)),
         MountKind::Tmpfs => Err(wrong("field Source must not be specified")),
-        MountKind::Image | MountKind::Npipe | MountKind::Cluster => {
-            Err(Error::unsupported(format!("mounts of type {} are not built yet", mount.kind.word())))
+        MountKind::Image if mount.source.is_empty() => Err(wrong("field Source must not be empty")),
+        MountKind::Image => {
+            check_subpath(mount.image_subpath.as_deref().unwrap_or_default()).map_err(wrong)?;
+            point.name.clone_from(&mount.source);
+            point.read_write = false;
+            point.propagation = "rprivate".into();
+            Ok((point, None))
         }
+        MountKind::Npipe | MountKind::Cluster => Err(wrong("mount type unknown")),
     }
+}
+
+/// Below the source, by its text: what links lead to is looked at when it is mounted.
+fn check_subpath(subpath: &str) -> std::result::Result<(), &'static str> {
+    let mut depth = 0_i32;
+    let mut stays = !subpath.starts_with('/');
+    for part in subpath.split('/') {
+        depth += match part {
+            "" | "." => 0,
+            ".." => -1,
+            _ => 1,
+        };
+        stays &= depth >= 0;
+    }
+    if stays { Ok(()) } else { Err("subpath must be a relative path within the volume") }
 }
 
 /// What Docker writes into the mode of a local volume that was asked for, whether there is SELinux or not.

@@ -88,6 +88,10 @@ pub struct MountPoint {
     pub propagation: String,
     /// The `--mount` it came from, here or in the container that it was taken over from.
     pub spec: Option<MountSpec>,
+    /// Of an image: what keeps its layers for the container, named as a container's own (64 hex digits).
+    pub layer: String,
+    /// Of an image: its layers, the uppermost first.
+    pub lower: Vec<PathBuf>,
 }
 
 /// Network side of inspect.

@@ -34,6 +34,8 @@ pub(crate) async fn run(core: &Arc<Core>) -> Result<()> {
                 for point in record.mounts.iter().filter(|point| point.kind == "volume") {
                     core.volumes.hold(&point.name, &id);
                 }
+                let layers = record.mounts.iter().map(|point| point.layer.clone());
+                known.extend(layers.filter(|layer| !layer.is_empty()));
                 readable.push((id, record));
             }
             Err(error) => {

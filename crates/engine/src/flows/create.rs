@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::{Undo, finish};
 use crate::container::merge::Merged;
-use crate::container::{ContainerSpec, NetworkMode, health, merge, mounts, names, validate};
+use crate::container::{ContainerSpec, MountPoint, NetworkMode, health, merge, mounts, names, validate};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::layout;
+use crate::ports::Rootfs;
 use crate::records::{self, Record};
 use crate::volumes::make::{For, make};
 use crate::volumes::remove::no_such_volume;
@@ -73,7 +74,8 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
     }
 
     core.failpoints.hit("create.volumes")?;
-    let plan = mounts::plan(core, &spec, &image)?;
+    let mut plan = mounts::plan(core, &spec, &image)?;
+    mount_images(core, undo, &mut plan.points)?;
     note_volumes(&layout::container(&settings.data_root, &id), &plan.volumes)?;
     for volume in &plan.volumes {
         let (core, id, name) = (core.clone(), id.clone(), volume.wanted.name.clone());
@@ -174,6 +176,26 @@ fn note_volumes(directory: &std::path::Path, volumes: &[mounts::VolumePlan]) -> 
     let path = layout::begun_volumes(directory);
     std::fs::write(&path, names.join("\n"))
         .map_err(|error| Error::internal(format!("write {}: {error}", path.display())))
+}
+
+/// An image that is mounted keeps its layers as long as the container is there; so does one that is mounted in another
+/// container, from which it was taken over.
+fn mount_images(core: &Arc<Core>, undo: &mut Undo, points: &mut [MountPoint]) -> Result<()> {
+    for point in points.iter_mut().filter(|point| point.kind == "image") {
+        let storage = core.ports.storage.clone();
+        point.layer = core.ports.ids.id();
+        let image = storage.resolve(&point.name)?;
+        let rootfs = storage.create_layer(&point.layer, &image)?;
+        let layer = point.layer.clone();
+        undo.push("image", async move { storage.remove_layer(&layer) });
+        point.lower = match rootfs {
+            Rootfs::Directory(path) => vec![path],
+            Rootfs::Overlay { lower, .. } => lower,
+        };
+        point.source =
+            point.lower.first().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// The container does not come to be: it refers to the volume no more, which goes if it was made for nobody else.

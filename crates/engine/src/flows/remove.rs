@@ -25,6 +25,9 @@ pub(crate) async fn run(core: &Arc<Core>, record: &Record) -> Result<()> {
             volumes.push(name.clone());
         }
     }
+    for point in record.mounts.iter().filter(|point| !point.layer.is_empty()) {
+        core.ports.storage.discard(&point.layer, &[])?;
+    }
     let removed = match record.spec.host.auto_remove {
         true => at_once(core, record, directory, &volumes).await,
         false => thoroughly(core, record, directory, &volumes).await,

@@ -13,6 +13,7 @@ use crate::ports::{
 };
 use crate::records::{self, Record};
 use crate::settings::BUILTIN_RUNTIMES;
+use crate::volumes::source;
 
 /// A start that did not succeed, and the exit code it leaves.
 #[derive(Debug)]
@@ -84,8 +85,16 @@ async fn steps(
     let files = files::write(&settings, record, &directory, &joined, core.ports.network.facts().gateway)?;
 
     core.failpoints.hit("start.spec")?;
-    let mut built = oci_spec::build(&settings, record, &files, &joined)?;
+    let _turns = source::turns(core, record).await;
+    let volumes = source::sources(core, record)?;
+    let mut built = oci_spec::build(&settings, record, &files, &joined, &volumes)?;
     let foreign_runtime = foreign_runtime(&settings, record)?;
+    let is_own_kind = |mount: &oci::runtime::Mount| !mount.subpath.is_empty() || mount.kind == "overlay";
+    if foreign_runtime.is_some() && built.spec.mounts.iter().any(is_own_kind) {
+        return Err(Error::unsupported(
+            "parts of volumes, and images, are mounted by the built-in runtime only, not by another --runtime",
+        ));
+    }
     let seccomp = match &built.seccomp {
         oci_spec::Seccomp::Unconfined => None,
         oci_spec::Seccomp::Profile(profile) if foreign_runtime.is_some() => {
@@ -131,6 +140,10 @@ async fn steps(
     };
     let (started, ()) = tokio::join!(core.ports.runtime.start(request), write);
     let started = started.map_err(|error| {
+        let is_mount = error.kind == RuntimeErrorKind::Mount;
+        if let Some(error) = is_mount.then(|| source::failed(core, record, &error.message)).flatten() {
+            return error;
+        }
         let (code, error) = runtime_error(error);
         *failed_code = code;
         error

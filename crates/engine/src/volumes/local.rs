@@ -1,5 +1,15 @@
-//! The driver `local`: what its volumes may be called.
+//! The driver `local`: what its volumes may be called, and those whose data is not in their directory but mounted.
+//!
+//! Nothing is mounted on the host: `o=bind` is the directory itself, and any other file system is mounted by the set-up
+//! code of each container, in its own mount namespace. What is on a device or a server is one file system however often
+//! it is mounted; a tmpfs is not, so that a container which is not the first to run with it binds another's.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use super::{LOCAL, Volume};
+use crate::core::Core;
 use crate::error::{Error, Result};
 
 /// Docker's rule; it keeps a name below the directory of volumes.
@@ -18,6 +28,104 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     )))
 }
 
+/// Where a local volume's data is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Data {
+    /// In this directory, mounted with these words (`ro`, `noexec` ...).
+    Directory(PathBuf, Vec<String>),
+    Mounted {
+        kind: String,
+        device: String,
+        options: Vec<String>,
+    },
+}
+
+/// Docker's rules and words.
+pub(crate) fn check_options(options: &BTreeMap<String, String>) -> Result<()> {
+    if let Some(unknown) =
+        options.keys().find(|key| !matches!(key.as_str(), "type" | "o" | "device" | "size"))
+    {
+        return Err(Error::invalid(format!("invalid option: \"{unknown}\"")));
+    }
+    if options.contains_key("size") {
+        return Err(Error::invalid("quota size requested but no quota support"));
+    }
+    for (option, needed) in [("device", &["type"][..]), ("o", &["device", "type"]), ("type", &["device"])] {
+        let missing = needed.iter().find(|key| options.contains_key(option) && !options.contains_key(**key));
+        if let Some(missing) = missing {
+            return Err(Error::invalid(format!("missing required option: \"{missing}\"")));
+        }
+    }
+    let address = words(options).into_iter().find_map(|word| word.strip_prefix("addr=").map(str::to_owned));
+    match address {
+        Some(address) if address.parse::<IpAddr>().is_err() => Err(Error::unsupported(format!(
+            "addr={address}: names of servers are not looked up yet, give the address"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn words(options: &BTreeMap<String, String>) -> Vec<String> {
+    let text = options.get("o").map_or("", String::as_str);
+    text.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+pub(crate) fn data(volume: &Volume) -> Data {
+    let option = |key: &str| volume.options.get(key).cloned().unwrap_or_default();
+    let (kind, device) = (option("type"), option("device"));
+    if volume.driver != LOCAL || kind.is_empty() && device.is_empty() {
+        return Data::Directory(volume.mountpoint.clone(), Vec::new());
+    }
+    let mut options = words(&volume.options);
+    if options.iter().any(|word| matches!(word.as_str(), "bind" | "rbind")) {
+        options.retain(|word| !matches!(word.as_str(), "bind" | "rbind" | "rw" | "defaults"));
+        return Data::Directory(device.into(), options);
+    }
+    options.retain(|word| word != "defaults");
+    Data::Mounted { kind, device, options }
+}
+
+/// What Docker says when a volume cannot be mounted. Passwords are not for logs.
+pub(crate) fn mount_error(volume: &Volume, why: &str) -> Error {
+    let option = |key: &str| volume.options.get(key).cloned().unwrap_or_default();
+    let data = volume.mountpoint.display();
+    let words: Vec<String> = words(&volume.options)
+        .into_iter()
+        .map(|word| if word.starts_with("password=") { "password=********".into() } else { word })
+        .collect();
+    let said = |word: &str| words.iter().any(|other| other == word);
+    let tail = match (said("bind"), said("rbind")) {
+        (true, _) => ", flags: 0x1000".to_owned(),
+        (_, true) => ", flags: 0x5000".to_owned(),
+        _ if words.is_empty() => String::new(),
+        _ => format!(", data: {}", words.join(",")),
+    };
+    Error::internal(format!(
+        "error while mounting volume '{data}': failed to mount local volume: mount {}:{data}{tail}: {why}",
+        option("device")
+    ))
+}
+
+/// The directory of `o=bind` must be there: it is not made.
+pub(crate) fn check_directory(volume: &Volume, directory: &Path) -> Result<()> {
+    match directory.symlink_metadata() {
+        _ if volume.options.is_empty() => Ok(()),
+        Ok(_) => Ok(()),
+        Err(_) => Err(mount_error(volume, "no such file or directory")),
+    }
+}
+
+/// Where another running container has this volume mounted, as a source to bind. It may end before that is done; then
+/// the start fails, and the next one makes a file system of its own.
+pub(crate) fn neighbour(core: &Core, volume: &Volume, container: &str) -> Option<String> {
+    let views = core.index.views();
+    let mut others = views.iter().filter(|view| view.id != container && view.state.pid != 0);
+    others.find_map(|view| {
+        let point = view.mounts.iter().find(|point| point.kind == "volume" && point.name == volume.name)?;
+        Some(format!("/proc/{}/root{}", view.state.pid, point.destination))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +138,53 @@ mod tests {
         for bad in ["", "a", ".a", "../a", "a/b", "/ab", "a b", "-a", "ä0"] {
             assert!(check_name(bad).is_err(), "{bad}");
         }
+    }
+
+    fn options(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn options_are_checked_as_docker_does() {
+        for (pairs, said) in [
+            (&[("bogus", "1")][..], "invalid option: \"bogus\""),
+            (&[("o", "bind")], "missing required option: \"device\""),
+            (&[("type", "tmpfs")], "missing required option: \"device\""),
+            (&[("device", "/x")], "missing required option: \"type\""),
+            (&[("size", "1g")], "quota size requested but no quota support"),
+        ] {
+            assert_eq!(check_options(&options(pairs)).unwrap_err().message, said);
+        }
+        let nfs = |address: &str| {
+            let o = format!("rw,addr={address}");
+            check_options(&options(&[("type", "nfs"), ("device", ":/x"), ("o", &o)]))
+        };
+        assert!(nfs("10.0.0.1").is_ok() && nfs("server").is_err());
+    }
+
+    #[test]
+    fn where_the_data_is_and_what_is_said_when_it_is_not() {
+        let of = |pairs: &[(&str, &str)]| Volume {
+            driver: LOCAL.into(),
+            mountpoint: "/v/_data".into(),
+            options: options(pairs),
+            ..Volume::default()
+        };
+        assert_eq!(data(&of(&[])), Data::Directory("/v/_data".into(), vec![]));
+        let bound = of(&[("type", "none"), ("device", "/d"), ("o", "bind,ro")]);
+        assert_eq!(data(&bound), Data::Directory("/d".into(), vec!["ro".into()]));
+        let cifs = of(&[("type", "cifs"), ("device", "//s/x"), ("o", "user=a,password=secret")]);
+        let Data::Mounted { kind, options, .. } = data(&cifs) else { panic!("mounted") };
+        assert_eq!((kind.as_str(), options.len()), ("cifs", 2));
+        assert_eq!(
+            mount_error(&cifs, "permission denied").message,
+            "error while mounting volume '/v/_data': failed to mount local volume: mount //s/x:/v/_data, data: \
+             user=a,password=********: permission denied"
+        );
+        let missing = check_directory(&bound, Path::new("/no/such")).unwrap_err().message;
+        assert!(
+            missing.ends_with("mount /d:/v/_data, flags: 0x1000: no such file or directory"),
+            "{missing}"
+        );
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::record::Record;
 use super::registry::Entry;
-use super::{ANONYMOUS, LOCAL, Volume, boot, event, local};
+use super::{ANONYMOUS, LOCAL, Volume, boot, event, local, remove};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::failpoints::is_crash;
@@ -41,10 +41,19 @@ pub(crate) async fn make(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Re
     let _turn = core.volumes.turn(&wanted.name).await;
     let Some(known) = core.volumes.get(&wanted.name).or_else(|| found(core, &wanted.name)) else {
         let volume = fresh(core, wanted, whom).await?;
-        if let For::Container { id, .. } = whom {
+        event(core, &volume.name, "create", &[("driver", &volume.driver)]);
+        if let For::Container { id, copy_from } = whom {
+            let filled = match copy_from {
+                Some(path) if !volume.options.is_empty() => fill_empty(core, &volume, id, path, true).await,
+                _ => Ok(()),
+            };
+            if filled.is_err() && wanted.anonymous {
+                let _ = archive::remove_tree(&layout::volume(&core.settings().data_root, &volume.name));
+                remove::gone(core, &volume.name);
+            }
+            filled?;
             core.volumes.hold(&volume.name, id);
         }
-        event(core, &volume.name, "create", &[("driver", &volume.driver)]);
         return Ok((volume, true));
     };
     check_driver(wanted, &known.volume)?;
@@ -97,11 +106,7 @@ async fn fresh(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Result<Arc<V
         return Err(plugin_not_found(&wanted.driver).context(doing));
     }
     local::check_name(&wanted.name)?;
-    if !wanted.options.is_empty() {
-        return Err(Error::unsupported(format!(
-            "{doing}: options of the local volume driver are not built yet"
-        )));
-    }
+    local::check_options(&wanted.options).map_err(|error| error.context(&doing))?;
     let root = core.settings().data_root.clone();
     let mut labels = wanted.labels.clone();
     if wanted.anonymous {
@@ -143,7 +148,9 @@ async fn steps(core: &Arc<Core>, volume: &Volume, begun: &Path, whom: For<'_>, r
     let place = begun.parent().unwrap_or(begun);
     directory(place, 0o701)?;
     directory(begun, 0o755)?;
-    if let For::Container { id, copy_from: Some(path) } = whom {
+    if let For::Container { id, copy_from: Some(path) } = whom
+        && volume.options.is_empty()
+    {
         fill(core, id, path, begun).await?;
     }
     core.failpoints.hit("volume.record")?;
@@ -188,7 +195,9 @@ async fn fill_empty(
     path: &str,
     is_shared: bool,
 ) -> Result<()> {
-    let data = &volume.mountpoint;
+    // What is mounted only with a container is filled by its set-up code.
+    let local::Data::Directory(data, _) = &local::data(volume) else { return Ok(()) };
+    local::check_directory(volume, data).map_err(|error| error.context("failed to populate volume"))?;
     let is_empty = match std::fs::read_dir(data) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -203,7 +212,7 @@ async fn fill_empty(
     if !is_empty {
         return Ok(());
     }
-    if is_shared {
+    if is_shared || !volume.options.is_empty() {
         return fill(core, container, path, data).await;
     }
     let begun = layout::volume(&core.settings().data_root, &volume.name).join(container);

@@ -12,6 +12,7 @@ mod record;
 pub(crate) mod registry;
 pub(crate) mod remove;
 mod service;
+pub(crate) mod source;
 pub use service::Volumes;
 
 use std::collections::BTreeMap;

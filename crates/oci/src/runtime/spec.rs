@@ -72,6 +72,10 @@ pub struct Mount {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub gid_mappings: Vec<IdMapping>,
+    /// Not of the specification: only what lies at this path below the source is mounted, and whatever links are on
+    /// the way there, nothing outside the source is reached. Empty: all of it.
+    #[serde(rename = "wharf.subpath", default, skip_serializing_if = "String::is_empty")]
+    pub subpath: String,
 }
 
 /// A program the runtime runs at a point of the container's life; it gets the state document on stdin.

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use cgroups::Version;
 use oci::runtime::Mount;
@@ -11,12 +12,13 @@ use rustix::io::Errno;
 use sys::mount::{Change, attr};
 use sys::process::CloneFlags;
 
+use super::overlay::Overlay;
 use crate::error::Context;
 use crate::job::{ContainerJob, MountJob, open_source};
 use crate::mount_api::setattr;
 use crate::mount_api::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 use crate::options::{CONTEXT, Options};
 use crate::{Error, Result, inside};
@@ -139,6 +141,28 @@ fn failed(mount: &MountJob<'_>, source: io::Error) -> Error {
     Error::Mount { what: format!("{from:?} to rootfs at {destination:?}"), source }
 }
 
+/// Directories on top of each other, of which nothing can be changed: `lowerdir+` names each, the uppermost first.
+fn overlay(mount: &MountJob<'_>) -> io::Result<OwnedFd> {
+    let words = mount.options.data.iter().filter_map(|word| word.strip_prefix("lowerdir+="));
+    let lower: Vec<PathBuf> = words.map(PathBuf::from).collect();
+    let overlay = Overlay { lower: &lower, upper: Path::new(""), work: Path::new(""), options: &[] };
+    let tree = overlay.tree()?;
+    let change = Change { set: mount.options.set, clear: mount.options.clear, propagation: 0 };
+    setattr(tree.as_fd(), c"", false, change, None)?;
+    Ok(tree)
+}
+
+/// Leaves of what is mounted at `target` only the part at `subpath`, under the rules of a bound one: it is looked up
+/// with the mount as the end of the world. Only a part of what is attached can be copied.
+fn narrow(tree: OwnedFd, target: BorrowedFd<'_>, subpath: &str) -> io::Result<OwnedFd> {
+    let part = inside::open(tree.as_fd(), subpath, OFlags::PATH)?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let part = open_tree(part, "", flags | OpenTreeFlags::AT_EMPTY_PATH)?;
+    unmount(format!("/proc/self/fd/{}", tree.as_raw_fd()), UnmountFlags::DETACH)?;
+    attach(part.as_fd(), target)?;
+    Ok(part)
+}
+
 fn file_system(job: &ContainerJob<'_>, root: BorrowedFd<'_>, mount: &MountJob<'_>) -> Result<()> {
     let is_there = || inside::open(root, &mount.mount.destination, OFlags::PATH | OFlags::DIRECTORY).is_ok();
     let is_covering = mount.mount.kind == "tmpfs" && is_there();
@@ -163,6 +187,9 @@ fn destination(root: BorrowedFd<'_>, mount: &MountJob<'_>) -> io::Result<OwnedFd
 /// `is_covering`: a tmpfs whose place was there before.
 fn fill(job: &MountJob<'_>, target: BorrowedFd<'_>, is_covering: bool) -> io::Result<()> {
     let (mount, options) = (job.mount, &job.options);
+    if mount.kind == "overlay" && options.data.iter().all(|word| word.starts_with("lowerdir+=")) {
+        return put(overlay(job)?, target, mount, options);
+    }
     let fs = fsopen(mount.kind.as_str(), FsOpenFlags::FSOPEN_CLOEXEC)?;
     let source = if mount.source.is_empty() { mount.kind.as_str() } else { mount.source.as_str() };
     fsconfig_set_string(&fs, "source", source)?;
@@ -173,11 +200,16 @@ fn fill(job: &MountJob<'_>, target: BorrowedFd<'_>, is_covering: bool) -> io::Re
     }
     configure(fs.as_fd(), options)?;
     let tree = create(&fs, options)?;
-    if options.copy_up {
+    if options.copy_up && is_empty(tree.as_fd())? {
         copy_up(target, tree.as_fd())?;
     }
     attributes(tree.as_fd(), options, false)?;
+    put(tree, target, mount, options)
+}
+
+fn put(tree: OwnedFd, target: BorrowedFd<'_>, mount: &Mount, options: &Options) -> io::Result<()> {
     attach(tree.as_fd(), target)?;
+    let tree = if mount.subpath.is_empty() { tree } else { narrow(tree, target, &mount.subpath)? };
     spread(tree.as_fd(), options)
 }
 
@@ -316,6 +348,18 @@ fn one_cgroup(
     attributes(bound.as_fd(), &plain, true)?;
     attach(bound.as_fd(), target)?;
     spread(bound.as_fd(), &plain)
+}
+
+/// A fresh tmpfs is; a volume's file system may be filled already.
+fn is_empty(directory: BorrowedFd<'_>) -> io::Result<bool> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(directory, ".", flags, Mode::empty())?;
+    for entry in rustix::fs::Dir::read_from(directory)? {
+        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Fills a tmpfs with what the directory holds: directories, files and symlinks with owner and mode.

@@ -17,7 +17,8 @@ use crate::mount_api::{
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, open_tree, unmount,
 };
 
-/// The parts of an overlay; `lower` from the uppermost layer to the lowest.
+/// The parts of an overlay; `lower` from the uppermost layer to the lowest. Without `upper` nothing can be changed, and
+/// `lower` are two at least.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Overlay<'a> {
     pub(super) lower: &'a [PathBuf],
@@ -36,6 +37,10 @@ impl Overlay<'_> {
         }
     }
 
+    fn is_writable(&self) -> bool {
+        !self.upper.as_os_str().is_empty()
+    }
+
     /// `None` from a kernel that does not know how.
     fn by_names(&self) -> Result<Option<OwnedFd>, Errno> {
         let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
@@ -51,8 +56,10 @@ impl Overlay<'_> {
                 other => other?,
             }
         }
-        fsconfig_set_string(&fs, "upperdir", self.upper)?;
-        fsconfig_set_string(&fs, "workdir", self.work)?;
+        if self.is_writable() {
+            fsconfig_set_string(&fs, "upperdir", self.upper)?;
+            fsconfig_set_string(&fs, "workdir", self.work)?;
+        }
         for option in self.options {
             self.forget_volatile(option);
             match option.split_once('=') {
@@ -78,13 +85,12 @@ impl Overlay<'_> {
         let base = common_directory(self.lower);
         rustix::process::chdir(&base)?;
         let data = CString::new(self.data(&base)).map_err(|_| Errno::INVAL)?;
-        let mounted =
-            rustix::mount::mount("overlay", self.upper, "overlay", MountFlags::empty(), data.as_c_str());
+        let place = if self.is_writable() { self.upper } else { self.lower.first().ok_or(Errno::INVAL)? };
+        let mounted = rustix::mount::mount("overlay", place, "overlay", MountFlags::empty(), data.as_c_str());
         rustix::process::fchdir(&before)?;
         mounted?;
-        let tree =
-            open_tree(CWD, self.upper, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC);
-        unmount(self.upper, UnmountFlags::DETACH)?;
+        let tree = open_tree(CWD, place, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC);
+        unmount(place, UnmountFlags::DETACH)?;
         tree
     }
 
@@ -99,7 +105,8 @@ impl Overlay<'_> {
             let below = layer.strip_prefix(base).unwrap_or(layer);
             escape(below.as_os_str().as_bytes(), &mut data);
         }
-        for (key, path) in [(&b",upperdir="[..], self.upper), (b",workdir=", self.work)] {
+        let own = [(&b",upperdir="[..], self.upper), (b",workdir=", self.work)];
+        for (key, path) in own.into_iter().filter(|_| self.is_writable()) {
             data.extend_from_slice(key);
             escape(path.as_os_str().as_bytes(), &mut data);
         }

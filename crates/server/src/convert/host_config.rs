@@ -338,7 +338,8 @@ fn mount_spec(mount: mount::Mount) -> Result<MountSpec> {
         "bind" => MountKind::Bind,
         "tmpfs" => MountKind::Tmpfs,
         "volume" => MountKind::Volume,
-        "image" | "npipe" | "cluster" => {
+        "image" => MountKind::Image,
+        "npipe" | "cluster" => {
             return Err(not_yet(&format!("HostConfig.Mounts of type {kind_name}")));
         }
         "" => return invalid("mount type unknown"),

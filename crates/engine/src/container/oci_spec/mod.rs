@@ -6,6 +6,7 @@ mod mounts;
 mod resources;
 mod security;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use oci::runtime as rt;
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::records::Record;
 use crate::settings::{SeccompSetting, Settings};
 
+pub(crate) use mounts::VolumeSource;
 pub(crate) use resources::rlimit;
 pub(crate) use security::{SecurityOptions, capabilities, masked_paths, readonly_paths, security_options};
 
@@ -80,7 +82,13 @@ pub(crate) fn joined(core: &Core, record: &Record) -> Result<Joined> {
     Ok(joined)
 }
 
-pub(crate) fn build(settings: &Settings, record: &Record, files: &Files, joined: &Joined) -> Result<Built> {
+pub(crate) fn build(
+    settings: &Settings,
+    record: &Record,
+    files: &Files,
+    joined: &Joined,
+    volumes: &BTreeMap<String, VolumeSource>,
+) -> Result<Built> {
     let spec = &record.spec;
     let host = &spec.host;
     let security = security_options(host)?;
@@ -139,7 +147,7 @@ pub(crate) fn build(settings: &Settings, record: &Record, files: &Files, joined:
     if let Some(paths) = &host.readonly_paths {
         linux.readonly_paths.clone_from(paths);
     }
-    let mounts = mounts::mounts(settings, record, files, joined, &security, &mut linux)?;
+    let mounts = mounts::mounts(settings, record, files, joined, &security, volumes, &mut linux)?;
     let seccomp = seccomp_choice(settings, host, &security);
     let private_uts = host.uts_mode == UtsMode::Private;
     let spec = rt::Spec {
@@ -209,8 +217,8 @@ pub(crate) fn cgroup_path(settings: &Settings, host: &HostSpec, id: &str) -> Str
     super::mounts::clean(&format!("/{parent}/{id}")).expect("begins with a slash")
 }
 
-fn sysctls(record: &Record) -> std::collections::BTreeMap<String, String> {
-    let mut sysctls = std::collections::BTreeMap::new();
+fn sysctls(record: &Record) -> BTreeMap<String, String> {
+    let mut sysctls = BTreeMap::new();
     let private = !matches!(record.spec.host.network_mode, NetworkMode::Host | NetworkMode::Container(_));
     if private {
         // Ping and low ports without privileges, as Docker grants them.

@@ -1,5 +1,7 @@
 //! The mount list: Docker's seven, the three files, then what the user mounts, outer before inner.
 
+use std::collections::BTreeMap;
+
 use oci::runtime as rt;
 
 use super::{Joined, SecurityOptions};
@@ -26,10 +28,11 @@ pub(super) fn mounts(
     files: &Files,
     joined: &Joined,
     security: &SecurityOptions,
+    volumes: &BTreeMap<String, VolumeSource>,
     linux: &mut rt::Linux,
 ) -> Result<Vec<rt::Mount>> {
     let host = &record.spec.host;
-    let mut user = user_mounts(record, linux)?;
+    let mut user = user_mounts(record, volumes, linux)?;
     let taken = |destination: &str, user: &[rt::Mount]| user.iter().any(|m| m.destination == destination);
 
     for (path, destination) in [
@@ -93,58 +96,20 @@ pub(super) fn mounts(
     Ok(list)
 }
 
-fn user_mounts(record: &Record, linux: &mut rt::Linux) -> Result<Vec<rt::Mount>> {
+fn user_mounts(
+    record: &Record,
+    volumes: &BTreeMap<String, VolumeSource>,
+    linux: &mut rt::Linux,
+) -> Result<Vec<rt::Mount>> {
     let host = &record.spec.host;
     let mut list = Vec::new();
     for point in &record.mounts {
         let spec = point.spec.clone().or_else(|| spec_of(host, &point.destination));
-        let spec = spec.as_ref();
-        if point.kind == "tmpfs" {
-            list.push(tmpfs(point, spec));
-            continue;
-        }
-        let from_mount = spec.is_some();
-        if point.kind == "bind" && !std::path::Path::new(&point.source).exists() {
-            let create =
-                !from_mount || spec.and_then(|m| m.bind.as_ref()).is_some_and(|bind| bind.create_mountpoint);
-            if !create {
-                return Err(Error::invalid(format!(
-                    "invalid mount config for type \"bind\": bind source path does not exist: {}",
-                    point.source
-                )));
-            }
-            std::fs::create_dir_all(&point.source).map_err(|error| {
-                Error::internal(format!(
-                    "error while creating mount source path '{}': mkdir: {error}",
-                    point.source
-                ))
-            })?;
-        }
-        let bind = spec.and_then(|m| m.bind.clone()).unwrap_or_default();
-        let mut options = vec![if bind.non_recursive { "bind" } else { "rbind" }.to_owned()];
-        if !point.read_write {
-            if bind.read_only_non_recursive && bind.read_only_force_recursive {
-                return Err(Error::invalid(
-                    "mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive",
-                ));
-            }
-            options.push(if bind.read_only_non_recursive { "ro" } else { "rro" }.to_owned());
-        }
-        let propagation = if point.propagation.is_empty() { "rprivate" } else { &point.propagation };
-        options.push(propagation.to_owned());
-        match propagation {
-            "shared" | "rshared" => linux.rootfs_propagation = "shared".into(),
-            "slave" | "rslave" if linux.rootfs_propagation.is_empty() => {
-                linux.rootfs_propagation = "rslave".into()
-            }
-            _ => {}
-        }
-        list.push(rt::Mount {
-            destination: point.destination.clone(),
-            kind: "bind".into(),
-            source: point.source.clone(),
-            options,
-            ..rt::Mount::default()
+        list.push(match point.kind.as_str() {
+            "tmpfs" => tmpfs(point, spec.as_ref()),
+            "image" => image(point, spec.as_ref()),
+            "volume" => volume(point, spec.as_ref(), volumes.get(&point.name)),
+            _ => bind(point, spec.as_ref(), linux)?,
         });
     }
     for (target, options) in &host.tmpfs {
@@ -159,6 +124,100 @@ fn user_mounts(record: &Record, linux: &mut rt::Linux) -> Result<Vec<rt::Mount>>
         });
     }
     Ok(list)
+}
+
+fn bind(point: &MountPoint, spec: Option<&MountSpec>, linux: &mut rt::Linux) -> Result<rt::Mount> {
+    if !std::path::Path::new(&point.source).exists() {
+        let create = spec.is_none_or(|m| m.bind.as_ref().is_some_and(|bind| bind.create_mountpoint));
+        if !create {
+            return Err(Error::invalid(format!(
+                "invalid mount config for type \"bind\": bind source path does not exist: {}",
+                point.source
+            )));
+        }
+        std::fs::create_dir_all(&point.source).map_err(|error| {
+            Error::internal(format!(
+                "error while creating mount source path '{}': mkdir: {error}",
+                point.source
+            ))
+        })?;
+    }
+    let bind = spec.and_then(|m| m.bind.clone()).unwrap_or_default();
+    let mut options = vec![if bind.non_recursive { "bind" } else { "rbind" }.to_owned()];
+    if !point.read_write {
+        if bind.read_only_non_recursive && bind.read_only_force_recursive {
+            return Err(Error::invalid(
+                "mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive",
+            ));
+        }
+        options.push(if bind.read_only_non_recursive { "ro" } else { "rro" }.to_owned());
+    }
+    let propagation = if point.propagation.is_empty() { "rprivate" } else { &point.propagation };
+    options.push(propagation.to_owned());
+    match propagation {
+        "shared" | "rshared" => linux.rootfs_propagation = "shared".into(),
+        "slave" | "rslave" if linux.rootfs_propagation.is_empty() => {
+            linux.rootfs_propagation = "rslave".into()
+        }
+        _ => {}
+    }
+    Ok(rt::Mount {
+        destination: point.destination.clone(),
+        kind: "bind".into(),
+        source: point.source.clone(),
+        options,
+        ..rt::Mount::default()
+    })
+}
+
+/// What a volume is to the kernel, where it is more than its directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum VolumeSource {
+    Bound { source: String, options: Vec<String> },
+    Mounted { kind: String, device: String, options: Vec<String> },
+}
+
+fn volume(point: &MountPoint, spec: Option<&MountSpec>, source: Option<&VolumeSource>) -> rt::Mount {
+    let (kind, source, mut options) = match source {
+        None => ("bind", &point.source, vec!["rbind".to_owned()]),
+        Some(VolumeSource::Bound { source, options }) => {
+            ("bind", source, [&["rbind".to_owned()][..], options].concat())
+        }
+        Some(VolumeSource::Mounted { kind, device, options }) => (kind.as_str(), device, options.clone()),
+    };
+    if !point.read_write {
+        options.push(if kind == "bind" { "rro" } else { "ro" }.to_owned());
+    }
+    options.push("rprivate".into());
+    let subpath = spec.and_then(|m| m.volume.as_ref()).map(|volume| volume.subpath.clone());
+    rt::Mount {
+        destination: point.destination.clone(),
+        kind: kind.into(),
+        source: source.clone(),
+        options,
+        subpath: subpath.unwrap_or_default(),
+        ..rt::Mount::default()
+    }
+}
+
+/// Its layers on top of each other, without a place to write to.
+fn image(point: &MountPoint, spec: Option<&MountSpec>) -> rt::Mount {
+    let (kind, mut options) = match point.lower.as_slice() {
+        [_, _, ..] => {
+            let layers = point.lower.iter().map(|path| format!("lowerdir+={}", path.display()));
+            ("overlay", layers.collect())
+        }
+        _ => ("bind", vec!["rbind".to_owned()]),
+    };
+    options.extend(["ro".to_owned(), "rprivate".to_owned()]);
+    rt::Mount {
+        destination: point.destination.clone(),
+        kind: kind.into(),
+        source: if kind == "bind" { point.source.clone() } else { "overlay".into() },
+        options,
+        subpath: spec.and_then(|m| m.image_subpath.clone()).unwrap_or_default(),
+        ..rt::Mount::default()
+    }
 }
 
 fn tmpfs(point: &MountPoint, spec: Option<&MountSpec>) -> rt::Mount {

@@ -1,0 +1,84 @@
+//! What the volumes of a container are to the kernel when it starts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::local::{self, Data};
+use super::registry::Turn;
+use super::remove::no_such_volume;
+use crate::container::MountPoint;
+use crate::container::oci_spec::VolumeSource;
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::records::Record;
+
+fn points(record: &Record) -> impl Iterator<Item = &MountPoint> {
+    record.mounts.iter().filter(|point| point.kind == "volume")
+}
+
+/// Containers that start with the same mounted volume do it one after the other: the second shares what the first has.
+pub(crate) async fn turns(core: &Core, record: &Record) -> Vec<Turn> {
+    let is_mounted = |name: &&String| {
+        let entry = core.volumes.get(name);
+        entry.is_some_and(|entry| matches!(local::data(&entry.volume), Data::Mounted { .. }))
+    };
+    // In the order of the names, so that no two wait for each other.
+    let names: BTreeSet<&String> = points(record).map(|point| &point.name).filter(is_mounted).collect();
+    let mut turns = Vec::new();
+    for name in names {
+        turns.push(core.volumes.turn(name).await);
+    }
+    turns
+}
+
+/// By name.
+pub(crate) fn sources(core: &Core, record: &Record) -> Result<BTreeMap<String, VolumeSource>> {
+    let mut sources = BTreeMap::new();
+    for point in points(record) {
+        let entry = core.volumes.get(&point.name).ok_or_else(|| no_such_volume(&point.name))?;
+        let source = match local::data(&entry.volume) {
+            Data::Directory(path, options) => {
+                local::check_directory(&entry.volume, &path)?;
+                VolumeSource::Bound { source: path.to_string_lossy().into_owned(), options }
+            }
+            Data::Mounted { kind, device, options } => {
+                let neighbour = local::neighbour(core, &entry.volume, &record.id);
+                let neighbour = neighbour.filter(|_| kind == "tmpfs");
+                mounted(point, kind, device, options, neighbour)?
+            }
+        };
+        sources.insert(point.name.clone(), source);
+    }
+    Ok(sources)
+}
+
+fn mounted(
+    point: &MountPoint,
+    kind: String,
+    device: String,
+    mut options: Vec<String>,
+    neighbour: Option<String>,
+) -> Result<VolumeSource> {
+    let asked = point.spec.as_ref().and_then(|mount| mount.volume.as_ref());
+    match neighbour {
+        Some(_) if asked.is_some_and(|asked| !asked.subpath.is_empty()) => Err(Error::unsupported(format!(
+            "a part of volume {} cannot be mounted while another container runs with it: it is a tmpfs",
+            point.name
+        ))),
+        Some(source) => Ok(VolumeSource::Bound { source, options: Vec::new() }),
+        None => {
+            let nocopy = point.mode.split(',').any(|word| word == "nocopy");
+            if !nocopy && !asked.is_some_and(|asked| asked.no_copy) {
+                options.push("tmpcopyup".into());
+            }
+            Ok(VolumeSource::Mounted { kind, device, options })
+        }
+    }
+}
+
+/// Docker's text for a volume whose file system could not be mounted, told from the runtime's message.
+pub(crate) fn failed(core: &Core, record: &Record, message: &str) -> Option<Error> {
+    let point = points(record).find(|point| message.contains(&format!("at {:?}", point.destination)))?;
+    let entry = core.volumes.get(&point.name).filter(|entry| !entry.volume.options.is_empty())?;
+    let why = message.rsplit(": ").next().unwrap_or(message);
+    Some(local::mount_error(&entry.volume, why))
+}
