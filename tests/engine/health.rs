@@ -1,6 +1,6 @@
 //! Health checks: commands, native probes, and what becomes of a container that is not well.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::House;
 
@@ -157,31 +157,4 @@ fn what_is_unhealthy_is_dealt_with_as_asked() {
     );
     let (_, said) = house.fails(&["run", "--health-on-failure", "kill", "bb", "true"]);
     assert!(said.contains("cannot set on-failure action to kill without a health check"), "{said}");
-}
-
-/// 100 probes a second for some seconds: what they cost the engine.
-#[test]
-#[ignore = "a measurement"]
-fn a_hundred_probes_a_second() {
-    let house = House::new();
-    for n in 0..10 {
-        let serve = "mkdir /www; echo > /www/x; httpd -p 80 -h /www; sleep 1000";
-        house.checked(&format!("c{n}"), &["--health-probe", "http://:80/x"], &["sh", "-c", serve]);
-    }
-    (0..10).for_each(|n| house.until(&format!("c{n}"), HEALTH, "healthy"));
-    let pid = house.engine.pid().expect("it runs");
-    let ticks = || {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("read stat");
-        let fields: Vec<u64> = stat
-            .rsplit(')')
-            .next()
-            .expect("fields")
-            .split_whitespace()
-            .filter_map(|f| f.parse().ok())
-            .collect();
-        fields[10] + fields[11]
-    };
-    let before = ticks();
-    std::thread::sleep(Duration::from_secs(10));
-    println!("{} % of a core", (ticks() - before) as f64 / 10.0);
 }

@@ -197,6 +197,7 @@ async fn exec_pause_pids_signal() {
         additional_groups: Vec::new(),
         cgroup_path: format!("/wharf-port-test/{}", process.container),
         attachment: Some(attachment),
+        time_limit: None,
     };
     let run = world.port.exec(exec).await.expect("exec");
     assert!(all(ours).await.ends_with(b"left "));
