@@ -20,6 +20,7 @@ pub mod image;
 pub mod mount;
 pub mod network;
 pub mod progress;
+pub mod registry;
 pub mod system;
 mod text;
 pub mod volume;

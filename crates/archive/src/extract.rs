@@ -49,6 +49,8 @@ pub struct Extracted {
     /// Bytes of regular files.
     pub bytes: u64,
     pub entries: u64,
+    /// There was an entry for the root itself: mode and owner of the directory are the archive's.
+    pub root: bool,
 }
 
 /// Unpacks archives into one root directory.
@@ -121,6 +123,7 @@ impl Run<'_> {
             return Err(Error::Limit { what: "directory levels", limit: limits.depth_max as u64 });
         }
         let Some((&name, parents)) = path.split_last() else {
+            self.extracted.root = true;
             return self.root_entry(entry);
         };
         self.descend(parents, &entry.name)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use api::filters::Filters;
+use api::registry::AuthConfig;
 use serde::Deserialize;
 
 /// `~/.docker/config.json`.
@@ -25,6 +26,14 @@ pub(crate) struct Config {
     #[serde(rename = "currentContext")]
     pub(crate) current_context: String,
     pub(crate) proxies: BTreeMap<String, Proxy>,
+    /// By registry: what `login` kept here.
+    pub(crate) auths: BTreeMap<String, AuthConfig>,
+    /// The helper that keeps credentials instead.
+    #[serde(rename = "credsStore")]
+    pub(crate) credentials_store: String,
+    /// Helpers of single registries.
+    #[serde(rename = "credHelpers")]
+    pub(crate) credential_helpers: BTreeMap<String, String>,
 }
 
 /// Proxy variables given to containers that talk to an engine.

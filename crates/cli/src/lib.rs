@@ -18,6 +18,7 @@ mod command;
 mod commands;
 mod completion;
 mod config;
+mod credentials;
 mod endpoint;
 mod environment;
 mod failure;

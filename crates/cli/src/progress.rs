@@ -1,6 +1,6 @@
 //! The engine's progress streams (pull, load, import) as Docker shows them.
 
-use api::progress::ProgressMessage;
+use api::progress::{ProgressDetail, ProgressMessage};
 use client::JsonStream;
 
 use crate::failure::Failure;
@@ -33,6 +33,36 @@ impl To {
     }
 }
 
+/// Of a terminal that does not say how wide it is.
+const WIDTH: u16 = 200;
+/// Narrower ones get no bar.
+const BAR_WIDTH: u16 = 110;
+
+/// `[====>    ]  1.2MB/3.4MB`, as Docker draws it.
+fn how_far(detail: &ProgressDetail, width: u16) -> String {
+    let size = |bytes: i64| human_size(bytes as f64, 4);
+    if detail.total <= 0 {
+        return match detail.units.as_str() {
+            "" => format!("{:>8}", size(detail.current)),
+            units => format!("{} {units}", detail.current),
+        };
+    }
+    let done = (detail.current as f64 / detail.total as f64 * 100.0) as usize / 2;
+    let done = done.min(50);
+    let bar = match width {
+        ..=BAR_WIDTH => String::new(),
+        _ => format!("[{}>{}] ", "=".repeat(done), " ".repeat(50 - done)),
+    };
+    let numbers = match detail.units.as_str() {
+        _ if detail.hide_counts => String::new(),
+        "" if detail.current > detail.total => format!("{:>8}", size(detail.current)),
+        "" => format!("{:>8}/{}", size(detail.current), size(detail.total)),
+        units if detail.current > detail.total => format!("{} {units}", detail.current),
+        units => format!("{}/{} {units}", detail.current, detail.total),
+    };
+    format!("{bar}{numbers}")
+}
+
 /// Shows a stream to its end.
 ///
 /// # Errors
@@ -59,13 +89,8 @@ pub(crate) async fn show(mut stream: JsonStream<ProgressMessage>, to: To) -> Res
             }
             continue;
         }
-        let shown = match bar {
-            Some(detail) if detail.total > 0 => {
-                format!(" {}/{}", human_size(detail.current as f64, 4), human_size(detail.total as f64, 4))
-            }
-            Some(detail) => format!(" {}", human_size(detail.current as f64, 4)),
-            None => String::new(),
-        };
+        let width = crate::terminal::size().map_or(WIDTH, |size| size.columns);
+        let shown = bar.map_or_else(String::new, |detail| format!(" {}", how_far(detail, width)));
         if message.id.is_empty() {
             to.print(&line(&message, &shown));
             lines.clear();
@@ -99,5 +124,20 @@ fn line(message: &ProgressMessage, bar: &str) -> String {
     match message.id.as_str() {
         "" => format!("{}{bar}\n", message.status),
         id => format!("{id}: {}{bar}\n", message.status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_drawn_where_there_is_room() {
+        let at = |current, total| ProgressDetail { current, total, ..ProgressDetail::default() };
+        let bar = format!("[{}>{}]    25MB/100MB", "=".repeat(12), " ".repeat(38));
+        assert_eq!(how_far(&at(25_000_000, 100_000_000), 120), bar);
+        assert_eq!(how_far(&at(25_000_000, 100_000_000), 110), "    25MB/100MB");
+        assert_eq!(how_far(&at(512, 0), 200), "    512B");
+        assert!(how_far(&at(5, 5), 200).contains(&format!("[{}>]", "=".repeat(50))));
     }
 }

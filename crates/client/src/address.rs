@@ -29,10 +29,8 @@ pub enum AddressError {
     Ssh(String),
     #[error("{0}: not a protocol of clients: use unix:// or tcp://")]
     Unsupported(String),
-    #[error("lookup {0}: no such host")]
-    UnknownHost(String),
-    #[error("lookup {host}: {why}")]
-    Lookup { host: String, why: String },
+    #[error(transparent)]
+    Lookup(#[from] dial::LookupError),
 }
 
 impl FromStr for Address {

@@ -1,13 +1,13 @@
 //! The conversation: sockets, one HTTP/1.1 connection at a time, requests and their errors.
 
-use crate::address::Address;
+use crate::address::{Address, AddressError};
 use crate::error::{Error, Result};
 use crate::hijack::Hijacked;
-use crate::names::resolve;
 use crate::query::Target;
 use crate::stream::ByteStream;
 use crate::tls::Tls;
 use bytes::Bytes;
+use dial::resolve;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -194,6 +194,18 @@ impl Http {
         Ok(ByteStream::new(response))
     }
 
+    /// As [`Http::stream`], on behalf of somebody at a registry; `auth` is the header, or empty.
+    pub(crate) async fn stream_as(
+        &self,
+        method: Method,
+        target: Target,
+        auth: &str,
+        body: Body,
+    ) -> Result<ByteStream> {
+        let (response, _) = self.send(&method, &target, registry_auth(auth), body).await?;
+        Ok(ByteStream::new(response))
+    }
+
     /// A request that takes the connection over (`Upgrade: tcp`).
     pub(crate) async fn hijack(&self, target: Target, body: Body) -> Result<Hijacked> {
         let mut headers = HeaderMap::new();
@@ -324,7 +336,7 @@ impl Http {
             Address::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await.map_err(failed)?)),
             Address::Tcp { host, port, .. } => {
                 let mut last = io::Error::from(io::ErrorKind::NotFound);
-                for address in resolve(host, *port).await? {
+                for address in resolve(host, *port).await.map_err(AddressError::from)? {
                     match TcpStream::connect(address).await {
                         Ok(stream) => {
                             stream.set_nodelay(true).map_err(failed)?;
@@ -348,6 +360,17 @@ impl Http {
             }
         }
     }
+}
+
+fn registry_auth(auth: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if !auth.is_empty()
+        && let Ok(mut value) = HeaderValue::try_from(auth)
+    {
+        value.set_sensitive(true);
+        headers.insert(HeaderName::from_static(api::registry::REGISTRY_AUTH), value);
+    }
+    headers
 }
 
 /// `{"message": ...}`, or whatever text there is, or the status' own.

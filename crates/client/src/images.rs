@@ -115,12 +115,19 @@ impl Images<'_> {
         Ok(self.http.stream(Method::POST, target, stream_body(from)).await?.json())
     }
 
-    /// `name` without tag or digest; these go into `tag`.
-    pub async fn pull(&self, name: &str, tag: &str, platform: &str) -> Result<JsonStream<ProgressMessage>> {
+    /// `name` without tag or digest; these go into `tag`, which is empty for all tags. `auth`: a registry's
+    /// [`AuthConfig`](api::registry::AuthConfig) as a header, or empty.
+    pub async fn pull(
+        &self,
+        name: &str,
+        tag: &str,
+        platform: &str,
+        auth: &str,
+    ) -> Result<JsonStream<ProgressMessage>> {
         let target = Target::new("/images/create")
             .arg("fromImage", name)
             .arg_if("tag", tag)
             .arg_if("platform", platform);
-        Ok(self.http.stream(Method::POST, target, no_body()).await?.json())
+        Ok(self.http.stream_as(Method::POST, target, auth, no_body()).await?.json())
     }
 }

@@ -13,7 +13,6 @@ mod error;
 mod execs;
 mod hijack;
 mod images;
-mod names;
 mod query;
 mod stream;
 mod system;

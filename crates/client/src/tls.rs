@@ -3,17 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use dial::{Anybody, SYSTEM_ROOTS, provider, system_roots};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-
-/// Where Debian and most others keep the authorities of the system.
-const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// PEM texts of one engine (`ca.pem`, `cert.pem`, `key.pem`).
 #[derive(Debug, Clone, Default)]
@@ -55,13 +51,13 @@ impl Tls {
     /// # Errors
     /// Texts that are no certificates or keys, or that do not belong together.
     pub fn new(files: &TlsFiles) -> Result<Self, TlsError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?;
         let builder = if files.verify {
             builder.with_root_certificates(roots(files.ca.as_deref())?)
         } else {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody { provider }))
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody::new(provider)))
         };
         let config = match (&files.cert, &files.key) {
             (Some(cert), Some(key)) => {
@@ -85,54 +81,13 @@ fn roots(ca: Option<&[u8]>) -> Result<RootCertStore, TlsError> {
     let pem = match ca {
         Some(pem) => pem,
         None => {
-            system = std::fs::read(SYSTEM_ROOTS).map_err(TlsError::SystemRoots)?;
+            system = system_roots().map_err(TlsError::SystemRoots)?;
             &system
         }
     };
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
     if roots.is_empty() { Err(TlsError::Ca) } else { Ok(roots) }
-}
-
-/// `--tls` without `--tlsverify`: any certificate will do, as long as its holder signs the handshake.
-#[derive(Debug)]
-struct Anybody {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]

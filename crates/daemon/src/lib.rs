@@ -158,7 +158,9 @@ fn reload(args: &[String], engine: &engine::Engine, level: &LevelHandle) -> Resu
     let mut checked = wire::settings(&config)?;
     wire::reloadable(&config, &mut checked)?;
     level.reload(EnvFilter::new(config.level()?)).map_err(|error| error.to_string())?;
+    engine.images.reload_registries(checked.registries.clone());
     engine.system.reload(|settings| {
+        settings.registries = checked.registries;
         settings.debug = checked.debug;
         settings.labels = checked.labels;
         settings.live_restore = checked.live_restore;

@@ -97,6 +97,9 @@ pub(crate) fn reloadable(config: &Config, settings: &mut Settings) -> Result<(),
     settings.labels = config.list("label");
     settings.live_restore = config.flag("live-restore", true);
     settings.shutdown_timeout_s = config.number("shutdown-timeout").unwrap_or(15);
+    settings.registries = config.registries()?;
+    settings.downloads_max = config.downloads_max()?;
+    settings.uploads_max = config.uploads_max()?;
     settings.runtimes = runtimes(config)?;
     settings.default_runtime = config.text("default-runtime").unwrap_or("runc").to_owned();
     let known = settings.runtimes.contains_key(&settings.default_runtime)
@@ -293,7 +296,6 @@ fn facts(settings: &Settings, network: &dyn NetworkFabric) -> Facts {
     let machine = check::Machine::detect();
     let uname = rustix::system::uname();
     let memory = rustix::system::sysinfo();
-    let variable = |name: &str| std::env::var(name).unwrap_or_default();
     Facts {
         server_version: SERVER_VERSION.into(),
         git_commit: GIT_COMMIT.into(),
@@ -319,8 +321,8 @@ fn facts(settings: &Settings, network: &dyn NetworkFabric) -> Facts {
         init_binary: "wharf".into(),
         firewall_backend: network.facts().firewall_backend,
         warnings: machine.warnings.clone(),
-        http_proxy: variable("HTTP_PROXY"),
-        https_proxy: variable("HTTPS_PROXY"),
-        no_proxy: variable("NO_PROXY"),
+        http_proxy: settings.registries.proxies.http.clone(),
+        https_proxy: settings.registries.proxies.https.clone(),
+        no_proxy: settings.registries.proxies.none_for.clone(),
     }
 }

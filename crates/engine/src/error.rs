@@ -16,6 +16,8 @@ pub enum Class {
     Invalid,
     /// Nothing to do: it is already so (304).
     NotModified,
+    /// A registry wants to know who asks, or does not believe it (401).
+    Unauthorized,
     /// May not be done by this caller or with this object (403).
     Forbidden,
     /// Wharf does not do this (501).

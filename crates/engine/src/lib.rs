@@ -52,7 +52,7 @@ impl Engine {
     pub fn new(settings: Settings, ports: Ports, store: Arc<store::Store>, facts: system::Facts) -> Self {
         let core = core::Core::new(settings, ports);
         let containers = Containers { core: core.clone() };
-        let images = Images { core: core.clone(), store };
+        let images = Images::new(core.clone(), store);
         let execs = Execs { core: core.clone() };
         let volumes = Volumes { core: core.clone(), pruning: Arc::default() };
         let events = core.events.clone();

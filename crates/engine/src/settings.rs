@@ -37,6 +37,11 @@ pub struct Settings {
     pub shutdown_timeout_s: i64,
     /// What `host-gateway` in `--add-host` means; `None`: the bridge's gateway.
     pub host_gateway: Option<std::net::IpAddr>,
+    pub registries: distribution::Settings,
+    /// Layers of all pulls that are downloaded at a time.
+    pub downloads_max: usize,
+    /// As many blobs of a push are uploaded at a time.
+    pub uploads_max: usize,
 }
 
 /// `--seccomp-profile`.
@@ -76,6 +81,9 @@ impl Settings {
             runtimes: BTreeMap::new(),
             shutdown_timeout_s: 15,
             host_gateway: None,
+            registries: distribution::Settings::default(),
+            downloads_max: 3,
+            uploads_max: 5,
         }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) fn status(class: Class) -> StatusCode {
         Class::Conflict => StatusCode::CONFLICT,
         Class::Invalid => StatusCode::BAD_REQUEST,
         Class::NotModified => StatusCode::NOT_MODIFIED,
+        Class::Unauthorized => StatusCode::UNAUTHORIZED,
         Class::Forbidden => StatusCode::FORBIDDEN,
         Class::Unsupported => StatusCode::NOT_IMPLEMENTED,
         Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,

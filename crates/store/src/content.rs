@@ -35,6 +35,10 @@ impl Content {
         Ok(Content { layout: layout.clone(), leases, next: AtomicU64::new(0) })
     }
 
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// Begins to protect what is about to be brought in. Keep it until a record names it.
     pub fn lease(&self) -> Lease {
         self.leases.begin()
@@ -90,6 +94,17 @@ impl Content {
             writer.commit(lease, Some(&digest))?;
         }
         Ok(digest)
+    }
+
+    /// Stores a small document that has a digest already.
+    pub fn add(&self, lease: &Lease, digest: &Digest, bytes: &[u8]) -> Result<()> {
+        lease.hold(digest);
+        if !self.contains(digest) {
+            let mut writer = self.writer()?;
+            writer.write_all(bytes)?;
+            writer.commit(lease, Some(digest))?;
+        }
+        Ok(())
     }
 
     /// Begins a new blob.
@@ -173,13 +188,10 @@ impl BlobWriter {
         if target.exists() {
             return Ok(actual);
         }
-        self.file.sync_data().at("sync", &target)?;
         if let Some(path) = &self.path {
-            fs::rename(path, &target).at("rename", &target)?;
+            put_in_place(&self.file, path, &target)?;
         }
         self.path = None;
-        let directory = target.parent().unwrap_or(self.layout.root());
-        File::open(directory).and_then(|dir| dir.sync_all()).at("sync", directory)?;
         Ok(actual)
     }
 
@@ -195,6 +207,14 @@ impl BlobWriter {
             }
         }
     }
+}
+
+/// Synced, then renamed: what is in its place is whole, also after a power cut.
+pub(crate) fn put_in_place(file: &File, path: &Path, target: &Path) -> Result<()> {
+    file.sync_data().at("sync", target)?;
+    fs::rename(path, target).at("rename", target)?;
+    let directory = target.parent().unwrap_or(target);
+    File::open(directory).and_then(|dir| dir.sync_all()).at("sync", directory)
 }
 
 impl Write for BlobWriter {

@@ -29,6 +29,8 @@ pub enum Error {
     Reference(#[from] oci::ReferenceError),
     #[error("digest mismatch: expected {expected}, got {actual}")]
     DigestMismatch { expected: oci::Digest, actual: oci::Digest },
+    #[error("{digest}: {actual} bytes came where {expected} were announced")]
+    WrongSize { digest: oci::Digest, expected: u64, actual: u64 },
     #[error(transparent)]
     Archive(#[from] archive::Error),
     #[error("record {namespace}/{key}: {cause}")]
@@ -61,7 +63,8 @@ impl Error {
             Error::AmbiguousId(_)
             | Error::Invalid(_)
             | Error::Reference(_)
-            | Error::DigestMismatch { .. } => ErrorClass::Invalid,
+            | Error::DigestMismatch { .. }
+            | Error::WrongSize { .. } => ErrorClass::Invalid,
             Error::Archive(error) if error.is_input() => ErrorClass::Invalid,
             Error::Unsupported(_) => ErrorClass::Unsupported,
             Error::Archive(_)

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use oci::Digest;
 
+/// Begins the name of what [`Layout::whole`] is about.
+pub(crate) const WHOLE: &str = "whole-";
+
 /// Paths of one data root.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -48,6 +51,20 @@ impl Layout {
     /// Blobs being written. Emptied at start.
     pub fn ingest(&self) -> PathBuf {
         self.root.join("content/ingest")
+    }
+
+    /// Downloads: kept when they break off, to be taken up again.
+    pub fn partials(&self) -> PathBuf {
+        self.root.join("content/partial")
+    }
+
+    pub fn partial(&self, digest: &Digest) -> PathBuf {
+        self.partials().join(format!("{}-{}", digest.algorithm(), digest.hex()))
+    }
+
+    /// Says that a blob is kept, though no image needs it yet: a download that broke off had got that far.
+    pub fn whole(&self, digest: &Digest) -> PathBuf {
+        self.partials().join(format!("{WHOLE}{}-{}", digest.algorithm(), digest.hex()))
     }
 
     /// All that belongs to one snapshot driver.

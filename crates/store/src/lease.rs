@@ -49,7 +49,7 @@ impl Leases {
 
 impl Lease {
     /// Call before looking whether the object is there.
-    pub(crate) fn hold(&self, digest: &Digest) {
+    pub fn hold(&self, digest: &Digest) {
         *self.leases.table().held.entry(digest.clone()).or_default() += 1;
         self.held.lock().unwrap_or_else(PoisonError::into_inner).push(digest.clone());
     }

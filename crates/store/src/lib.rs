@@ -20,6 +20,7 @@ mod images;
 mod layout;
 mod lease;
 mod lock;
+mod partial;
 mod records;
 mod reserve;
 mod snapshots;
@@ -34,10 +35,12 @@ use std::sync::Arc;
 pub use content::{BlobWriter, Content};
 pub use error::{Error, ErrorClass, Result};
 pub use images::{
-    Deleted, Image, ImageLayer, ImageUse, Images, ImportOptions, InUse, LoadEvent, Progress, apply_changes,
+    Arrived, Deleted, Image, ImageLayer, ImageUse, Images, ImportOptions, InUse, LoadEvent, Progress,
+    apply_changes,
 };
 pub use layout::Layout;
 pub use lease::Lease;
+pub use partial::Partial;
 pub use records::{Batch, Durability, Record, Records};
 pub use snapshots::{Access, DriverKind, Root, Snapshots, Usage, tree_usage};
 
@@ -79,6 +82,7 @@ impl Store {
         fs::create_dir_all(layout.containers()).at("create", layout.containers())?;
         let mut warnings = Vec::new();
         let records = Arc::new(Records::open(&layout.database())?);
+        partial::open(&layout)?;
         let content = Arc::new(Content::open(&layout, lease::Leases::default())?);
         let snapshots =
             Arc::new(Snapshots::open(&layout, driver, records.clone(), content.clone(), &mut warnings)?);

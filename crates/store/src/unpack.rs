@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use archive::{Decoder, Extractor, Mode};
+use archive::{Decoder, Extracted, Extractor, Mode};
 use oci::{Algorithm, Digest, Digester};
 
 use crate::error::{Error, Result};
@@ -24,6 +24,16 @@ pub(crate) fn stream(
     mode: Mode,
     algorithm: Algorithm,
 ) -> Result<(u64, Digest)> {
+    extract(decoder, target, mode, algorithm).map(|(extracted, digest)| (extracted.bytes, digest))
+}
+
+/// As [`stream`], with all that is known of what was unpacked.
+pub(crate) fn extract(
+    decoder: impl Read + Send,
+    target: &Path,
+    mode: Mode,
+    algorithm: Algorithm,
+) -> Result<(Extracted, Digest)> {
     let extractor = Extractor::open(target, mode)?;
     std::thread::scope(|scope| {
         // Inflating and hashing on one core, making files on the other.
@@ -38,7 +48,7 @@ pub(crate) fn stream(
         let digest = pieces.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let extracted = extracted?;
         drained.map_err(archive::Error::Decompress)?;
-        Ok((extracted.bytes, digest))
+        Ok((extracted, digest))
     })
 }
 

@@ -4,6 +4,7 @@
 //! and an option nobody has built is refused by name instead of being ignored.
 
 mod options;
+mod registries;
 #[cfg(test)]
 mod tests;
 
@@ -158,6 +159,8 @@ fn merge(
             Kind::Bool => value.is_boolean(),
             Kind::Text => value.is_string() || option.flag == "default-shm-size" && value.is_number(),
             Kind::Number => value.is_i64(),
+            // By registry, where Docker only knows of Hub's.
+            Kind::List if option.flag == "registry-mirror" && value.is_object() => true,
             Kind::List => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
             Kind::Map => value.is_object(),
         };
@@ -282,6 +285,7 @@ impl Config {
             }
         }
         self.level()?;
+        self.registries()?;
         if !matches!(self.text("firewall-backend").unwrap_or("nftables"), "nftables") {
             return Err("firewall-backend: Wharf speaks nftables only".into());
         }

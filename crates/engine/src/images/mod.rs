@@ -1,7 +1,13 @@
 //! Images: listing, inspecting, tagging, removing, moving them in and out. The store keeps them; here are the
 //! decisions (what a reference means, what may be removed) and the events.
 
+mod layers;
+mod pull;
+mod registry;
 mod service;
+
+pub use distribution::Credentials;
+pub use pull::PullRequest;
 pub use service::Images;
 
 use std::collections::BTreeMap;
@@ -134,4 +140,9 @@ pub enum Progress {
     Line(String),
     /// `{"id":..., "status":...}`.
     Status { id: String, status: String },
+    /// Of one layer; bytes so far, and bytes in all, where these are known.
+    Layer { id: String, status: &'static str, current: u64, total: u64 },
 }
+
+/// Told of progress, from any task.
+pub type Report = Box<dyn FnMut(Progress) + Send>;

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use oci::Reference;
 use store::{Deleted, Image, ImageUse, LoadEvent, Store};
 
+use super::layers::Layers;
+use super::registry::Registries;
 use super::{
     HistoryEntry, ImageListRequest, ImageSummary, ImageView, ImportRequest, Manifest, Progress, Removed,
 };
@@ -20,11 +22,20 @@ use crate::storage::image_config;
 pub struct Images {
     pub(crate) core: Arc<Core>,
     pub(crate) store: Arc<Store>,
+    pub(super) registries: Arc<Registries>,
+    pub(super) layers: Arc<Layers>,
 }
 
 const FILTER_KEYS: &[&str] = &["before", "dangling", "label", "reference", "since", "until"];
 
 impl Images {
+    pub(crate) fn new(core: Arc<Core>, store: Arc<Store>) -> Self {
+        let settings = core.settings();
+        let registries = Arc::new(Registries::new(settings.registries.clone()));
+        let layers = Arc::new(Layers::new(store.clone(), settings.downloads_max));
+        Self { core, store, registries, layers }
+    }
+
     pub async fn list(&self, request: ImageListRequest) -> Result<Vec<ImageSummary>> {
         let filters = &request.filters;
         filters.check(FILTER_KEYS)?;
@@ -304,43 +315,6 @@ impl Images {
         Ok(id)
     }
 
-    /// Built-in images (`hello-world`) come out of the binary; every other name is refused by name until the
-    /// registry client is built.
-    pub async fn pull(
-        &self,
-        name: &str,
-        tag: &str,
-        _platform: &str,
-        mut progress: Box<dyn FnMut(Progress) + Send>,
-    ) -> Result<()> {
-        let reference = name_of(name, tag)?;
-        if !store::builtin::is_builtin(&reference) {
-            return Err(Error::unsupported(format!(
-                "pull {}: pulling from registries is not built yet (built-in: hello-world); use load or import",
-                reference.familiar()
-            )));
-        }
-        let store = self.store.clone();
-        let image = blocking(move || -> Result<Arc<Image>> {
-            let executable = std::fs::File::open("/proc/self/exe")
-                .map_err(|error| Error::internal(format!("open /proc/self/exe: {error}")))?;
-            Ok(store::builtin::hello_world(store.images(), executable)?)
-        })
-        .await?;
-        let id = image.id.to_string();
-        progress(Progress::Status {
-            id: String::new(),
-            status: format!("Made {} from this binary", reference.familiar()),
-        });
-        progress(Progress::Status { id: String::new(), status: format!("Digest: {}", image.manifest) });
-        progress(Progress::Status {
-            id: String::new(),
-            status: format!("Status: Downloaded newer image for {}", reference.familiar()),
-        });
-        self.event("pull", &id, &reference.familiar());
-        Ok(())
-    }
-
     fn find(&self, reference: &str) -> Result<Arc<Image>> {
         Ok(self.store.images().resolve(reference)?)
     }
@@ -360,7 +334,7 @@ impl Images {
         (tags, digests)
     }
 
-    fn event(&self, action: &str, id: &str, name: &str) {
+    pub(super) fn event(&self, action: &str, id: &str, name: &str) {
         let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
         self.core.events.publish("image", action, id, attributes);
     }
@@ -371,7 +345,7 @@ fn created(image: &Image) -> Option<Timestamp> {
 }
 
 /// `repo` + `tag` of a query; the tag may also be a digest, or be part of the name.
-fn name_of(repo: &str, tag: &str) -> Result<Reference> {
+pub(super) fn name_of(repo: &str, tag: &str) -> Result<Reference> {
     let text = match tag {
         "" => repo.to_owned(),
         digest if digest.contains(':') => format!("{repo}@{digest}"),

@@ -62,6 +62,10 @@ pub struct Info {
     pub paused: u64,
     pub stopped: u64,
     pub images: u64,
+    /// Beside those of this machine.
+    pub insecure_registries: Vec<String>,
+    /// Of Docker Hub.
+    pub mirrors: Vec<String>,
     pub driver: String,
     pub driver_status: Vec<(String, String)>,
     pub logging_driver: String,

@@ -32,6 +32,8 @@ impl System {
             id: engine_id(&self.core),
             name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             images: self.images.list(ImageListRequest::default()).await?.len() as u64,
+            insecure_registries: settings.registries.insecure.clone(),
+            mirrors: settings.registries.mirrors.get(oci::DEFAULT_DOMAIN).cloned().unwrap_or_default(),
             driver: self.core.ports.storage.driver().to_owned(),
             logging_driver: settings.log.driver.clone(),
             log_drivers: vec!["json-file".into(), "none".into()],

@@ -11,6 +11,7 @@ pub(crate) mod exec;
 mod health;
 pub(crate) mod host_config;
 pub(crate) mod image;
+pub(crate) mod registry;
 mod restart;
 pub(crate) mod system;
 pub(crate) mod volume;

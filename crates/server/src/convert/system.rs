@@ -99,7 +99,7 @@ pub(crate) fn info(info: &Info) -> SystemInfo {
         os_type: "linux".to_owned(),
         architecture: facts.architecture.clone(),
         index_server_address: "https://index.docker.io/v1/".to_owned(),
-        registry_config: Some(registry()),
+        registry_config: Some(registry(info)),
         n_cpu: facts.cpus.into(),
         mem_total: count(facts.memory_bytes),
         docker_root_dir: facts.data_root.clone(),
@@ -138,14 +138,24 @@ pub(crate) fn info(info: &Info) -> SystemInfo {
 }
 
 /// What holds without any configuration: the Hub over TLS, loopback registries without.
-fn registry() -> RegistryServiceConfig {
+fn registry(info: &Info) -> RegistryServiceConfig {
+    let (networks, hosts): (Vec<_>, Vec<_>) =
+        info.insecure_registries.iter().cloned().partition(|entry| entry.contains('/'));
+    let hub = IndexInfo {
+        name: "docker.io".to_owned(),
+        mirrors: info.mirrors.clone(),
+        secure: true,
+        official: true,
+    };
+    let named = hosts.into_iter().map(|name| {
+        let index = IndexInfo { name: name.clone(), mirrors: Vec::new(), secure: false, official: false };
+        (name, index)
+    });
+    let loopback = ["::1/128".to_owned(), "127.0.0.0/8".to_owned()];
     RegistryServiceConfig {
-        insecure_registry_cidrs: vec!["::1/128".to_owned(), "127.0.0.0/8".to_owned()],
-        index_configs: BTreeMap::from([(
-            "docker.io".to_owned(),
-            IndexInfo { name: "docker.io".to_owned(), mirrors: Vec::new(), secure: true, official: true },
-        )]),
-        mirrors: Vec::new(),
+        insecure_registry_cidrs: loopback.into_iter().chain(networks).collect(),
+        index_configs: named.chain([("docker.io".to_owned(), hub)]).collect(),
+        mirrors: info.mirrors.clone(),
     }
 }
 

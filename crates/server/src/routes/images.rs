@@ -1,18 +1,16 @@
 //! Images.
 
-use crate::body::{self, Body, ChunkSender};
+use super::lines::{error_line, progress, transfer};
+use crate::body::{self, Body};
 use crate::call::Call;
 use crate::convert;
 use crate::versions::{ApiVersion, answers};
 use api::image::ImageDeleteItem;
-use api::media_type::{JSON, TAR};
-use api::progress::{ErrorDetail, ProgressMessage};
-use bytes::Bytes;
-use engine::images::{ImageListRequest, ImportRequest, Progress, Removed};
-use engine::{Engine, Error, Result};
+use api::media_type::TAR;
+use api::progress::ProgressMessage;
+use engine::images::{ImageListRequest, ImportRequest, Progress, PullRequest, Removed};
+use engine::{Error, Result};
 use http::{Response, StatusCode};
-use std::future::Future;
-use tokio::sync::mpsc;
 
 pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
     let since = |minor| call.version >= ApiVersion::minor(minor);
@@ -161,6 +159,7 @@ pub(crate) async fn load(call: Call) -> Result<Response<Body>> {
                 Progress::Line(text) => ProgressMessage { stream: format!("{text}\n"), ..Default::default() },
                 Progress::Status { .. } if quiet => return,
                 Progress::Status { id, status } => ProgressMessage { id, status, ..Default::default() },
+                Progress::Layer { .. } => return,
             };
             lines.put(&line);
         });
@@ -180,7 +179,14 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>> {
     let (image, source) = (call.query.get("fromImage").to_owned(), call.query.get("fromSrc").to_owned());
     let tag = call.query.get("tag").to_owned();
     if !image.is_empty() {
-        return pull(engine, image, tag, platform).await;
+        // As Docker: who says who he is in an unreadable way is nobody in particular.
+        let credentials = convert::registry::credentials(call.request.headers()).unwrap_or_default();
+        let request = PullRequest { name: image, tag, platform, credentials };
+        return transfer(
+            call.peer,
+            move |lines| async move { engine.images.pull(request, lines.report()).await },
+        )
+        .await;
     }
     if source != "-" {
         return Err(Error::unsupported(format!(
@@ -201,80 +207,4 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>> {
         Ok(())
     })
     .await
-}
-
-async fn pull(engine: Engine, image: String, tag: String, platform: String) -> Result<Response<Body>> {
-    progress(move |lines| async move {
-        let report = Box::new(move |progress| {
-            lines.put(&match progress {
-                Progress::Line(status) => ProgressMessage { status, ..Default::default() },
-                Progress::Status { id, status } => ProgressMessage { id, status, ..Default::default() },
-            });
-        });
-        engine.images.pull(&image, &tag, &platform, report).await
-    })
-    .await
-}
-
-/// Where an operation's lines go. Unbounded: lines are few and small, and may be put from any thread.
-#[derive(Clone)]
-struct Lines(mpsc::UnboundedSender<Bytes>);
-
-impl Lines {
-    fn put(&self, line: &ProgressMessage) {
-        // Strings and numbers have a JSON form; a client that has gone needs no lines.
-        let mut text = serde_json::to_vec(line).unwrap_or_default();
-        text.extend_from_slice(b"\r\n");
-        let _ = self.0.send(text.into());
-    }
-}
-
-/// Runs an operation and answers its lines. A failure before the first line is a proper error; later it is a line.
-async fn progress<F, T>(operation: F) -> Result<Response<Body>>
-where
-    F: FnOnce(Lines) -> T,
-    T: Future<Output = Result<()>> + Send + 'static,
-{
-    let (sender, mut lines) = mpsc::unbounded_channel();
-    let mut running = tokio::spawn(operation(Lines(sender)));
-    let first = lines.recv().await;
-    if first.is_none() {
-        outcome((&mut running).await)?;
-        return Ok(body::bytes(StatusCode::OK, JSON, Vec::new()));
-    }
-    let (to, response) = body::channel(JSON);
-    tokio::spawn(async move {
-        let mut line = first;
-        while let Some(text) = line {
-            if to.send(Ok(text)).await.is_err() {
-                return;
-            }
-            line = lines.recv().await;
-        }
-        if let Err(e) = outcome(running.await) {
-            send_error(&to, &e).await;
-        }
-    });
-    Ok(response)
-}
-
-fn outcome(ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
-    ended.unwrap_or_else(|e| Err(Error::internal(format!("the operation broke off: {e}"))))
-}
-
-async fn send_error(to: &ChunkSender, e: &Error) {
-    let line = error_line(e);
-    let mut text = serde_json::to_vec(&line).unwrap_or_default();
-    text.extend_from_slice(b"\r\n");
-    // A client that has gone needs no reason.
-    let _ = to.send(Ok(text.into())).await;
-}
-
-fn error_line(e: &Error) -> ProgressMessage {
-    let message = e.message.clone();
-    ProgressMessage {
-        error: message.clone(),
-        error_detail: Some(ErrorDetail { message, code: 0 }),
-        ..Default::default()
-    }
 }

@@ -4,6 +4,7 @@ mod containers;
 mod events;
 mod execs;
 mod images;
+mod lines;
 mod streams;
 mod system;
 mod volumes;

@@ -28,7 +28,7 @@ impl Images {
     /// Deletes unneeded layers and blobs. Returns the chain ids of the layers, top first.
     pub fn collect(&self) -> Result<Vec<Digest>> {
         let collection = self.content.collection();
-        let mut blobs = HashSet::new();
+        let mut blobs: HashSet<Digest> = self.content.unfinished()?.into_iter().collect();
         let mut chains = HashSet::new();
         for image in self.read().images.values() {
             blobs.insert(image.id.clone());

@@ -4,6 +4,7 @@
 //! All of it is in memory; records and documents are read once, at start. The index's lock is held for
 //! look-ups and for the commit of a change, so that memory and disk agree.
 
+mod arrive;
 mod changes;
 mod collect;
 mod delete;
@@ -18,6 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use oci::{Descriptor, Digest, ImageConfig, Manifest, Reference, media_type};
 use serde::{Deserialize, Serialize};
 
+pub use self::arrive::Arrived;
 pub use self::changes::apply as apply_changes;
 pub use self::delete::{Deleted, ImageUse, InUse};
 pub use self::import::ImportOptions;

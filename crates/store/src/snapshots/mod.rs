@@ -8,6 +8,7 @@
 //! record says during which boot a layer was unpacked until a background `syncfs` has passed; after a crash
 //! of the machine such a layer is dropped and unpacked again when it is next asked for.
 
+mod arrive;
 mod driver;
 mod overlay;
 mod sweeper;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use api::container::{CreateRequest, CreateResponse};
+use oci::Reference;
 
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
@@ -108,7 +109,9 @@ fn platform(line: &Parsed) -> String {
 async fn pull(app: &App, line: &Parsed, image: &str, platform: &str) -> Result<(), Failure> {
     let to = if line.switch("quiet") { progress::To::Nowhere } else { progress::To::Stderr };
     let (name, tag) = split_reference(image);
-    let stream = app.client.images().pull(name, tag.unwrap_or("latest"), platform).await?;
+    let domain = Reference::parse(image).map_err(|error| Failure::new(error.to_string()))?;
+    let auth = crate::credentials::header(app, domain.domain());
+    let stream = app.client.images().pull(name, tag.unwrap_or("latest"), platform, &auth).await?;
     progress::show(stream, to).await
 }
 

@@ -1,5 +1,7 @@
 //! `pull`: asks the engine to fetch an image.
 
+use oci::Reference;
+
 use super::split_reference;
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
@@ -29,46 +31,24 @@ pub(crate) const COMMAND: Command = Command {
 async fn run(app: &App, line: &Parsed) -> Outcome {
     let reference = &line.operands[0];
     let (name, tag) = split_reference(reference);
-    if line.switch("all-tags") {
-        return Err(match tag {
-            Some(_) => Failure::new("tag can't be used with --all-tags/-a"),
-            None => Failure::new("--all-tags is not supported yet: it comes with registries"),
-        });
+    let all = line.switch("all-tags");
+    let parsed = Reference::parse(reference).map_err(|error| Failure::new(error.to_string()))?;
+    if all && tag.is_some() {
+        return Err(Failure::new("tag can't be used with --all-tags/-a"));
     }
     let quiet = line.switch("quiet");
-    if tag.is_none() && !quiet {
+    if tag.is_none() && !all && !quiet {
         output::out("Using default tag: latest\n");
     }
-    let tag = tag.unwrap_or("latest");
+    let tag = if all { "" } else { tag.unwrap_or("latest") };
     let platform = match line.given("platform") {
         Some(platform) => platform.to_owned(),
         None => std::env::var("DOCKER_DEFAULT_PLATFORM").unwrap_or_default(),
     };
-    let stream = app.client.images().pull(name, tag, &platform).await?;
+    let auth = crate::credentials::header(app, parsed.domain());
+    let stream = app.client.images().pull(name, tag, &platform, &auth).await?;
     progress::show(stream, if quiet { progress::To::Nowhere } else { progress::To::Stdout }).await?;
-    output::out(&format!("{}\n", canonical(name, tag)));
+    let parsed = if all { parsed } else { parsed.or_latest() };
+    output::out(&format!("{parsed}\n"));
     Ok(0)
-}
-
-/// The whole reference: `docker.io/library/busybox:latest`.
-fn canonical(name: &str, tag: &str) -> String {
-    let separator = if tag.contains(':') { '@' } else { ':' };
-    let name = match name.split_once('/') {
-        None => format!("docker.io/library/{name}"),
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => name.to_owned(),
-        Some(_) => format!("docker.io/{name}"),
-    };
-    format!("{name}{separator}{tag}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn references_are_completed() {
-        assert_eq!(canonical("busybox", "latest"), "docker.io/library/busybox:latest");
-        assert_eq!(canonical("a/b", "1"), "docker.io/a/b:1");
-        assert_eq!(canonical("localhost/b", "sha256:0"), "localhost/b@sha256:0");
-    }
 }

@@ -6,13 +6,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hickory_resolver::TokioResolver;
 
-use crate::address::AddressError;
+/// A name that leads nowhere; in Go's words, which clients show.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    #[error("lookup {0}: no such host")]
+    UnknownHost(String),
+    #[error("lookup {host}: {why}")]
+    Failed { host: String, why: String },
+}
 
 /// The socket addresses of a host, best first.
 ///
 /// # Errors
 /// The name is nobody's, or nobody who knows answers.
-pub(crate) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, AddressError> {
+pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, LookupError> {
     let addresses = match host.parse::<IpAddr>() {
         Ok(ip) => vec![ip],
         Err(_) if host == "localhost" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
@@ -25,14 +32,14 @@ pub(crate) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Ad
     Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
 }
 
-async fn ask(host: &str) -> Result<Vec<IpAddr>, AddressError> {
+async fn ask(host: &str) -> Result<Vec<IpAddr>, LookupError> {
     let failed =
-        |why: &dyn std::fmt::Display| AddressError::Lookup { host: host.to_owned(), why: why.to_string() };
+        |why: &dyn std::fmt::Display| LookupError::Failed { host: host.to_owned(), why: why.to_string() };
     let resolver =
         TokioResolver::builder_tokio().and_then(|builder| builder.build()).map_err(|e| failed(&e))?;
     match resolver.lookup_ip(host).await {
         Ok(found) => Ok(found.iter().collect()),
-        Err(error) if error.is_no_records_found() => Err(AddressError::UnknownHost(host.to_owned())),
+        Err(error) if error.is_no_records_found() => Err(LookupError::UnknownHost(host.to_owned())),
         Err(error) => Err(failed(&error)),
     }
 }

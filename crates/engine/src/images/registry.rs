@@ -1,0 +1,66 @@
+//! The registries, as settings say now, and their errors in the engine's words.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use distribution::{Client, Settings};
+use oci::Reference;
+
+use super::Images;
+use crate::error::{Class, Error};
+
+/// The client of registries. Replaced as a whole by a reload; who is using one goes on with it.
+#[derive(Debug)]
+pub(crate) struct Registries {
+    client: RwLock<Arc<Client>>,
+}
+
+impl Registries {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self { client: RwLock::new(Arc::new(Client::new(settings))) }
+    }
+
+    pub(super) fn client(&self) -> Arc<Client> {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Images {
+    /// Insecure registries and mirrors as they are from now on.
+    pub fn reload_registries(&self, settings: Settings) {
+        *self.registries.client.write().unwrap_or_else(PoisonError::into_inner) =
+            Arc::new(Client::new(settings));
+    }
+}
+
+impl From<distribution::Error> for Error {
+    fn from(error: distribution::Error) -> Self {
+        let class = match error.class() {
+            distribution::Class::NotFound => Class::NotFound,
+            distribution::Class::Unauthorized => Class::Unauthorized,
+            distribution::Class::Denied => Class::Forbidden,
+            distribution::Class::Unsupported => Class::Unsupported,
+            // As Docker: what is wrong with a registry is no fault of the request.
+            distribution::Class::Invalid | distribution::Class::Unavailable => Class::Internal,
+        };
+        Self::new(class, error.to_string())
+    }
+}
+
+/// Why a pull failed: what is not there, or not to be seen, is not found; all else is trouble.
+pub(super) fn pull_error(error: &distribution::Error, reference: &Reference) -> Error {
+    let name = reference.familiar_name();
+    match error.code() {
+        "DENIED" => Error::not_found(format!(
+            "pull access denied for {name}, repository does not exist or may require 'docker login': {error}"
+        )),
+        "MANIFEST_UNKNOWN" => {
+            Error::not_found(format!("manifest for {} not found: {error}", reference.familiar()))
+        }
+        "NAME_UNKNOWN" => Error::not_found(format!("repository {name} not found: {error}")),
+        _ => match error {
+            distribution::Error::NoPlatform(_) => Error::not_found(error.to_string()),
+            distribution::Error::Unsupported(_) => Error::unsupported(error.to_string()),
+            _ => Error::internal(error.to_string()),
+        },
+    }
+}
