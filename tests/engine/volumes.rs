@@ -156,3 +156,36 @@ fn an_anonymous_volume_stays_as_long_as_anybody_has_it() {
     house.ok(&["rm", "-v", "two"]);
     assert_eq!(house.ok(&["volume", "ls", "-q"]), "named");
 }
+
+#[test]
+fn a_volume_is_renamed_and_cloned() {
+    let mut house = House::new();
+    house.ok(&["volume", "create", "--label", "a=b", "old"]);
+    let script = "mkdir /x/d; echo kept > /x/d/f; ln /x/d/f /x/hard; ln -s d/f /x/link; chown -R 5:6 /x; chmod 4750 /x/hard";
+    house.sh(&["-v", "old:/x"], script);
+    house.ok(&["create", "--name", "user", "-v", "old:/x", "bb", "true"]);
+    let (_, said) = house.fails(&["volume", "rename", "old", "new"]);
+    assert!(said.contains("rename old: volume is in use - ["), "{said}");
+    // One in use can be cloned.
+    assert_eq!(house.ok(&["volume", "clone", "old", "copy"]), "copy");
+    house.ok(&["rm", "user"]);
+    house.ok(&["volume", "create", "taken"]);
+    let (_, said) = house.fails(&["volume", "rename", "old", "taken"]);
+    assert!(said.contains("rename old: volume name taken is already in use"), "{said}");
+    let (_, said) = house.fails(&["volume", "clone", "old", "taken"]);
+    assert!(said.contains("clone old: volume name taken is already in use"), "{said}");
+    assert!(house.fails(&["volume", "rename", "nosuch", "new"]).1.contains("get nosuch: no such volume"));
+    assert!(house.fails(&["volume", "rename", "old", "../x"]).1.contains("includes invalid characters"));
+    house.ok(&["volume", "rename", "old", "new"]);
+    assert_eq!(house.ok(&["volume", "clone", "new"]).len(), 64);
+    house.engine.kill();
+    house.engine.run();
+    let look = "cat /x/link; stat -c '%u %g %a %h' /x/d/f; stat -c '%u' /x";
+    for name in ["new", "copy"] {
+        assert_eq!(house.inspect(name, "{{.Labels.a}}"), "b");
+        assert_eq!(house.sh(&["-v", &format!("{name}:/x")], look), "kept\n5 6 4750 2\n5", "{name}");
+    }
+    assert!(house.fails(&["volume", "inspect", "old"]).1.contains("no such volume"));
+    house.sh(&["-v", "copy:/x"], "echo changed > /x/d/f");
+    assert_eq!(house.sh(&["-v", "new:/x"], "cat /x/d/f"), "kept");
+}

@@ -10,6 +10,7 @@ const CREATE: &[&str] =
     &["create.name", "create.directory", "create.layer", "create.volumes", "create.record", "create.publish"];
 /// Of the volumes that a create makes, and of a client's.
 const VOLUME: &[&str] = &["volume.directory", "volume.record", "volume.data", "volume.publish"];
+const VOLUME_RENAME: &[&str] = &["volume.renaming", "volume.rename", "volume.renamed"];
 const VOLUME_REMOVE: &[&str] = &["volume.mark", "volume.tree", "volume.forget"];
 const START: &[&str] = &["start.network", "start.files", "start.spec", "start.process", "start.publish"];
 const STOP: &[&str] = &["stop.signal", "stop.wait", "stop.release", "stop.record"];
@@ -36,7 +37,7 @@ fn in_the_code(directory: &Path, found: &mut BTreeSet<String>) {
 fn these_are_all_the_steps() {
     let mut found = BTreeSet::new();
     in_the_code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/engine/src"), &mut found);
-    let known = [CREATE, VOLUME, VOLUME_REMOVE, START, STOP, REMOVE, &[BEHIND]]
+    let known = [CREATE, VOLUME, VOLUME_RENAME, VOLUME_REMOVE, START, STOP, REMOVE, &[BEHIND]]
         .concat()
         .into_iter()
         .map(str::to_owned)
@@ -195,6 +196,20 @@ fn killed_while_a_volume_is_made_or_removed() {
         private.ok(&["volume", "create", "--label", "a=b", "data"]);
         assert_eq!(private.ok(&["volume", "inspect", "-f", "{{.Labels.a}}", "data"]), "b", "{point}");
         private.ok(&["volume", "rm", "data"]);
+        private.clean(point);
+        use_again(&private, point);
+    }
+    for point in VOLUME_RENAME {
+        private.ok(&["volume", "create", "--label", "a=b", "data"]);
+        private.ok(&["run", "--rm", "-v", "data:/x", "bb", "sh", "-c", "echo kept > /x/f"]);
+        crash(&mut private, point, &["volume", "rename", "data", "other"]);
+        // One of the two names has it, with all that belongs to it.
+        let name = if *point == "volume.renamed" { "other" } else { "data" };
+        assert_eq!(private.ok(&["volume", "ls", "-q"]), name, "{point}");
+        assert_eq!(private.ok(&["volume", "inspect", "-f", "{{.Labels.a}}", name]), "b", "{point}");
+        let mount = format!("{name}:/x");
+        assert_eq!(private.ok(&["run", "--rm", "-v", &mount, "bb", "cat", "/x/f"]), "kept", "{point}");
+        private.ok(&["volume", "rm", name]);
         private.clean(point);
         use_again(&private, point);
     }

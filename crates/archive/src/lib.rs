@@ -10,6 +10,7 @@
 //! ```
 
 mod compression;
+mod copy;
 mod entries;
 mod error;
 mod extract;
@@ -20,6 +21,7 @@ mod tree;
 mod whiteout;
 
 pub use compression::{Compression, Decoder, SNIFF_LEN};
+pub use copy::copy_tree;
 pub use entries::{Entries, Entry, Kind};
 pub use error::Error;
 pub use extract::{Extracted, Extractor, Limits};

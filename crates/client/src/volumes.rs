@@ -40,6 +40,18 @@ impl Volumes<'_> {
         self.http.whole(Method::DELETE, target, no_body()).await.map(drop)
     }
 
+    /// Wharf's own.
+    pub async fn rename(&self, old: &str, new: &str) -> Result<()> {
+        let target = Target::new(format!("/volumes/{}/rename", escape(old))).arg("name", new);
+        self.http.whole(Method::POST, target, no_body()).await.map(drop)
+    }
+
+    /// Wharf's own. `new` empty: a name is made up.
+    pub async fn clone_of(&self, source: &str, new: &str) -> Result<Volume> {
+        let target = Target::new(format!("/volumes/{}/clone", escape(source))).arg_if("name", new);
+        self.http.json(Method::POST, target, no_body()).await
+    }
+
     pub async fn prune(&self, filters: &Filters) -> Result<VolumePruneResponse> {
         let target = Target::new("/volumes/prune").arg_if("filters", &filters.to_json());
         self.http.json(Method::POST, target, no_body()).await

@@ -9,10 +9,12 @@ use crate::command::Noun;
 use crate::output::table::{Listing, Row};
 use crate::output::units::human_size;
 
+pub(crate) mod clone;
 pub(crate) mod create;
 pub(crate) mod inspect;
 pub(crate) mod ls;
 pub(crate) mod prune;
+pub(crate) mod rename;
 pub(crate) mod rm;
 pub(crate) mod update;
 
@@ -21,10 +23,12 @@ pub(crate) const NOUN: Noun = Noun {
     usage: " COMMAND",
     about: "Manage volumes",
     verbs: &[
+        &clone::COMMAND,
         &create::COMMAND,
         &inspect::COMMAND,
         &ls::COMMAND,
         &prune::COMMAND,
+        &rename::COMMAND,
         &rm::COMMAND,
         &update::COMMAND,
     ],

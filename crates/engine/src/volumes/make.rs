@@ -30,8 +30,8 @@ pub(crate) struct Wanted {
 /// For whom.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum For<'a> {
-    /// A client: it must survive a power cut when it is told.
-    Client,
+    /// A client: it must survive a power cut when it is told. A new one may be a copy of a directory.
+    Client { copy_of: Option<&'a Path> },
     /// A container, which refers to it from now on. An empty volume takes over what the image has at `copy_from`.
     Container { id: &'a str, copy_from: Option<&'a str> },
 }
@@ -57,7 +57,7 @@ pub(crate) async fn make(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Re
         return Ok((volume, true));
     };
     check_driver(wanted, &known.volume)?;
-    if matches!(whom, For::Client) {
+    if matches!(whom, For::Client { .. }) {
         // Somebody took its directory away.
         directory(&known.volume.mountpoint, 0o755)?;
     }
@@ -122,13 +122,14 @@ async fn fresh(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Result<Arc<V
         usage: None,
     };
     let token = match whom {
-        For::Client => core.ports.ids.id(),
+        For::Client { .. } => core.ports.ids.id(),
         For::Container { id, .. } => id.to_owned(),
     };
     let place = layout::volume(&root, &wanted.name);
     let begun = place.join(token);
     // A container's named or anonymous volume says all with its directory.
-    let recorded = matches!(whom, For::Client) || !wanted.labels.is_empty() || !wanted.options.is_empty();
+    let recorded =
+        matches!(whom, For::Client { .. }) || !wanted.labels.is_empty() || !wanted.options.is_empty();
     let made = steps(core, &volume, &begun, whom, recorded).await;
     if made.is_err() && !is_crash(&made) {
         // What the one had been renamed to: it was not there before.
@@ -153,6 +154,11 @@ async fn steps(core: &Arc<Core>, volume: &Volume, begun: &Path, whom: For<'_>, r
     {
         fill(core, id, path, begun).await?;
     }
+    if let For::Client { copy_of: Some(from) } = whom {
+        let (from, begun) = (from.to_owned(), begun.to_owned());
+        let copied = blocking(move || archive::copy_tree(&from, &begun)).await;
+        copied.map_err(|error| Error::internal(error.to_string()))?;
+    }
     core.failpoints.hit("volume.record")?;
     if recorded {
         let (storage, record) = (core.ports.storage.clone(), Record::of(volume));
@@ -163,7 +169,7 @@ async fn steps(core: &Arc<Core>, volume: &Volume, begun: &Path, whom: For<'_>, r
     std::fs::rename(begun, data).map_err(|error| {
         Error::internal(format!("rename {} to {}: {error}", begun.display(), data.display()))
     })?;
-    if matches!(whom, For::Client) {
+    if matches!(whom, For::Client { .. }) {
         let places = [place.to_owned(), layout::volumes(&core.settings().data_root)];
         blocking(move || places.iter().try_for_each(sync)).await?;
     }
@@ -175,7 +181,7 @@ fn directory(path: &Path, mode: u32) -> Result<()> {
     made.map_err(|error| Error::internal(format!("mkdir {}: {error}", path.display())))
 }
 
-fn sync(directory: &PathBuf) -> Result<()> {
+pub(super) fn sync(directory: &PathBuf) -> Result<()> {
     std::fs::File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| Error::internal(format!("sync {}: {error}", directory.display())))

@@ -6,11 +6,13 @@
 //! that nobody sees one half-made; that a container refers to it is known from the container's create until its removal.
 
 pub(crate) mod boot;
+mod clone;
 pub(crate) mod local;
 pub(crate) mod make;
 mod record;
 pub(crate) mod registry;
 pub(crate) mod remove;
+mod rename;
 mod service;
 pub(crate) mod source;
 pub use service::Volumes;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::make::{For, Wanted, make};
 use super::registry::Entry;
 use super::remove::no_such_volume;
-use super::{ANONYMOUS, CreateRequest, LOCAL, Usage, Volume, event, remove};
+use super::{ANONYMOUS, CreateRequest, LOCAL, Usage, Volume, clone, event, remove, rename};
 use crate::container::{Filters, Pruned, names_match};
 use crate::core::{Core, blocking};
 use crate::error::{Class, Error, Result};
@@ -29,7 +29,17 @@ impl Volumes {
             options: request.options,
             anonymous,
         };
-        Ok(make(&self.core, &wanted, For::Client).await?.0)
+        Ok(make(&self.core, &wanted, For::Client { copy_of: None }).await?.0)
+    }
+
+    /// One that no container refers to.
+    pub async fn rename(&self, old: &str, new: &str) -> Result<()> {
+        rename::run(&self.core, old, new).await
+    }
+
+    /// A copy, with its labels; `new` empty: an anonymous one.
+    pub async fn clone_of(&self, source: &str, new: &str) -> Result<Arc<Volume>> {
+        clone::run(&self.core, source, new).await
     }
 
     /// By name.

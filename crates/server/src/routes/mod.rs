@@ -73,6 +73,9 @@ pub(crate) static ROUTES: &[Route] = routes! {
     GET "/volumes/{name}" => volumes::inspect;
     PUT "/volumes/{name}" => volumes::update, since 42;
     DELETE "/volumes/{name}" => volumes::remove;
+    // Not in Docker.
+    POST "/volumes/{name}/rename" => volumes::rename;
+    POST "/volumes/{name}/clone" => volumes::clone;
 };
 
 /// Docker has these, Wharf not yet: 501 with their name, never a 404 as if nobody had heard of them.

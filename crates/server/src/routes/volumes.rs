@@ -47,6 +47,18 @@ pub(crate) async fn remove(call: Call) -> Result<Response<Body>> {
     Ok(body::empty(StatusCode::NO_CONTENT))
 }
 
+/// To `name`.
+pub(crate) async fn rename(call: Call) -> Result<Response<Body>> {
+    call.engine().volumes.rename(&call.name, call.query.get("name")).await?;
+    Ok(body::empty(StatusCode::NO_CONTENT))
+}
+
+/// Called `name`, or made up.
+pub(crate) async fn clone(call: Call) -> Result<Response<Body>> {
+    let made = call.engine().volumes.clone_of(&call.name, call.query.get("name")).await?;
+    Ok(body::json(StatusCode::CREATED, &convert::volume::volume(&made)))
+}
+
 pub(crate) async fn prune(call: Call) -> Result<Response<Body>> {
     let mut filters = call.query.filters()?;
     // Before 1.42 all that are not used went, with a name or without.
