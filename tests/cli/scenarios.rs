@@ -19,6 +19,7 @@ mod containers;
 mod fixtures;
 mod formats;
 mod images;
+mod ports;
 mod run;
 mod system;
 mod volumes;

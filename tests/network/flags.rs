@@ -56,8 +56,12 @@ fn what_is_refused_is_refused_in_docker_s_words() {
             "invalid argument \"a:bad\" for \"--add-host\" flag: invalid IP address in add-host: \"bad\""
                 .into(),
         ),
-        (&["-p", "80:80"], "--publish is not supported yet: it comes with networking".into()),
-        (&["-P"], "--publish-all is not supported yet: it comes with networking".into()),
+        (&["-p", "80:80/foo"], "invalid proto: foo".into()),
+        (&["-p", "[::1]:80:80"], "publishing ports at an IPv6 address (::1) is not built yet".into()),
+        (
+            &["--network", "container:x", "-p", "80"],
+            "conflicting options: port publishing and the container type network mode".into(),
+        ),
         (&["--link", "a:b"], "--link is not supported yet: it comes with user-defined networks".into()),
         (
             &["--network", "container:x", "--dns", "1.1.1.1"],

@@ -75,6 +75,12 @@ impl Land {
         seen
     }
 
+    /// Whether nobody has the port.
+    pub(crate) fn can_listen(&self, at: &str) -> bool {
+        let at: SocketAddr = at.parse().expect("an address");
+        self.inside(|| TcpListener::bind(at).is_ok())
+    }
+
     /// What who listens there says; empty if nobody is reached.
     pub(crate) fn hear(&self, at: &str) -> String {
         let at: SocketAddr = at.parse().expect("an address");

@@ -7,6 +7,7 @@ mod files;
 mod firewall;
 mod flags;
 mod land;
+mod ports;
 
 use std::time::{Duration, Instant};
 

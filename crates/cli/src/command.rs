@@ -42,6 +42,7 @@ pub(crate) enum Operands {
     Exactly(usize),
     AtLeast(usize),
     AtMost(usize),
+    Between(usize, usize),
 }
 
 impl Operands {
@@ -53,6 +54,9 @@ impl Operands {
             Self::Exactly(n) if count != n => Some(format!("requires {n} {}", plural(n))),
             Self::AtLeast(n) if count < n => Some(format!("requires at least {n} {}", plural(n))),
             Self::AtMost(n) if count > n => Some(format!("requires at most {n} {}", plural(n))),
+            Self::Between(min, max) if !(min..=max).contains(&count) => {
+                Some(format!("requires at least {min} and at most {max} {}", plural(max)))
+            }
             _ => None,
         }
     }

@@ -29,6 +29,7 @@ const TOP: &[(&str, &Command)] = &[
     ("load", &image::load::COMMAND),
     ("logs", &container::logs::COMMAND),
     ("pause", &container::pause::COMMAND),
+    ("port", &container::port::COMMAND),
     ("ps", &container::ls::COMMAND),
     ("pull", &image::pull::COMMAND),
     ("rename", &container::rename::COMMAND),
@@ -50,10 +51,7 @@ const TOP: &[(&str, &Command)] = &[
 const LATER: &[(&[&str], &str)] = &[
     (&["build", "builder", "buildx", "commit"], "it comes with the builder"),
     (&["compose"], "it comes with Compose"),
-    (
-        &["cp", "diff", "export", "stats", "update", "port"],
-        "it comes with the rest of the container commands",
-    ),
+    (&["cp", "diff", "export", "stats", "update"], "it comes with the rest of the container commands"),
     (&["login", "logout", "push", "search", "manifest"], "it comes with registries"),
     (&["network"], "it comes with networking"),
     (

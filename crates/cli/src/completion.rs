@@ -289,7 +289,7 @@ fn ask(
 /// Could the command do anything with a container in this state?
 fn suits(command: &str, state: &str) -> bool {
     match command {
-        "attach" | "exec" | "kill" | "pause" | "stop" | "top" => state == "running",
+        "attach" | "exec" | "kill" | "pause" | "port" | "stop" | "top" => state == "running",
         "unpause" => state == "paused",
         "start" => matches!(state, "created" | "exited"),
         _ => true,

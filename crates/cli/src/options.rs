@@ -10,6 +10,7 @@ mod flags;
 mod health;
 mod mounts;
 pub(crate) mod networks;
+mod ports;
 mod request;
 mod resources;
 mod security;

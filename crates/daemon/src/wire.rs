@@ -69,6 +69,9 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
     if let Some(text) = gateways.first() {
         settings.host_gateway = Some(text.parse().map_err(|_| format!("invalid host-gateway-ip: {text}"))?);
     }
+    if let Some(text) = config.text("ip").filter(|text| !text.is_empty()) {
+        settings.publish_address = text.parse().map_err(|_| format!("invalid ip: {text}"))?;
+    }
     settings.log.driver = config.text("log-driver").unwrap_or("json-file").to_owned();
     for (key, value) in config.map("log-opt") {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

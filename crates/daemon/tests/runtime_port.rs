@@ -93,6 +93,7 @@ impl World {
             rootfs: Rootfs::Directory(self.root.path().join("rootfs")),
             volatile_root: false,
             netns: None,
+            ports: None,
             seccomp: None,
             stdio: Stdio { open_stdin: true, stdin_once: true, ..Stdio::default() },
             log: LogTarget::File {

@@ -103,6 +103,8 @@ pub struct StartRequest {
     pub volatile_root: bool,
     /// The sandbox's network namespace; `None`: the spec's network namespace entry (or its absence) decides.
     pub netns: Option<OwnedFd>,
+    /// Kept open until the process has ended: [`PublishedPorts::holder`].
+    pub ports: Option<OwnedFd>,
     /// Compiled classic BPF, `None` for unconfined. When set it stands for `spec.linux.seccomp`.
     pub seccomp: Option<Arc<[u8]>>,
     pub stdio: Stdio,
@@ -331,6 +333,54 @@ pub struct EndpointRequest {
     pub dns_names: Vec<String>,
 }
 
+/// A transport with ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PortProtocol {
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+impl PortProtocol {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        }
+    }
+}
+
+/// A container's port that is to be reached at an address of the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortWish {
+    pub container: u16,
+    pub protocol: PortProtocol,
+    /// First and last of those that will do; `None`: any.
+    pub host: Option<(u16, u16)>,
+    pub address: IpAddr,
+}
+
+/// Published ports that lie side by side, on the host and in the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PortMapping {
+    pub protocol: PortProtocol,
+    pub address: IpAddr,
+    /// The first on the host, the first in the container, and how many there are.
+    pub host: u16,
+    pub container: u16,
+    pub count: u16,
+}
+
+/// What wishes came to.
+#[derive(Debug, Default)]
+pub struct PublishedPorts {
+    pub mappings: Vec<PortMapping>,
+    /// Keeps the ports from everybody else as long as it is open.
+    pub holder: Option<OwnedFd>,
+}
+
 /// A network failure, with the object in its text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -366,6 +416,21 @@ pub trait NetworkFabric: Send + Sync + fmt::Debug {
     fn release<'a>(&'a self, container: &'a str, endpoints: &'a [Endpoint]) -> BoxFuture<'a, ()>;
     /// At boot, before the first `take`: these running containers own these endpoints; everything else of ours goes.
     fn reconcile(&self, running: Vec<(String, Vec<Endpoint>)>) -> BoxFuture<'_, Result<(), NetworkError>>;
+    /// Has ports of the host's lead to a container, by this endpoint: all that it wishes, or none.
+    fn publish<'a>(
+        &'a self,
+        container: &'a str,
+        endpoint: &'a Endpoint,
+        wishes: Vec<PortWish>,
+    ) -> BoxFuture<'a, Result<PublishedPorts, NetworkError>>;
+    /// Its ports lead nowhere from now on. Before [`NetworkFabric::release`], as the address may be given to another
+    /// then. Idempotent.
+    fn unpublish<'a>(&'a self, container: &'a str) -> BoxFuture<'a, ()>;
+    /// At boot, after [`NetworkFabric::reconcile`]: these running containers have these ports, and nobody else has any.
+    fn adopt_ports(
+        &self,
+        running: Vec<(String, Endpoint, Vec<PortMapping>)>,
+    ) -> BoxFuture<'_, Result<(), NetworkError>>;
     fn facts(&self) -> NetworkFacts;
 }
 

@@ -42,6 +42,8 @@ pub struct Settings {
     pub downloads_max: usize,
     /// As many blobs of a push are uploaded at a time.
     pub uploads_max: usize,
+    /// Where ports are published that name no address (`--ip`).
+    pub publish_address: std::net::IpAddr,
 }
 
 /// `--seccomp-profile`.
@@ -84,6 +86,7 @@ impl Settings {
             registries: distribution::Settings::default(),
             downloads_max: 3,
             uploads_max: 5,
+            publish_address: std::net::Ipv4Addr::UNSPECIFIED.into(),
         }
     }
 }

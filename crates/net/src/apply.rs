@@ -10,11 +10,13 @@ use crate::mac::mac_from_ipv4;
 use crate::netlink::{Batch, Socket};
 use crate::observe::{IP_FORWARD, accept_ra};
 use crate::plan::{Plan, Step};
+use crate::published::{Published, bridges_filter};
 
 /// Does every step, in order. The sockets and the calling thread are of the same network namespace.
 pub(crate) fn apply(
     desired: &Desired,
     plan: &Plan,
+    published: &mut Published,
     socket: &mut Socket,
     mut nft: Option<&mut Socket>,
 ) -> Result<()> {
@@ -34,14 +36,17 @@ pub(crate) fn apply(
             Step::AddAddress { name, address } => batch.add_address(socket.link_index(name)?, *address),
             Step::IgnoreRouters { name } => write(&accept_ra(name), "0")?,
             Step::SetUp { name } => batch.set_up(socket.link_index(name)?),
-            Step::Reconnect { index, bridge, .. } => {
+            Step::Reconnect { index, link, bridge } => {
                 let isolated = desired.bridges.iter().any(|b| b.name == *bridge && !b.inter_container);
                 batch.set_master(*index, socket.link_index(bridge)?, isolated);
+                if bridges_filter() {
+                    batch.set_hairpin(link);
+                }
             }
             Step::TurnOnForwarding => write(IP_FORWARD, "1")?,
             Step::ReplaceTable { guard, .. } => {
                 if let Some(nft) = &mut nft {
-                    firewall::install(desired, *guard, nft)?;
+                    firewall::install(desired, *guard, &published.elements(), nft)?;
                 }
             }
             Step::AmendForward { remove, bridges } => {
@@ -60,6 +65,7 @@ pub(crate) fn apply(
             result => result?,
         }
     }
+    published.switch_on(&plan.steps);
     Ok(())
 }
 

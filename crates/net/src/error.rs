@@ -52,6 +52,11 @@ pub enum Error {
     AddressInUse(Ipv4Addr),
     #[error("requested IP address {address} is not within the subnet {subnet}")]
     AddressOutside { address: Ipv4Addr, subnet: String },
+    /// A port of the host's that cannot be had.
+    #[error(transparent)]
+    Port(#[from] crate::ports::PortError),
+    #[error("ports cannot be published: the engine runs with --iptables=false")]
+    NoFirewall,
     #[error("invalid MAC address: {0}")]
     BadMac(String),
     /// The pool's thread is gone.
@@ -66,7 +71,10 @@ impl Error {
 
     /// Whether the machine or the configuration cannot do it, as opposed to: try again.
     pub fn is_permanent(&self) -> bool {
-        !matches!(self, Self::Kernel { .. } | Self::AddressesExhausted(_) | Self::AddressInUse(_))
+        !matches!(
+            self,
+            Self::Kernel { .. } | Self::AddressesExhausted(_) | Self::AddressInUse(_) | Self::Port(_)
+        )
     }
 
     /// The errno, if the kernel said it.

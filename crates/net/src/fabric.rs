@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 use crate::apply::apply;
 use crate::desired::{BridgeConfig, Desired};
 use crate::error::{Error, Result};
-use crate::firewall;
+use crate::firewall::{self, Elements};
 use crate::forward;
 use crate::ipam::Ipam;
 use crate::mac::{Mac, mac_from_ipv4};
@@ -21,6 +21,8 @@ use crate::observe::observe_with;
 use crate::plan::{Plan, PlannedBridge, Step, first_host, overlap, plan};
 use crate::pool::Pool;
 use crate::pools::{self, AddressPool, Taken};
+use crate::ports::{PortMapping, PortWish};
+use crate::published::{self, Published, PublishedPorts};
 use crate::sandbox::{Address, Attachment, Furnishing, Sandbox};
 use crate::watch::{State, Watcher, lock};
 
@@ -111,7 +113,13 @@ impl Fabric {
             config.address = Some(planned.address);
             config.mtu = Some(planned.mtu);
         }
-        apply(&desired, &plan, &mut links, nft.as_mut())?;
+        // Containers of the engine before run on, and so do their ports, until this one has said which they are.
+        let inherited = match desired.firewall.as_ref().zip(nft.as_mut()) {
+            Some((config, nft)) => Elements::observe(&config.table, nft)?,
+            None => Elements::default(),
+        };
+        let mut published = Published::new(inherited);
+        apply(&desired, &plan, &mut published, &mut links, nft.as_mut())?;
         // Whether this start or an earlier one turned forwarding on; the table is where that is remembered.
         let turned_on = plan.steps.iter().any(|step| matches!(step, Step::TurnOnForwarding));
         let guarded = desired.guard && (turned_on || observed.guarded);
@@ -119,7 +127,7 @@ impl Fabric {
             desired.bridges.first().filter(|bridge| !bridge.owned).map(|bridge| bridge.name.clone());
         let attach =
             default.as_ref().and_then(|name| networks.get(name)).map(|network| network.attach.clone());
-        let state = Arc::new(Mutex::new(State { desired, guarded, links, nft }));
+        let state = Arc::new(Mutex::new(State { desired, guarded, links, nft, published }));
         let watcher = Watcher::start(Arc::clone(&state), mended)?;
         let bridged = attach
             .map(|attach| Pool::start("wharf-sandboxes", Furnishing::Bridged(attach), BRIDGED_READY))
@@ -157,7 +165,7 @@ impl Fabric {
     /// What the kernel says.
     pub fn restore(&self, bridges: Vec<BridgeConfig>) -> Result<(Plan, Vec<(String, Error)>)> {
         let mut state = lock(&self.state);
-        let State { desired, guarded, links, nft } = &mut *state;
+        let State { desired, guarded, links, nft, published } = &mut *state;
         let mut refused = Vec::new();
         let mut wanted = Desired { incomplete: false, ..desired.clone() };
         wanted.bridges.extend(bridges);
@@ -187,7 +195,7 @@ impl Fabric {
         });
         drop(networks);
         let plan = plan(&wanted, &observed)?;
-        apply(&wanted, &plan, links, nft.as_mut())?;
+        apply(&wanted, &plan, published, links, nft.as_mut())?;
         let has_users = wanted.bridges.iter().any(|bridge| bridge.owned);
         *desired = wanted;
         drop(state);
@@ -205,7 +213,7 @@ impl Fabric {
     /// behind then.
     pub fn add(&self, mut config: BridgeConfig, pools: &[AddressPool]) -> Result<FabricFacts> {
         let mut state = lock(&self.state);
-        let State { desired, guarded: _, links, nft } = &mut *state;
+        let State { desired, guarded: _, links, nft, published } = &mut *state;
         if desired.bridges.iter().any(|bridge| bridge.name == config.name) {
             return Err(Error::BridgeTaken(config.name));
         }
@@ -233,9 +241,11 @@ impl Fabric {
         let network = Network::new(&config, &plan.bridges[0])?;
         config.mtu = Some(plan.bridges[0].mtu);
         let facts = network.facts.clone();
-        let made = apply(&single, &plan, links, nft.as_mut()).and_then(|()| match (&desired.firewall, nft) {
-            (Some(firewall), Some(nft)) if !desired.incomplete => firewall::add(firewall, &config, nft),
-            _ => Ok(()),
+        let made = apply(&single, &plan, published, links, nft.as_mut()).and_then(|()| {
+            match (&desired.firewall, nft) {
+                (Some(firewall), Some(nft)) if !desired.incomplete => firewall::add(firewall, &config, nft),
+                _ => Ok(()),
+            }
         });
         if let Err(error) = made {
             let made_here = |step: &Step| matches!(step, Step::CreateBridge { .. });
@@ -258,7 +268,7 @@ impl Fabric {
     /// What the kernel says; it can be tried again then.
     pub fn remove(&self, bridge: &str) -> Result<()> {
         let mut state = lock(&self.state);
-        let State { desired, guarded, links, nft } = &mut *state;
+        let State { desired, guarded, links, nft, published } = &mut *state;
         let Some(at) = desired.bridges.iter().position(|config| config.name == bridge) else { return Ok(()) };
         // First out of what should be: the watch must not make it again.
         let config = desired.bridges.remove(at);
@@ -271,7 +281,7 @@ impl Fabric {
         if let Some((firewall, nft)) = desired.firewall.as_ref().zip(nft.as_mut()) {
             // Somebody's flush may have come first.
             if firewall::remove(firewall, &config, nft).is_err() {
-                firewall::install(desired, *guarded, nft)?;
+                firewall::install(desired, *guarded, &published.elements(), nft)?;
             }
             let chains = forward::chains(nft)?;
             let shared = forward::shared(nft, &chains, |other| other != bridge)?;
@@ -446,6 +456,35 @@ impl Fabric {
     /// It is another's, or not of the network's subnet.
     pub fn reclaim(&self, bridge: &str, ip: Ipv4Addr) -> Result<()> {
         self.claim(bridge, Place { ipv4: Some(ip), ..Place::default() }).map(drop)
+    }
+
+    // --------------------------------------------------------------------------------------- ports
+
+    /// Has ports of this host's lead to a container that has the address: all that it wishes, or none.
+    ///
+    /// # Errors
+    ///
+    /// A port that cannot be had, with whose it is; no firewall of ours.
+    pub fn publish(&self, owner: &str, to: Ipv4Addr, wishes: &[PortWish]) -> Result<PublishedPorts> {
+        published::publish(&mut lock(&self.state), owner, to, wishes)
+    }
+
+    /// Its ports lead nowhere from now on. Twice is no error.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn unpublish(&self, owner: &str) -> Result<()> {
+        published::unpublish(&mut lock(&self.state), owner)
+    }
+
+    /// After an engine's restart: these running containers have these ports, and nobody else has any.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn adopt_ports(&self, running: Vec<(String, Ipv4Addr, Vec<PortMapping>)>) -> Result<()> {
+        published::adopt(&mut lock(&self.state), running)
     }
 
     fn networks(&self) -> MutexGuard<'_, BTreeMap<String, Network>> {

@@ -6,14 +6,38 @@
 //!     set talking { type ifname . ifname; elements = { "docker0" . "docker0" ... } }     (not those with --icc=false)
 //!     set internal { type ifname; elements = { ... } }                                   (--internal)
 //!     set masqueraded { type ifname; elements = { ... } }
+//!     set home { type ipv4_addr . ifname; flags interval; elements = { 172.17.0.0/16 . "docker0" } }
+//!     map ports { type ipv4_addr . inet_proto . inet_service : ipv4_addr; flags interval
+//!         elements = { 0.0.0.0/0 . tcp . 20000-29999 : 172.17.0.2 } }
+//!     map moved_ports { type inet_proto . inet_service : ipv4_addr . inet_service
+//!         elements = { tcp . 8080 : 172.17.0.2 . 80 } }
+//!     map moved_ports_at { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+//!         elements = { 127.0.0.1 . tcp . 8080 : 172.17.0.2 . 80 } }
+//!     chain guard { type filter hook prerouting priority raw; policy accept;
+//!         iifname @bridges ip daddr 127.0.0.0/8 drop       (what is the host's own is not reached from a container)
+//!         iifname @bridges ip saddr 127.0.0.0/8 drop
+//!     }
+//!     chain prerouting { type nat hook prerouting priority dstnat; policy accept;
+//!         iifname != "lo" ip daddr 127.0.0.0/8 return      (nor what is published to the host alone, from anywhere)
+//!         fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @ports
+//!         meta l4proto tcp fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @moved_ports_at
+//!         meta l4proto tcp fib daddr type local dnat ip to meta l4proto . th dport map @moved_ports
+//!         (and for udp and sctp)
+//!     }
+//!     chain output { type nat hook output priority dstnat; policy accept;      (the host itself)
+//!         the same
+//!     }
 //!     chain forward { type filter hook forward priority filter; policy accept;
 //!         ct state established,related accept
+//!         oifname @bridges ct status dnat accept           (published)
 //!         iifname . oifname @talking accept
 //!         iifname @internal drop
 //!         iifname @bridges oifname != @bridges accept
 //!         oifname @bridges drop                            (nothing reaches a container uninvited)
 //!     }
 //!     chain postrouting { type nat hook postrouting priority srcnat; policy accept;
+//!         oifname @bridges ip saddr 127.0.0.0/8 masquerade (no container could answer that)
+//!         ip saddr . oifname @home ct status dnat masquerade                     (nor directly to its neighbour)
 //!         iifname @masqueraded oifname != @bridges masquerade
 //!     }
 //! }
@@ -24,33 +48,90 @@
 //!
 //! Networks are isolated from each other because what comes from one bridge is accepted only towards what is none.
 //! A network that comes or goes is an element of sets: the number of rules does not grow.
+//!
+//! Published ports are elements of the maps (`published.rs`). A range that has the same numbers in the container is one
+//! element. Other numbers are an element each, in a hash table: the kernel takes a second for ten thousand of them in the
+//! tree that knows ranges. Whoever comes in by them is seen by the container under his own address, but for the two
+//! cases above.
+
+use std::net::Ipv4Addr;
 
 use crate::desired::{BridgeConfig, Desired, FirewallConfig};
 use crate::error::{Error, Result};
 use crate::forward::ForwardChain;
 use crate::netlink::Socket;
-use crate::nft::{self, Chain, Family, Hook, InterfaceSet, Match, Policy, Rule, Transaction};
+use crate::nft::{
+    self, Chain, Element, Family, Hook, InterfaceSet, Match, Policy, Rule, Transaction, Verdict,
+};
+use crate::ports::Protocol;
 
 const BRIDGES: InterfaceSet = InterfaceSet { name: "bridges", pairs: false };
 const TALKING: InterfaceSet = InterfaceSet { name: "talking", pairs: true };
 const INTERNAL: InterfaceSet = InterfaceSet { name: "internal", pairs: false };
 const MASQUERADED: InterfaceSet = InterfaceSet { name: "masqueraded", pairs: false };
 const SETS: [InterfaceSet; 4] = [BRIDGES, TALKING, INTERNAL, MASQUERADED];
+/// Each subnet with its bridge: by addresses, since what `br_netfilter` shows of bridged packets has no incoming
+/// interface when they leave.
+const HOME: &str = "home";
 const FORWARD: &str = "forward";
+/// Ports that have the same number in the container; those that have another, at any address and at one.
+const PORTS: &str = "ports";
+const MOVED_PORTS: &str = "moved_ports";
+const MOVED_PORTS_AT: &str = "moved_ports_at";
+const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+const PRIORITY_RAW: i32 = -300;
+const PRIORITY_DSTNAT: i32 = -100;
 const PRIORITY_FILTER: i32 = 0;
 const PRIORITY_SRCNAT: i32 = 100;
 
 fn chains(guard: bool) -> Vec<Chain> {
     let forward = vec![
         Rule::accept([Match::Established]),
+        Rule::accept([Match::OutputIn(BRIDGES.name), Match::Redirected]),
         Rule::accept([Match::PairIn(TALKING.name)]),
         Rule::drop([Match::InputIn(INTERNAL.name)]),
         Rule::accept([Match::InputIn(BRIDGES.name), Match::OutputNotIn(BRIDGES.name)]),
         Rule::drop([Match::OutputIn(BRIDGES.name)]),
     ];
-    let postrouting =
-        vec![Rule::masquerade([Match::InputIn(MASQUERADED.name), Match::OutputNotIn(BRIDGES.name)])];
+    let postrouting = vec![
+        Rule::masquerade([Match::OutputIn(BRIDGES.name), Match::FromLoopback]),
+        Rule::masquerade([Match::StaysIn(HOME), Match::Redirected]),
+        Rule::masquerade([Match::InputIn(MASQUERADED.name), Match::OutputNotIn(BRIDGES.name)]),
+    ];
+    let mut published = vec![Rule::publish([Match::ToThisHost], Verdict::ToAddressIn(PORTS))];
+    for protocol in PROTOCOLS {
+        for verdict in [Verdict::ToPortIn(MOVED_PORTS_AT), Verdict::ToPortForAnyIn(MOVED_PORTS)] {
+            published.push(Rule::publish([Match::Protocol(protocol), Match::ToThisHost], verdict));
+        }
+    }
+    let mut prerouting = vec![Rule::leave([Match::InputIsNotLoopback, Match::ToLoopback])];
+    prerouting.extend(published.clone());
+    let guarded = [Match::ToLoopback, Match::FromLoopback];
     vec![
+        Chain {
+            name: "guard",
+            kind: "filter",
+            hook: Hook::Prerouting,
+            priority: PRIORITY_RAW,
+            policy: Policy::Accept,
+            rules: guarded.map(|loopback| Rule::drop([Match::InputIn(BRIDGES.name), loopback])).into(),
+        },
+        Chain {
+            name: "prerouting",
+            kind: "nat",
+            hook: Hook::Prerouting,
+            priority: PRIORITY_DSTNAT,
+            policy: Policy::Accept,
+            rules: prerouting,
+        },
+        Chain {
+            name: "output",
+            kind: "nat",
+            hook: Hook::Output,
+            priority: PRIORITY_DSTNAT,
+            policy: Policy::Accept,
+            rules: published,
+        },
         Chain {
             name: FORWARD,
             kind: "filter",
@@ -97,7 +178,15 @@ pub(crate) fn is_complete(desired: &Desired, socket: &mut Socket) -> Result<bool
             return Ok(false);
         }
     }
-    Ok(true)
+    let homes = nft::count_elements(socket, Family::Inet, table, HOME)?;
+    Ok(homes == desired.bridges.iter().filter_map(home).count())
+}
+
+/// A bridge's subnet with its name.
+fn home(bridge: &BridgeConfig) -> Option<Element> {
+    let subnet = bridge.address?;
+    let key = |address: Ipv4Addr| [&address.octets()[..], &nft::interface_name(&bridge.name)].concat();
+    Some(Element { first: key(subnet.network()), last: Some(key(subnet.broadcast())), data: Vec::new() })
 }
 
 /// Whether `table` drops what goes between others' interfaces.
@@ -108,8 +197,55 @@ pub(crate) fn is_guarding(forward: &[ForwardChain], table: &str) -> bool {
     })
 }
 
+/// What is in the maps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Elements {
+    pub(crate) ports: Vec<Element>,
+    pub(crate) moved_ports: Vec<Element>,
+    pub(crate) moved_ports_at: Vec<Element>,
+}
+
+impl Elements {
+    /// As the kernel has them.
+    pub(crate) fn observe(table: &str, socket: &mut Socket) -> Result<Self> {
+        let mut list = |map| nft::elements(socket, Family::Inet, table, map);
+        let (ports, moved_ports, moved_ports_at) = (list(PORTS)?, list(MOVED_PORTS)?, list(MOVED_PORTS_AT)?);
+        Ok(Self { ports, moved_ports, moved_ports_at }.sorted())
+    }
+
+    pub(crate) fn sorted(mut self) -> Self {
+        self.ports.sort_unstable();
+        self.moved_ports.sort_unstable();
+        self.moved_ports_at.sort_unstable();
+        self
+    }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.ports.extend(other.ports);
+        self.moved_ports.extend(other.moved_ports);
+        self.moved_ports_at.extend(other.moved_ports_at);
+    }
+
+    pub(crate) fn add_to(&self, transaction: &mut Transaction<'_>) {
+        transaction.add_elements(PORTS, &self.ports);
+        transaction.add_elements(MOVED_PORTS, &self.moved_ports);
+        transaction.add_elements(MOVED_PORTS_AT, &self.moved_ports_at);
+    }
+
+    pub(crate) fn delete_from(&self, transaction: &mut Transaction<'_>) {
+        transaction.delete_elements(PORTS, &self.ports);
+        transaction.delete_elements(MOVED_PORTS, &self.moved_ports);
+        transaction.delete_elements(MOVED_PORTS_AT, &self.moved_ports_at);
+    }
+}
+
 /// Makes the table anew, in the socket's network namespace. Nobody sees it missing.
-pub(crate) fn install(desired: &Desired, guard: bool, socket: &mut Socket) -> Result<()> {
+pub(crate) fn install(
+    desired: &Desired,
+    guard: bool,
+    elements: &Elements,
+    socket: &mut Socket,
+) -> Result<()> {
     let Some(config) = &desired.firewall else { return Ok(()) };
     let mut transaction = Transaction::on(Family::Inet, &config.table);
     // Made first so that there is one to delete.
@@ -120,6 +256,13 @@ pub(crate) fn install(desired: &Desired, guard: bool, socket: &mut Socket) -> Re
         transaction.create_interface_set(set, id);
         transaction.add_interfaces(set, &members(set, &desired.bridges));
     }
+    let first = SETS.len() as u32 + 1;
+    transaction.create_home_set(HOME, first + 3);
+    transaction.add_elements(HOME, &desired.bridges.iter().filter_map(home).collect::<Vec<_>>());
+    transaction.create_range_map(PORTS, first);
+    transaction.create_single_map(MOVED_PORTS, first + 1, false);
+    transaction.create_single_map(MOVED_PORTS_AT, first + 2, true);
+    elements.add_to(&mut transaction);
     for chain in chains(guard) {
         transaction.create_chain(&chain);
     }
@@ -132,6 +275,7 @@ pub(crate) fn add(config: &FirewallConfig, bridge: &BridgeConfig, socket: &mut S
     for set in SETS.into_iter().filter(|set| belongs(*set, bridge)) {
         transaction.add_interfaces(set, &[&bridge.name]);
     }
+    transaction.add_elements(HOME, &home(bridge).into_iter().collect::<Vec<_>>());
     transaction.commit(socket)
 }
 
@@ -141,6 +285,7 @@ pub(crate) fn remove(config: &FirewallConfig, bridge: &BridgeConfig, socket: &mu
     for set in SETS.into_iter().filter(|set| belongs(*set, bridge)) {
         transaction.remove_interfaces(set, &[&bridge.name]);
     }
+    transaction.delete_elements(HOME, &home(bridge).into_iter().collect::<Vec<_>>());
     transaction.commit(socket)
 }
 
@@ -161,7 +306,7 @@ pub fn probe_nftables() -> Result<()> {
         other => Error::NoNftables(other.to_string()),
     };
     let mut socket = Socket::netfilter()?;
-    install(&desired, false, &mut socket).map_err(fatal)?;
+    install(&desired, false, &Elements::default(), &mut socket).map_err(fatal)?;
     let mut transaction = Transaction::on(Family::Inet, table);
     transaction.delete_table();
     transaction.commit(&mut socket).map_err(fatal)

@@ -32,7 +32,10 @@ mod observe;
 mod plan;
 mod pool;
 mod pools;
+mod ports;
+mod published;
 mod sandbox;
+mod sockets;
 mod watch;
 
 pub use desired::{BridgeConfig, Desired, FirewallConfig};
@@ -48,4 +51,6 @@ pub use observe::{Observed, ObservedLink, Orphan, observe};
 pub use plan::{Plan, PlannedBridge, Step, plan};
 pub use pool::Pool;
 pub use pools::{AddressPool, default_pools};
+pub use ports::{PortError, PortMapping, PortWish, Protocol};
+pub use published::PublishedPorts;
 pub use sandbox::{Address, Sandbox};

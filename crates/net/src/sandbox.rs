@@ -14,6 +14,7 @@ use crate::mac::Mac;
 use crate::netlink::route::Veth;
 use crate::netlink::{Batch, Socket};
 use crate::netns::NetNs;
+use crate::published::bridges_filter;
 
 /// Loopback is the first link of every namespace.
 const LOOPBACK: u32 = 1;
@@ -233,6 +234,9 @@ fn create_veth(host: &mut Socket, attach: &Attachment, netns: &NetNs, peer: &str
             alias: &alias,
             isolated: attach.isolated,
         });
+        if bridges_filter() {
+            batch.set_hairpin(&name);
+        }
         match host.send(&batch) {
             Ok(()) => return Ok(name),
             // The name is taken; with 2^28 of them this is rare even on a crowded host.

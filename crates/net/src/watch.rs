@@ -21,6 +21,7 @@ use crate::forward;
 use crate::netlink::Socket;
 use crate::observe::observe_with;
 use crate::plan::{Plan, Step, plan};
+use crate::published::Published;
 
 /// How often it lets itself be told of changes: a burst of them is looked at once, and somebody who flushes in a
 /// loop is not fought with all our strength.
@@ -80,6 +81,7 @@ pub(crate) struct State {
     /// If the firewall is ours. One for all: the kernel lets who closes such a socket wait until all that was ever
     /// replaced is destroyed, a grace period of RCU and the longest part of an engine's start.
     pub(crate) nft: Option<Socket>,
+    pub(crate) published: Published,
 }
 
 pub(crate) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -126,7 +128,7 @@ impl Watch {
 
 /// The cheap question.
 fn is_amiss(state: &mut State) -> Result<bool> {
-    let State { desired, links, nft, .. } = state;
+    let State { desired, links, nft, published, .. } = state;
     for bridge in &desired.bridges {
         if matches!(links.link_index(&bridge.name), Err(e) if e.errno() == Some(Errno::NODEV)) {
             return Ok(true);
@@ -136,11 +138,11 @@ fn is_amiss(state: &mut State) -> Result<bool> {
     let chains = forward::chains(nft)?;
     let shared = forward::shared(nft, &chains, |_| true)?;
     let lacks = desired.bridges.iter().any(|bridge| shared.lacks(&bridge.name));
-    Ok(lacks || !firewall::is_complete(desired, nft)?)
+    Ok(lacks || !is_complete(desired, published, nft)?)
 }
 
 fn mend(state: &mut State) -> Result<Plan> {
-    let State { desired, guarded, links, nft } = state;
+    let State { desired, guarded, links, nft, published } = state;
     let mut observed = observe_with(desired, links, nft.as_mut())?;
     observed.guarded |= *guarded;
     let mut plan = plan(desired, &observed)?;
@@ -158,10 +160,15 @@ fn mend(state: &mut State) -> Result<Plan> {
         Step::Reconnect { bridge, .. } => is_missing(bridge),
     });
     if let Some(nft) = nft
-        && firewall::is_complete(desired, nft)?
+        && is_complete(desired, published, nft)?
     {
         plan.steps.retain(|step| !matches!(step, Step::ReplaceTable { .. }));
     }
-    apply(desired, &plan, links, nft.as_mut())?;
+    apply(desired, &plan, published, links, nft.as_mut())?;
     Ok(plan)
+}
+
+/// Rules, networks and published ports.
+fn is_complete(desired: &Desired, published: &Published, nft: &mut Socket) -> Result<bool> {
+    Ok(firewall::is_complete(desired, nft)? && published.is_complete(desired, nft)?)
 }

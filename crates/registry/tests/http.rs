@@ -454,7 +454,7 @@ fn what_nobody_has_is_collected_while_it_serves() {
     // Manifests without a tag, when asked for.
     let moved = registry.image("a/b", "v1", b"newer");
     let done = storage.collect(Duration::ZERO, true, false).unwrap();
-    assert_eq!(done.blobs, [kept.clone()]);
+    assert_eq!(done.blobs, std::slice::from_ref(&kept));
     assert_eq!(registry.get(&format!("/v2/a/b/manifests/{kept}")).status, 404);
     assert_eq!(registry.get(&format!("/v2/a/b/manifests/{moved}")).status, 200);
 }

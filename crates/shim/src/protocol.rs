@@ -46,7 +46,7 @@ use crate::record::{Exit, State};
 pub const VERSION: u32 = 1;
 
 /// Engine to spawner. The descriptors, in order: the monitor's end of a connection, the payload with the
-/// [`Request`], the network namespace if [`StartRequest::netns`], then for each of the request's clients its
+/// [`Request`], the network namespace if [`StartRequest::netns`], what holds ports if [`StartRequest::ports`], then for each of the request's clients its
 /// socket and, if [`Client::has_input`], its input.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Hello {
@@ -74,6 +74,8 @@ pub struct StartRequest {
     pub init_reaper: bool,
     /// A network namespace descriptor travels with the request; its path in the spec, if any, is not used.
     pub netns: bool,
+    /// A descriptor travels with the request that is kept open until the process has ended.
+    pub ports: bool,
     /// `--user` with names in it, looked up in the container's own files.
     pub user: Option<String>,
     /// `--group-add`, numbers or names.

@@ -43,6 +43,15 @@ pub struct Attached<'a> {
     pub input: &'a [u8],
 }
 
+/// What a container's monitor gets beside the request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Handed<'a> {
+    /// The network namespace to join.
+    pub netns: Option<BorrowedFd<'a>>,
+    /// Something to keep open until the process has ended.
+    pub ports: Option<BorrowedFd<'a>>,
+}
+
 impl Spawner {
     /// Starts one. Takes a few milliseconds the first time, to copy the binary.
     ///
@@ -63,7 +72,7 @@ impl Spawner {
     }
 
     /// Hands a request over, and returns the connection to the monitor that will serve it. The clients in the
-    /// request's `io` are replaced by `clients`, and its `netns` by whether there is one.
+    /// request's `io` are replaced by `clients`, and its `netns` and `ports` by whether they are handed over.
     ///
     /// # Errors
     /// [`Error::Gone`] when the spawner has died: start another and submit again. What happens to the
@@ -72,7 +81,7 @@ impl Spawner {
         &self,
         request: &mut Request,
         seccomp: &[u8],
-        netns: Option<BorrowedFd<'_>>,
+        handed: Handed<'_>,
         clients: &[Attached<'_>],
     ) -> Result<Connection, Error> {
         let wanted = clients
@@ -80,7 +89,8 @@ impl Spawner {
             .map(|attached| Client { has_input: !attached.input.is_empty(), ..attached.client.clone() });
         match request {
             Request::Start(request) => {
-                request.netns = netns.is_some();
+                request.netns = handed.netns.is_some();
+                request.ports = handed.ports.is_some();
                 request.io.clients = wanted.collect();
             }
             Request::Exec(request) => request.io.clients = wanted.collect(),
@@ -95,7 +105,8 @@ impl Spawner {
             .collect::<Result<Vec<_>, _>>()?;
 
         let mut descriptors = vec![theirs.as_fd(), payload.as_fd()];
-        descriptors.extend(netns);
+        descriptors.extend(handed.netns);
+        descriptors.extend(handed.ports);
         for (attached, input) in clients.iter().zip(&inputs) {
             descriptors.push(attached.socket);
             descriptors.extend(input.as_ref().map(AsFd::as_fd));

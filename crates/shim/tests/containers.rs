@@ -19,7 +19,7 @@ use shim::protocol::{
     Client, Event, ExecRequest, FailureKind, Framing, Io, Order, Reply, Request, Rootfs, Size, StartRequest,
 };
 use shim::record::{Exit, State};
-use shim::spawner::{self, Attached, Spawner};
+use shim::spawner::{self, Attached, Handed, Spawner};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -96,7 +96,7 @@ impl World {
     fn start(&self, request: StartRequest, clients: &[Attached<'_>]) -> Run {
         let (id, directory) = (request.id.clone(), request.directory.clone());
         let mut request = Request::Start(Box::new(request));
-        let connection = self.spawner.submit(&mut request, &[], None, clients).expect("submit");
+        let connection = self.spawner.submit(&mut request, &[], Handed::default(), clients).expect("submit");
         Run { id, directory, connection }
     }
 }
@@ -201,6 +201,7 @@ fn request(root: &Path, args: &[&str]) -> StartRequest {
         cgroup,
         init_reaper: false,
         netns: false,
+        ports: false,
         user: None,
         additional_groups: Vec::new(),
         io: Io::default(),
@@ -296,7 +297,7 @@ fn exec_in_a_container() {
     let client = Client { stdin: true, ..listener(Framing::Multiplexed) };
     let clients = [Attached { client, socket: theirs.as_fd(), input: b"early " }];
     let mut request = Request::Exec(Box::new(request));
-    let connection = world.spawner.submit(&mut request, &[], None, &clients).expect("submit");
+    let connection = world.spawner.submit(&mut request, &[], Handed::default(), &clients).expect("submit");
     drop(theirs);
     ours.write_all(b"late").expect("write");
     ours.shutdown(std::net::Shutdown::Write).expect("half close");
@@ -315,7 +316,7 @@ fn exec_after_the_end() {
     let state = run.started();
     run.exit();
     let mut request = Request::Exec(Box::new(exec_request(&run, &state, &["true"])));
-    let connection = world.spawner.submit(&mut request, &[], None, &[]).expect("submit");
+    let connection = world.spawner.submit(&mut request, &[], Handed::default(), &[]).expect("submit");
     let failure = until(&connection, |event| match event {
         Event::Failed(failure) => Some(failure.clone()),
         _ => None,
@@ -381,7 +382,10 @@ fn spawner_killed() {
     kill(world.spawner.pid() as i32);
     eventually("the spawner is seen to be dead", || !world.spawner.is_alive());
     let mut lost = Request::Start(Box::new(request(world.root.path(), &["true"])));
-    assert!(matches!(world.spawner.submit(&mut lost, &[], None, &[]), Err(shim::Error::Gone(_))));
+    assert!(matches!(
+        world.spawner.submit(&mut lost, &[], Handed::default(), &[]),
+        Err(shim::Error::Gone(_))
+    ));
     assert!(state.is_running());
     world.spawner = Spawner::start().expect("another spawner");
     let next = world.run("exit 5");
@@ -399,7 +403,7 @@ fn engine(root: &Path) -> ! {
     start.io.stdin_once = true;
     let directory = start.directory.clone();
     let mut start = Request::Start(Box::new(start));
-    let connection = spawner.submit(&mut start, &[], None, &[]).expect("submit");
+    let connection = spawner.submit(&mut start, &[], Handed::default(), &[]).expect("submit");
     until(&connection, |event| matches!(event, Event::Started(_)).then_some(()));
     println!("{}", directory.display());
     loop {

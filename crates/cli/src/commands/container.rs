@@ -13,6 +13,7 @@ pub(crate) mod kill;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod pause;
+pub(crate) mod port;
 pub(crate) mod rename;
 pub(crate) mod restart;
 pub(crate) mod rm;
@@ -36,6 +37,7 @@ pub(crate) const NOUN: Noun = Noun {
         &logs::COMMAND,
         &ls::COMMAND,
         &pause::COMMAND,
+        &port::COMMAND,
         &rename::COMMAND,
         &restart::COMMAND,
         &rm::COMMAND,

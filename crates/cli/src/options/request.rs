@@ -8,7 +8,7 @@ use api::mount::Mount;
 use api::network::NetworkingConfig;
 
 use super::{
-    devices, environment, health, mounts, networks, resources, security, unsupported, values, volumes,
+    devices, environment, health, mounts, networks, ports, resources, security, unsupported, values, volumes,
 };
 use crate::flags::Parsed;
 use crate::output::units;
@@ -33,7 +33,10 @@ pub(crate) fn request(line: &Parsed, proxies: Vec<String>) -> Result<CreateReque
             }
         }
     }
-    let config = config(line, proxies, anonymous)?;
+    let (mut exposed, published) = ports::parse(&line.list("publish"))?;
+    exposed.extend(exposed_ports(&line.list("expose"))?);
+    host.port_bindings = published;
+    let config = config(line, proxies, anonymous, exposed)?;
     if host.auto_remove
         && !host.restart_policy.name.is_empty()
         && host.restart_policy.name != RestartPolicyName::NO
@@ -55,6 +58,7 @@ fn config(
     line: &Parsed,
     proxies: Vec<String>,
     volumes: BTreeMap<String, Empty>,
+    exposed_ports: BTreeMap<String, Empty>,
 ) -> Result<ContainerConfig, String> {
     let attach: Vec<String> = line.list("attach").iter().map(|stream| stream.to_ascii_lowercase()).collect();
     let attached = |stream: &str| attach.iter().any(|given| given == stream);
@@ -74,7 +78,7 @@ fn config(
         attach_stdin,
         attach_stdout: attach.is_empty() || attached("stdout"),
         attach_stderr: attach.is_empty() || attached("stderr"),
-        exposed_ports: exposed_ports(&line.list("expose"))?,
+        exposed_ports,
         tty: line.switch("tty"),
         open_stdin: interactive,
         stdin_once: interactive && attach_stdin,
@@ -129,6 +133,7 @@ fn host_config(line: &Parsed) -> Result<HostConfig, String> {
         oom_score_adj: line.int("oom-score-adj"),
         pid_mode: line.text("pid").to_owned(),
         privileged: line.switch("privileged"),
+        publish_all_ports: line.switch("publish-all"),
         readonly_rootfs: line.switch("read-only"),
         security_opt: security.options,
         tmpfs: line.list("tmpfs").iter().map(|tmpfs| split_tmpfs(tmpfs)).collect(),
@@ -333,7 +338,7 @@ mod tests {
     fn contradictions_and_refusals() {
         for (line, error) in [
             ("--rm --restart always x", "conflicting options: cannot specify both --restart and --rm"),
-            ("--publish 80:80 x", "--publish is not supported yet: it comes with networking"),
+            ("--publish 80:80/foo x", "invalid proto: foo"),
             ("--pid foo x", "--pid: invalid PID mode"),
             ("--memory-swappiness 101 x", "invalid value: 101. Valid memory swappiness range is 0-100"),
             ("--log-driver none --log-opt a=b x", "invalid logging opts for driver none"),

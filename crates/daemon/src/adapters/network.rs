@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::Class;
 use engine::ports::{
-    BoxFuture, Endpoint, EndpointRequest, NetworkError, NetworkFabric, NetworkFacts, Sandbox, SandboxRequest,
+    BoxFuture, Endpoint, EndpointRequest, NetworkError, NetworkFabric, NetworkFacts, PortMapping,
+    PortProtocol, PortWish, PublishedPorts, Sandbox, SandboxRequest,
 };
 use net::{Address, Desired, Fabric, Mac, Place, Pool};
 
@@ -200,6 +201,49 @@ impl NetworkFabric for Network {
         })
     }
 
+    fn publish<'a>(
+        &'a self,
+        container: &'a str,
+        endpoint: &'a Endpoint,
+        wishes: Vec<PortWish>,
+    ) -> BoxFuture<'a, Result<PublishedPorts, NetworkError>> {
+        Box::pin(async move {
+            let Some(to) = endpoint.ipv4 else { return Ok(PublishedPorts::default()) };
+            let (inner, owner) = (Arc::clone(&self.inner), container.to_owned());
+            let few = wishes.len() <= FEW_PORTS;
+            let publish = move || {
+                let fabric = inner.fabric.as_ref().ok_or(net::Error::ShutDown)?;
+                let wishes: Vec<_> = wishes.into_iter().map(wish).collect();
+                fabric.publish(&owner, to, &wishes)
+            };
+            let published = if few { publish() } else { blocking(publish).await }.map_err(convert)?;
+            let mappings = published.mappings.into_iter().map(mapping).collect();
+            Ok(PublishedPorts { mappings, holder: published.holder })
+        })
+    }
+
+    fn unpublish<'a>(&'a self, container: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let result = self.inner.fabric.as_ref().map(|fabric| fabric.unpublish(container));
+            if let Some(Err(error)) = result {
+                tracing::warn!(%container, %error, "could not take back its published ports");
+            }
+        })
+    }
+
+    fn adopt_ports(
+        &self,
+        running: Vec<(String, Endpoint, Vec<PortMapping>)>,
+    ) -> BoxFuture<'_, Result<(), NetworkError>> {
+        Box::pin(async move {
+            let Some(fabric) = &self.inner.fabric else { return Ok(()) };
+            let adopted = running.into_iter().filter_map(|(container, endpoint, mappings)| {
+                Some((container, endpoint.ipv4?, mappings.into_iter().map(net_mapping).collect()))
+            });
+            fabric.adopt_ports(adopted.collect()).map_err(convert)
+        })
+    }
+
     fn facts(&self) -> NetworkFacts {
         let network_id = self.network_id.clone();
         let fabric = self.inner.fabric.as_ref();
@@ -215,6 +259,37 @@ impl NetworkFabric for Network {
             firewall_backend: if fabric.has_firewall() { "nftables" } else { "none" }.to_owned(),
             warnings: fabric.warnings.clone(),
         }
+    }
+}
+
+/// So many ports are published where it is called: in less time than it takes to give them to another thread.
+const FEW_PORTS: usize = 32;
+
+fn wish(wish: PortWish) -> net::PortWish {
+    let PortWish { container, protocol, host, address } = wish;
+    net::PortWish { container, protocol: net_protocol(protocol), host, address }
+}
+
+fn mapping(mapping: net::PortMapping) -> PortMapping {
+    let net::PortMapping { protocol, address, host, container, count } = mapping;
+    let protocol = match protocol {
+        net::Protocol::Tcp => PortProtocol::Tcp,
+        net::Protocol::Udp => PortProtocol::Udp,
+        net::Protocol::Sctp => PortProtocol::Sctp,
+    };
+    PortMapping { protocol, address, host, container, count }
+}
+
+fn net_mapping(mapping: PortMapping) -> net::PortMapping {
+    let PortMapping { protocol, address, host, container, count } = mapping;
+    net::PortMapping { protocol: net_protocol(protocol), address, host, container, count }
+}
+
+fn net_protocol(protocol: PortProtocol) -> net::Protocol {
+    match protocol {
+        PortProtocol::Tcp => net::Protocol::Tcp,
+        PortProtocol::Udp => net::Protocol::Udp,
+        PortProtocol::Sctp => net::Protocol::Sctp,
     }
 }
 

@@ -23,7 +23,7 @@ use engine::ports::{
 use shim::client::{Connection, Orphan};
 use shim::protocol::{self, Event, Order, Reply, Request, Size};
 use shim::record::State;
-use shim::spawner::{Attached, Spawner};
+use shim::spawner::{self, Attached, Spawner};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
 
@@ -141,13 +141,13 @@ impl ShimRuntime {
         process: ProcessRef,
         mut request: Request,
         seccomp: Option<Arc<[u8]>>,
-        netns: Option<std::os::fd::OwnedFd>,
+        handed: Handed,
         attachments: Vec<Attachment>,
         tty: bool,
     ) -> Result<Started, RuntimeError> {
         let directory = self.directory(&process);
         make_directory(&process, &directory)?;
-        match self.bring_up(&mut request, seccomp, netns, attachments, tty).await {
+        match self.bring_up(&mut request, seccomp, handed, attachments, tty).await {
             Ok((state, peer)) => Ok(self.processes.adopt(process, directory, state, peer)),
             Err(failure) => {
                 // It may have come to any point: a cgroup, a process in it, one that nobody has heard of.
@@ -162,7 +162,7 @@ impl ShimRuntime {
         &self,
         request: &mut Request,
         seccomp: Option<Arc<[u8]>>,
-        netns: Option<std::os::fd::OwnedFd>,
+        handed: Handed,
         attachments: Vec<Attachment>,
         tty: bool,
     ) -> Result<(State, Peer), RuntimeError> {
@@ -180,7 +180,7 @@ impl ShimRuntime {
                         input: &attachment.leftover,
                     })
                     .collect();
-                spawner.submit(request, program, netns.as_ref().map(AsFd::as_fd), &clients)
+                spawner.submit(request, program, handed.borrow(), &clients)
             };
             let connection = match submitted {
                 Ok(connection) => connection,
@@ -270,6 +270,22 @@ impl ShimRuntime {
     }
 }
 
+/// Descriptors that a container's monitor gets.
+#[derive(Debug, Default)]
+struct Handed {
+    netns: Option<std::os::fd::OwnedFd>,
+    ports: Option<std::os::fd::OwnedFd>,
+}
+
+impl Handed {
+    fn borrow(&self) -> spawner::Handed<'_> {
+        spawner::Handed {
+            netns: self.netns.as_ref().map(AsFd::as_fd),
+            ports: self.ports.as_ref().map(AsFd::as_fd),
+        }
+    }
+}
+
 impl ContainerRuntime for ShimRuntime {
     fn start(&self, request: StartRequest) -> BoxFuture<'_, Result<Started, RuntimeError>> {
         Box::pin(async move {
@@ -290,6 +306,7 @@ impl ContainerRuntime for ShimRuntime {
                 cgroup,
                 init_reaper: request.init_reaper,
                 netns: request.netns.is_some(),
+                ports: request.ports.is_some(),
                 user: request.user,
                 additional_groups: request.additional_groups,
                 io: streams(request.stdio),
@@ -297,7 +314,8 @@ impl ContainerRuntime for ShimRuntime {
                 foreign: request.foreign_runtime.map(|(path, args)| protocol::Foreign { path, args }),
             };
             let request_ = Request::Start(Box::new(start));
-            self.launch(process, request_, request.seccomp, request.netns, request.attachments, tty).await
+            let handed = Handed { netns: request.netns, ports: request.ports };
+            self.launch(process, request_, request.seccomp, handed, request.attachments, tty).await
         })
     }
 
@@ -326,7 +344,7 @@ impl ContainerRuntime for ShimRuntime {
             };
             let request_ = Request::Exec(Box::new(exec));
             let attachments = request.attachment.into_iter().collect();
-            self.launch(request.process, request_, request.seccomp, None, attachments, tty).await
+            self.launch(request.process, request_, request.seccomp, Handed::default(), attachments, tty).await
         })
     }
 

@@ -102,7 +102,7 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("init", "init", Bool, Built),
     row("init-path", "init-path", Text, NoEffect),
     row("insecure-registry", "insecure-registries", List, Built),
-    row("ip", "ip", Text, NotBuilt),
+    row("ip", "ip", Text, Built),
     row("ip-forward", "ip-forward", Bool, Built),
     row("ip-forward-no-drop", "ip-forward-no-drop", Bool, Built),
     row("ip-masq", "ip-masq", Bool, Built),

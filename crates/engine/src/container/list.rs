@@ -74,6 +74,7 @@ pub(crate) fn select(core: &Core, request: &ListRequest) -> Result<Vec<Arc<Conta
             core.ports.storage.resolve(ancestor).map_or_else(|_| ancestor.clone(), |image| image.id.clone()),
         );
     }
+    let (exposed, published) = (ports_asked_for(filters, "expose")?, ports_asked_for(filters, "publish")?);
     let all = request.all || request.limit.is_some() || filters.has("status") || filters.has("exited");
     let views = core.index.views().into_iter().filter(|view| {
         let status = view.state.status;
@@ -91,8 +92,8 @@ pub(crate) fn select(core: &Core, request: &ListRequest) -> Result<Vec<Arc<Conta
             && filters.labels_match("label", &view.spec.labels)
             && networks_match(filters.get("network"), view)
             && volumes_match(filters.get("volume"), view)
-            && ports_match(filters.get("expose"), view)
-            && !filters.has("publish")
+            && ports_match(&exposed, |port| view.spec.exposed_ports.contains(port))
+            && ports_match(&published, |port| view.spec.host.port_bindings.contains_key(port))
             && filters.exact("health", view.state.health_word())
             && is_task != Some(true)
     });
@@ -143,12 +144,24 @@ fn volumes_match(asked: &[String], view: &Container) -> bool {
         })
 }
 
-fn ports_match(asked: &[String], view: &Container) -> bool {
-    asked.is_empty()
-        || asked.iter().any(|port| {
-            let full = if port.contains('/') { port.clone() } else { format!("{port}/tcp") };
-            view.spec.exposed_ports.contains(&full)
-        })
+fn ports_match(asked: &[String], has: impl Fn(&str) -> bool) -> bool {
+    asked.is_empty() || asked.iter().any(|port| has(port))
+}
+
+/// `80`, `8000-8010/udp` as single ports.
+fn ports_asked_for(filters: &Filters, key: &str) -> Result<Vec<String>> {
+    let mut ports = Vec::new();
+    for text in filters.get(key) {
+        let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let bad = || Error::invalid(format!("invalid filter '{key}={text}': invalid port"));
+        let (first, last): (u16, u16) = (first.parse().map_err(|_| bad())?, last.parse().map_err(|_| bad())?);
+        if first > last {
+            return Err(bad());
+        }
+        ports.extend((first..=last).map(|port| format!("{port}/{protocol}")));
+    }
+    Ok(ports)
 }
 
 /// `until=`: a duration back from now, or a time.

@@ -14,6 +14,7 @@ pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod oci_spec;
 mod probe;
+pub(crate) mod published;
 mod requests;
 mod resolv_conf;
 pub(crate) mod signal;

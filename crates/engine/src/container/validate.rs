@@ -86,9 +86,8 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
         host.masked_paths.get_or_insert_with(super::oci_spec::masked_paths);
         host.readonly_paths.get_or_insert_with(super::oci_spec::readonly_paths);
     }
-    let publishes = !host.port_bindings.is_empty() || host.publish_all_ports;
-    if publishes && !matches!(host.network_mode, NetworkMode::Host | NetworkMode::None) {
-        return Err(Error::unsupported("publishing ports (PortBindings, PublishAllPorts) is not built yet"));
+    if host.network_mode == NetworkMode::Host && !host.port_bindings.is_empty() {
+        warnings.push("Published ports are discarded when using host network mode".to_owned());
     }
     refuse_unbuilt(host)?;
     limits::check(&mut host.resources, &settings.limits, &mut warnings)?;
@@ -108,6 +107,10 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
             host.oom_score_adj
         )));
     }
+    if !matches!(host.network_mode, NetworkMode::Host | NetworkMode::None) {
+        super::published::wishes(spec, settings.publish_address)?;
+    }
+    let host = &spec.host;
     super::oci_spec::capabilities(host)?;
     super::oci_spec::security_options(host)?;
     Ok(warnings)

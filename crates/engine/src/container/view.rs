@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::health::Health;
 use super::spec::{ContainerSpec, MountSpec};
-use crate::ports::{Endpoint, Rootfs};
+use crate::ports::{Endpoint, PortMapping, Rootfs};
 
 /// `State.Status`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +101,9 @@ pub struct NetworkView {
     pub sandbox_key: String,
     /// By network name. Endpoints of a stopped container have only names and ids.
     pub endpoints: BTreeMap<String, Endpoint>,
+    /// `80/tcp` ...: what others are told of while it runs.
+    pub exposed: Vec<String>,
+    pub ports: Vec<PortMapping>,
 }
 
 /// A container as seen from outside.

@@ -22,6 +22,7 @@ pub(crate) async fn run(core: &Arc<Core>) -> Result<()> {
     let storage = core.ports.storage.clone();
     let mut known = HashSet::new();
     let mut running = Vec::new();
+    let mut publishing = Vec::new();
     let mut owners = Vec::new();
 
     volumes::boot::run(core).await?;
@@ -46,12 +47,19 @@ pub(crate) async fn run(core: &Arc<Core>) -> Result<()> {
     for (id, record) in readable {
         let Some(owner) = one(core, record).await else { continue };
         if !owner.record.endpoints.is_empty() {
-            running.push((id, owner.record.endpoints.clone()));
+            running.push((id.clone(), owner.record.endpoints.clone()));
+        }
+        let gateway = owner.record.endpoints.iter().find(|endpoint| endpoint.is_gateway);
+        if let Some(endpoint) = gateway.filter(|_| !owner.record.ports.is_empty()) {
+            publishing.push((id, endpoint.clone(), owner.record.ports.clone()));
         }
         owners.push(owner);
     }
     if let Err(error) = core.ports.network.reconcile(running).await {
         tracing::error!(%error, "could not put the network in order");
+    }
+    if let Err(error) = core.ports.network.adopt_ports(publishing).await {
+        tracing::error!(%error, "could not put published ports in order");
     }
     sweep(core, &known).await;
     for owner in owners {
@@ -114,6 +122,7 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<Owner> {
     if adopted.is_none() && (was_alive || ended) {
         record.pid = 0;
         record.endpoints.clear();
+        record.ports.clear();
         record.sandbox_id.clear();
         // First the record: until it has the exit, the monitor's file is the only place that knows it.
         if let Err(error) = core.ports.storage.put_record(&record.id, &records::write(&record), false) {

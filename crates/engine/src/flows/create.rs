@@ -124,6 +124,7 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
         sandbox_id: String::new(),
         endpoints: Vec::new(),
         endpoint: None,
+        ports: Vec::new(),
         remove_volumes: false,
         health: None,
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Undo, finish};
-use crate::container::{NetworkMode, files, mounts, oci_spec};
+use crate::container::{NetworkMode, files, mounts, oci_spec, published};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::layout;
@@ -49,6 +49,7 @@ pub(crate) async fn run(
     if failed {
         record.sandbox_id.clear();
         record.endpoints.clear();
+        record.ports.clear();
     }
     result.map_err(|error| StartFailure { error, exit_code: failed_code })
 }
@@ -78,6 +79,9 @@ async fn steps(
             Some(sandbox.netns)
         }
     };
+
+    core.failpoints.hit("start.ports")?;
+    let ports = publish(core, record, undo).await?;
 
     core.failpoints.hit("start.files")?;
     let joined = oci_spec::joined(core, record)?;
@@ -115,6 +119,7 @@ async fn steps(
         rootfs: record.rootfs.clone().into(),
         volatile_root: record.spec.host.auto_remove,
         netns: sandbox,
+        ports,
         seccomp,
         stdio: Stdio {
             tty: record.spec.tty,
@@ -173,6 +178,11 @@ pub(crate) fn network_event(core: &Core, record: &Record, action: &str) {
 /// The process has ended: its address goes back. The endpoint's network name stays. What the monitor left is
 /// forgotten by [`forget`], once the record has the exit: until then it is the only place that knows it.
 pub(crate) async fn release(core: &Arc<Core>, record: &mut Record) {
+    // First: afterwards the address may be another's.
+    if !record.ports.is_empty() {
+        core.ports.network.unpublish(&record.id).await;
+        record.ports.clear();
+    }
     core.ports.network.release(&record.id, &record.endpoints).await;
     network_event(core, record, "disconnect");
     mounts::unmounted(core, &record.id, &record.mounts);
@@ -183,6 +193,33 @@ pub(crate) async fn release(core: &Arc<Core>, record: &mut Record) {
 /// Run-time files go, after [`release`] and after the exit is in the record.
 pub(crate) async fn forget(core: &Arc<Core>, record: &Record) {
     core.ports.runtime.forget(&ProcessRef::container(record.id.clone())).await;
+}
+
+/// Has ports of the host's lead to the container; what holds them is for whoever outlives the engine.
+async fn publish(
+    core: &Arc<Core>,
+    record: &mut Record,
+    undo: &mut Undo,
+) -> Result<Option<std::os::fd::OwnedFd>> {
+    let Some(endpoint) = record.endpoints.iter().find(|endpoint| endpoint.is_gateway) else {
+        return Ok(None);
+    };
+    let wishes = published::wishes(&record.spec, core.settings().publish_address)?;
+    if wishes.is_empty() {
+        return Ok(None);
+    }
+    let published = core.ports.network.publish(&record.id, endpoint, wishes).await.map_err(|error| {
+        let (name, id) = (&record.name, &endpoint.endpoint_id);
+        let what = format!("driver failed programming external connectivity on endpoint {name} ({id})");
+        network_error(NetworkError { message: format!("{what}: {}", error.message), ..error })
+    })?;
+    record.ports = published.mappings;
+    let (core, id) = (core.clone(), record.id.clone());
+    undo.push("ports", async move {
+        core.ports.network.unpublish(&id).await;
+        Ok(())
+    });
+    Ok(published.holder)
 }
 
 fn sandbox_request(core: &Core, record: &Record) -> Result<Option<SandboxRequest>> {

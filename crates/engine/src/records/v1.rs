@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::container::{ContainerSpec, Health, MountPoint, Status};
-use crate::ports::{Endpoint, Rootfs};
+use crate::ports::{Endpoint, PortMapping, Rootfs};
 
 pub(super) const VERSION: u32 = 1;
 
@@ -57,6 +57,9 @@ pub(crate) struct Record {
     /// What it was called as long as there could be one only. Read, and never written.
     #[serde(default, skip_serializing)]
     pub(crate) endpoint: Option<Endpoint>,
+    /// Of a process that runs: ports of the host's that lead to it.
+    #[serde(default)]
+    pub(crate) ports: Vec<PortMapping>,
     /// Of a removal in progress: its anonymous volumes go with it, whichever engine finishes.
     #[serde(default)]
     pub(crate) remove_volumes: bool,

@@ -36,6 +36,8 @@ const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
+/// `IFLA_BRPORT_MODE`: hairpin mode.
+const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
 const VETH_INFO_PEER: u16 = 1;
 const IFA_ADDRESS: u16 = 1;
@@ -121,9 +123,9 @@ impl Batch {
         // By name: nobody knows its index yet. The kernel takes no alias with a new link.
         self.set_alias(veth.name, veth.alias);
         if veth.isolated {
-            self.begin(SETLINK, ACK, format!("isolate {} on its bridge", veth.name), &ifinfo(0, 0))
+            self.begin(NEWLINK, ACK, format!("isolate {} on its bridge", veth.name), &ifinfo(0, 0))
                 .attr_text(IFLA_IFNAME, veth.name)
-                .isolate();
+                .bridge_port(IFLA_BRPORT_ISOLATED);
         }
     }
 
@@ -143,15 +145,22 @@ impl Batch {
         let words = || format!("make link {index} a port of bridge {master}");
         self.begin(SETLINK, ACK, words(), &ifinfo(index, 0)).attr_u32(IFLA_MASTER, master);
         if isolated {
-            self.begin(SETLINK, ACK, words(), &ifinfo(index, 0)).isolate();
+            self.begin(NEWLINK, ACK, words(), &ifinfo(index, 0)).bridge_port(IFLA_BRPORT_ISOLATED);
         }
     }
 
-    /// A port that is isolated reaches the bridge itself, and no other isolated port.
-    fn isolate(&mut self) -> &mut Self {
+    /// Has a port's bridge send back by it what came in by it.
+    pub(crate) fn set_hairpin(&mut self, port: &str) {
+        self.begin(NEWLINK, ACK, format!("let {port} hear itself"), &ifinfo(0, 0))
+            .attr_text(IFLA_IFNAME, port)
+            .bridge_port(IFLA_BRPORT_MODE);
+    }
+
+    /// Turns on a switch of a port's: in a message of type `NEWLINK`, as any other is acknowledged and ignored. One that is isolated reaches the bridge itself, and no other isolated port.
+    fn bridge_port(&mut self, switch: u16) -> &mut Self {
         self.nest(IFLA_LINKINFO, |b| {
             b.attr_text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, |b| {
-                b.attr(IFLA_BRPORT_ISOLATED, &[1]);
+                b.attr(switch, &[1]);
             });
         })
     }

@@ -15,6 +15,8 @@ use super::message::{Attrs, Batch, DONE, DUMP, ERROR, Received, messages};
 use crate::error::{Error, Result};
 
 const RECEIVE_BYTES: usize = 64 * 1024;
+/// What surely fits into the send buffer that a socket has by default.
+const SEND_BYTES: usize = 64 * 1024;
 /// `NLMSGERR_ATTR_MSG`: the kernel's explanation in English.
 const ERROR_ATTR_MESSAGE: u16 = 1;
 /// `NLM_F_CAPPED`: the error carries no copy of the request's body.
@@ -127,6 +129,10 @@ impl Socket {
 
     fn transmit(&self, batch: &Batch) -> Result<()> {
         let kernel = SocketAddrNetlink::new(0, 0);
+        if batch.bytes().len() > SEND_BYTES {
+            // More than a socket takes by default, as thousands of published ports are.
+            let _ = rustix::net::sockopt::set_socket_send_buffer_size_force(&self.fd, batch.bytes().len());
+        }
         rustix::net::sendto(&self.fd, batch.bytes(), SendFlags::empty(), &kernel)
             .map(drop)
             .map_err(|e| Error::kernel(batch.words(0), e))

@@ -36,6 +36,17 @@ const HOST_ENDIAN_KEYS: [u8; 6] = {
     [0, 4, a, b, c, d]
 };
 
+/// An address, a protocol and a port, one after the other, 6 bits each for the type of a part.
+const TYPE_ADDRESS_PROTOCOL_PORT: u32 = 7 << 12 | 12 << 6 | 13;
+const TYPE_PROTOCOL_PORT: u32 = 12 << 6 | 13;
+const TYPE_ADDRESS: u32 = 7;
+const TYPE_ADDRESS_PORT: u32 = 7 << 6 | 13;
+/// `NFT_SET_MAP`, and with it `NFT_SET_INTERVAL` and `NFT_SET_CONCAT`.
+const MAP: u32 = 0x8;
+const INTERVAL_MAP: u32 = MAP | 0x4 | 0x80;
+/// Bytes that count of each part of the key.
+const KEY_PARTS: [u32; 3] = [4, 1, 2];
+
 const RULE_HANDLE: u16 = 3;
 const RULE_USERDATA: u16 = 7;
 /// Tag of a comment in a rule's user data.
@@ -83,6 +94,7 @@ impl Family {
 /// Where a base chain sees packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hook {
+    Prerouting,
     Forward,
     /// What this machine sends itself.
     Output,
@@ -116,6 +128,14 @@ pub(crate) struct InterfaceSet {
     pub(crate) pairs: bool,
 }
 
+/// An element of a map, for one key, or from the first to the last, each part of the key for itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Element {
+    pub(crate) first: Vec<u8>,
+    pub(crate) last: Option<Vec<u8>>,
+    pub(crate) data: Vec<u8>,
+}
+
 /// The length of a nested attribute has 16 bits.
 const ELEMENTS_PER_MESSAGE: usize = 500;
 
@@ -125,6 +145,21 @@ pub(crate) struct Transaction<'a> {
     family: Family,
     table: &'a str,
     batch: Batch,
+}
+
+impl Batch {
+    /// How many bytes count of each part of a set's key.
+    fn parts(&mut self, parts: &[u32]) -> &mut Self {
+        self.nest(9, |b| {
+            b.nest(2, |b| {
+                for bytes in parts {
+                    b.nest(1, |b| {
+                        b.attr_be32(1, *bytes);
+                    });
+                }
+            });
+        })
+    }
 }
 
 impl<'a> Transaction<'a> {
@@ -147,6 +182,7 @@ impl<'a> Transaction<'a> {
 
     pub(crate) fn create_chain(&mut self, chain: &Chain) {
         let hook = match chain.hook {
+            Hook::Prerouting => 0,
             Hook::Forward => 2,
             Hook::Output => 3,
             Hook::Postrouting => 4,
@@ -231,6 +267,87 @@ impl<'a> Transaction<'a> {
         }
     }
 
+    /// A set of ranges of addresses, each with the name of an interface.
+    pub(crate) fn create_home_set(&mut self, name: &str, id: u32) {
+        let table = self.table;
+        self.message(NEWSET, CREATE, name)
+            .attr_text(1, table)
+            .attr_text(2, name)
+            .attr_be32(3, INTERVAL_MAP & !MAP)
+            .attr_be32(4, TYPE_ADDRESS << 6 | TYPE_IFNAME)
+            .attr_be32(5, 4 + IFNAME_BYTES as u32)
+            .parts(&[4, IFNAME_BYTES as u32])
+            .attr_be32(10, id)
+            .attr(13, &HOST_ENDIAN_KEYS);
+    }
+
+    /// A map from ranges of keys to an address; `id` is its number within this transaction.
+    pub(crate) fn create_range_map(&mut self, name: &str, id: u32) {
+        let (key, data) = ((TYPE_ADDRESS_PROTOCOL_PORT, 12), (TYPE_ADDRESS, 4));
+        self.create_map(name, id, INTERVAL_MAP, key, data).parts(&KEY_PARTS);
+    }
+
+    /// A map from single keys, with or without an address, to an address and a port.
+    pub(crate) fn create_single_map(&mut self, name: &str, id: u32, with_address: bool) {
+        let key = if with_address { (TYPE_ADDRESS_PROTOCOL_PORT, 12) } else { (TYPE_PROTOCOL_PORT, 8) };
+        self.create_map(name, id, MAP, key, (TYPE_ADDRESS_PORT, 8));
+    }
+
+    /// Key and data have a type and a length.
+    fn create_map(
+        &mut self,
+        name: &str,
+        id: u32,
+        flags: u32,
+        key: (u32, u32),
+        data: (u32, u32),
+    ) -> &mut Batch {
+        let table = self.table;
+        self.message(NEWSET, CREATE, name)
+            .attr_text(1, table)
+            .attr_text(2, name)
+            .attr_be32(3, flags)
+            .attr_be32(4, key.0)
+            .attr_be32(5, key.1)
+            .attr_be32(6, data.0)
+            .attr_be32(7, data.1)
+            .attr_be32(10, id)
+    }
+
+    /// Elements that are there already, and mean the same, are no error.
+    pub(crate) fn add_elements(&mut self, map: &str, elements: &[Element]) {
+        self.map_elements(NEWSETELEM, CREATE, map, elements);
+    }
+
+    /// All of them must be there.
+    pub(crate) fn delete_elements(&mut self, map: &str, elements: &[Element]) {
+        self.map_elements(DELSETELEM, 0, map, elements);
+    }
+
+    fn map_elements(&mut self, message: u16, flags: u16, map: &str, elements: &[Element]) {
+        let table = self.table;
+        for some in elements.chunks(ELEMENTS_PER_MESSAGE) {
+            self.message(message, flags, map).attr_text(1, table).attr_text(2, map).nest(3, |b| {
+                for Element { first, last, data } in some {
+                    let value = |b: &mut Batch, kind: u16, bytes: &[u8]| {
+                        b.nest(kind, |b| {
+                            b.attr(1, bytes);
+                        });
+                    };
+                    b.nest(1, |b| {
+                        value(b, 1, first);
+                        if let Some(last) = last {
+                            value(b, 10, last);
+                        }
+                        if message == NEWSETELEM && !data.is_empty() {
+                            value(b, 2, data);
+                        }
+                    });
+                }
+            });
+        }
+    }
+
     /// All of it, or nothing.
     pub(crate) fn commit(mut self, socket: &mut Socket) -> Result<()> {
         self.batch.begin(BATCH_END, 0, "commit the firewall transaction", &header(NFPROTO_UNSPEC, SUBSYSTEM));
@@ -263,19 +380,42 @@ pub(crate) fn count_rules(socket: &mut Socket, family: Family, table: &str) -> R
 
 /// How many elements a set has; 0 too if there is no such set.
 pub(crate) fn count_elements(socket: &mut Socket, family: Family, table: &str, set: &str) -> Result<usize> {
+    let mut elements = 0;
+    list_elements(socket, family, table, set, |_| elements += 1)?;
+    Ok(elements)
+}
+
+fn list_elements(
+    socket: &mut Socket,
+    family: Family,
+    table: &str,
+    set: &str,
+    mut each: impl FnMut(Attrs<'_>),
+) -> Result<()> {
     let mut batch = Batch::default();
     let words = format!("list set {set} of table {} {table}", family.word());
     batch.begin(kind(GETSETELEM), DUMP, words, &header(family.number(), 0));
     batch.attr_text(1, table).attr_text(2, set);
-    let mut elements = 0;
     let listed = socket.dump(&batch, |message| {
         let list = message.body.get(4..).map(Attrs).and_then(|attrs| attrs.nested(3));
-        elements += list.map_or(0, |list| list.iter().count());
+        list.into_iter().flat_map(Attrs::iter).for_each(|(_, one)| each(Attrs(one)));
     });
     match listed {
-        Err(e) if e.errno() == Some(rustix::io::Errno::NOENT) => Ok(0),
-        other => other.map(|()| elements),
+        Err(e) if e.errno() == Some(rustix::io::Errno::NOENT) => Ok(()),
+        other => other,
     }
+}
+
+/// What is in a map that a [`Transaction`] has made; nothing if there is no such map.
+pub(crate) fn elements(socket: &mut Socket, family: Family, table: &str, map: &str) -> Result<Vec<Element>> {
+    let mut elements = Vec::new();
+    let read = |element: Attrs<'_>| {
+        let value = |kind| element.nested(kind)?.get(1);
+        let last = value(10).map(<[u8]>::to_vec);
+        Some(Element { first: value(1)?.to_vec(), last, data: value(2).unwrap_or_default().to_vec() })
+    };
+    list_elements(socket, family, table, map, |one| elements.extend(read(one)))?;
+    Ok(elements)
 }
 
 /// Handle and comment of each rule of a chain that has a comment.

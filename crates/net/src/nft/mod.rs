@@ -7,7 +7,7 @@ mod batch;
 mod rule;
 
 pub(crate) use batch::{
-    BaseChain, Chain, Family, Hook, InterfaceSet, Policy, Transaction, commented_rules, count_elements,
-    count_rules, forward_chains,
+    BaseChain, Chain, Element, Family, Hook, InterfaceSet, Policy, Transaction, commented_rules,
+    count_elements, count_rules, elements, forward_chains,
 };
-pub(crate) use rule::{Match, Rule};
+pub(crate) use rule::{Match, Rule, Verdict, interface_name};

@@ -2,7 +2,10 @@
 
 use std::net::Ipv4Addr;
 
+use ipnet::Ipv4Net;
+
 use crate::netlink::Batch;
+use crate::ports::Protocol;
 
 const ELEM: u16 = 1;
 const EXPR_NAME: u16 = 1;
@@ -17,6 +20,9 @@ const VERDICT_REGISTER: u32 = 0;
 
 const META_NFPROTO: u32 = 15;
 const META_L4PROTO: u32 = 16;
+/// The second and third word of a longer value in [`REGISTER`] (`NFT_REG32_01`, `NFT_REG32_02`).
+const REGISTER_WORD_2: u32 = 9;
+const REGISTER_WORD_3: u32 = 10;
 const META_IIFNAME: u32 = 6;
 const META_OIFNAME: u32 = 7;
 const NFPROTO_IPV4: u8 = 2;
@@ -24,6 +30,7 @@ const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
 const NETWORK_HEADER: u32 = 1;
 const TRANSPORT_HEADER: u32 = 2;
+const IPV4_SOURCE: u32 = 12;
 const IPV4_DESTINATION: u32 = 16;
 /// Of UDP and of TCP.
 const DESTINATION_PORT: u32 = 2;
@@ -33,8 +40,18 @@ const NAT_DESTINATION: u32 = 1;
 const CT_STATE: u32 = 0;
 const CT_ESTABLISHED: u32 = 2;
 const CT_RELATED: u32 = 4;
+const CT_STATUS: u32 = 2;
+const CT_STATUS_DNAT: u32 = 0x20;
+/// `NFT_FIB_RESULT_ADDRTYPE`, `NFTA_FIB_F_DADDR`, `RTN_LOCAL`.
+const FIB_ADDRESS_TYPE: u32 = 3;
+const FIB_DESTINATION: u32 = 2;
+const LOCAL: u32 = 2;
 const ACCEPT: u32 = 1;
 const DROP: u32 = 0;
+/// `NFT_RETURN`, -5.
+const RETURN: u32 = 5u32.wrapping_neg();
+
+const LOOPBACK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
 
 /// A name of an interface fills this many bytes (`IFNAMSIZ`).
 pub(crate) const IFNAME_BYTES: usize = 16;
@@ -54,14 +71,28 @@ pub(crate) enum Match {
     OutputNotIn(&'static str),
     /// `iifname . oifname @set`
     PairIn(&'static str),
+    /// `ip saddr . oifname @set`
+    StaysIn(&'static str),
     /// `ip daddr 127.0.0.11`
     DestinationIs(Ipv4Addr),
     /// `udp dport 53`
     UdpPort(u16),
     /// `tcp dport 53`
     TcpPort(u16),
+    /// `ip saddr 127.0.0.0/8`
+    FromLoopback,
+    /// `ip daddr 127.0.0.0/8`
+    ToLoopback,
+    /// `iifname != "lo"`
+    InputIsNotLoopback,
+    /// `fib daddr type local`: an address of this host's.
+    ToThisHost,
+    /// `meta l4proto tcp`. Where a rule gives another port, `nft` can read back what it has printed only with it.
+    Protocol(Protocol),
     /// `ct state established,related`
     Established,
+    /// `ct status dnat`: it was sent to another address, which was replaced.
+    Redirected,
 }
 
 /// What a rule does with a packet that fulfils all its conditions.
@@ -69,9 +100,17 @@ pub(crate) enum Match {
 pub(crate) enum Verdict {
     Accept,
     Drop,
+    Return,
     Masquerade,
     /// `dnat ip to 127.0.0.11:1053`
     Redirect(Ipv4Addr, u16),
+    /// `dnat ip to ip daddr . meta l4proto . th dport map @map`: to another address. A packet that is not in the map
+    /// goes on with the next rule.
+    ToAddressIn(&'static str),
+    /// The same, to another address and port.
+    ToPortIn(&'static str),
+    /// Whatever address it was sent to: `dnat ip to meta l4proto . th dport map @map`.
+    ToPortForAnyIn(&'static str),
 }
 
 /// Conditions and a verdict.
@@ -88,6 +127,14 @@ impl Rule {
 
     pub(crate) fn drop(matches: impl Into<Vec<Match>>) -> Self {
         Self { matches: matches.into(), verdict: Verdict::Drop }
+    }
+
+    pub(crate) fn leave(matches: impl Into<Vec<Match>>) -> Self {
+        Self { matches: matches.into(), verdict: Verdict::Return }
+    }
+
+    pub(crate) fn publish(matches: impl Into<Vec<Match>>, verdict: Verdict) -> Self {
+        Self { matches: matches.into(), verdict }
     }
 
     pub(crate) fn masquerade(matches: impl Into<Vec<Match>>) -> Self {
@@ -112,6 +159,12 @@ impl Rule {
                     load_meta(b, META_OIFNAME, SECOND_REGISTER);
                     lookup(b, set, false);
                 }
+                Match::StaysIn(set) => {
+                    ipv4_only(b);
+                    payload(b, NETWORK_HEADER, IPV4_SOURCE, 4);
+                    load_meta(b, META_OIFNAME, REGISTER_WORD_2);
+                    lookup(b, set, false);
+                }
                 Match::DestinationIs(address) => {
                     ipv4_only(b);
                     payload(b, NETWORK_HEADER, IPV4_DESTINATION, 4);
@@ -119,18 +172,30 @@ impl Rule {
                 }
                 Match::UdpPort(port) => destination_port(b, PROTOCOL_UDP, *port),
                 Match::TcpPort(port) => destination_port(b, PROTOCOL_TCP, *port),
-                Match::Established => {
-                    expression(b, "ct", |b| {
-                        b.attr_be32(1, REGISTER).attr_be32(2, CT_STATE);
+                Match::FromLoopback => address_in(b, IPV4_SOURCE, LOOPBACK),
+                Match::ToLoopback => address_in(b, IPV4_DESTINATION, LOOPBACK),
+                Match::InputIsNotLoopback => interface(b, META_IIFNAME, NOT_EQUAL, "lo"),
+                Match::ToThisHost => {
+                    expression(b, "fib", |b| {
+                        b.attr_be32(1, REGISTER).attr_be32(2, FIB_ADDRESS_TYPE).attr_be32(3, FIB_DESTINATION);
                     });
-                    bitwise(b, &(CT_ESTABLISHED | CT_RELATED).to_ne_bytes());
-                    compare(b, NOT_EQUAL, &[0; 4]);
+                    compare(b, EQUAL, &LOCAL.to_ne_bytes());
                 }
+                Match::Protocol(protocol) => {
+                    meta(b, META_L4PROTO);
+                    compare(b, EQUAL, &[protocol.number()]);
+                }
+                Match::Established => connection(b, CT_STATE, CT_ESTABLISHED | CT_RELATED),
+                Match::Redirected => connection(b, CT_STATUS, CT_STATUS_DNAT),
             }
         }
         match self.verdict {
             Verdict::Accept => verdict(b, ACCEPT),
             Verdict::Drop => verdict(b, DROP),
+            Verdict::Return => verdict(b, RETURN),
+            Verdict::ToAddressIn(map) => redirect(b, map, false, false),
+            Verdict::ToPortIn(map) => redirect(b, map, true, false),
+            Verdict::ToPortForAnyIn(map) => redirect(b, map, true, true),
             Verdict::Masquerade => expression(b, "masq", |_| {}),
             Verdict::Redirect(to, port) => {
                 immediate(b, REGISTER, &to.octets());
@@ -147,7 +212,7 @@ impl Rule {
 }
 
 /// An interface's name as the kernel compares it: padded with zeros.
-pub(super) fn interface_name(name: &str) -> [u8; IFNAME_BYTES] {
+pub(crate) fn interface_name(name: &str) -> [u8; IFNAME_BYTES] {
     let mut bytes = [0; IFNAME_BYTES];
     let len = name.len().min(IFNAME_BYTES - 1);
     bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
@@ -216,8 +281,12 @@ fn ipv4_only(b: &mut Batch) {
 }
 
 fn payload(b: &mut Batch, header: u32, offset: u32, length: u32) {
+    load_payload(b, REGISTER, header, offset, length);
+}
+
+fn load_payload(b: &mut Batch, register: u32, header: u32, offset: u32, length: u32) {
     expression(b, "payload", |b| {
-        b.attr_be32(1, REGISTER).attr_be32(2, header).attr_be32(3, offset).attr_be32(4, length);
+        b.attr_be32(1, register).attr_be32(2, header).attr_be32(3, offset).attr_be32(4, length);
     });
 }
 
@@ -226,6 +295,45 @@ fn destination_port(b: &mut Batch, protocol: u8, port: u16) {
     compare(b, EQUAL, &[protocol]);
     payload(b, TRANSPORT_HEADER, DESTINATION_PORT, 2);
     compare(b, EQUAL, &port.to_be_bytes());
+}
+
+fn address_in(b: &mut Batch, offset: u32, net: Ipv4Net) {
+    ipv4_only(b);
+    payload(b, NETWORK_HEADER, offset, 4);
+    bitwise(b, &net.netmask().octets());
+    compare(b, EQUAL, &net.network().octets());
+}
+
+/// One of these bits of the connection's.
+fn connection(b: &mut Batch, key: u32, bits: u32) {
+    expression(b, "ct", |b| {
+        b.attr_be32(1, REGISTER).attr_be32(2, key);
+    });
+    bitwise(b, &bits.to_ne_bytes());
+    compare(b, NOT_EQUAL, &[0; 4]);
+}
+
+/// Looks up where the packet goes, and has the kernel send the whole connection there.
+fn redirect(b: &mut Batch, map: &str, port: bool, any: bool) {
+    ipv4_only(b);
+    let (protocol_at, port_at) = match any {
+        true => (REGISTER, REGISTER_WORD_2),
+        false => (REGISTER_WORD_2, REGISTER_WORD_3),
+    };
+    if !any {
+        payload(b, NETWORK_HEADER, IPV4_DESTINATION, 4);
+    }
+    load_meta(b, META_L4PROTO, protocol_at);
+    load_payload(b, port_at, TRANSPORT_HEADER, DESTINATION_PORT, 2);
+    expression(b, "lookup", |b| {
+        b.attr_text(1, map).attr_be32(2, REGISTER).attr_be32(3, REGISTER);
+    });
+    expression(b, "nat", |b| {
+        b.attr_be32(1, NAT_DESTINATION).attr_be32(2, u32::from(NFPROTO_IPV4)).attr_be32(3, REGISTER);
+        if port {
+            b.attr_be32(5, REGISTER_WORD_2);
+        }
+    });
 }
 
 fn immediate(b: &mut Batch, register: u32, value: &[u8]) {
@@ -256,15 +364,29 @@ impl std::fmt::Display for Rule {
                 Match::OutputIn(set) => write!(f, "oifname @{set} ")?,
                 Match::OutputNotIn(set) => write!(f, "oifname != @{set} ")?,
                 Match::PairIn(set) => write!(f, "iifname . oifname @{set} ")?,
+                Match::StaysIn(set) => write!(f, "ip saddr . oifname @{set} ")?,
                 Match::DestinationIs(address) => write!(f, "ip daddr {address} ")?,
                 Match::UdpPort(port) => write!(f, "udp dport {port} ")?,
                 Match::TcpPort(port) => write!(f, "tcp dport {port} ")?,
+                Match::FromLoopback => write!(f, "ip saddr {LOOPBACK} ")?,
+                Match::ToLoopback => write!(f, "ip daddr {LOOPBACK} ")?,
+                Match::InputIsNotLoopback => write!(f, "iifname != \"lo\" ")?,
+                Match::ToThisHost => write!(f, "fib daddr type local ")?,
+                Match::Protocol(protocol) => write!(f, "meta l4proto {protocol} ")?,
                 Match::Established => write!(f, "ct state established,related ")?,
+                Match::Redirected => write!(f, "ct status dnat ")?,
             }
         }
         match self.verdict {
             Verdict::Accept => f.write_str("accept"),
             Verdict::Drop => f.write_str("drop"),
+            Verdict::Return => f.write_str("return"),
+            Verdict::ToAddressIn(map) | Verdict::ToPortIn(map) => {
+                write!(f, "dnat ip to ip daddr . meta l4proto . th dport map @{map}")
+            }
+            Verdict::ToPortForAnyIn(map) => {
+                write!(f, "dnat ip to meta l4proto . th dport map @{map}")
+            }
             Verdict::Masquerade => f.write_str("masquerade"),
             Verdict::Redirect(to, port) => write!(f, "dnat ip to {to}:{port}"),
         }

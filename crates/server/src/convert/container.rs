@@ -7,7 +7,7 @@ use api::container::{
 };
 use api::image::{Descriptor, Platform};
 use api::mount::MountPoint;
-use api::network::{EndpointIpamConfig, EndpointSettings};
+use api::network::{EndpointIpamConfig, EndpointSettings, PortBinding, PortMap};
 use engine::containers::{self, Container, NetworkMode};
 use engine::ports::Rootfs;
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ pub(crate) fn summary(c: &Container, now: Timestamp) -> ContainerSummary {
         image_manifest_descriptor: None,
         command: c.command_text(),
         created: c.created.as_second(),
-        ports: c.spec.exposed_ports.iter().filter_map(|port| port_summary(port)).collect(),
+        ports: port_summaries(c),
         size_rw: size(c.size_rw),
         size_root_fs: size(c.size_rootfs),
         labels: c.spec.labels.clone(),
@@ -40,9 +40,39 @@ pub(crate) fn summary(c: &Container, now: Timestamp) -> ContainerSummary {
     }
 }
 
-fn port_summary(port: &str) -> Option<PortSummary> {
-    let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
-    Some(PortSummary { private_port: number.parse().ok()?, kind: protocol.to_owned(), ..Default::default() })
+fn port_summaries(c: &Container) -> Vec<PortSummary> {
+    let mut all = Vec::new();
+    for (port, bindings) in ports(c) {
+        let (number, protocol) = port.split_once('/').unwrap_or((&port, "tcp"));
+        let Ok(private_port) = number.parse() else { continue };
+        let exposed = PortSummary { private_port, kind: protocol.to_owned(), ..Default::default() };
+        match bindings {
+            None => all.push(exposed),
+            Some(bindings) => all.extend(bindings.into_iter().map(|binding| PortSummary {
+                ip: binding.host_ip,
+                public_port: binding.host_port.parse().unwrap_or_default(),
+                ..exposed.clone()
+            })),
+        }
+    }
+    all
+}
+
+/// What is exposed, with where it is published.
+fn ports(c: &Container) -> PortMap {
+    let mut all = PortMap::new();
+    if !c.state.is_running() {
+        return all;
+    }
+    all.extend(c.network.exposed.iter().map(|port| (port.clone(), None)));
+    for mapping in &c.network.ports {
+        for n in 0..mapping.count {
+            let port = format!("{}/{}", mapping.container + n, mapping.protocol.word());
+            let (host_ip, host_port) = (mapping.address.to_string(), (mapping.host + n).to_string());
+            all.entry(port).or_default().get_or_insert_default().push(PortBinding { host_ip, host_port });
+        }
+    }
+    all
 }
 
 fn text(path: &Path) -> String {
@@ -80,10 +110,7 @@ pub(crate) fn inspect(c: &Container) -> ContainerInspectResponse {
         network_settings: Some(NetworkSettings {
             sandbox_id: c.network.sandbox_id.clone(),
             sandbox_key: c.network.sandbox_key.clone(),
-            ports: match c.state.is_running() {
-                true => c.spec.exposed_ports.iter().map(|port| (port.clone(), None)).collect(),
-                false => BTreeMap::new(),
-            },
+            ports: ports(c),
             networks: endpoints(c),
         }),
         image_manifest_descriptor: c.image_manifest.clone().map(|digest| Descriptor {

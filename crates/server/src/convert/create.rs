@@ -53,7 +53,7 @@ pub(crate) fn spec(request: CreateRequest, platform: String) -> Result<Container
 }
 
 /// `80`, `80/TCP` are `80/tcp`.
-fn port(text: &str) -> Result<String> {
+pub(super) fn port(text: &str) -> Result<String> {
     let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let protocol = if protocol.is_empty() { "tcp" } else { protocol };
     match number.parse::<u16>() {
@@ -223,10 +223,7 @@ mod tests {
                 r#"{"HostConfig":{"AutoRemove":true,"RestartPolicy":{"Name":"always"}}}"#,
                 "can't create 'AutoRemove'",
             ),
-            (
-                r#"{"HostConfig":{"PortBindings":{"80/tcp":[{}]}}}"#,
-                "HostConfig.PortBindings is not supported yet",
-            ),
+            (r#"{"HostConfig":{"PortBindings":{"x/tcp":[{}]}}}"#, "invalid port 'x/tcp'"),
             (
                 r#"{"HostConfig":{"DeviceRequests":[{"Count":-1}]}}"#,
                 "HostConfig.DeviceRequests is not supported yet",

@@ -57,11 +57,14 @@ pub(crate) fn spec(host: HostConfig) -> Result<HostSpec> {
         port_bindings: host
             .port_bindings
             .into_iter()
+            // One that names no place on the host is none, as in Docker.
+            .filter_map(|(port, bindings)| bindings.filter(|list| !list.is_empty()).map(|list| (port, list)))
             .map(|(port, bindings)| {
-                let bindings = bindings.unwrap_or_default().into_iter();
-                (port, bindings.map(|b| PortBinding { host_ip: b.host_ip, host_port: b.host_port }).collect())
+                let bindings = bindings.into_iter();
+                let bindings = bindings.map(|b| PortBinding { host_ip: b.host_ip, host_port: b.host_port });
+                Ok((super::create::port(&port)?, bindings.collect()))
             })
-            .collect(),
+            .collect::<Result<_>>()?,
         publish_all_ports: host.publish_all_ports,
         restart,
         auto_remove: host.auto_remove,
@@ -102,15 +105,9 @@ pub(crate) fn spec(host: HostConfig) -> Result<HostSpec> {
     })
 }
 
-/// What comes with later issues: published ports, links, devices by request, quotas.
+/// What comes with later issues: links, devices by request, quotas.
 fn refuse_unbuilt(host: &HostConfig) -> Result<()> {
-    // There is nothing to publish without a network of one's own; Docker drops the wish as well.
-    let has_network = !matches!(host.network_mode.as_str(), "host" | "none");
-    let publishes =
-        has_network && host.port_bindings.values().any(|b| b.as_ref().is_none_or(|list| !list.is_empty()));
     let unbuilt = [
-        ("PortBindings", publishes),
-        ("PublishAllPorts", has_network && host.publish_all_ports),
         ("Links", !host.links.is_empty()),
         ("DeviceRequests", !host.device_requests.is_empty()),
         ("StorageOpt", !host.storage_opt.is_empty()),

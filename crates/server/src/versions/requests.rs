@@ -3,6 +3,7 @@
 use super::ApiVersion;
 use api::container::CreateRequest;
 use api::mount::MountType;
+use api::network::PortBinding;
 use engine::{Error, Result};
 use serde_json::Value;
 
@@ -43,6 +44,12 @@ pub(crate) fn create(
             return Err(Error::invalid(format!(
                 "Container cannot be created with multiple network endpoints: {names}"
             )));
+        }
+    }
+    if before(53) {
+        // A port without a place on the host meant: any.
+        for bindings in host.port_bindings.values_mut().flatten().filter(|list| list.is_empty()) {
+            bindings.push(PortBinding::default());
         }
     }
     if before(48) {

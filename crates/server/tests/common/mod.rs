@@ -223,6 +223,23 @@ impl NetworkFabric for NoNetwork {
     fn reconcile(&self, _: Vec<(String, Vec<Endpoint>)>) -> BoxFuture<'_, Result<(), NetworkError>> {
         ready(Ok(()))
     }
+    fn publish<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a Endpoint,
+        _: Vec<PortWish>,
+    ) -> BoxFuture<'a, Result<PublishedPorts, NetworkError>> {
+        Box::pin(async { Ok(PublishedPorts::default()) })
+    }
+    fn unpublish<'a>(&'a self, _: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
+    fn adopt_ports(
+        &self,
+        _: Vec<(String, Endpoint, Vec<PortMapping>)>,
+    ) -> BoxFuture<'_, Result<(), NetworkError>> {
+        Box::pin(async { Ok(()) })
+    }
     fn facts(&self) -> NetworkFacts {
         NetworkFacts::default()
     }

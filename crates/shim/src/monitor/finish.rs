@@ -95,6 +95,8 @@ impl Monitor {
         self.stop_stdin();
         self.terminal = None;
         self.oom = None;
+        // Before the news: who is told may give the ports to another.
+        self.ports = None;
 
         let exit = Exit {
             version: 1,

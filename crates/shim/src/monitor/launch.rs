@@ -34,6 +34,7 @@ fn start(
     mut descriptors: impl Iterator<Item = OwnedFd>,
 ) -> Result<Launched, Failure> {
     let netns = if request.netns { Some(descriptors.next().ok_or_else(missing)?) } else { None };
+    let ports = if request.ports { Some(descriptors.next().ok_or_else(missing)?) } else { None };
     let clients = take_clients(&mut request.io, descriptors)?;
     let log = logs::open(&request.log).map_err(|error| other(format!("open log: {error}")))?;
     if let Some(process) = &mut request.spec.process {
@@ -63,6 +64,7 @@ fn start(
             stdin_once: request.io.stdin_once,
             log,
             clients,
+            ports,
             cgroup: Some(container),
             cgroup_path: request.cgroup,
             limit: super::limit::Limit::default(),
@@ -107,6 +109,7 @@ fn start(
         stdin_once: request.io.stdin_once,
         log,
         clients,
+        ports,
         cgroup: Some(container),
         cgroup_path: request.cgroup,
         limit: super::limit::Limit::default(),
@@ -176,6 +179,7 @@ fn exec(
         stdin_once: request.io.stdin_once,
         log: logs::open(&logs::Destination::None).map_err(|error| other(error.to_string()))?,
         clients,
+        ports: None,
         cgroup: None,
         cgroup_path: request.cgroup,
         limit: super::limit::Limit::of(request.time_limit_ms),

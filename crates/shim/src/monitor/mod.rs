@@ -75,6 +75,8 @@ struct Launched {
     stdin_once: bool,
     log: Box<dyn LogWriter>,
     clients: Vec<(Wants, OwnedFd, Option<OwnedFd>)>,
+    /// Holds the container's ports on the host.
+    ports: Option<OwnedFd>,
     /// Of a container; an exec leaves it alone.
     cgroup: Option<finish::Container>,
     cgroup_path: String,
@@ -142,6 +144,7 @@ struct Monitor {
     log_error: Option<String>,
     /// For one chunk of output or input; empty while idle.
     scratch: Vec<u8>,
+    ports: Option<OwnedFd>,
     cgroup: Option<finish::Container>,
     /// Of a container, where there is a memory controller.
     oom: Option<cgroups::OomWatch>,
@@ -232,6 +235,7 @@ impl Monitor {
             log_busy: false,
             log_error: None,
             scratch: Vec::new(),
+            ports: launched.ports,
             cgroup: launched.cgroup,
             oom: None,
             limit: launched.limit,

@@ -101,8 +101,10 @@ fn launch(script: &str, setup: Setup) -> Running {
         stdin_once: setup.stdin_once,
         log: logs::open(&log).expect("log"),
         clients: setup.clients.into_iter().map(|(wants, socket)| (wants, socket.into(), None)).collect(),
+        ports: None,
         cgroup: None,
         cgroup_path: String::new(),
+        limit: super::limit::Limit::default(),
     };
     let (ours, theirs) = crate::wire::pair(SocketFlags::NONBLOCK).expect("pair");
     let listener = connection::listen(directory.path()).expect("listen");

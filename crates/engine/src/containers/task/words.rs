@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Owner;
-use crate::container::{Container, NetworkMode, NetworkView, StateView};
+use crate::container::{Container, NetworkMode, NetworkView, StateView, published};
 use crate::core::{Core, blocking};
 use crate::error::Result;
 use crate::layout;
@@ -128,7 +128,17 @@ pub(super) fn view_of(core: &Core, record: &Record) -> Container {
         driver: record.driver.clone(),
         rootfs: record.rootfs.clone().into(),
         mounts: record.mounts.clone(),
-        network: NetworkView { sandbox_id: record.sandbox_id.clone(), sandbox_key, endpoints },
+        network: NetworkView {
+            sandbox_id: record.sandbox_id.clone(),
+            sandbox_key,
+            endpoints,
+            // Not of one that has the host's network, or none.
+            exposed: match record.endpoints.is_empty() {
+                true => Vec::new(),
+                false => published::exposed(&record.spec).into_iter().cloned().collect(),
+            },
+            ports: record.ports.clone(),
+        },
         exec_ids: Vec::new(),
         resolv_conf_path: own_files("resolv.conf"),
         hostname_path: own_files("hostname"),

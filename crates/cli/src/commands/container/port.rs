@@ -1,0 +1,111 @@
+//! `port`: where a container's ports are published.
+
+use std::net::IpAddr;
+
+use api::network::PortBinding;
+
+use crate::command::{Command, Operands};
+use crate::failure::Failure;
+use crate::flags::Flag;
+use crate::output;
+
+pub(crate) const COMMAND: Command = Command {
+    name: "port",
+    aliases: &[],
+    usage: "CONTAINER [PRIVATE_PORT[/PROTO]]",
+    about: "List where the ports of a container are published",
+    flags: &[Flag::switch("exposure", "Show from where each port can be reached")],
+    operands: Operands::Between(1, 2),
+    interspersed: true,
+    spellings: &["container port", "port"],
+    run: |app, line| {
+        Box::pin(async move {
+            let container = &line.operands[0];
+            let found = app.client.containers().inspect(container, false).await?;
+            let ports = found.network_settings.unwrap_or_default().ports;
+            let place = |binding: &PortBinding| match line.switch("exposure") {
+                false => socket(binding),
+                true => format!("{} ({})", socket(binding), exposure(&binding.host_ip)),
+            };
+            let mut lines: Vec<String> = Vec::new();
+            if let Some(asked) = line.operands.get(1) {
+                let bindings = ports.get(&full(asked)?).and_then(Option::as_ref);
+                lines.extend(bindings.into_iter().flatten().map(place));
+                if lines.is_empty() {
+                    return Err(Failure::new(format!("no public port '{asked}' published for {container}")));
+                }
+            } else {
+                for (port, bindings) in &ports {
+                    let bindings = bindings.iter().flatten();
+                    lines.extend(bindings.map(|binding| format!("{port} -> {}", place(binding))));
+                }
+            }
+            lines.sort_by_cached_key(|line| natural(line));
+            output::out(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+            Ok(0)
+        })
+    },
+};
+
+fn socket(binding: &PortBinding) -> String {
+    let PortBinding { host_ip, host_port } = binding;
+    if host_ip.contains(':') { format!("[{host_ip}]:{host_port}") } else { format!("{host_ip}:{host_port}") }
+}
+
+/// Who can reach it, as far as the address says: firewalls may allow less.
+fn exposure(address: &str) -> &'static str {
+    match address.parse::<IpAddr>() {
+        Ok(address) if address.is_loopback() => "loopback",
+        Ok(IpAddr::V4(address)) if address.is_private() || address.is_link_local() => "LAN",
+        Ok(IpAddr::V6(address)) if address.is_unique_local() || address.is_unicast_link_local() => "LAN",
+        _ => "everywhere",
+    }
+}
+
+/// `80` is `80/tcp`.
+fn full(asked: &str) -> Result<String, Failure> {
+    let (number, protocol) = asked.split_once('/').unwrap_or((asked, "tcp"));
+    match number.parse::<u16>() {
+        Ok(number) => Ok(format!("{number}/{}", protocol.to_ascii_lowercase())),
+        Err(_) => Err(Failure::new(format!("invalid port '{asked}': invalid syntax"))),
+    }
+}
+
+/// Numbers count as such: `9` comes before `80`.
+fn natural(text: &str) -> Vec<(u64, String)> {
+    let mut parts: Vec<(u64, String)> = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let words = rest[digits..].find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len() - digits);
+        parts.push((rest[..digits].parse().unwrap_or(0), rest[digits..digits + words].to_owned()));
+        rest = &rest[digits + words..];
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_ordered_as_numbers() {
+        let mut lines = ["443/tcp -> 0.0.0.0:9", "80/tcp -> 0.0.0.0:100", "80/tcp -> 0.0.0.0:99"];
+        lines.sort_by_cached_key(|line| natural(line));
+        assert_eq!(lines, ["80/tcp -> 0.0.0.0:99", "80/tcp -> 0.0.0.0:100", "443/tcp -> 0.0.0.0:9"]);
+    }
+
+    #[test]
+    fn addresses_say_who_comes() {
+        for (address, who) in [
+            ("127.0.0.1", "loopback"),
+            ("::1", "loopback"),
+            ("192.168.1.2", "LAN"),
+            ("fd00::1", "LAN"),
+            ("0.0.0.0", "everywhere"),
+            ("203.0.113.5", "everywhere"),
+        ] {
+            assert_eq!(exposure(address), who, "{address}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `-p`, `-P` and `--expose`: which of a container's ports the host is to have, from the specification.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::ContainerSpec;
+use crate::error::{Error, Result};
+use crate::ports::{PortProtocol, PortWish};
+
+/// What is to be published; `address` is where, if a wish does not say.
+///
+/// # Errors
+///
+/// Docker's, of a port or a range that is none.
+pub(crate) fn wishes(spec: &ContainerSpec, address: IpAddr) -> Result<Vec<PortWish>> {
+    let mut wishes = Vec::new();
+    let host = &spec.host;
+    for (port, bindings) in &host.port_bindings {
+        let (container, protocol) = parse(port).ok_or_else(|| invalid(port))?;
+        for binding in bindings {
+            let range = match binding.host_port.as_str() {
+                "" => None,
+                text => range(text).ok_or_else(|| invalid(text))?,
+            };
+            let address = match binding.host_ip.as_str() {
+                "" => address,
+                text => text.parse().map_err(|_| {
+                    Error::invalid(format!("invalid JSON: ParseAddr(\"{text}\"): unable to parse IP"))
+                })?,
+            };
+            wishes.push(PortWish { container, protocol, host: range, address });
+        }
+    }
+    if host.publish_all_ports {
+        let unbound = |port: &&String| host.port_bindings.get(*port).is_none_or(Vec::is_empty);
+        for port in exposed(spec).into_iter().filter(unbound) {
+            // One with a protocol that cannot be published is only a note.
+            let Some((container, protocol)) = parse(port) else { continue };
+            wishes.push(PortWish { container, protocol, host: None, address });
+        }
+    }
+    if let Some(wish) = wishes.iter().find(|wish| wish.address.is_ipv6()) {
+        return Err(Error::unsupported(format!(
+            "publishing ports at an IPv6 address ({}) is not built yet",
+            wish.address
+        )));
+    }
+    Ok(wishes)
+}
+
+/// The ports that others are told of: `80/tcp` ...
+pub(crate) fn exposed(spec: &ContainerSpec) -> BTreeSet<&String> {
+    spec.exposed_ports.iter().chain(spec.host.port_bindings.keys()).collect()
+}
+
+fn invalid(port: &str) -> Error {
+    Error::invalid(format!("invalid port specification: \"{port}\""))
+}
+
+/// `80/tcp`.
+pub(crate) fn parse(text: &str) -> Option<(u16, PortProtocol)> {
+    let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let protocol = match protocol {
+        "tcp" => PortProtocol::Tcp,
+        "udp" => PortProtocol::Udp,
+        "sctp" => PortProtocol::Sctp,
+        _ => return None,
+    };
+    number.parse().ok().filter(|number| *number != 0).map(|number| (number, protocol))
+}
+
+/// `80`, `8000-8010`; `Some(None)` is any, which Docker writes as 0, too.
+fn range(text: &str) -> Option<Option<(u16, u16)>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
+    match (first, last) {
+        (0, 0) => Some(None),
+        (0, _) => None,
+        _ => (first <= last).then_some(Some((first, last))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::PortBinding;
+
+    const ANY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+
+    fn spec(bindings: &[(&str, &str, &str)], exposed: &[&str], all: bool) -> ContainerSpec {
+        let mut spec = ContainerSpec::default();
+        for (port, host_ip, host_port) in bindings {
+            let list = spec.host.port_bindings.entry((*port).to_owned()).or_default();
+            list.push(PortBinding { host_ip: (*host_ip).to_owned(), host_port: (*host_port).to_owned() });
+        }
+        spec.exposed_ports = exposed.iter().map(|port| (*port).to_owned()).collect();
+        spec.host.publish_all_ports = all;
+        spec
+    }
+
+    fn text(spec: &ContainerSpec) -> String {
+        let one = |wish: &PortWish| {
+            let (first, last) = wish.host.unwrap_or_default();
+            format!("{}:{first}-{last}:{}/{}", wish.address, wish.container, wish.protocol.word())
+        };
+        match wishes(spec, ANY) {
+            Ok(wishes) => wishes.iter().map(one).collect::<Vec<_>>().join(" "),
+            Err(error) => error.message,
+        }
+    }
+
+    #[test]
+    fn bindings_are_wishes() {
+        let all = [("80/tcp", "", "8080"), ("80/tcp", "127.0.0.1", ""), ("53/udp", "", "5000-5010")];
+        assert_eq!(
+            text(&spec(&all, &["99/tcp"], false)),
+            "0.0.0.0:5000-5010:53/udp 0.0.0.0:8080-8080:80/tcp 127.0.0.1:0-0:80/tcp"
+        );
+        assert_eq!(
+            text(&spec(&all[..1], &["99/tcp", "80/tcp", "7/sctp"], true)),
+            "0.0.0.0:8080-8080:80/tcp 0.0.0.0:0-0:7/sctp 0.0.0.0:0-0:99/tcp"
+        );
+        assert_eq!(text(&spec(&[("80/tcp", "", "0")], &[], false)), "0.0.0.0:0-0:80/tcp");
+    }
+
+    #[test]
+    fn what_is_none_is_refused_in_docker_s_words() {
+        for (binding, said) in [
+            (("0/tcp", "", ""), "invalid port specification: \"0/tcp\""),
+            (("80/foo", "", ""), "invalid port specification: \"80/foo\""),
+            (("80/tcp", "", "x"), "invalid port specification: \"x\""),
+            (("80/tcp", "", "90-80"), "invalid port specification: \"90-80\""),
+            (("80/tcp", "x", ""), "invalid JSON: ParseAddr(\"x\"): unable to parse IP"),
+            (("80/tcp", "::1", ""), "publishing ports at an IPv6 address (::1) is not built yet"),
+        ] {
+            assert_eq!(text(&spec(&[binding], &[], false)), said);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Published ports: what leads from a port of the host's to a container, in the kernel's maps and in our memory.
+//!
+//! Both are changed under the lock of [`State`], so that whoever makes the table anew or looks whether it is whole
+//! (`watch.rs`) finds them in agreement.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+
+use crate::desired::Desired;
+use crate::error::{Error, Result};
+use crate::firewall::{self, Elements};
+use crate::netlink::Socket;
+use crate::nft::{Element, Family, Transaction};
+use crate::plan::Step;
+use crate::ports::{Allocator, PortMapping, PortWish};
+use crate::sockets::Held;
+use crate::watch::State;
+
+/// What a container's wishes came to.
+#[derive(Debug, Default)]
+pub struct PublishedPorts {
+    pub mappings: Vec<PortMapping>,
+    /// Holds the ports as long as somebody keeps it open.
+    pub holder: Option<OwnedFd>,
+}
+
+/// All published ports of an engine.
+#[derive(Debug)]
+pub(crate) struct Published {
+    allocator: Allocator,
+    /// By container.
+    owners: BTreeMap<String, (Ipv4Addr, Vec<PortMapping>)>,
+    /// What the engine before has left, until it is known which of its containers live.
+    inherited: Elements,
+    /// Bridges by which packets of 127.0.0.0/8 may leave.
+    open_to_loopback: BTreeSet<String>,
+}
+
+impl Published {
+    /// Nothing is published yet; what was found in the table stays there until [`adopt`].
+    pub(crate) fn new(inherited: Elements) -> Self {
+        Self {
+            allocator: Allocator::of_this_host(),
+            owners: BTreeMap::new(),
+            inherited,
+            open_to_loopback: BTreeSet::new(),
+        }
+    }
+
+    /// What belongs into the maps.
+    pub(crate) fn elements(&self) -> Elements {
+        let mut all = self.inherited.clone();
+        for (to, mappings) in self.owners.values() {
+            all.extend(elements(*to, mappings));
+        }
+        all
+    }
+
+    /// Whether the maps have what they should.
+    pub(crate) fn is_complete(&self, desired: &Desired, socket: &mut Socket) -> Result<bool> {
+        let Some(config) = &desired.firewall else { return Ok(true) };
+        Ok(Elements::observe(&config.table, socket)? == self.elements().sorted())
+    }
+
+    /// A bridge that was made again has the switches of a new one.
+    pub(crate) fn switch_on(&mut self, steps: &[Step]) {
+        for step in steps {
+            if let Step::CreateBridge { name, .. } = step
+                && self.open_to_loopback.remove(name)
+            {
+                self.let_loopback_leave(name);
+            }
+        }
+    }
+
+    /// The host's own connections to 127.0.0.1 are sent to the container, which the kernel allows by a switch of the
+    /// bridge's. What it allows in the other direction, the chain `guard` drops.
+    fn let_loopback_leave(&mut self, bridge: &str) {
+        if self.open_to_loopback.contains(bridge) {
+            return;
+        }
+        // Without it the port is reached by every other address of the host's.
+        if fs::write(format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet"), "1").is_ok() {
+            self.open_to_loopback.insert(bridge.to_owned());
+        }
+    }
+}
+
+/// Has ports of this host's lead to a container: all that it wishes, or none.
+pub(crate) fn publish(
+    state: &mut State,
+    owner: &str,
+    to: Ipv4Addr,
+    wishes: &[PortWish],
+) -> Result<PublishedPorts> {
+    if state.desired.firewall.is_none() {
+        return Err(Error::NoFirewall);
+    }
+    let mut held = Held::default();
+    let bind = |address, port, protocol| held.bind(address, port, protocol);
+    let mappings = state.published.allocator.allocate(wishes, bind)?;
+    let entered = enter(state, owner, to, &mappings).and_then(|()| {
+        held.into_holder().map_err(|e| Error::kernel("hand over the sockets of published ports", e))
+    });
+    match entered {
+        Ok(holder) => Ok(PublishedPorts { mappings, holder }),
+        Err(error) => {
+            unpublish(state, owner)?;
+            Err(error)
+        }
+    }
+}
+
+fn enter(state: &mut State, owner: &str, to: Ipv4Addr, mappings: &[PortMapping]) -> Result<()> {
+    state.published.owners.insert(owner.to_owned(), (to, mappings.to_vec()));
+    open_to_loopback(state, to, mappings);
+    let new = elements(to, mappings);
+    change(state, |transaction| new.add_to(transaction))
+}
+
+/// Its ports lead nowhere from now on. Twice is no error.
+pub(crate) fn unpublish(state: &mut State, owner: &str) -> Result<()> {
+    let Some((to, mappings)) = state.published.owners.remove(owner) else { return Ok(()) };
+    state.published.allocator.release(&mappings);
+    let old = elements(to, &mappings);
+    change(state, |transaction| old.delete_from(transaction))
+}
+
+/// After an engine's restart: running containers have these, and nobody else has any.
+pub(crate) fn adopt(state: &mut State, running: Vec<(String, Ipv4Addr, Vec<PortMapping>)>) -> Result<()> {
+    for (owner, to, mappings) in running {
+        state.published.allocator.claim(&mappings);
+        open_to_loopback(state, to, &mappings);
+        state.published.owners.insert(owner, (to, mappings));
+    }
+    let inherited = std::mem::take(&mut state.published.inherited);
+    if inherited.sorted() == state.published.elements().sorted() { Ok(()) } else { remake(state) }
+}
+
+fn open_to_loopback(state: &mut State, to: Ipv4Addr, mappings: &[PortMapping]) {
+    if !mappings.iter().any(needs_loopback) {
+        return;
+    }
+    let bridges = &state.desired.bridges;
+    let bridge = bridges.iter().find(|bridge| bridge.address.is_some_and(|subnet| subnet.contains(&to)));
+    if let Some(bridge) = bridge {
+        state.published.let_loopback_leave(&bridge.name);
+    }
+}
+
+/// If it cannot be done because somebody took the table away, or a part of it, that is made again.
+fn change(state: &mut State, fill: impl FnOnce(&mut Transaction<'_>)) -> Result<()> {
+    let Some((config, nft)) = state.desired.firewall.as_ref().zip(state.nft.as_mut()) else { return Ok(()) };
+    let mut transaction = Transaction::on(Family::Inet, &config.table);
+    fill(&mut transaction);
+    match transaction.commit(nft) {
+        Err(Error::NoNftables(_)) => remake(state),
+        Err(e) if e.errno() == Some(Errno::EXIST) => remake(state),
+        other => other,
+    }
+}
+
+fn remake(state: &mut State) -> Result<()> {
+    let State { desired, guarded, nft, published, .. } = state;
+    let Some(nft) = nft else { return Ok(()) };
+    firewall::install(desired, *guarded, &published.elements(), nft)
+}
+
+/// Whether what bridges forward passes the firewall, too (`br_netfilter`). The kernel then bridges what comes from a
+/// container by way of a published port instead of routing it, also back to the very container.
+pub(crate) fn bridges_filter() -> bool {
+    fs::read("/proc/sys/net/bridge/bridge-nf-call-iptables").is_ok_and(|text| text.starts_with(b"1"))
+}
+
+fn needs_loopback(mapping: &PortMapping) -> bool {
+    mapping.address.is_unspecified() || mapping.address.is_loopback()
+}
+
+/// What the maps need for a container.
+fn elements(to: Ipv4Addr, mappings: &[PortMapping]) -> Elements {
+    let mut elements = Elements::default();
+    for mapping in mappings {
+        let IpAddr::V4(address) = mapping.address else { continue };
+        let (low, high) =
+            if address.is_unspecified() { (address, Ipv4Addr::BROADCAST) } else { (address, address) };
+        let to = to.octets();
+        if mapping.host == mapping.container {
+            elements.ports.push(Element {
+                first: key(low, mapping, mapping.host),
+                last: Some(key(high, mapping, mapping.host + (mapping.count - 1))),
+                data: to.to_vec(),
+            });
+            continue;
+        }
+        for (n, port) in mapping.ports().enumerate() {
+            let there = (mapping.container + n as u16).to_be_bytes();
+            let data = [&to[..], &there, &[0, 0]].concat();
+            let mut first = key(low, mapping, port);
+            if address.is_unspecified() {
+                first.drain(..4);
+                elements.moved_ports.push(Element { first, last: None, data });
+            } else {
+                elements.moved_ports_at.push(Element { first, last: None, data });
+            }
+        }
+    }
+    elements
+}
+
+/// Address, protocol and port, each filled up to four bytes.
+fn key(address: Ipv4Addr, mapping: &PortMapping, port: u16) -> Vec<u8> {
+    let ([a, b, c, d], [high, low]) = (address.octets(), port.to_be_bytes());
+    vec![a, b, c, d, mapping.protocol.number(), 0, 0, 0, high, low, 0, 0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::Protocol;
+
+    fn mapping(address: &str, host: u16, container: u16, count: u16) -> PortMapping {
+        PortMapping { protocol: Protocol::Udp, address: address.parse().unwrap(), host, container, count }
+    }
+
+    #[test]
+    fn a_range_of_equal_numbers_is_one_element() {
+        let to = Ipv4Addr::new(172, 17, 0, 2);
+        let range = elements(to, &[mapping("0.0.0.0", 20_000, 20_000, 10_000)]);
+        assert_eq!((range.ports.len(), range.moved_ports.len()), (1, 0));
+        assert_eq!(range.ports[0].first, [0, 0, 0, 0, 17, 0, 0, 0, 0x4e, 0x20, 0, 0]);
+        assert_eq!(range.ports[0].last.clone().unwrap(), [255, 255, 255, 255, 17, 0, 0, 0, 0x75, 0x2f, 0, 0]);
+        let moved = elements(to, &[mapping("127.0.0.1", 8080, 80, 2)]);
+        assert_eq!((moved.ports.len(), moved.moved_ports.len(), moved.moved_ports_at.len()), (0, 0, 2));
+        assert_eq!(moved.moved_ports_at[1].data, [172, 17, 0, 2, 0, 81, 0, 0]);
+        let moved = elements(to, &[mapping("0.0.0.0", 8080, 80, 1)]);
+        assert_eq!(moved.moved_ports[0].first, [17, 0, 0, 0, 0x1f, 0x90, 0, 0]);
+        assert_eq!(elements(to, &[mapping("0.0.0.0", 65_535, 65_535, 1)]).ports.len(), 1);
+        assert_eq!(elements(to, &[mapping("::", 80, 80, 1)]), Elements::default());
+    }
+}
