@@ -20,6 +20,10 @@ use crate::execs::Connection;
 use crate::flows;
 use crate::ports::{Attachment, ProcessRef, RuntimeError, RuntimeErrorKind};
 
+/// How long a client has to read the head of the answer before what was logged follows it. docker-py reads the head through
+/// a buffer and goes on without it: bytes that have come with the head are lost to it.
+const HEAD_READ: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// Everything about containers. Cheap to clone. `reference` is an id, an unambiguous id prefix, or a name.
 #[derive(Debug, Clone)]
 pub struct Containers {
@@ -272,7 +276,10 @@ impl AttachTicket {
     pub async fn connect(self, connection: Connection) -> Result<()> {
         let Connection { stream, leftover } = connection;
         let stream = match self.request.logs {
-            true => logs::replay(&self.view, &self.request, stream).await?,
+            true => {
+                tokio::time::sleep(HEAD_READ).await;
+                logs::replay(&self.view, &self.request, stream).await?
+            }
             false => stream,
         };
         if !self.request.stream {
