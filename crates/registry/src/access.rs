@@ -17,6 +17,7 @@ use std::path::Path;
 use crate::error::{Code, Error, Result};
 use crate::htpasswd::Htpasswd;
 use crate::settings::Settings;
+use crate::token::{Claims, Scope, Tokens};
 
 /// What one wants to do to a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +30,33 @@ pub(crate) enum Action {
 #[derive(Debug)]
 pub(crate) struct Access {
     users: Option<Htpasswd>,
+    /// Clients are sent for a token instead of bringing their password each time.
+    tokens: Option<Tokens>,
     realm: String,
     rules: Option<Vec<Rule>>,
     read_only: bool,
     delete: bool,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Caller {
+    #[default]
+    Nobody,
+    /// With a password.
+    User(String),
+    /// With a token, which says what it is good for.
+    Bearer(Claims),
+}
+
+impl Caller {
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Caller::Nobody => None,
+            Caller::User(name) => Some(name),
+            Caller::Bearer(claims) => Some(claims.sub.as_str()).filter(|name| !name.is_empty()),
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -48,11 +72,18 @@ impl Access {
     pub(crate) fn new(settings: &Settings) -> Result<Access> {
         let users = settings.htpasswd.clone().map(Htpasswd::open).transpose()?;
         let rules = settings.rules.as_deref().map(read_rules).transpose()?;
-        if rules.is_some() && users.is_none() {
-            return Err(Error::new(Code::Unknown, "--rules needs --htpasswd: without it nobody has a name"));
+        if users.is_none() {
+            for (flag, given) in [("--rules", rules.is_some()), ("--token-auth", settings.token_auth)] {
+                if given {
+                    let message = format!("{flag} needs --htpasswd: without it nobody has a name");
+                    return Err(Error::new(Code::Unknown, message));
+                }
+            }
         }
+        let tokens = settings.token_auth.then(|| Tokens::open(&settings.root)).transpose()?;
         Ok(Access {
             users,
+            tokens,
             realm: settings.realm.clone(),
             rules,
             read_only: settings.read_only,
@@ -60,9 +91,21 @@ impl Access {
         })
     }
 
-    /// What a client without a password is told to bring.
-    pub(crate) fn challenge(&self) -> Option<String> {
-        self.users.as_ref().map(|_| format!("Basic realm=\"{}\"", self.realm.replace(['"', '\\'], "")))
+    /// What a client is told to bring. `url`: of this registry, as the client sees it.
+    pub(crate) fn challenge(&self, url: &str, action: Action, place: Option<&str>) -> Option<String> {
+        self.users.as_ref()?;
+        if self.tokens.is_none() {
+            return Some(format!("Basic realm=\"{}\"", self.realm.replace(['"', '\\'], "")));
+        }
+        let service = url.split_once("://").map_or(url, |(_, host)| host);
+        let actions = match action {
+            Action::Pull => "pull",
+            // Who pushes also looks what is there.
+            Action::Push => "pull,push",
+            Action::Delete => "delete",
+        };
+        let scope = place.map(|place| format!(",scope=\"repository:{place}:{actions}\"")).unwrap_or_default();
+        Some(format!("Bearer realm=\"{url}/token\",service=\"{service}\"{scope}"))
     }
 
     /// Everybody may read everything.
@@ -70,20 +113,49 @@ impl Access {
         self.users.is_none()
     }
 
-    /// The user of an `Authorization` header. `None`: nobody said who they are. Takes bcrypt's time.
-    pub(crate) fn user(&self, authorization: Option<&str>) -> Result<Option<String>> {
-        let Some(users) = &self.users else { return Ok(None) };
-        let Some(authorization) = authorization else { return Ok(None) };
+    /// Who sends this `Authorization` header. Takes bcrypt's time.
+    pub(crate) fn caller(&self, authorization: Option<&str>) -> Result<Caller> {
+        let Some(users) = &self.users else { return Ok(Caller::Nobody) };
+        let Some(authorization) = authorization else { return Ok(Caller::Nobody) };
         let refused = || Error::new(Code::Unauthorized, "authentication required");
+        if let Some(tokens) = &self.tokens
+            && let Some((scheme, token)) = authorization.split_once(' ')
+            && scheme.eq_ignore_ascii_case("bearer")
+        {
+            return tokens.verify(token.trim()).map(Caller::Bearer).ok_or_else(refused);
+        }
         let (name, password) = credentials(authorization).ok_or_else(refused)?;
         match users.verify(&name, &password)? {
-            true => Ok(Some(name)),
+            true => Ok(Caller::User(name)),
             false => Err(refused()),
         }
     }
 
+    /// A token for as much of the scopes as the caller may have. `None`: this registry has no tokens.
+    pub(crate) fn token(
+        &self,
+        caller: &Caller,
+        url: &str,
+        service: &str,
+        scopes: &[Scope],
+    ) -> Option<String> {
+        let tokens = self.tokens.as_ref()?;
+        let known = [Action::Pull, Action::Push, Action::Delete];
+        let granted = scopes.iter().filter(|scope| scope.kind == "repository").map(|scope| Scope {
+            actions: known
+                .into_iter()
+                .filter(|action| scope.has(*action, &scope.name))
+                .filter(|action| self.check(caller, *action, Some(&scope.name)).is_ok())
+                .map(|action| action.word().to_owned())
+                .collect(),
+            ..scope.clone()
+        });
+        let granted = granted.filter(|scope| !scope.actions.is_empty()).collect();
+        Some(tokens.sign(url, caller.name().unwrap_or_default(), service, granted))
+    }
+
     /// May they? `place`: `None` is what belongs to no repository.
-    pub(crate) fn check(&self, user: Option<&str>, action: Action, place: Option<&str>) -> Result<()> {
+    pub(crate) fn check(&self, caller: &Caller, action: Action, place: Option<&str>) -> Result<()> {
         if action != Action::Pull && self.read_only {
             return Err(Error::new(Code::Unsupported, "this registry is read-only"));
         }
@@ -93,19 +165,40 @@ impl Access {
         if self.users.is_none() {
             return Ok(());
         }
-        let allowed = match (&self.rules, place) {
+        let denied = |code| {
+            let place = place.unwrap_or("the registry");
+            let who = caller.name().unwrap_or("nobody");
+            Error::new(
+                code,
+                format!("requested access to the resource is denied: {who} may not do this to {place}"),
+            )
+        };
+        match (caller, place) {
+            (Caller::Bearer(claims), Some(place)) => {
+                // Too little in it: the client is told what to ask for.
+                let good = claims.access.iter().any(|scope| scope.has(action, place));
+                if good { Ok(()) } else { Err(denied(Code::Unauthorized)) }
+            }
+            (Caller::Bearer(_), None) => Ok(()),
+            (caller, place) => match (self.may(caller.name(), action, place), caller) {
+                (true, _) => Ok(()),
+                (false, Caller::Nobody) => Err(Error::new(Code::Unauthorized, "authentication required")),
+                (false, _) => Err(denied(Code::Denied)),
+            },
+        }
+    }
+
+    /// Which of these the caller may pull from, whatever their token was made for.
+    pub(crate) fn readable(&self, caller: &Caller, names: &mut Vec<String>) {
+        if self.users.is_some() {
+            names.retain(|name| self.may(caller.name(), Action::Pull, Some(name)));
+        }
+    }
+
+    fn may(&self, user: Option<&str>, action: Action, place: Option<&str>) -> bool {
+        match (&self.rules, place) {
             (Some(rules), Some(place)) => rules.iter().any(|rule| rule.allows(user, action, place)),
             _ => user.is_some(),
-        };
-        match (allowed, user) {
-            (true, _) => Ok(()),
-            (false, None) => Err(Error::new(Code::Unauthorized, "authentication required")),
-            (false, Some(name)) => {
-                let place = place.unwrap_or("the registry");
-                let message =
-                    format!("requested access to the resource is denied: {name} may not do this to {place}");
-                Err(Error::new(Code::Denied, message))
-            }
         }
     }
 }

@@ -55,6 +55,12 @@ struct ServeArgs {
     /// What clients are told that they log in to
     #[arg(long, env = "REGISTRY_AUTH_HTPASSWD_REALM", default_value = "Registry")]
     realm: String,
+    /// Clients get a token for their password at /token, and bring that
+    #[arg(long, env = "REGISTRY_TOKEN_AUTH", requires = "htpasswd")]
+    token_auth: bool,
+    /// The address under which clients see this registry, such as https://registry.example
+    #[arg(long, env = "REGISTRY_HTTP_HOST")]
+    url: Option<String>,
     /// Who may do what where: lines of `<user,...|*> <pull,push,delete> <repository>`
     #[arg(long, env = "REGISTRY_RULES")]
     rules: Option<PathBuf>,
@@ -125,6 +131,8 @@ fn serve(args: ServeArgs) -> Result<()> {
         tls,
         htpasswd: args.htpasswd,
         realm: args.realm,
+        token_auth: args.token_auth,
+        url: args.url.map(|url| url.trim_end_matches('/').to_owned()),
         rules: args.rules,
         read_only: args.read_only,
         delete: args.delete,

@@ -28,6 +28,7 @@ mod route;
 mod service;
 mod settings;
 mod storage;
+mod token;
 
 pub use error::{Code, Error, Result};
 pub use listen::serve;

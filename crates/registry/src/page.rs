@@ -108,7 +108,7 @@ fn human(bytes: u64) -> String {
 }
 
 /// What a client says of itself is not ours.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.chars()
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '-' | '[' | ']' | '_'))
         .collect()

@@ -46,6 +46,8 @@ pub(crate) enum Target {
     Ping,
     /// `/v1/search`
     Search,
+    /// `/token`
+    Token,
     /// `/healthz`
     Health,
     /// `/metrics`
@@ -80,6 +82,7 @@ pub(crate) fn target(path: &str) -> Result<Option<Target>> {
             "/" => Some(Target::Page { repository: None }),
             "/_ping" | "/v1/_ping" => Some(Target::Ping),
             "/v1/search" => Some(Target::Search),
+            "/token" => Some(Target::Token),
             "/healthz" => Some(Target::Health),
             "/metrics" => Some(Target::Metrics),
             _ => match path.strip_prefix("/r/") {

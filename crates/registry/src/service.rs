@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{ALLOW, AUTHORIZATION, USER_AGENT, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, AUTHORIZATION, HOST, USER_AGENT, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 
-use crate::access::{Access, Action};
+use crate::access::{Access, Action, Caller};
 use crate::body::Body;
 use crate::error::{Code, Error, Result};
 use crate::handlers::{self, Call, House, Query, blocking};
@@ -39,28 +39,37 @@ impl Service {
         let began = Instant::now();
         self.metrics.begin();
         let (head, body) = request.into_parts();
-        let mut user = None;
+        let mut caller = Caller::Nobody;
         let target = route::target(head.uri.path());
         let kind = target.as_ref().map_or("unknown", |target| target.as_ref().map_or("unknown", kind));
         let query = Query::parse(head.uri.query().unwrap_or_default());
+        let (mut wanted, mut place) = (Action::Pull, None);
         let result = match target {
             Ok(Some(target)) => {
+                wanted = action(&target, &head.method).unwrap_or(Action::Pull);
+                place = target.repository().map(str::to_owned);
                 let call = Call {
                     house: self.house.clone(),
-                    user: None,
+                    caller: Caller::Nobody,
                     method: head.method.clone(),
                     query,
                     headers: head.headers.clone(),
                     body,
                 };
-                self.serve(target, call, &mut user).await
+                self.serve(target, call, &mut caller).await
             }
             Ok(None) => Err(Error::new(Code::NameUnknown, "page not found")),
             Err(error) => Err(error),
         };
         let mut refused = None;
         let mut response = result.unwrap_or_else(|error| {
-            let response = self.refusal(&error, &head.method);
+            let mut response = refusal(&error, &head.method);
+            if error.code == Code::Unauthorized
+                && let Some(challenge) =
+                    self.house.access.challenge(&self.url(&head.headers), wanted, place.as_deref())
+            {
+                handlers::set(&mut response, WWW_AUTHENTICATE, &challenge);
+            }
             refused = Some(error.message);
             response
         });
@@ -74,7 +83,7 @@ impl Service {
             let line = Line {
                 time: jiff::Timestamp::now().to_string(),
                 remote,
-                user: user.as_deref(),
+                user: caller.name(),
                 method: head.method.as_str(),
                 uri: head.uri.path_and_query().map_or("/", |uri| uri.as_str()),
                 status,
@@ -88,12 +97,7 @@ impl Service {
         response
     }
 
-    async fn serve(
-        &self,
-        target: Target,
-        mut call: Call,
-        user: &mut Option<String>,
-    ) -> Result<Response<Body>> {
+    async fn serve(&self, target: Target, mut call: Call, caller: &mut Caller) -> Result<Response<Body>> {
         // Those two are for machines that look after this one, and tell nothing of what is in it.
         match target {
             Target::Health => return Ok(handlers::bytes(StatusCode::OK, "text/plain", "OK\n")),
@@ -106,10 +110,13 @@ impl Service {
         let house = self.house.clone();
         let authorization = call.header(AUTHORIZATION).map(str::to_owned);
         if authorization.is_some() && !house.access.is_open() {
-            call.user = blocking(move || house.access.user(authorization.as_deref())).await?;
-            user.clone_from(&call.user);
+            call.caller = blocking(move || house.access.caller(authorization.as_deref())).await?;
+            caller.clone_from(&call.caller);
         }
-        self.house.access.check(call.user.as_deref(), action, target.repository())?;
+        if target == Target::Token {
+            return handlers::tokens::give(&call, &self.url(&call.headers));
+        }
+        self.house.access.check(&call.caller, action, target.repository())?;
         let method = call.method.clone();
         let is_read = matches!(method, Method::GET | Method::HEAD);
         match target {
@@ -138,25 +145,29 @@ impl Service {
                 Method::DELETE => handlers::manifests::delete(call, repository, reference).await,
                 _ => handlers::manifests::get(call, repository, reference).await,
             },
-            Target::Health | Target::Metrics => Ok(handlers::empty(StatusCode::OK)),
+            Target::Token | Target::Health | Target::Metrics => Ok(handlers::empty(StatusCode::OK)),
         }
     }
 
-    fn refusal(&self, error: &Error, method: &Method) -> Response<Body> {
-        let body = error.body().to_string();
-        let mut response = handlers::bytes(error.code.status(), "application/json", body);
-        if error.code == Code::Unauthorized
-            && let Some(challenge) = self.house.access.challenge()
-        {
-            handlers::set(&mut response, WWW_AUTHENTICATE, &challenge);
+    /// Where the client sees this registry: as it was told to say, or as the client calls it.
+    fn url(&self, headers: &http::HeaderMap) -> String {
+        if let Some(url) = &self.house.settings.url {
+            return url.clone();
         }
-        if error.code == Code::Unsupported {
-            handlers::set(&mut response, ALLOW, "GET, HEAD");
-        }
-        match *method == Method::HEAD {
-            true => handlers::head_only(response),
-            false => response,
-        }
+        let scheme = if self.house.settings.tls.is_some() { "https" } else { "http" };
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        format!("{scheme}://{}", page::escape(host))
+    }
+}
+
+fn refusal(error: &Error, method: &Method) -> Response<Body> {
+    let mut response = handlers::bytes(error.code.status(), "application/json", error.body().to_string());
+    if error.code == Code::Unsupported {
+        handlers::set(&mut response, ALLOW, "GET, HEAD");
+    }
+    match *method == Method::HEAD {
+        true => handlers::head_only(response),
+        false => response,
     }
 }
 
@@ -192,6 +203,7 @@ fn kind(target: &Target) -> &'static str {
         Target::Referrers { .. } => "referrers",
         Target::Ping => "ping",
         Target::Search => "search",
+        Target::Token => "token",
         Target::Health => "health",
         Target::Metrics => "metrics",
         Target::Page { .. } => "page",

@@ -14,6 +14,10 @@ pub struct Settings {
     /// Users with their bcrypt hashes, as htpasswd(1) writes them with `-B`.
     pub htpasswd: Option<PathBuf>,
     pub realm: String,
+    /// Clients get a token for their password, and bring that.
+    pub token_auth: bool,
+    /// `https://registry.example`, where a client sees this registry under another address than it is told.
+    pub url: Option<String>,
     /// Who may do what where; without it, whoever is known may do everything.
     pub rules: Option<PathBuf>,
     /// Nothing is pushed or deleted.

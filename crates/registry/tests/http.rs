@@ -23,6 +23,8 @@ fn settings(root: &Path) -> Settings {
         tls: None,
         htpasswd: None,
         realm: "Registry".into(),
+        token_auth: false,
+        url: None,
         rules: None,
         read_only: false,
         delete: true,
@@ -413,6 +415,55 @@ fn who_may_do_what_is_decided_by_users_and_rules() {
     assert_eq!(status(&ann, "team/stolen"), 404);
     // Machines that look after this one need no password.
     assert_eq!((of("", "GET", "/healthz", b"").status, of("", "GET", "/metrics", b"").status), (200, 200));
+}
+
+#[test]
+fn a_token_is_good_for_what_it_was_given_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let (users, rules) = (directory.path().join("htpasswd"), directory.path().join("rules"));
+    std::fs::write(&users, format!("ann:{}\n", bcrypt::hash("secret", 4).unwrap())).unwrap();
+    std::fs::write(&rules, "* pull public/**\nann pull,push team/*\n").unwrap();
+    let registry = Registry::start(Settings {
+        htpasswd: Some(users),
+        rules: Some(rules),
+        token_auth: true,
+        ..settings(&directory.path().join("data"))
+    });
+    let refused = registry.ask("POST", "/v2/team/a/blobs/uploads/", &[], b"");
+    assert_eq!(
+        (refused.status, refused.header("www-authenticate")),
+        (
+            401,
+            "Bearer realm=\"http://localhost/token\",service=\"localhost\",scope=\"repository:team/a:pull,push\""
+        )
+    );
+    let password = format!("Basic {}", data_encoding::BASE64.encode(b"ann:secret"));
+    let token = |who: &[(&str, &str)], scope: &str| {
+        let answer = registry.ask("GET", &format!("/token?service=localhost&scope={scope}"), who, b"");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        format!("Bearer {}", answer.json()["token"].as_str().unwrap())
+    };
+    let ann = token(&[("Authorization", &password)], "repository:team/a:pull,push,delete");
+    let digest = Digest::of(b"x");
+    let push = |token: &str, name: &str| {
+        let path = format!("/v2/{name}/blobs/uploads/?digest={digest}");
+        registry.ask("POST", &path, &[("Authorization", token)], b"x").status
+    };
+    assert_eq!((push(&ann, "team/a"), push(&ann, "team/b"), push(&ann, "other")), (201, 401, 401));
+    let blob = format!("/v2/team/a/blobs/{digest}");
+    // Not in the rules, so not in the token either.
+    assert_eq!(registry.ask("DELETE", &blob, &[("Authorization", &ann)], b"").status, 401);
+    let nobody = token(&[], "repository:team/a:pull%20repository:public/x:pull,push");
+    assert_eq!(registry.ask("GET", &blob, &[("Authorization", &nobody)], b"").status, 401);
+    let public = format!("/v2/public/x/blobs/{digest}");
+    assert_eq!(registry.ask("GET", &public, &[("Authorization", &nobody)], b"").code(), "BLOB_UNKNOWN");
+    assert_eq!(push(&nobody, "public/x"), 401);
+    assert_eq!(registry.ask("GET", "/v2/", &[("Authorization", &ann)], b"").status, 200);
+    for bad in [&format!("{ann}x"), "Bearer", &format!("Basic {}", data_encoding::BASE64.encode(b"ann:no"))] {
+        assert_eq!(registry.ask("GET", "/v2/", &[("Authorization", bad)], b"").status, 401, "{bad}");
+    }
+    // One does not beget another.
+    assert_eq!(registry.ask("GET", "/token", &[("Authorization", &ann)], b"").status, 401);
 }
 
 #[test]

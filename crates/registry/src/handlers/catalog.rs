@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::tags::page;
 use super::{Call, blocking, set};
-use crate::access::Action;
 use crate::body::Body;
 use crate::error::Result;
 
@@ -31,7 +30,6 @@ pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
 pub(crate) async fn readable(call: &Call) -> Result<Vec<String>> {
     let storage = call.house.storage.clone();
     let mut names = blocking(move || storage.repositories()).await?;
-    let access = &call.house.access;
-    names.retain(|name| access.check(call.user.as_deref(), Action::Pull, Some(name)).is_ok());
+    call.house.access.readable(&call.caller, &mut names);
     Ok(names)
 }

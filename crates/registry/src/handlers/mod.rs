@@ -6,6 +6,7 @@ pub(crate) mod manifests;
 pub(crate) mod referrers;
 pub(crate) mod search;
 pub(crate) mod tags;
+pub(crate) mod tokens;
 pub(crate) mod uploads;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
-use crate::access::Access;
+use crate::access::{Access, Caller};
 use crate::body::Body;
 use crate::error::{Code, Error, Result};
 use crate::settings::Settings;
@@ -32,7 +33,7 @@ pub(crate) struct House {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) house: Arc<House>,
-    pub(crate) user: Option<String>,
+    pub(crate) caller: Caller,
     pub(crate) method: Method,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,

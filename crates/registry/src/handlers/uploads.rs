@@ -54,7 +54,7 @@ async fn mount(call: &Call, repository: &str, digest: &Digest) -> Result<bool> {
                 return Ok(false);
             }
             // Who may not read it there does not get it here, and is not told whether it exists.
-            if call.house.access.check(call.user.as_deref(), Action::Pull, Some(from)).is_err() {
+            if call.house.access.check(&call.caller, Action::Pull, Some(from)).is_err() {
                 return Ok(false);
             }
             let from = from.to_owned();
