@@ -30,6 +30,12 @@ const BUILT: &[&str] = &[
     "POST /containers/{id}/pause",
     "POST /containers/{id}/unpause",
     "DELETE /containers/{id}",
+    "GET /containers/{id}/changes",
+    "GET /containers/{id}/export",
+    "POST /commit",
+    "HEAD /containers/{id}/archive",
+    "GET /containers/{id}/archive",
+    "PUT /containers/{id}/archive",
     "POST /containers/{id}/exec",
     "POST /exec/{id}/start",
     "POST /exec/{id}/resize",
@@ -62,6 +68,11 @@ const NOT_SHOWN: &[(&str, u16, &str)] = &[
     ("PUT /volumes/{name}", 400, "as 200"),
     ("PUT /volumes/{name}", 404, "as 200"),
     ("POST /images/{name}/tag", 409, "no name of an image is taken: a tag moves"),
+    (
+        "PUT /containers/{id}/archive",
+        403,
+        "Docker itself answers 400 where the root or a volume is read-only",
+    ),
     (
         "DELETE /containers/{id}",
         400,
@@ -100,6 +111,10 @@ impl Contract {
     fn note(&mut self, status: u16, operation: &str, answer: &Answer) {
         assert_eq!(answer.status, status, "{operation}: {}", answer.text());
         self.shown.insert((operation.to_owned(), status));
+        if operation.starts_with("HEAD ") {
+            assert!(answer.body.is_empty(), "{operation}: {}", answer.text());
+            return;
+        }
         let kind = answer.header("content-type").unwrap_or_default();
         let media_type = kind.split(';').next().unwrap_or_default();
         if !self.definition.is_json(operation, status) {
@@ -254,6 +269,7 @@ impl Contract {
         self.show(404, "POST /containers/{id}/rename", "/containers/nope/rename?name=x", None);
         self.show(409, "POST /containers/{id}/rename", "/containers/other/rename?name=one", None);
         self.exec();
+        self.files();
 
         self.show(204, "POST /containers/{id}/restart", "/containers/one/restart?t=0", None);
         self.show(404, "POST /containers/{id}/restart", "/containers/nope/restart", None);
@@ -281,6 +297,52 @@ impl Contract {
         self.note(101, OPERATION, &answer);
         self.show(400, OPERATION, "/containers/one/attach?stream=1&detachKeys=shift-x", None);
         self.show(404, OPERATION, "/containers/nope/attach?stream=1", None);
+    }
+
+    fn files(&mut self) {
+        let archive = |name: &str, path: &str| format!("/containers/{name}/archive?path={path}");
+        for method in ["HEAD", "GET", "PUT"] {
+            let operation = format!("{method} /containers/{{id}}/archive");
+            self.show(400, &operation, "/containers/one/archive", None);
+            self.show(404, &operation, &archive("nope", "/etc"), None);
+            self.show(404, &operation, &archive("one", "/etc/nope"), None);
+        }
+        for name in ["one", "other", "gone"] {
+            let head = self.show(200, "HEAD /containers/{id}/archive", &archive(name, "/etc/passwd"), None);
+            let path = archive(name, "/etc/passwd");
+            let got = self.show(200, "GET /containers/{id}/archive", &path, None);
+            assert!(got.body.len() >= 2048);
+            let stat = "x-docker-container-path-stat";
+            assert!(head.header(stat).is_some_and(|text| !text.is_empty()));
+            assert_eq!(head.header(stat), got.header(stat));
+            let head = format!(
+                "PUT {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                archive(name, "/etc"),
+                got.body.len()
+            );
+            let put = self.house.raw(&[head.as_bytes(), &got.body].concat());
+            self.note(200, "PUT /containers/{id}/archive", &parse(&put));
+        }
+        self.show(200, "GET /containers/{id}/changes", "/containers/one/changes", None);
+        self.show(404, "GET /containers/{id}/changes", "/containers/nope/changes", None);
+        for name in ["one", "gone"] {
+            let path = format!("/containers/{name}/export");
+            let tar = self.show(200, "GET /containers/{id}/export", &path, None);
+            assert!(tar.body.len() > 1 << 20);
+        }
+        self.show(404, "GET /containers/{id}/export", "/containers/nope/export", None);
+        let commit =
+            "/commit?container=one&repo=committed&comment=said&author=me&changes=CMD%20x&changes=ENV%20A=b";
+        self.show(201, "POST /commit", commit, None);
+        let body = json!({"Env": ["C=d"], "Labels": {"x": "y"}, "Cmd": ["true"]});
+        self.show(201, "POST /commit", "/commit?container=other&pause=0", Some(body));
+        self.show(404, "POST /commit", "/commit?container=nope", None);
+        let image = self.show(200, "GET /images/{name}/json", "/images/committed/json", None).json();
+        assert_eq!((&image["Comment"], &image["Author"]), (&json!("said"), &json!("me")));
+        self.show(200, "GET /images/{name}/history", "/images/committed/history", None);
+        let path = archive("one", "/etc/passwd");
+        let answer = self.show(400, "PUT /containers/{id}/archive", &path, None);
+        assert_eq!(answer.json()["message"], "extraction point is not a directory");
     }
 
     fn exec(&mut self) {

@@ -16,6 +16,7 @@
 
 mod arguments;
 mod containers;
+mod files;
 mod fixtures;
 mod formats;
 mod images;

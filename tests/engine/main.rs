@@ -1,9 +1,11 @@
 //! Black box, by the door of the engine: what a container gets, and what the daemon does with its configuration.
 //! Each test has an engine of its own.
 
+mod commit;
 mod containers;
 mod daemon;
 mod events;
+mod files;
 mod health;
 mod identity;
 mod lifecycle;

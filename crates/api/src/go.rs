@@ -81,9 +81,10 @@ pub fn optional_string_or_list<'de, D: Deserializer<'de>>(from: D) -> Result<Opt
     string_or_list(from).map(Some)
 }
 
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 /// Standard base64 with padding: how Go writes a `[]byte`.
 pub fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let word = u32::from_be_bytes([
@@ -101,6 +102,22 @@ pub fn base64(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// What [`base64`] has written; `None` if it has not.
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim_end_matches('=').as_bytes();
+    let mut out = Vec::with_capacity(digits.len() * 3 / 4);
+    for chunk in digits.chunks(4) {
+        let mut word: u32 = 0;
+        for digit in chunk {
+            let value = ALPHABET.iter().position(|known| known == digit)?;
+            word = word << 6 | u32::try_from(value).ok()?;
+        }
+        let bytes = (word << (6 * (4 - chunk.len()))).to_be_bytes();
+        out.extend_from_slice(&bytes[1..chunk.len()]);
+    }
+    Some(out)
 }
 
 struct Go(Value);
@@ -347,6 +364,9 @@ mod tests {
 
     #[test]
     fn base64_as_go_writes_it() {
+        for bytes in [&b""[..], b"a", b"ab", b"abc", b"abcd"] {
+            assert_eq!(from_base64(&base64(bytes)).as_deref(), Some(bytes));
+        }
         assert_eq!(base64(b""), "");
         assert_eq!(base64(b"\x10"), "EA==");
         assert_eq!(base64(b"\x10\x11"), "EBE=");

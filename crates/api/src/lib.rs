@@ -9,6 +9,7 @@
 //! Lists and maps that Docker prints as `null` when unset are plain `Vec`/`BTreeMap` here and printed through
 //! [`go::null_if_empty`]; Go's `omitempty` is [`go::is_zero`].
 
+pub mod archive;
 pub mod container;
 pub mod error;
 pub mod events;
@@ -42,4 +43,5 @@ pub mod media_type {
     pub const JSON_LINES: &str = "application/jsonl";
     pub const JSON_SEQ: &str = "application/json-seq";
     pub const TAR: &str = "application/x-tar";
+    pub const OCTET_STREAM: &str = "application/octet-stream";
 }

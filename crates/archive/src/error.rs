@@ -14,6 +14,9 @@ pub enum Error {
     Escape(String),
     #[error("{name:?}: {reason}")]
     Entry { name: String, reason: String },
+    /// A directory is in the way of something else, or the other way round.
+    #[error("{0}")]
+    Overwrite(String),
     #[error("archive exceeds the limit of {limit} {what}")]
     Limit { what: &'static str, limit: u64 },
     #[error("{0} compression is not supported")]

@@ -6,11 +6,12 @@
 //! link is resolved with `openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)` (openat2(2)): a merged `/bin` is
 //! followed, but `..` and absolute targets end at the root.
 
+mod files;
+mod hide;
+
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::fs::{
@@ -19,7 +20,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::entries::{Entries, Entry, Kind, decode_error};
+use crate::copy_rules::{CopyRules, Owner};
+use crate::entries::{Entries, Entry, Kind};
 use crate::error::{At, Error};
 use crate::path::{components, show};
 use crate::tree;
@@ -59,6 +61,8 @@ pub struct Extractor {
     root: OwnedFd,
     mode: Mode,
     limits: Limits,
+    /// Somebody sends files into a directory that is in use.
+    copy: Option<CopyRules>,
 }
 
 impl Extractor {
@@ -66,12 +70,20 @@ impl Extractor {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let name = root.as_os_str().as_encoded_bytes();
         let root = rustix::fs::openat(CWD, root, flags, FileMode::empty()).at("open", name)?;
-        Ok(Extractor { root, mode, limits: Limits::default() })
+        Ok(Extractor::new(root, mode))
     }
 
     /// Below a directory that is open already.
     pub fn new(root: OwnedFd, mode: Mode) -> Extractor {
-        Extractor { root, mode, limits: Limits::default() }
+        Extractor { root, mode, limits: Limits::default(), copy: None }
+    }
+
+    /// Into a directory that is in use, perhaps by somebody who changes it meanwhile: the directory itself stays as it is,
+    /// and a larger file is seen when it is whole.
+    #[must_use]
+    pub fn with_copy_rules(mut self, rules: CopyRules) -> Extractor {
+        self.copy = Some(rules);
+        self
     }
 
     #[must_use]
@@ -91,7 +103,10 @@ impl Extractor {
             buffer: vec![0; COPY_LEN],
         };
         let mut entries = Entries::new(reader);
-        while let Some(entry) = entries.next()? {
+        while let Some(mut entry) = entries.next()? {
+            if let Some(rules) = &self.copy {
+                rules.apply(&mut entry);
+            }
             run.entry(&entry, &mut entries)?;
         }
         run.finish()
@@ -123,6 +138,9 @@ impl Run<'_> {
             return Err(Error::Limit { what: "directory levels", limit: limits.depth_max as u64 });
         }
         let Some((&name, parents)) = path.split_last() else {
+            if self.extractor.copy.is_some() {
+                return Ok(());
+            }
             self.extracted.root = true;
             return self.root_entry(entry);
         };
@@ -187,6 +205,7 @@ impl Run<'_> {
             .at("stat parent of", entry_name)?;
         match FileType::from_raw_mode(metadata.st_mode) {
             FileType::Symlink => self.resolve(&path.join(&b'/')).at("follow parent of", entry_name),
+            _ if self.extractor.copy.is_some() => Err(Errno::NOTDIR).at("create directory", entry_name),
             // A file where now a directory is needed: replaced, as by a directory entry.
             _ => {
                 tree::remove(self.parent(), name).at("replace", entry_name)?;
@@ -236,6 +255,7 @@ impl Run<'_> {
                 let metadata = rustix::fs::statat(self.parent(), name, AtFlags::SYMLINK_NOFOLLOW)
                     .at("stat", &entry.name)?;
                 if FileType::from_raw_mode(metadata.st_mode) != FileType::Directory {
+                    self.may_replace(&metadata, entry)?;
                     // A directory over its own whiteout shows nothing of the layers below.
                     opaque = self.extractor.mode == Mode::Overlay && is_whiteout(&metadata);
                     tree::remove(self.parent(), name).at("replace", &entry.name)?;
@@ -245,15 +265,31 @@ impl Run<'_> {
             }
             Err(error) => return Err(error).at("create directory", &entry.name),
         }
-        self.owner(name, entry)?;
-        rustix::fs::chmodat(self.parent(), name, FileMode::from_raw_mode(entry.mode), AtFlags::empty())
-            .at("change mode of", &entry.name)?;
-        self.xattrs(name, entry)?;
+        // By descriptor from here on: by its name it might be something else already, which leads out of the root.
+        let dir = tree::open_dir(self.parent(), name).at("open", &entry.name)?;
+        self.own(dir.as_fd(), entry)?;
+        rustix::fs::fchmod(&dir, FileMode::from_raw_mode(entry.mode)).at("change mode of", &entry.name)?;
+        for (key, value) in allowed_xattrs(entry) {
+            set_xattr(entry, rustix::fs::fsetxattr(&dir, key, value, XattrFlags::empty()))?;
+        }
         if opaque {
-            self.set_opaque(name, &entry.name)?;
+            rustix::fs::fsetxattr(&dir, whiteout::OPAQUE_XATTR, b"y", XattrFlags::empty())
+                .at("mark opaque", &entry.name)?;
         }
         self.directories.push((path.join(&b'/'), entry.mtime));
+        // What comes next is in it, most likely.
+        self.parents.push((name.to_vec(), dir));
         Ok(())
+    }
+
+    /// Whether what is there may give way to the entry, one of the two being a directory.
+    fn may_replace(&self, there: &rustix::fs::Stat, entry: &Entry) -> Result<(), Error> {
+        match &self.extractor.copy {
+            Some(rules) => {
+                rules.may_replace(FileType::from_raw_mode(there.st_mode) == FileType::Directory, entry)
+            }
+            None => Ok(()),
+        }
     }
 
     fn file<R: Read>(&mut self, name: &[u8], entry: &Entry, data: &mut Entries<R>) -> Result<(), Error> {
@@ -262,62 +298,11 @@ impl Run<'_> {
         if self.extracted.bytes > limit {
             return Err(Error::Limit { what: "bytes", limit });
         }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = FileMode::from_raw_mode(0o600);
-        let file = match rustix::fs::openat(self.parent(), name, flags, mode) {
-            Err(Errno::EXIST) => {
-                self.replace(name, entry)?;
-                rustix::fs::openat(self.parent(), name, flags, mode)
-            }
-            other => other,
-        };
-        let mut file = File::from(file.at("create", &entry.name)?);
-        match &entry.sparse {
-            None => self.copy(entry, data, entry.size, |bytes, _| file.write_all(bytes))?,
-            Some(pieces) => {
-                for &(start, length) in pieces {
-                    self.copy(entry, data, length, |bytes, done| file.write_all_at(bytes, start + done))?;
-                }
-                file.set_len(entry.size).at("resize", &entry.name)?;
-            }
+        if self.extractor.copy.is_some() {
+            return self.whole_file(name, entry, data);
         }
-        let fd = file.as_fd();
-        if (entry.uid, entry.gid) != (0, 0) {
-            rustix::fs::fchown(fd, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))
-                .at("change owner of", &entry.name)?;
-        }
-        rustix::fs::fchmod(fd, FileMode::from_raw_mode(entry.mode)).at("change mode of", &entry.name)?;
-        for (key, value) in allowed_xattrs(entry) {
-            set_xattr(entry, rustix::fs::fsetxattr(fd, key, value, XattrFlags::empty()))?;
-        }
-        rustix::fs::futimens(fd, &timestamps(entry.mtime)).at("set time of", &entry.name)
-    }
-
-    fn copy<R: Read>(
-        &mut self,
-        entry: &Entry,
-        data: &mut Entries<R>,
-        length: u64,
-        mut write: impl FnMut(&[u8], u64) -> std::io::Result<()>,
-    ) -> Result<(), Error> {
-        let mut done = 0;
-        while done < length {
-            let want = (length - done).min(self.buffer.len() as u64) as usize;
-            let n = match data.read(&mut self.buffer[..want]) {
-                Ok(0) => return Err(Error::Truncated(show(&entry.name))),
-                Ok(n) => n,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    return Err(match decode_error(error) {
-                        Error::Truncated(_) => Error::Truncated(show(&entry.name)),
-                        other => other,
-                    });
-                }
-            };
-            write(&self.buffer[..n], done).at("write", &entry.name)?;
-            done += n as u64;
-        }
-        Ok(())
+        let mut file = self.create(name, entry)?;
+        self.fill(&mut file, entry, data)
     }
 
     fn hardlink(&mut self, name: &[u8], entry: &Entry) -> Result<(), Error> {
@@ -346,7 +331,7 @@ impl Run<'_> {
                 {
                     return Ok(());
                 }
-                tree::remove(self.parent(), name).at("replace", &entry.name)?;
+                self.replace(name, entry)?;
                 link().at("create hard link", &entry.name)
             }
             Err(Errno::NOENT) => Err(Error::Entry {
@@ -361,8 +346,16 @@ impl Run<'_> {
         let device = rustix::fs::makedev(entry.device.0, entry.device.1);
         let mode = FileMode::from_raw_mode(entry.mode);
         self.node(name, entry, |parent| rustix::fs::mknodat(parent, name, kind, mode, device))?;
-        // `mknod` subtracts the umask.
-        rustix::fs::chmodat(self.parent(), name, mode, AtFlags::empty()).at("change mode of", &entry.name)
+        // `mknod` subtracts the umask. `chmod` follows links, and there might be one by now: not from a descriptor.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let node =
+            rustix::fs::openat(self.parent(), name, flags, FileMode::empty()).at("open", &entry.name)?;
+        let there = rustix::fs::fstat(&node).at("stat", &entry.name)?;
+        if FileType::from_raw_mode(there.st_mode) != kind {
+            return Ok(());
+        }
+        rustix::fs::chmod(format!("/proc/self/fd/{}", node.as_raw_fd()), mode)
+            .at("change mode of", &entry.name)
     }
 
     /// Anything without data.
@@ -385,20 +378,37 @@ impl Run<'_> {
             .at("set time of", &entry.name)
     }
 
-    fn replace(&mut self, name: &[u8], entry: &Entry) -> Result<(), Error> {
+    fn replace(&self, name: &[u8], entry: &Entry) -> Result<(), Error> {
+        if self.extractor.copy.is_some() {
+            let there =
+                rustix::fs::statat(self.parent(), name, AtFlags::SYMLINK_NOFOLLOW).at("stat", &entry.name)?;
+            if FileType::from_raw_mode(there.st_mode) == FileType::Directory {
+                self.may_replace(&there, entry)?;
+            }
+        }
         // The current parents lie above `name`, so none of them goes away.
         tree::remove(self.parent(), name).at("replace", &entry.name)
     }
 
+    /// Whose the entry is to be; `None`: of whoever extracts.
+    fn ids(&self, entry: &Entry) -> Option<(Option<Uid>, Option<Gid>)> {
+        let (uid, gid) = match self.extractor.copy.as_ref().map(|rules| rules.owner) {
+            None | Some(Owner::Archive) => (entry.uid, entry.gid),
+            Some(Owner::Fixed(uid, gid)) => (uid, gid),
+            Some(Owner::Caller) => return None,
+        };
+        Some((Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
+    }
+
+    fn own(&self, file: BorrowedFd<'_>, entry: &Entry) -> Result<(), Error> {
+        let Some((uid, gid)) = self.ids(entry) else { return Ok(()) };
+        rustix::fs::fchown(file, uid, gid).at("change owner of", &entry.name)
+    }
+
     fn owner(&self, name: &[u8], entry: &Entry) -> Result<(), Error> {
-        rustix::fs::chownat(
-            self.parent(),
-            name,
-            Some(Uid::from_raw(entry.uid)),
-            Some(Gid::from_raw(entry.gid)),
-            AtFlags::SYMLINK_NOFOLLOW,
-        )
-        .at("change owner of", &entry.name)
+        let Some((uid, gid)) = self.ids(entry) else { return Ok(()) };
+        rustix::fs::chownat(self.parent(), name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+            .at("change owner of", &entry.name)
     }
 
     fn xattrs(&self, name: &[u8], entry: &Entry) -> Result<(), Error> {
@@ -417,96 +427,6 @@ impl Run<'_> {
         let mut path = format!("/proc/self/fd/{}/", self.parent().as_raw_fd()).into_bytes();
         path.extend_from_slice(name);
         path
-    }
-
-    fn whiteout(&mut self, name: &[u8], parents: &[&[u8]], entry: &Entry) -> Result<(), Error> {
-        if name == whiteout::OPAQUE {
-            return match self.extractor.mode {
-                Mode::Overlay => self.set_opaque(b".", &entry.name),
-                _ => self.clear(&parents.join(&b'/')).at("clear", &entry.name),
-            };
-        }
-        if name.starts_with(whiteout::META_PREFIX) {
-            // aufs's own bookkeeping, in very old layers.
-            return Ok(());
-        }
-        let hidden = &name[whiteout::PREFIX.len()..];
-        if matches!(hidden, b"" | b"." | b"..") {
-            return Err(Error::Entry { name: show(&entry.name), reason: "invalid whiteout".into() });
-        }
-        match self.extractor.mode {
-            Mode::Overlay => {
-                let mode = FileMode::empty();
-                match rustix::fs::mknodat(self.parent(), hidden, FileType::CharacterDevice, mode, 0) {
-                    Ok(()) => Ok(()),
-                    // Made by this layer itself: only what lies below it is hidden.
-                    Err(Errno::EXIST) => {
-                        let metadata = rustix::fs::statat(self.parent(), hidden, AtFlags::SYMLINK_NOFOLLOW)
-                            .at("stat", &entry.name)?;
-                        match FileType::from_raw_mode(metadata.st_mode) {
-                            FileType::Directory => self.set_opaque(hidden, &entry.name),
-                            _ => Ok(()),
-                        }
-                    }
-                    Err(error) => Err(error).at("create whiteout", &entry.name),
-                }
-            }
-            _ => {
-                let mut path = parents.to_vec();
-                path.push(hidden);
-                self.hide(&path).at("remove", &entry.name)
-            }
-        }
-    }
-
-    fn set_opaque(&self, name: &[u8], entry_name: &[u8]) -> Result<(), Error> {
-        let path = self.proc_path(name);
-        rustix::fs::setxattr(&path, whiteout::OPAQUE_XATTR, b"y", XattrFlags::empty())
-            .at("mark opaque", entry_name)
-    }
-
-    /// Deletes what layers below put at a name in the current directory.
-    fn hide(&self, path: &[&[u8]]) -> Result<(), Errno> {
-        let Some(name) = path.last() else { return Ok(()) };
-        let joined = path.join(&b'/');
-        if !self.made.contains(&joined) {
-            return tree::remove(self.parent(), name);
-        }
-        match tree::open_dir(self.parent(), name) {
-            Ok(dir) => self.clear_in(&dir, &joined),
-            Err(Errno::NOTDIR | Errno::LOOP | Errno::NOENT) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Deletes what layers below put into the current directory.
-    fn clear(&self, path: &[u8]) -> Result<(), Errno> {
-        let dir = tree::open_dir(self.parent(), b".")?;
-        self.clear_in(&dir, path)
-    }
-
-    fn clear_in(&self, dir: &OwnedFd, path: &[u8]) -> Result<(), Errno> {
-        for name in tree::names(dir)? {
-            let name = name.as_bytes();
-            let child = if path.is_empty() { name.to_vec() } else { [path, name].join(&b'/') };
-            if !self.made.contains(&child) {
-                tree::remove(dir, name)?;
-            } else if let Ok(below) = tree::open_dir(dir, name) {
-                self.clear_in(&below, &child)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A name of this archive, and the directories that lead to it: those may be from below, but what they hold is not
-    /// all hidden by a whiteout of this archive.
-    fn remember(&mut self, path: &[&[u8]]) {
-        for depth in (1..=path.len()).rev() {
-            if !self.made.insert(path[..depth].join(&b'/')) {
-                // Then those above are known as well.
-                break;
-            }
-        }
     }
 
     fn finish(mut self) -> Result<Extracted, Error> {

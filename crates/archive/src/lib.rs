@@ -9,8 +9,10 @@
 //! directory ─► pack ─► bytes
 //! ```
 
+mod changes;
 mod compression;
 mod copy;
+mod copy_rules;
 mod entries;
 mod error;
 mod extract;
@@ -20,8 +22,10 @@ mod pax;
 mod tree;
 mod whiteout;
 
+pub use changes::{Change, ChangeKind, IsOurs, Ours, changes};
 pub use compression::{Compression, Decoder, SNIFF_LEN};
 pub use copy::copy_tree;
+pub use copy_rules::{CopyRules, Owner, Rename};
 pub use entries::{Entries, Entry, Kind};
 pub use error::Error;
 pub use extract::{Extracted, Extractor, Limits};

@@ -4,13 +4,15 @@
 //! Names, links, times, owners and attributes that the ustar header cannot hold go into a PAX header.
 
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode as FileMode, OFlags, Stat};
 use rustix::io::Errno;
 
+use crate::changes::{Change, ChangeKind};
 use crate::entries::{BLOCK, Kind};
 use crate::error::{At, Error};
 use crate::tree;
@@ -25,11 +27,13 @@ pub struct PackOptions {
     pub mode: Mode,
     /// Write an entry for the directory itself, named `./`.
     pub root_entry: bool,
+    /// Times without their fraction, as Docker's archives have them: then few entries need a PAX header.
+    pub whole_seconds: bool,
 }
 
 impl Default for PackOptions {
     fn default() -> PackOptions {
-        PackOptions { mode: Mode::Verbatim, root_entry: true }
+        PackOptions { mode: Mode::Verbatim, root_entry: true, whole_seconds: false }
     }
 }
 
@@ -76,6 +80,11 @@ impl FileEntry {
         }
     }
 
+    /// A whiteout.
+    fn hiding(path: &[u8]) -> FileEntry {
+        FileEntry { name: whiteout::hiding(path), ..FileEntry::file("", 0o600, 0) }
+    }
+
     pub fn directory(name: &str, mode: u32) -> FileEntry {
         FileEntry { kind: Kind::Directory, ..FileEntry::file(name, mode, 0) }
     }
@@ -85,24 +94,64 @@ impl FileEntry {
 #[derive(Debug)]
 pub struct TarWriter<W> {
     writer: W,
+    /// For the data of files, made when the first one comes.
+    buffer: Vec<u8>,
 }
+
+/// What becomes of a file that has less data than its header has announced.
+#[derive(Clone, Copy, PartialEq)]
+enum Short {
+    Fails,
+    /// Somebody writes to it meanwhile: the rest is zeros, as with GNU tar.
+    IsFilled,
+}
+
+/// The names of files with several links, by device and inode: the first is written whole.
+type Links = HashMap<(u64, u64), Vec<u8>>;
+
+/// A directory on the way down. Each holds a descriptor.
+struct Level {
+    dir: OwnedFd,
+    /// What its entries' names begin with.
+    prefix: Vec<u8>,
+    names: std::vec::IntoIter<CString>,
+}
+
+impl Level {
+    fn new(dir: OwnedFd, prefix: Vec<u8>) -> Result<Level, Error> {
+        let mut names = tree::names(&dir).at("list", &prefix)?;
+        names.sort_unstable();
+        Ok(Level { dir, prefix, names: names.into_iter() })
+    }
+}
+
+/// No path is longer than 4096 bytes, so whoever makes deeper trees does it on purpose.
+const LEVELS_MAX: usize = 2048;
 
 impl<W: Write> TarWriter<W> {
     pub fn new(writer: W) -> TarWriter<W> {
-        TarWriter { writer }
+        TarWriter { writer, buffer: Vec::new() }
     }
 
     /// An entry with its data, which must be `entry.size` bytes.
-    pub fn append(&mut self, entry: &FileEntry, mut data: impl Read) -> Result<(), Error> {
+    pub fn append(&mut self, entry: &FileEntry, data: impl Read) -> Result<(), Error> {
+        self.append_data(entry, data, Short::Fails)
+    }
+
+    fn append_data(&mut self, entry: &FileEntry, mut data: impl Read, short: Short) -> Result<(), Error> {
         self.header(entry)?;
-        if entry.kind != Kind::File {
+        if entry.kind != Kind::File || entry.size == 0 {
             return Ok(());
         }
-        let mut buffer = vec![0; COPY_LEN.min(entry.size as usize + 1)];
+        self.buffer.resize(COPY_LEN, 0);
         let mut left = entry.size;
         while left > 0 {
-            let want = left.min(buffer.len() as u64) as usize;
-            match data.read(&mut buffer[..want]) {
+            let want = left.min(self.buffer.len() as u64) as usize;
+            match data.read(&mut self.buffer[..want]) {
+                Ok(0) if short == Short::IsFilled => {
+                    io::copy(&mut io::repeat(0).take(left), &mut self.writer)?;
+                    left = 0;
+                }
                 Ok(0) => {
                     return Err(Error::Entry {
                         name: crate::path::show(&entry.name),
@@ -110,7 +159,7 @@ impl<W: Write> TarWriter<W> {
                     });
                 }
                 Ok(n) => {
-                    self.writer.write_all(&buffer[..n])?;
+                    self.writer.write_all(&self.buffer[..n])?;
                     left -= n as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -120,98 +169,181 @@ impl<W: Write> TarWriter<W> {
         self.pad(entry.size)
     }
 
-    /// All that is below a directory.
+    /// All that is below a directory, by names that begin in it.
     pub fn append_tree(&mut self, root: OwnedFd, options: PackOptions) -> Result<(), Error> {
-        let mut links = HashMap::new();
         if options.root_entry {
-            let metadata = rustix::fs::fstat(&root).at("stat", b"./")?;
-            let mut entry = entry_of(b"./".to_vec(), Kind::Directory, &metadata);
-            entry.xattrs = xattrs(&proc_path(root.as_fd().as_raw_fd(), b"."), b"./")?;
-            self.header(&entry)?;
+            self.append_root(&root, b"./", options)?;
         }
-        self.append_directory(&root, b"", options, &mut links)
+        self.walk(root, Vec::new(), options)
     }
 
-    fn append_directory(
+    /// A directory, called `name` without a slash at its end, and all that is below it. Without a name, all names begin
+    /// with a slash.
+    pub fn append_directory(&mut self, dir: OwnedFd, name: &[u8], options: PackOptions) -> Result<(), Error> {
+        let prefix = [name, b"/"].concat();
+        self.append_root(&dir, &prefix, options)?;
+        self.walk(dir, prefix, options)
+    }
+
+    /// What a directory has at `name`, called `called`; with all below, if it is a directory itself.
+    pub fn append_entry(
         &mut self,
         dir: &OwnedFd,
-        prefix: &[u8],
+        name: &[u8],
+        called: &[u8],
         options: PackOptions,
-        links: &mut HashMap<(u64, u64), Vec<u8>>,
     ) -> Result<(), Error> {
-        let mut names = tree::names(dir).at("list", prefix)?;
-        names.sort_unstable();
-        for name in names {
-            let name = name.as_bytes();
-            let path = [prefix, name].concat();
-            let metadata = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-                // Somebody else may be at work in there.
-                Err(Errno::NOENT) => continue,
-                other => other.at("stat", &path)?,
-            };
-            let kind = match FileType::from_raw_mode(metadata.st_mode) {
-                FileType::RegularFile => Kind::File,
-                FileType::Directory => Kind::Directory,
-                FileType::Symlink => Kind::Symlink,
-                FileType::CharacterDevice => Kind::Char,
-                FileType::BlockDevice => Kind::Block,
-                FileType::Fifo => Kind::Fifo,
-                // A socket means nothing to anybody but who listens on it.
-                _ => continue,
-            };
-            if options.mode == Mode::Overlay && kind == Kind::Char && metadata.st_rdev == 0 {
-                let path = [prefix, whiteout::PREFIX, name].concat();
-                let mut entry = entry_of(path, Kind::File, &metadata);
-                (entry.mode, entry.size) = (0o600, 0);
-                self.header(&entry)?;
+        match self.entry(dir, name, called.to_vec(), options, &mut Links::new())? {
+            Some((below, prefix)) => self.walk(below, prefix, options),
+            None => Ok(()),
+        }
+    }
+
+    /// Each change, as a layer has it: what is new or changed without what is below it, and a whiteout for what is gone.
+    /// `root` has the new tree, of which nothing goes away meanwhile.
+    pub fn append_changes(
+        &mut self,
+        root: &OwnedFd,
+        changes: &[Change],
+        options: PackOptions,
+    ) -> Result<(), Error> {
+        let mut links = Links::new();
+        // Most changes lie beside the one before.
+        let mut parent: (&[u8], Option<OwnedFd>) = (b"", None);
+        for change in changes {
+            let path = &change.path[..];
+            if change.kind == ChangeKind::Deleted {
+                self.header(&FileEntry::hiding(path))?;
                 continue;
             }
-            let mut entry = entry_of(path, kind, &metadata);
-            if kind != Kind::Directory && metadata.st_nlink > 1 {
-                let first =
-                    links.entry((metadata.st_dev, metadata.st_ino)).or_insert_with(|| entry.name.clone());
-                if *first != entry.name {
-                    entry.kind = Kind::Hardlink;
-                    entry.link.clone_from(first);
-                    entry.size = 0;
-                    self.header(&entry)?;
-                    continue;
-                }
+            let at = path.iter().rposition(|&b| b == b'/');
+            let (above, name) = at.map_or((&b""[..], path), |at| (&path[..at], &path[at + 1..]));
+            if parent.0 != above || parent.1.is_none() {
+                parent = (above, Some(tree::open_below(root, above).at("open", above)?));
             }
-            let fd_path = proc_path(dir.as_fd().as_raw_fd(), name);
-            entry.xattrs = xattrs(&fd_path, &entry.name)?;
-            match kind {
-                Kind::Directory => {
-                    entry.name.push(b'/');
-                    self.header(&entry)?;
-                    let below = match tree::open_dir(dir, name) {
-                        Err(Errno::NOENT) => continue,
-                        other => other.at("open", &entry.name)?,
-                    };
-                    if options.mode == Mode::Overlay && is_opaque(&fd_path) {
-                        let path = [&entry.name[..], whiteout::OPAQUE].concat();
-                        let mut mark = entry_of(path, Kind::File, &metadata);
-                        (mark.mode, mark.size) = (0o600, 0);
-                        self.header(&mark)?;
-                    }
-                    self.append_directory(&below, &entry.name, options, links)?;
+            let Some(dir) = &parent.1 else { continue };
+            self.entry(dir, name, path.to_vec(), options, &mut links)?;
+        }
+        Ok(())
+    }
+
+    fn append_root(&mut self, root: &OwnedFd, name: &[u8], options: PackOptions) -> Result<(), Error> {
+        let metadata = rustix::fs::fstat(root).at("stat", name)?;
+        let mut entry = entry_of(name.to_vec(), Kind::Directory, &metadata, options);
+        entry.xattrs = xattrs(Attributes::Of(root), name)?;
+        self.header(&entry)
+    }
+
+    /// Who made the tree decides how deep it is: this is no recursion.
+    fn walk(&mut self, root: OwnedFd, prefix: Vec<u8>, options: PackOptions) -> Result<(), Error> {
+        let mut links = Links::new();
+        let mut levels = vec![Level::new(root, prefix)?];
+        while let Some(level) = levels.last_mut() {
+            let Some(name) = level.names.next() else {
+                levels.pop();
+                continue;
+            };
+            let name = name.as_bytes();
+            let path = [&level.prefix[..], name].concat();
+            if let Some((below, prefix)) = self.entry(&level.dir, name, path, options, &mut links)? {
+                if levels.len() == LEVELS_MAX {
+                    return Err(Error::Limit { what: "directory levels", limit: LEVELS_MAX as u64 });
                 }
-                Kind::Symlink => {
-                    entry.link = rustix::fs::readlinkat(dir, name, Vec::new())
-                        .at("read link", &entry.name)?
-                        .into_bytes();
-                    self.header(&entry)?;
-                }
-                Kind::File => {
-                    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-                    let file =
-                        rustix::fs::openat(dir, name, flags, FileMode::empty()).at("open", &entry.name)?;
-                    self.append(&entry, std::fs::File::from(file))?;
-                }
-                _ => self.header(&entry)?,
+                levels.push(Level::new(below, prefix)?);
             }
         }
         Ok(())
+    }
+
+    /// One entry. If it is a directory: itself, opened, and what the names in it begin with.
+    fn entry(
+        &mut self,
+        dir: &OwnedFd,
+        name: &[u8],
+        path: Vec<u8>,
+        options: PackOptions,
+        links: &mut Links,
+    ) -> Result<Option<(OwnedFd, Vec<u8>)>, Error> {
+        let metadata = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            // Somebody else may be at work in there.
+            Err(Errno::NOENT) => return Ok(None),
+            other => other.at("stat", &path)?,
+        };
+        let kind = match FileType::from_raw_mode(metadata.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Directory,
+            FileType::Symlink => Kind::Symlink,
+            FileType::CharacterDevice => Kind::Char,
+            FileType::BlockDevice => Kind::Block,
+            FileType::Fifo => Kind::Fifo,
+            // A socket means nothing to anybody but who listens on it.
+            _ => return Ok(None),
+        };
+        if options.mode == Mode::Overlay && kind == Kind::Char && metadata.st_rdev == 0 {
+            self.mark(whiteout::hiding(&path), &metadata, options)?;
+            return Ok(None);
+        }
+        let mut entry = entry_of(path, kind, &metadata, options);
+        if kind != Kind::Directory && metadata.st_nlink > 1 {
+            let first = links.entry((metadata.st_dev, metadata.st_ino)).or_insert_with(|| entry.name.clone());
+            if *first != entry.name {
+                entry.kind = Kind::Hardlink;
+                entry.link.clone_from(first);
+                entry.size = 0;
+                self.header(&entry)?;
+                return Ok(None);
+            }
+        }
+        match kind {
+            Kind::Directory => {
+                entry.name.push(b'/');
+                let below = match tree::open_dir(dir, name) {
+                    Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+                    other => other.at("open", &entry.name)?,
+                };
+                entry.xattrs = xattrs(Attributes::Of(&below), &entry.name)?;
+                self.header(&entry)?;
+                if options.mode == Mode::Overlay && is_opaque(&below) {
+                    self.mark([&entry.name[..], whiteout::OPAQUE].concat(), &metadata, options)?;
+                }
+                return Ok(Some((below, entry.name)));
+            }
+            Kind::Symlink => {
+                entry.link = match rustix::fs::readlinkat(dir, name, Vec::new()) {
+                    Err(Errno::NOENT | Errno::INVAL) => return Ok(None),
+                    other => other.at("read link", &entry.name)?.into_bytes(),
+                };
+                entry.xattrs = xattrs(Attributes::At(dir, name), &entry.name)?;
+                self.header(&entry)?;
+            }
+            Kind::File => {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+                let file = match rustix::fs::openat(dir, name, flags, FileMode::empty()) {
+                    // Something else came in its place meanwhile.
+                    Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
+                    other => other.at("open", &entry.name)?,
+                };
+                let metadata = rustix::fs::fstat(&file).at("stat", &entry.name)?;
+                if FileType::from_raw_mode(metadata.st_mode) != FileType::RegularFile {
+                    return Ok(None);
+                }
+                let mut entry = entry_of(entry.name, kind, &metadata, options);
+                entry.xattrs = xattrs(Attributes::Of(&file), &entry.name)?;
+                self.append_data(&entry, std::fs::File::from(file), Short::IsFilled)?;
+            }
+            _ => {
+                entry.xattrs = xattrs(Attributes::At(dir, name), &entry.name)?;
+                self.header(&entry)?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// A whiteout.
+    fn mark(&mut self, name: Vec<u8>, metadata: &Stat, options: PackOptions) -> Result<(), Error> {
+        let mut entry = entry_of(name, Kind::File, metadata, options);
+        (entry.mode, entry.size) = (0o600, 0);
+        self.header(&entry)
     }
 
     /// Two empty blocks end an archive.
@@ -320,7 +452,8 @@ fn pax_time(seconds: i64, nanos: u32) -> String {
     }
 }
 
-fn entry_of(name: Vec<u8>, kind: Kind, metadata: &Stat) -> FileEntry {
+fn entry_of(name: Vec<u8>, kind: Kind, metadata: &Stat, options: PackOptions) -> FileEntry {
+    let nanoseconds = if options.whole_seconds { 0 } else { metadata.st_mtime_nsec as u32 };
     FileEntry {
         name,
         kind,
@@ -328,42 +461,77 @@ fn entry_of(name: Vec<u8>, kind: Kind, metadata: &Stat) -> FileEntry {
         mode: metadata.st_mode & 0o7777,
         uid: metadata.st_uid,
         gid: metadata.st_gid,
-        mtime: (metadata.st_mtime, metadata.st_mtime_nsec as u32),
+        mtime: (metadata.st_mtime, nanoseconds),
         link: Vec::new(),
         device: (rustix::fs::major(metadata.st_rdev), rustix::fs::minor(metadata.st_rdev)),
         xattrs: Vec::new(),
     }
 }
 
-fn proc_path(dir: i32, name: &[u8]) -> Vec<u8> {
-    let mut path = format!("/proc/self/fd/{dir}/").into_bytes();
-    path.extend_from_slice(name);
-    path
+fn is_opaque(dir: &OwnedFd) -> bool {
+    let mut value = [0; 4];
+    matches!(rustix::fs::fgetxattr(dir, whiteout::OPAQUE_XATTR, &mut value[..]), Ok(n) if &value[..n] == b"y")
 }
 
-fn is_opaque(path: &[u8]) -> bool {
-    let mut value = [0; 4];
-    matches!(rustix::fs::lgetxattr(path, whiteout::OPAQUE_XATTR, &mut value[..]), Ok(n) if &value[..n] == b"y")
+/// Whose attributes: of what is open, or of what cannot be opened and has a name.
+#[derive(Clone, Copy)]
+enum Attributes<'a> {
+    Of(&'a OwnedFd),
+    At(&'a OwnedFd, &'a [u8]),
 }
+
+impl Attributes<'_> {
+    /// There is no `getxattrat` in older kernels; the magic link of our own descriptor stands for it.
+    fn path(dir: &OwnedFd, name: &[u8]) -> Vec<u8> {
+        let mut path = format!("/proc/self/fd/{}/", dir.as_raw_fd()).into_bytes();
+        path.extend_from_slice(name);
+        path
+    }
+
+    fn list(self, list: &mut [u8]) -> Result<usize, Errno> {
+        match self {
+            Attributes::Of(file) => rustix::fs::flistxattr(file, list),
+            Attributes::At(dir, name) => rustix::fs::llistxattr(Self::path(dir, name), list),
+        }
+    }
+
+    fn get(self, key: &str, value: &mut [u8]) -> Result<usize, Errno> {
+        match self {
+            Attributes::Of(file) => rustix::fs::fgetxattr(file, key, value),
+            Attributes::At(dir, name) => rustix::fs::lgetxattr(Self::path(dir, name), key, value),
+        }
+    }
+}
+
+/// Most files have none, and few have many.
+const LIST_LEN: usize = 1 << 10;
+/// What the kernel allows.
+const LIST_LEN_MAX: usize = 64 << 10;
 
 /// Attributes worth keeping: capabilities and the user's own. Others belong to this machine.
-fn xattrs(path: &[u8], name: &[u8]) -> Result<Vec<(String, Vec<u8>)>, Error> {
-    let mut list = vec![0; 64 << 10];
-    let n = match rustix::fs::llistxattr(path, &mut list[..]) {
-        Ok(n) => n,
-        Err(Errno::NOTSUP | Errno::NOENT) => return Ok(Vec::new()),
+fn xattrs(of: Attributes<'_>, name: &[u8]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let mut short = [0; LIST_LEN];
+    let mut long = Vec::new();
+    let list = match of.list(&mut short) {
+        Ok(0) | Err(Errno::NOTSUP | Errno::NOENT) => return Ok(Vec::new()),
+        Ok(n) => &short[..n],
+        Err(Errno::RANGE) => {
+            long.resize(LIST_LEN_MAX, 0);
+            let n = of.list(&mut long).at("list attributes of", name)?;
+            &long[..n]
+        }
         Err(error) => return Err(error).at("list attributes of", name),
     };
     let mut found = Vec::new();
-    for key in list[..n].split(|&b| b == 0).filter(|key| !key.is_empty()) {
+    for key in list.split(|&b| b == 0).filter(|key| !key.is_empty()) {
         let Ok(key) = std::str::from_utf8(key) else { continue };
         let wanted =
             key == "security.capability" || (key.starts_with("user.") && !key.starts_with("user.overlay."));
         if !wanted {
             continue;
         }
-        let mut value = vec![0; 64 << 10];
-        match rustix::fs::lgetxattr(path, key, &mut value[..]) {
+        let mut value = vec![0; LIST_LEN_MAX];
+        match of.get(key, &mut value) {
             Ok(n) => {
                 value.truncate(n);
                 found.push((key.to_owned(), value));

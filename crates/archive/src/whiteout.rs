@@ -9,6 +9,12 @@ pub(crate) const META_PREFIX: &[u8] = b".wh..wh.";
 pub(crate) const OPAQUE: &[u8] = b".wh..wh..opq";
 pub(crate) const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
 
+/// The name that hides what is at a path.
+pub(crate) fn hiding(path: &[u8]) -> Vec<u8> {
+    let at = path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+    [&path[..at], PREFIX, &path[at..]].concat()
+}
+
 /// What becomes of whiteouts, in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {

@@ -293,7 +293,8 @@ fn overlay_whiteouts_come_back_out_of_a_pack() {
         .into(&root, Mode::Overlay)
         .unwrap();
     let mut tar = Vec::new();
-    pack(&root, &mut tar, PackOptions { mode: Mode::Overlay, root_entry: false }).unwrap();
+    pack(&root, &mut tar, PackOptions { mode: Mode::Overlay, root_entry: false, ..PackOptions::default() })
+        .unwrap();
     let mut entries = archive::Entries::new(&tar[..]);
     let mut names = Vec::new();
     while let Some(entry) = entries.next().unwrap() {

@@ -326,7 +326,7 @@ proptest! {
         let root = tempfile::tempdir().unwrap();
         let tar = layer_tar(&layer);
         Extractor::open(root.path(), Mode::Overlay).unwrap().extract(&tar[..]).unwrap();
-        let options = PackOptions { mode: Mode::Overlay, root_entry: false };
+        let options = PackOptions { mode: Mode::Overlay, root_entry: false, ..PackOptions::default() };
         let mut packed = Vec::new();
         pack(root.path(), &mut packed, options).unwrap();
         let again = tempfile::tempdir().unwrap();

@@ -17,9 +17,13 @@ pub(crate) const COMMON: &[&str] = &["run", "exec", "ps", "pull", "images", "ver
 /// Top-level names and what they stand for.
 const TOP: &[(&str, &Command)] = &[
     ("attach", &container::attach::COMMAND),
+    ("commit", &container::commit::COMMAND),
+    ("cp", &container::cp::COMMAND),
     ("create", &container::create::COMMAND),
+    ("diff", &container::diff::COMMAND),
     ("events", &system::events::COMMAND),
     ("exec", &container::exec::COMMAND),
+    ("export", &container::export::COMMAND),
     ("history", &image::history::COMMAND),
     ("images", &image::ls::IMAGES),
     ("import", &image::import::COMMAND),
@@ -49,9 +53,9 @@ const TOP: &[(&str, &Command)] = &[
 
 /// Docker's commands whose part is not built yet: a name that is known deserves a better answer than "unknown".
 const LATER: &[(&[&str], &str)] = &[
-    (&["build", "builder", "buildx", "commit"], "it comes with the builder"),
+    (&["build", "builder", "buildx"], "it comes with the builder"),
     (&["compose"], "it comes with Compose"),
-    (&["cp", "diff", "export", "stats", "update"], "it comes with the rest of the container commands"),
+    (&["stats", "update"], "it comes with the rest of the container commands"),
     (&["login", "logout", "push", "search", "manifest"], "it comes with registries"),
     (&["network"], "it comes with networking"),
     (

@@ -66,8 +66,9 @@ pub(crate) fn root(program: &str) -> String {
     )
 }
 
-fn list(rows: Vec<(&str, &str)>) -> String {
+fn list(rows: Vec<(&str, &'static str)>) -> String {
     // Cobra pads names to eleven columns.
     let column = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(11) + 1;
-    rows.iter().map(|(name, about)| format!("  {name:column$}{about}\n")).collect()
+    let line = |about: &'static str| about.lines().next().unwrap_or_default();
+    rows.iter().map(|(name, about)| format!("  {name:column$}{}\n", line(about))).collect()
 }

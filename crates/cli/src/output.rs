@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+pub(crate) mod file;
 pub(crate) mod natural;
 pub(crate) mod table;
 pub(crate) mod units;

@@ -81,7 +81,7 @@ impl Wait {
 }
 
 impl Containers<'_> {
-    fn on(container: &str, verb: &str) -> Result<Target> {
+    pub(crate) fn on(container: &str, verb: &str) -> Result<Target> {
         Ok(Target::new(format!("/containers/{}/{verb}", name(container)?)))
     }
 

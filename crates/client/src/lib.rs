@@ -7,6 +7,7 @@
 //! It knows no flags, tables or terminals: those are `cli`'s.
 
 mod address;
+mod archive;
 mod connection;
 mod containers;
 mod error;
@@ -17,9 +18,11 @@ mod query;
 mod stream;
 mod system;
 mod tls;
+mod upload;
 mod volumes;
 
 pub use address::{Address, AddressError, DEFAULT_SOCKET};
+pub use archive::Commit;
 pub use connection::{ReadHalf, Stream, WriteHalf};
 pub use containers::{Attach, Containers, Logs, Remove, Stop, Wait};
 pub use error::{Error, Result};
@@ -29,6 +32,7 @@ pub use images::{Images, Import};
 pub use stream::{ByteStream, JsonStream};
 pub use system::{Events, Ping, System};
 pub use tls::{Tls, TlsError, TlsFiles};
+pub use upload::{Upload, UploadWriter, upload};
 pub use volumes::Volumes;
 
 use connection::Http;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use store::{DriverKind, Store};
 
 use crate::adapters::network::Network;
+use crate::adapters::roots::ProcRoots;
 use crate::adapters::runtime::ShimRuntime;
 use crate::adapters::small::{RandomIds, Seccomp, SystemClock};
 use crate::config::Config;
@@ -273,6 +274,7 @@ pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
         clock: Arc::new(SystemClock),
         ids,
         mirror: Arc::new(server::ConfigFiles),
+        roots: Arc::new(ProcRoots),
     };
     let engine = Engine::new(settings, ports, store, facts);
     engine.boot().await.map_err(|error| format!("failed to start daemon: {error}"))?;

@@ -7,7 +7,7 @@ use crate::container::index::Index;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::execs::registry::Registry;
-use crate::ports::{Clock, ContainerRuntime, Ids, Mirror, NetworkFabric, SeccompCompiler, Storage};
+use crate::ports::{Clock, ContainerRuntime, Ids, Mirror, NetworkFabric, Roots, SeccompCompiler, Storage};
 use crate::settings::Settings;
 use crate::volumes::registry::Registry as Volumes;
 
@@ -21,6 +21,7 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub mirror: Arc<dyn Mirror>,
+    pub roots: Arc<dyn Roots>,
 }
 
 #[derive(Debug)]

@@ -22,6 +22,11 @@ pub(crate) fn begun_volumes(directory: &Path) -> PathBuf {
     directory.join("volumes")
 }
 
+/// `<data-root>/containers/<id>/committing`: it is paused for a commit
+pub(crate) fn committing(directory: &Path) -> PathBuf {
+    directory.join("committing")
+}
+
 /// `<data-root>/volumes`
 pub(crate) fn volumes(data_root: &Path) -> PathBuf {
     data_root.join("volumes")

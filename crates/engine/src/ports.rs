@@ -224,6 +224,32 @@ pub struct RuntimeError {
     pub message: String,
 }
 
+/// A container's root directory, opened. What is mounted in it goes when this does.
+#[derive(Debug)]
+pub struct OpenRoot {
+    pub root: OwnedFd,
+    /// What keeps the mounts in it.
+    pub keep: Option<OwnedFd>,
+}
+
+/// How much of a running container's root is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootView {
+    /// With what is mounted in it, but for what is mounted at these places.
+    Mounted { hidden: Vec<&'static str> },
+    /// The root file system alone.
+    Alone,
+}
+
+/// Looks into the roots of running containers.
+pub trait Roots: Send + Sync + fmt::Debug {
+    /// The root directory that a process sees, which `process`, its directory in `/proc`, stands for. Blocks.
+    ///
+    /// # Errors
+    /// `NotFound` when the process has ended.
+    fn open(&self, process: OwnedFd, view: RootView) -> std::io::Result<OpenRoot>;
+}
+
 /// Processes: starting, signalling, attaching, and finding them again.
 pub trait ContainerRuntime: Send + Sync + fmt::Debug {
     /// Make namespaces, cgroup, mounts; exec. Returns when the command's `execve` has succeeded.
@@ -504,6 +530,25 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Copy what the container's root has at `path` into `to` (owner, mode, everything below). Nothing there is no
     /// error.
     fn copy_out(&self, container: &str, path: &std::path::Path, to: &std::path::Path) -> crate::Result<()>;
+    /// What the container has changed in its root, in the order of the names.
+    fn changes(&self, container: &str) -> crate::Result<Vec<store::Change>>;
+    /// A new image of these changes on another, by its id. `read` is called when the container's files are needed no
+    /// more.
+    fn commit(
+        &self,
+        container: &str,
+        image: &str,
+        options: &store::CommitOptions,
+        read: Box<dyn FnOnce() + Send>,
+    ) -> crate::Result<String>;
+    /// The root directory of a container that has no process, with these mounts in it. `read_only` is the root itself.
+    fn open_root(
+        &self,
+        container: &str,
+        access: store::Access,
+        read_only: bool,
+        binds: &[store::Bind],
+    ) -> crate::Result<OpenRoot>;
     fn put_record(&self, container: &str, json: &[u8], durable: bool) -> crate::Result<()>;
     fn delete_record(&self, container: &str, durable: bool) -> crate::Result<()>;
     /// Gives up a little space that is kept for removals on a full disk.

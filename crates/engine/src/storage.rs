@@ -14,7 +14,7 @@ use store::{Durability, Root, Store};
 use crate::container::Healthcheck;
 use crate::error::{Class, Error, Result};
 use crate::images::ImageConfig;
-use crate::ports::{Rootfs, Storage, StoredImage};
+use crate::ports::{OpenRoot, Rootfs, Storage, StoredImage};
 
 /// A data root, seen as the engine needs it.
 #[derive(Debug)]
@@ -176,6 +176,33 @@ impl Storage for Disk {
             .map_err(|error| failed("chmod", &error))?;
         std::os::unix::fs::chown(to, Some(status.st_uid), Some(status.st_gid))
             .map_err(|error| failed("chown", &error))
+    }
+
+    fn changes(&self, container: &str) -> Result<Vec<store::Change>> {
+        Ok(self.store.snapshots().changes(container)?)
+    }
+
+    fn commit(
+        &self,
+        container: &str,
+        image: &str,
+        options: &store::CommitOptions,
+        read: Box<dyn FnOnce() + Send>,
+    ) -> Result<String> {
+        let parent = self.store.images().resolve(image)?;
+        Ok(self.store.images().commit_container(container, &parent, options, read)?.id.to_string())
+    }
+
+    fn open_root(
+        &self,
+        container: &str,
+        access: store::Access,
+        read_only: bool,
+        binds: &[store::Bind],
+    ) -> Result<OpenRoot> {
+        let view = self.store.snapshots().view(container, access, read_only, binds)?;
+        let (root, keep) = view.into_parts();
+        Ok(OpenRoot { root, keep })
     }
 
     fn put_record(&self, container: &str, json: &[u8], durable: bool) -> Result<()> {

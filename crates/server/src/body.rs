@@ -133,6 +133,27 @@ pub(crate) fn writer(to: ChunkSender) -> impl Write + Send {
     io::BufWriter::with_capacity(256 * 1024, ChunkWriter(to))
 }
 
+/// A body that a blocking thread writes. Once it has begun, breaking it off is the only way to tell of a failure.
+pub(crate) fn written(
+    content_type: &'static str,
+    what: &'static str,
+    write: impl FnOnce(&mut dyn Write) -> Result<()> + Send + 'static,
+) -> Response<Body> {
+    let (sender, response) = channel(content_type);
+    tokio::task::spawn_blocking(move || {
+        let mut to = writer(sender.clone());
+        let outcome =
+            write(&mut to).and_then(|()| to.flush().map_err(|e| Error::internal(format!("{what}: {e}"))));
+        if let Err(e) = outcome
+            && !sender.is_closed()
+        {
+            tracing::error!("{what} broke off: {e}");
+            let _ = sender.blocking_send(Err(io::Error::other(e)));
+        }
+    });
+    response
+}
+
 struct ChunkWriter(ChunkSender);
 
 impl Write for ChunkWriter {

@@ -32,17 +32,18 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use archive::{Change, ChangeKind};
 pub use content::{BlobWriter, Content};
 pub use error::{Error, ErrorClass, Result};
 pub use images::{
-    Arrived, Deleted, Image, ImageLayer, ImageUse, Images, ImportOptions, InUse, LoadEvent, Progress,
-    apply_changes,
+    Arrived, CommitOptions, Deleted, Image, ImageLayer, ImageUse, Images, ImportOptions, InUse, LoadEvent,
+    Progress, apply_changes,
 };
 pub use layout::Layout;
 pub use lease::Lease;
 pub use partial::Partial;
 pub use records::{Batch, Durability, Record, Records};
-pub use snapshots::{Access, DriverKind, Root, Snapshots, Usage, tree_usage};
+pub use snapshots::{Access, Bind, DriverKind, Root, Snapshots, Usage, View, tree_usage};
 
 use error::At;
 

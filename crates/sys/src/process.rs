@@ -12,6 +12,8 @@ use crate::call::check;
 pub struct CloneFlags(u64);
 
 impl CloneFlags {
+    /// Of [`unshare`] only: root, working directory and umask of its own, which entering a mount namespace takes.
+    pub const FS: Self = Self(libc::CLONE_FS as u64);
     pub const NEWCGROUP: Self = Self(libc::CLONE_NEWCGROUP as u64);
     pub const NEWIPC: Self = Self(libc::CLONE_NEWIPC as u64);
     pub const NEWNET: Self = Self(libc::CLONE_NEWNET as u64);

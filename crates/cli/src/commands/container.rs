@@ -6,8 +6,12 @@ use crate::failure::Failure;
 use crate::output;
 
 pub(crate) mod attach;
+pub(crate) mod commit;
+pub(crate) mod cp;
 pub(crate) mod create;
+pub(crate) mod diff;
 pub(crate) mod exec;
+pub(crate) mod export;
 pub(crate) mod inspect;
 pub(crate) mod kill;
 pub(crate) mod logs;
@@ -30,8 +34,12 @@ pub(crate) const NOUN: Noun = Noun {
     about: "Manage containers",
     verbs: &[
         &attach::COMMAND,
+        &commit::COMMAND,
+        &cp::COMMAND,
         &create::COMMAND,
+        &diff::COMMAND,
         &exec::COMMAND,
+        &export::COMMAND,
         &inspect::COMMAND,
         &kill::COMMAND,
         &logs::COMMAND,

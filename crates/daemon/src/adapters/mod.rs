@@ -1,5 +1,6 @@
 //! The engine's ports, over the rooms that fulfil them.
 
 pub mod network;
+pub mod roots;
 pub mod runtime;
 pub mod small;

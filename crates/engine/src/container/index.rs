@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{RwLock, mpsc, watch};
 
 use super::Container;
 use super::command::Command;
@@ -28,6 +28,9 @@ pub(crate) struct Published {
 pub(crate) struct Handle {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) published: watch::Receiver<Published>,
+    /// Held for reading while somebody writes to its files from outside, or looks into a stopped one, which mounts them;
+    /// for writing by what mounts or removes them. Held across the whole copy, hence the async lock.
+    pub(crate) files: Arc<RwLock<()>>,
 }
 
 impl Handle {

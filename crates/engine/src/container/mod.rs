@@ -20,6 +20,7 @@ mod resolv_conf;
 pub(crate) mod signal;
 mod spec;
 pub(crate) mod state;
+pub(crate) mod user;
 pub(crate) mod validate;
 mod view;
 

@@ -133,7 +133,10 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<Owner> {
     }
     let id = record.id.clone();
     let (mut owner, handle) = Owner::new(core.clone(), record);
-    if let Some((started, paused)) = adopted {
+    if let Some((started, mut paused)) = adopted {
+        if paused && super::commit::resume_held(core, &handle.view()).await {
+            paused = false;
+        }
         owner.adopt(started, paused);
     }
     core.index.insert(&id, handle);

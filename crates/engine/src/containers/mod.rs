@@ -1,14 +1,23 @@
 //! Containers: one task owns each (`task.rs`), everybody else reads published snapshots (`crate::container`).
 
+mod archive;
 pub(crate) mod boot;
+mod changes;
+mod commit;
+mod export;
 mod health;
 mod logs;
+mod root;
 mod service;
 pub(crate) mod task;
 #[cfg(test)]
 mod tests;
 mod top;
 
+pub use archive::{Archive, ExtractRequest, PathStat};
+pub use changes::{Change, ChangeKind};
+pub use commit::CommitRequest;
+pub use export::Export;
 pub use service::{AttachTicket, Containers, WaitHandle};
 
 pub use crate::container::{

@@ -97,7 +97,7 @@ impl Containers {
     }
 
     /// Send the container's task a command and wait for its reply.
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         handle: &Handle,
         command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command,
@@ -111,6 +111,7 @@ impl Containers {
     /// `NotModified` when it runs already.
     pub async fn start(&self, reference: &str) -> Result<()> {
         let handle = self.core.index.find(reference)?;
+        let _alone = handle.files.write().await;
         self.ask(&handle, Command::Start).await
     }
 
@@ -132,6 +133,7 @@ impl Containers {
 
     pub async fn restart(&self, reference: &str, request: StopRequest) -> Result<()> {
         let handle = self.core.index.find(reference)?;
+        let _alone = handle.files.write().await;
         let restarted = self.ask(&handle, |reply| Command::Restart(request, reply)).await;
         restarted.map_err(|error| error.context(format_args!("Cannot restart container {reference}")))
     }
@@ -216,6 +218,7 @@ impl Containers {
         if request.link {
             return Err(Error::unsupported("removing a link is not built yet"));
         }
+        let _alone = handle.files.write().await;
         let removed = self.ask(&handle, |reply| Command::Remove(request, reply)).await;
         removed.map_err(|error| match error.class {
             // It went away on its own (`--rm`) while we asked.
@@ -261,7 +264,7 @@ impl Containers {
         Ok(pruned)
     }
 
-    fn event(&self, view: &Container, action: &str, extra: &[(&str, String)]) {
+    pub(super) fn event(&self, view: &Container, action: &str, extra: &[(&str, String)]) {
         let mut attributes = view.spec.labels.clone();
         attributes.insert("image".into(), view.spec.image.clone());
         attributes.insert("name".into(), view.name.clone());

@@ -99,7 +99,7 @@ impl Owner {
             exits: 0,
             gone: false,
         };
-        (owner, Handle { commands, published })
+        (owner, Handle { commands, published, files: Arc::default() })
     }
 
     /// Adopt a process that an earlier engine started.

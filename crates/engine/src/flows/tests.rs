@@ -301,6 +301,21 @@ impl Storage for Fake {
     fn copy_out(&self, _: &str, _: &Path, _: &Path) -> Result<()> {
         Ok(())
     }
+    fn changes(&self, _: &str) -> Result<Vec<store::Change>> {
+        Ok(Vec::new())
+    }
+    fn commit(
+        &self,
+        _: &str,
+        _: &str,
+        _: &store::CommitOptions,
+        _: Box<dyn FnOnce() + Send>,
+    ) -> Result<String> {
+        Ok("sha256:2".into())
+    }
+    fn open_root(&self, _: &str, _: store::Access, _: bool, _: &[store::Bind]) -> Result<OpenRoot> {
+        Err(crate::Error::internal("there are no files"))
+    }
     fn put_record(&self, id: &str, json: &[u8], _: bool) -> Result<()> {
         self.0.records.lock().unwrap().insert(id.to_owned(), json.to_vec());
         Ok(())
@@ -359,6 +374,12 @@ impl Mirror for Fake {
     }
 }
 
+impl Roots for Fake {
+    fn open(&self, _: std::os::fd::OwnedFd, _: RootView) -> std::io::Result<OpenRoot> {
+        Err(std::io::Error::other("there are no files"))
+    }
+}
+
 impl Ids for Fake {
     fn id(&self) -> String {
         let mut ids = self.0.ids.lock().unwrap();
@@ -379,7 +400,8 @@ pub(crate) fn engine(world: &Arc<World>, root: &Path) -> Containers {
         seccomp: Arc::new(fake.clone()),
         clock: Arc::new(fake.clone()),
         ids: Arc::new(fake.clone()),
-        mirror: Arc::new(fake),
+        mirror: Arc::new(fake.clone()),
+        roots: Arc::new(fake),
     };
     Containers { core: Core::new(Settings::new(root.join("data"), root.join("exec")), ports) }
 }

@@ -9,6 +9,7 @@ mod service;
 pub use distribution::Credentials;
 pub use pull::PullRequest;
 pub use service::Images;
+pub(crate) use service::name_of;
 
 use std::collections::BTreeMap;
 

@@ -345,7 +345,7 @@ fn created(image: &Image) -> Option<Timestamp> {
 }
 
 /// `repo` + `tag` of a query; the tag may also be a digest, or be part of the name.
-pub(super) fn name_of(repo: &str, tag: &str) -> Result<Reference> {
+pub(crate) fn name_of(repo: &str, tag: &str) -> Result<Reference> {
     let text = match tag {
         "" => repo.to_owned(),
         digest if digest.contains(':') => format!("{repo}@{digest}"),

@@ -1,6 +1,7 @@
 //! What the volumes of a container are to the kernel when it starts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::local::{self, Data};
 use super::registry::Turn;
@@ -28,6 +29,14 @@ pub(crate) async fn turns(core: &Core, record: &Record) -> Vec<Turn> {
         turns.push(core.volumes.turn(name).await);
     }
     turns
+}
+
+/// Where a volume's files are while nothing has it mounted; `None`: nowhere.
+pub(crate) fn directory(core: &Core, point: &MountPoint) -> Option<PathBuf> {
+    match local::data(&core.volumes.get(&point.name)?.volume) {
+        Data::Directory(path, _) => Some(path),
+        Data::Mounted { .. } => None,
+    }
 }
 
 /// By name.

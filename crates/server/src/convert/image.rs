@@ -143,3 +143,32 @@ pub(crate) fn platform(asked: Platform) -> Result<oci::Platform> {
         variant: said(asked.variant),
     })
 }
+
+/// A container's configuration as an image's: what the body of a commit says.
+pub(crate) fn config_of_container(config: api::container::ContainerConfig) -> images::ImageConfig {
+    let some = |list: Vec<String>| Some(list).filter(|list| !list.is_empty());
+    images::ImageConfig {
+        user: config.user,
+        exposed_ports: config.exposed_ports.into_keys().collect(),
+        env: config.env,
+        entrypoint: config.entrypoint,
+        cmd: some(config.cmd),
+        volumes: config.volumes.into_keys().collect(),
+        working_dir: config.working_dir,
+        labels: config.labels,
+        stop_signal: Some(config.stop_signal).filter(|signal| !signal.is_empty()),
+        stop_timeout_s: config.stop_timeout,
+        shell: some(config.shell),
+        on_build: some(config.on_build),
+        healthcheck: config.healthcheck.map(|check| engine::containers::Healthcheck {
+            test: check.test,
+            interval_ns: check.interval,
+            timeout_ns: check.timeout,
+            start_period_ns: check.start_period,
+            start_interval_ns: check.start_interval,
+            retries: check.retries,
+            ..Default::default()
+        }),
+        args_escaped: config.args_escaped,
+    }
+}

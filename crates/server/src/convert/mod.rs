@@ -3,6 +3,7 @@
 //! `create` and `host_config` also validate, in Docker's words, and refuse by name what the engine cannot
 //! honour yet: nothing that was asked for is ignored.
 
+pub(crate) mod archive;
 pub(crate) mod container;
 pub(crate) mod create;
 pub(crate) mod disk;

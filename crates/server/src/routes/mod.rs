@@ -1,5 +1,7 @@
 //! The table of contents: method, path, handler, first version.
 
+mod archive;
+mod commit;
 mod containers;
 mod events;
 mod execs;
@@ -50,6 +52,12 @@ pub(crate) static ROUTES: &[Route] = routes! {
     POST "/containers/{name}/resize" => containers::resize;
     POST "/containers/{name}/wait" => containers::wait;
     POST "/containers/{name}/attach" => streams::attach;
+    GET "/containers/{name}/changes" => archive::changes;
+    GET "/containers/{name}/export" => archive::export;
+    POST "/commit" => commit::create;
+    HEAD "/containers/{name}/archive" => archive::stat;
+    GET "/containers/{name}/archive" => archive::get;
+    PUT "/containers/{name}/archive" => archive::put;
     DELETE "/containers/{name}" => containers::remove;
 
     POST "/containers/{name}/exec" => execs::create;
@@ -80,21 +88,15 @@ pub(crate) static ROUTES: &[Route] = routes! {
 
 /// Docker has these, Wharf not yet: 501 with their name, never a 404 as if nobody had heard of them.
 pub(crate) const NOT_BUILT: &[(&str, &str)] = &[
-    ("GET", "/containers/{name}/changes"),
-    ("GET", "/containers/{name}/export"),
     ("GET", "/containers/{name}/stats"),
     ("GET", "/containers/{name}/attach/ws"),
     ("POST", "/containers/{name}/update"),
-    ("HEAD", "/containers/{name}/archive"),
-    ("GET", "/containers/{name}/archive"),
-    ("PUT", "/containers/{name}/archive"),
     ("POST", "/containers/{name}/copy"),
     ("GET", "/containers/{name}/checkpoints"),
     ("POST", "/containers/{name}/checkpoints"),
     ("POST", "/build"),
     ("POST", "/build/prune"),
     ("POST", "/build/cancel"),
-    ("POST", "/commit"),
     ("POST", "/images/{name*}/push"),
     ("GET", "/images/{name*}/attestations"),
     ("GET", "/images/search"),

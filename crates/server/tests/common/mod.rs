@@ -9,6 +9,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// Nothing runs, so nobody looks.
+#[derive(Debug)]
+struct NoRoots;
+
+impl Roots for NoRoots {
+    fn open(&self, _: OwnedFd, _: RootView) -> std::io::Result<OpenRoot> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Fixture {
     pub(crate) directory: tempfile::TempDir,
@@ -30,6 +40,7 @@ impl Fixture {
             clock: Arc::new(RealClock),
             ids: Arc::new(Counter::default()),
             mirror: Arc::new(server::ConfigFiles),
+            roots: Arc::new(NoRoots),
         };
         let facts = engine::system::Facts {
             server_version: "29.0.0-test".into(),

@@ -7,6 +7,7 @@
 mod arrive;
 mod changes;
 mod collect;
+mod commit;
 mod delete;
 mod import;
 mod load;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::arrive::Arrived;
 pub use self::changes::apply as apply_changes;
+pub use self::commit::CommitOptions;
 pub use self::delete::{Deleted, ImageUse, InUse};
 pub use self::import::ImportOptions;
 pub use self::load::{LoadEvent, Progress};

@@ -9,6 +9,7 @@
 //! of the machine such a layer is dropped and unpacked again when it is next asked for.
 
 mod arrive;
+mod changes;
 mod driver;
 mod overlay;
 mod sweeper;
@@ -28,7 +29,7 @@ use oci::Digest;
 use serde::{Deserialize, Serialize};
 
 pub use self::driver::{Root, Usage, usage as tree_usage};
-pub use self::view::Access;
+pub use self::view::{Access, Bind, View};
 
 use self::driver::Driver;
 use self::sweeper::Sweeper;

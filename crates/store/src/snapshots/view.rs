@@ -3,11 +3,17 @@
 //! The overlay is mounted detached (`fsmount` without `move_mount`): it is in no mount table, and the last
 //! file descriptor's closing takes it down.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags};
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+};
+use sys::mount::{Change, attr};
+use sys::process::CloneFlags;
 
 use super::Snapshots;
 use super::driver::Root;
@@ -22,7 +28,55 @@ pub enum Access {
     Write,
 }
 
+/// A root directory with what is mounted in it. All of it goes with this.
+#[derive(Debug)]
+pub struct View {
+    root: OwnedFd,
+    /// Mounts are in each other only as long as their namespace lives.
+    _namespace: Option<OwnedFd>,
+}
+
+impl View {
+    pub fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// Root and namespace.
+    pub fn into_parts(self) -> (OwnedFd, Option<OwnedFd>) {
+        (self.root, self._namespace)
+    }
+}
+
+/// What is mounted in a root: a part of the host's tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    pub source: PathBuf,
+    /// Of what is at the source only this part, which its links do not lead out of. Empty: all of it.
+    pub subpath: String,
+    /// In the root; made there, if there is nothing.
+    pub destination: PathBuf,
+    pub read_only: bool,
+    /// With what is mounted below the source.
+    pub recursive: bool,
+}
+
 impl Snapshots {
+    /// A prepared container's root directory with mounts in it. No process may have it as its root meanwhile.
+    /// `read_only` is the root itself, not what is mounted there.
+    pub fn view(&self, container: &str, access: Access, read_only: bool, binds: &[Bind]) -> Result<View> {
+        if binds.is_empty() && !(read_only && access == Access::Write) {
+            return Ok(View { root: self.open_root(container, access)?, _namespace: None });
+        }
+        let root = self.root(container)?;
+        let place = self.container_dir(container);
+        // The mounts must be somebody's: of a thread in a mount namespace of its own, which its descriptor keeps.
+        let assemble = || assemble(&root, &place, access, read_only, binds);
+        std::thread::scope(|scope| match scope.spawn(assemble).join() {
+            Ok(view) => view,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    }
+
     /// A prepared container's root directory.
     pub fn open_root(&self, container: &str, access: Access) -> Result<OwnedFd> {
         match (self.root(container)?, access) {
@@ -48,7 +102,108 @@ impl Snapshots {
     }
 }
 
-fn open_directory(path: &Path) -> Result<OwnedFd> {
+/// In a thread that ends afterwards.
+fn assemble(root: &Root, place: &Path, access: Access, read_only: bool, binds: &[Bind]) -> Result<View> {
+    sys::process::unshare(CloneFlags::NEWNS).at("make a mount namespace for", place)?;
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .at("make mounts private for", place)?;
+    let mount = match root {
+        Root::Directory(path) => clone_of(path, false)?,
+        Root::Overlay { lower, upper, work } => {
+            let below: Vec<PathBuf> = std::iter::once(upper).chain(lower).cloned().collect();
+            let reading = match access {
+                Access::Read => Some(detached(&below, None)?),
+                Access::Write => None,
+            };
+            // Where something has to be made to be mounted at, reading is not enough.
+            let complete = reading
+                .filter(|mount| binds.iter().all(|bind| resolve(mount.as_fd(), &bind.destination).is_ok()));
+            match complete {
+                Some(mount) => mount,
+                None => detached(lower, Some((upper, work)))?,
+            }
+        }
+    };
+    attach(mount.as_fd(), CWD, place).at("mount at", place)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(&mount, ".", flags, Mode::empty()).at("open", place)?;
+    for bind in binds {
+        let tree = match bind.subpath.as_str() {
+            "" => clone_of(&bind.source, bind.recursive)?,
+            part => clone_of_part(&bind.source, part)?,
+        };
+        let set = if bind.read_only { attr::RDONLY } else { 0 } | attr::NODEV;
+        change(tree.as_fd(), true, set).at("set mount attributes of", &bind.source)?;
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(&tree).at("stat", &bind.source)?.st_mode);
+        let is_directory = kind == FileType::Directory;
+        let target =
+            mount_point(root.as_fd(), &bind.destination, is_directory).at("open", &bind.destination)?;
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        rustix::mount::move_mount(&tree, "", &target, "", flags).at("mount at", &bind.destination)?;
+    }
+    if read_only {
+        change(mount.as_fd(), false, attr::RDONLY).at("make read-only", place)?;
+    }
+    let namespace =
+        rustix::fs::openat(CWD, "/proc/thread-self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .at("open the mount namespace of", place)?;
+    Ok(View { root, _namespace: Some(namespace) })
+}
+
+/// A detached copy of what is mounted at a path.
+fn clone_of(path: &Path, recursive: bool) -> Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    let tree = rustix::mount::open_tree(CWD, path, flags).at("open mounts of", path)?;
+    let nothing_runs = attr::NODEV | attr::NOSUID | attr::NOEXEC;
+    change(tree.as_fd(), false, nothing_runs).at("set mount attributes of", path)?;
+    Ok(tree)
+}
+
+fn clone_of_part(path: &Path, part: &str) -> Result<OwnedFd> {
+    let whole =
+        rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).at("open", path)?;
+    let part = resolve(whole.as_fd(), Path::new(part)).at("open", path.join(part))?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    rustix::mount::open_tree(&part, "", flags).at("open mounts of", path)
+}
+
+fn change(mount: BorrowedFd<'_>, recursive: bool, set: u64) -> io::Result<()> {
+    sys::mount::setattr(mount, c"", recursive, Change { set, ..Change::default() }, None)
+}
+
+fn attach(mount: BorrowedFd<'_>, at: BorrowedFd<'_>, path: &Path) -> std::result::Result<(), Errno> {
+    rustix::mount::move_mount(mount, "", at, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+/// Where something is mounted, made if it is missing. Links count from the root.
+fn mount_point(root: BorrowedFd<'_>, path: &Path, is_directory: bool) -> std::result::Result<OwnedFd, Errno> {
+    match resolve(root, path) {
+        Err(Errno::NOENT) => {}
+        other => return other,
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(Errno::NOENT) };
+    let parent = mount_point(root, parent, true)?;
+    if is_directory {
+        rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755))?;
+    } else {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o755))?;
+    }
+    resolve(root, path)
+}
+
+fn resolve(root: BorrowedFd<'_>, path: &Path) -> std::result::Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+}
+
+pub(super) fn open_directory(path: &Path) -> Result<OwnedFd> {
     rustix::fs::openat(
         CWD,
         path,
@@ -58,7 +213,16 @@ fn open_directory(path: &Path) -> Result<OwnedFd> {
     .at("open", path)
 }
 
-fn mount(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> Result<OwnedFd> {
+pub(super) fn mount(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> Result<OwnedFd> {
+    let mount = detached(lower, writable)?;
+    let first = lower.first().map_or(Path::new("overlay"), PathBuf::as_path);
+    // `fsmount` returns an O_PATH descriptor; callers want to list it too.
+    rustix::fs::openat(&mount, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .at("open overlay of", first)
+}
+
+/// The mount itself, as an `O_PATH` descriptor.
+fn detached(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> Result<OwnedFd> {
     let first = lower.first().map_or(Path::new("overlay"), PathBuf::as_path);
     let context =
         rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).at("fsopen overlay for", first)?;
@@ -81,11 +245,7 @@ fn mount(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> Result<OwnedFd>
     if writable.is_none() {
         attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY;
     }
-    let mount = rustix::mount::fsmount(fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-        .at("mount overlay of", first)?;
-    // `fsmount` returns an O_PATH descriptor; callers want to list it too.
-    rustix::fs::openat(&mount, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .at("open overlay of", first)
+    rustix::mount::fsmount(fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).at("mount overlay of", first)
 }
 
 /// Colons and backslashes separate layers in the old option string.
