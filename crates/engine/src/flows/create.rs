@@ -201,9 +201,11 @@ fn mount_images(core: &Arc<Core>, undo: &mut Undo, points: &mut [MountPoint]) ->
 
 /// The container does not come to be: it refers to the volume no more, which goes if it was made for nobody else.
 async fn give_back(core: Arc<Core>, name: String, container: String, goes: bool) -> Result<()> {
-    if core.volumes.release(&name, &container) && goes {
+    if !goes {
+        core.volumes.release(&name, &container);
+    } else if let Ok(Some(entry)) = core.volumes.take(&name, Some(&container)) {
         remove_directory(layout::volume(&core.settings().data_root, &name)).await?;
-        volumes::remove::gone(&core, &name);
+        volumes::remove::gone(&core, &entry);
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::layout;
 use crate::ports::ProcessRef;
 use crate::records::{self, Record};
+use crate::volumes::registry::Entry;
 use crate::volumes::remove::gone;
 
 /// `record.status` is `Removing`, and `record.remove_volumes` says whether its volumes go too.
@@ -20,9 +21,10 @@ pub(crate) async fn run(core: &Arc<Core>, record: &Record) -> Result<()> {
     let mut volumes = Vec::new();
     let takes_along = record.remove_volumes || record.spec.host.auto_remove;
     for name in record.mounts.iter().filter(|point| point.kind == "volume").map(|point| &point.name) {
-        let is_last = core.volumes.release(name, &record.id);
-        if takes_along && is_last && record.anonymous_volumes.contains(name) {
-            volumes.push(name.clone());
+        if !(takes_along && record.anonymous_volumes.contains(name)) {
+            core.volumes.release(name, &record.id);
+        } else if let Ok(entry) = core.volumes.take(name, Some(&record.id)) {
+            volumes.push(Goes { name: name.clone(), entry });
         }
     }
     for point in record.mounts.iter().filter(|point| !point.layer.is_empty()) {
@@ -34,11 +36,21 @@ pub(crate) async fn run(core: &Arc<Core>, record: &Record) -> Result<()> {
     };
     if removed.is_err() {
         // It is still there, and still refers to what is left of them.
+        for gone in volumes.into_iter().filter(|volume| place(core, &volume.name).is_some()) {
+            gone.entry.into_iter().for_each(|entry| core.volumes.put_back(entry));
+        }
         for point in record.mounts.iter().filter(|point| point.kind == "volume") {
             core.volumes.hold(&point.name, &record.id);
         }
     }
     removed
+}
+
+/// An anonymous volume that goes along.
+struct Goes {
+    name: String,
+    /// `None`: a removal that broke off had got as far.
+    entry: Option<Entry>,
 }
 
 /// Where an anonymous volume lies, if it is there: a removal may be the second try.
@@ -47,7 +59,7 @@ fn place(core: &Core, name: &str) -> Option<PathBuf> {
 }
 
 /// Returns when its disk space is free, and the removal survives a power cut.
-async fn thoroughly(core: &Arc<Core>, record: &Record, directory: PathBuf, volumes: &[String]) -> Result<()> {
+async fn thoroughly(core: &Arc<Core>, record: &Record, directory: PathBuf, volumes: &[Goes]) -> Result<()> {
     let storage = core.ports.storage.clone();
     let id = record.id.clone();
     core.failpoints.hit("remove.mark")?;
@@ -74,11 +86,11 @@ async fn thoroughly(core: &Arc<Core>, record: &Record, directory: PathBuf, volum
     core.failpoints.hit("remove.directory")?;
     remove_directory(directory).await?;
     core.failpoints.hit("remove.volumes")?;
-    for name in volumes {
-        if let Some(place) = place(core, name) {
+    for volume in volumes {
+        if let Some(place) = place(core, &volume.name) {
             remove_directory(place).await?;
         }
-        gone(core, name);
+        volume.entry.iter().for_each(|entry| gone(core, entry));
     }
     core.failpoints.hit("remove.record")?;
     blocking(move || {
@@ -94,17 +106,17 @@ async fn thoroughly(core: &Arc<Core>, record: &Record, directory: PathBuf, volum
 /// `--rm`: somebody waits for it who only wanted to run something. Returns when nothing of it lives and its places
 /// are empty; deleting files and record goes on. Should the engine die before, the next boot finds a record of a
 /// `--rm` container without a process, and removes it.
-async fn at_once(core: &Arc<Core>, record: &Record, directory: PathBuf, volumes: &[String]) -> Result<()> {
+async fn at_once(core: &Arc<Core>, record: &Record, directory: PathBuf, volumes: &[Goes]) -> Result<()> {
     let storage = core.ports.storage.clone();
     let process = ProcessRef::container(record.id.clone());
     core.failpoints.hit("remove.process")?;
     core.ports.runtime.settled(&process).await;
     core.failpoints.hit("remove.layer")?;
     // Last: it has the list of volumes without a record.
-    let mut places: Vec<_> = volumes.iter().filter_map(|name| place(core, name)).collect();
+    let mut places: Vec<_> = volumes.iter().filter_map(|volume| place(core, &volume.name)).collect();
     places.push(directory);
     storage.discard(&record.id, &places)?;
-    volumes.iter().for_each(|name| gone(core, name));
+    volumes.iter().filter_map(|volume| volume.entry.as_ref()).for_each(|entry| gone(core, entry));
     core.failpoints.hit("remove.record")?;
     let core = core.clone();
     tokio::spawn(async move {

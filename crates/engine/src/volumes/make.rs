@@ -49,7 +49,9 @@ pub(crate) async fn make(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Re
             };
             if filled.is_err() && wanted.anonymous {
                 let _ = archive::remove_tree(&layout::volume(&core.settings().data_root, &volume.name));
-                remove::gone(core, &volume.name);
+                if let Ok(Some(entry)) = core.volumes.take(&volume.name, None) {
+                    remove::gone(core, &entry);
+                }
             }
             filled?;
             core.volumes.hold(&volume.name, id);

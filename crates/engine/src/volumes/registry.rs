@@ -78,6 +78,25 @@ impl Registry {
         entry.holders.is_empty()
     }
 
+    /// Takes it out, so that from now on nobody can come to refer to it; `container` does no more. If somebody else
+    /// does, it stays, and their ids are the answer.
+    pub(crate) fn take(&self, name: &str, container: Option<&str>) -> Result<Option<Entry>, Vec<String>> {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(name) else { return Ok(None) };
+        if let Some(container) = container {
+            entry.holders.remove(container);
+        }
+        match entry.holders.is_empty() {
+            true => Ok(entries.remove(name)),
+            false => Err(entry.holders.iter().cloned().collect()),
+        }
+    }
+
+    /// What was taken is there after all.
+    pub(crate) fn put_back(&self, entry: Entry) {
+        self.lock().insert(entry.volume.name.clone(), entry);
+    }
+
     pub(crate) fn remove(&self, name: &str) {
         self.lock().remove(name);
     }
@@ -117,5 +136,12 @@ mod tests {
         registry.insert(named(), true);
         assert!(!registry.release("v", "1"));
         assert!(registry.release("v", "2"));
+        registry.hold("v", "3");
+        registry.hold("v", "4");
+        assert_eq!(registry.take("v", Some("3")).unwrap_err(), ["4"]);
+        let taken = registry.take("v", Some("4")).unwrap().unwrap();
+        assert!(registry.hold("v", "5").is_none(), "it is as good as gone");
+        registry.put_back(taken);
+        assert!(registry.take("v", None).unwrap().is_some() && registry.take("v", None).unwrap().is_none());
     }
 }

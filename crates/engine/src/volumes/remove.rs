@@ -19,17 +19,16 @@ pub(crate) fn no_such_volume(name: &str) -> Error {
 /// Unless a container refers to it. Returns when its disk space is free.
 pub(super) async fn run(core: &Arc<Core>, name: &str) -> Result<()> {
     let _turn = core.volumes.turn(name).await;
-    let entry = core.volumes.get(name).ok_or_else(|| no_such_volume(name))?;
-    if !entry.holders.is_empty() {
-        let holders: Vec<_> = entry.holders.iter().cloned().collect();
-        return Err(Error::conflict(format!("remove {name}: volume is in use - [{}]", holders.join(", "))));
-    }
+    let in_use = |holders: Vec<String>| {
+        Error::conflict(format!("remove {name}: volume is in use - [{}]", holders.join(", ")))
+    };
+    let entry = core.volumes.take(name, None).map_err(in_use)?.ok_or_else(|| no_such_volume(name))?;
     let removed = steps(core, &entry.volume).await;
     if removed.is_err() && !is_crash(&removed) {
         take_mark_back(core, &entry);
+        core.volumes.put_back(entry.clone());
     }
     removed.map_err(|error| error.context(format_args!("remove {name}")))?;
-    core.volumes.remove(name);
     event(core, name, "destroy", &[("driver", &entry.volume.driver)]);
     Ok(())
 }
@@ -68,9 +67,8 @@ fn take_mark_back(core: &Core, entry: &Entry) {
 }
 
 /// Its directory went with a container's, whose anonymous volume it was.
-pub(crate) fn gone(core: &Core, name: &str) {
-    let Some(entry) = core.volumes.get(name) else { return };
-    core.volumes.remove(name);
+pub(crate) fn gone(core: &Core, entry: &Entry) {
+    let name = &entry.volume.name;
     if entry.recorded
         && let Err(error) = core.ports.storage.delete_volume(name, false)
     {
