@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use daemon::adapters::runtime::ShimRuntime;
 use engine::ports::{
-    Attachment, ContainerRuntime, ExecRequest, LogTarget, ProcessRef, Reconnected, Rootfs, RuntimeErrorKind,
+    Attachment, ContainerRuntime, ExecRequest, ProcessRef, Reconnected, Rootfs, RuntimeErrorKind,
     StartRequest, Started, Stdio,
 };
 
@@ -96,12 +96,7 @@ impl World {
             ports: None,
             seccomp: None,
             stdio: Stdio { open_stdin: true, stdin_once: true, ..Stdio::default() },
-            log: LogTarget::File {
-                driver: "json-file".into(),
-                path: self.log(&id),
-                options: BTreeMap::new(),
-                attrs: BTreeMap::new(),
-            },
+            log: destination(&id, self.log(&id)),
             init_reaper: false,
             user: None,
             additional_groups: Vec::new(),
@@ -364,4 +359,19 @@ fn heard(engine: &std::os::fd::OwnedFd) -> String {
     let (length, _) =
         rustix::net::recv(engine, &mut buffer[..], rustix::net::RecvFlags::empty()).expect("receive");
     String::from_utf8(buffer[..length].to_vec()).expect("text")
+}
+
+fn destination(id: &str, path: PathBuf) -> logs::Destination {
+    let labels = BTreeMap::new();
+    let facts = logs::ContainerFacts {
+        id,
+        name: "/x",
+        image_id: "",
+        image_name: "",
+        command: &[],
+        labels: &labels,
+        env: &[],
+        created: "",
+    };
+    logs::resolve("json-file", &BTreeMap::new(), &facts, path).expect("a destination")
 }

@@ -1,5 +1,6 @@
 //! Where the engine's own files are, spelled once. (`store` has its own layout below the same root.)
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// `<data-root>/containers`
@@ -12,9 +13,24 @@ pub(crate) fn container(data_root: &Path, id: &str) -> PathBuf {
     containers(data_root).join(id)
 }
 
-/// `<data-root>/containers/<id>/<id>-json.log`
-pub(crate) fn log(directory: &Path, id: &str) -> PathBuf {
-    directory.join(format!("{id}-json.log"))
+/// Where a container's records are written: `<id>-json.log`, `local-logs/container.log`, or beside a remote driver
+/// `container-cached.log`
+pub(crate) fn log(directory: &Path, id: &str, driver: &str) -> PathBuf {
+    match driver {
+        "json-file" => directory.join(format!("{id}-json.log")),
+        "local" => directory.join("local-logs/container.log"),
+        _ => directory.join("container-cached.log"),
+    }
+}
+
+/// Where they can be read, if they can, and how.
+pub(crate) fn kept_log(
+    directory: &Path,
+    id: &str,
+    driver: &str,
+    options: &BTreeMap<String, String>,
+) -> Option<(PathBuf, logs::Format)> {
+    Some((log(directory, id, driver), logs::kept(driver, options)?))
 }
 
 /// `<data-root>/containers/<id>/volumes`: the anonymous volumes that its create makes, one name a line

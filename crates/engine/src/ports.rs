@@ -64,16 +64,6 @@ pub struct Stdio {
     pub console_size: Option<(u16, u16)>,
 }
 
-/// What becomes of the output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogTarget {
-    /// Thrown away once attached clients have it (`--log-driver none`, execs).
-    None,
-    /// A log file written by the monitor. `options` are the driver's checked `--log-opt` values
-    /// (`max-size`, `max-file`, `compress`, `labels`, `env`, `tag` ...), `attrs` the resolved extra attributes.
-    File { driver: String, path: PathBuf, options: BTreeMap<String, String>, attrs: BTreeMap<String, String> },
-}
-
 /// One client's connection, handed down to the monitor as a file descriptor.
 #[derive(Debug)]
 pub struct Attachment {
@@ -108,7 +98,7 @@ pub struct StartRequest {
     /// Compiled classic BPF, `None` for unconfined. When set it stands for `spec.linux.seccomp`.
     pub seccomp: Option<Arc<[u8]>>,
     pub stdio: Stdio,
-    pub log: LogTarget,
+    pub log: logs::Destination,
     /// PID 1 stays as a reaper and forks the command (`--init`).
     pub init_reaper: bool,
     /// `--user` values with names in them; resolved in the container's own files by the set-up code.
@@ -210,6 +200,8 @@ pub enum RuntimeErrorKind {
     Mount,
     /// No such process or container (any more).
     NotRunning,
+    /// The log's collector cannot be reached.
+    Log,
     /// The spec or the request is refused.
     Invalid,
     Other,
@@ -267,6 +259,8 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug {
         rows: u16,
         columns: u16,
     ) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    /// Forget what is kept of a running container's output.
+    fn clear_log<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
     /// Hand a client's connection to the monitor of the process.
     fn attach<'a>(
         &'a self,

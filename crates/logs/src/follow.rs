@@ -16,17 +16,22 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn on_directory_of(path: &Path) -> io::Result<Self> {
+    /// `None` where there is no directory: nothing was ever started that writes there.
+    pub(crate) fn on_directory_of(path: &Path) -> io::Result<Option<Self>> {
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let events = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF;
-        inotify::add_watch(&inotify, directory, events).map_err(|e| {
-            io::Error::new(e.kind(), format!("watch {}: {}", directory.display(), io::Error::from(e)))
-        })?;
-        Ok(Self { inotify })
+        match inotify::add_watch(&inotify, directory, events) {
+            Ok(_) => Ok(Some(Self { inotify })),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(e) => Err(io::Error::new(
+                e.kind(),
+                format!("watch {}: {}", directory.display(), io::Error::from(e)),
+            )),
+        }
     }
 
     /// Takes all events that have come, so that the descriptor becomes quiet. Which they were does not

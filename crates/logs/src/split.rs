@@ -17,6 +17,17 @@ pub(crate) struct Piece<'a> {
     /// Whether a newline followed.
     pub(crate) ends_line: bool,
     pub(crate) time: Timestamp,
+    pub(crate) partial: Option<Partial>,
+}
+
+/// Of a piece of a line that did not fit into one: which line, the how manieth, and whether it is the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Partial {
+    /// Random; written as 64 hex digits.
+    pub(crate) id: [u8; 32],
+    /// From 1.
+    pub(crate) ordinal: u32,
+    pub(crate) last: bool,
 }
 
 /// The state between two chunks of one stream.
@@ -24,8 +35,31 @@ pub(crate) struct Piece<'a> {
 pub(crate) struct Splitter {
     /// The beginning of a line whose end has not come yet; shorter than [`LINE_BYTES_MAX`].
     pending: Vec<u8>,
-    /// The time of the first partial record of the line in progress.
-    partial_since: Option<Timestamp>,
+    /// Of the line in progress, once a piece of it has gone out.
+    begun: Option<Begun>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    id: [u8; 32],
+    since: Timestamp,
+    /// Of the next piece.
+    ordinal: u32,
+}
+
+impl Begun {
+    fn new(since: Timestamp) -> Self {
+        let mut id = [0; 32];
+        // It tells lines apart, no more: without random numbers, which an old kernel may lack early, zeros must do.
+        let _ = rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty());
+        Self { id, since, ordinal: 1 }
+    }
+
+    fn piece(&mut self, last: bool) -> Partial {
+        let partial = Partial { id: self.id, ordinal: self.ordinal, last };
+        self.ordinal += 1;
+        partial
+    }
 }
 
 impl Splitter {
@@ -34,16 +68,19 @@ impl Splitter {
         while !chunk.is_empty() {
             let room = LINE_BYTES_MAX - self.pending.len();
             let window = &chunk[..chunk.len().min(room)];
-            if let Some(end) = find_newline(window) {
-                let time = self.partial_since.take().unwrap_or(now);
+            if let Some(end) = memchr::memchr(b'\n', window) {
+                let mut begun = self.begun.take();
+                let time = begun.map_or(now, |begun| begun.since);
+                let partial = begun.as_mut().map(|begun| begun.piece(true));
                 let text = self.joined(&chunk[..end]);
-                sink(Piece { text, ends_line: true, time });
+                sink(Piece { text, ends_line: true, time, partial });
                 self.pending.clear();
                 chunk = &chunk[end + 1..];
             } else if window.len() == room {
-                let time = *self.partial_since.get_or_insert(now);
+                let begun = self.begun.get_or_insert_with(|| Begun::new(now));
+                let (time, partial) = (begun.since, Some(begun.piece(false)));
                 let text = self.joined(window);
-                sink(Piece { text, ends_line: false, time });
+                sink(Piece { text, ends_line: false, time, partial });
                 self.pending.clear();
                 chunk = &chunk[room..];
             } else {
@@ -55,9 +92,11 @@ impl Splitter {
 
     /// The stream has ended: passes on what had no newline.
     pub(crate) fn finish(&mut self, now: Timestamp, mut sink: impl FnMut(Piece<'_>)) {
-        let time = self.partial_since.take().unwrap_or(now);
+        let begun = self.begun.take();
         if !self.pending.is_empty() {
-            sink(Piece { text: &self.pending, ends_line: false, time });
+            let mut begun = begun.unwrap_or_else(|| Begun::new(now));
+            let partial = Some(begun.piece(false));
+            sink(Piece { text: &self.pending, ends_line: false, time: begun.since, partial });
             self.pending.clear();
         }
     }
@@ -69,25 +108,6 @@ impl Splitter {
         self.pending.extend_from_slice(tail);
         &self.pending
     }
-}
-
-/// The first newline, eight bytes at a time: the one loop in which a busy container's monitor lives.
-fn find_newline(bytes: &[u8]) -> Option<usize> {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let mut at = 0;
-    while let Some(word) = bytes.get(at..at + 8) {
-        let mut eight = [0; 8];
-        eight.copy_from_slice(word);
-        // A zero byte in `word` marks a newline; see "Hacking the CMU", haszero(v).
-        let word = u64::from_le_bytes(eight) ^ (LOW * u64::from(b'\n'));
-        let zeros = word.wrapping_sub(LOW) & !word & HIGH;
-        if zeros != 0 {
-            return Some(at + zeros.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-    }
-    bytes[at..].iter().position(|b| *b == b'\n').map(|i| at + i)
 }
 
 #[cfg(test)]
@@ -128,20 +148,18 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_exactly_the_limit_ends_with_an_empty_record() {
-        let long = vec![b'x'; LINE_BYTES_MAX];
-        assert_eq!(run(&[&long, b"\n"]), [(LINE_BYTES_MAX, false, 0), (0, true, 0)]);
+    fn pieces_of_a_line_are_numbered() {
+        let long = [vec![b'x'; LINE_BYTES_MAX * 2 + 5], b"\nnext\n".to_vec()].concat();
+        let mut pieces = Vec::new();
+        Splitter::default().push(&long, at(0), |piece| pieces.push(piece.partial));
+        let [Some(first), Some(second), Some(third), None] = pieces[..] else { panic!("{pieces:?}") };
+        assert_eq!([first, second, third].map(|p| (p.ordinal, p.last)), [(1, false), (2, false), (3, true)]);
+        assert!(first.id == third.id && first.id != [0; 32]);
     }
 
     #[test]
-    fn newline_is_found_at_every_place() {
-        for len in 0..40 {
-            for place in 0..len {
-                let mut bytes = vec![b'\x0b'; len];
-                bytes[place] = b'\n';
-                assert_eq!(find_newline(&bytes), Some(place));
-            }
-            assert_eq!(find_newline(&vec![b'\x8a'; len]), None);
-        }
+    fn a_line_of_exactly_the_limit_ends_with_an_empty_record() {
+        let long = vec![b'x'; LINE_BYTES_MAX];
+        assert_eq!(run(&[&long, b"\n"]), [(LINE_BYTES_MAX, false, 0), (0, true, 0)]);
     }
 }

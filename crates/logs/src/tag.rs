@@ -1,39 +1,48 @@
-//! `--log-opt tag=`: a template over the container's names.
-//!
-//! Docker runs Go's whole template language over it; what people write is one of eight fields, alone or
-//! between literal text. Those are expanded here; anything else is refused by its text.
+//! `--log-opt tag=`: a Go template over the container's names.
 
-use crate::config::{ConfigError, ContainerFacts};
+use gotemplate::{Data, Missing, Template};
+
+use crate::facts::ContainerFacts;
 
 /// How many characters a short id has.
 const SHORT_ID: usize = 12;
 
-pub(crate) fn expand(template: &str, facts: &ContainerFacts<'_>) -> Result<String, ConfigError> {
-    let mut out = String::new();
-    let mut rest = template;
-    while let Some((literal, after)) = rest.split_once("{{") {
-        out.push_str(literal);
-        let unsupported = || ConfigError::Tag { template: template.to_owned() };
-        let (field, after) = after.split_once("}}").ok_or_else(unsupported)?;
-        match field.trim() {
-            ".ID" => out.push_str(short(facts.id)),
-            ".FullID" => out.push_str(facts.id),
-            ".Name" => out.push_str(facts.name.trim_start_matches('/')),
-            ".ImageID" => out.push_str(short(facts.image_id)),
-            ".ImageFullID" => out.push_str(facts.image_id),
-            ".ImageName" => out.push_str(facts.image_name),
-            ".DaemonName" => out.push_str("docker"),
-            ".Command" => out.push_str(&facts.command.join(" ")),
-            ".Hostname" => out.push_str(rustix::system::uname().nodename().to_str().unwrap_or_default()),
-            _ => return Err(unsupported()),
-        }
-        rest = after;
-    }
-    out.push_str(rest);
-    Ok(out)
+/// What remote drivers call a container that names no tag.
+pub(crate) const DEFAULT: &str = "{{.ID}}";
+
+pub(crate) fn expand(template: &str, facts: &ContainerFacts<'_>) -> Result<String, String> {
+    let (entrypoint, arguments) = facts.command.split_first().map_or(("", &[][..]), |(e, a)| (e.as_str(), a));
+    let data = serde_json::json!({
+        "ID": short(facts.id),
+        "FullID": facts.id,
+        "Name": facts.name.trim_start_matches('/'),
+        "ImageID": short(facts.image_id),
+        "ImageFullID": facts.image_id,
+        "ImageName": facts.image_name,
+        "Command": facts.command.join(" "),
+        "Hostname": hostname(),
+        "DaemonName": "docker",
+        "ContainerID": facts.id,
+        "ContainerName": facts.name,
+        "ContainerEntrypoint": entrypoint,
+        "ContainerArgs": arguments,
+        "ContainerImageID": facts.image_id,
+        "ContainerImageName": facts.image_name,
+        "ContainerCreated": facts.created,
+        "ContainerEnv": facts.env,
+        "ContainerLabels": facts.labels,
+    });
+    let template = Template::parse(template).map_err(|error| error.to_string())?;
+    template
+        .execute(&Data::from_json(&data), Missing::Field("*logger.Info"))
+        .map_err(|error| error.to_string())
 }
 
-fn short(id: &str) -> &str {
+pub(crate) fn short(id: &str) -> &str {
     let id = id.strip_prefix("sha256:").unwrap_or(id);
     id.get(..SHORT_ID).unwrap_or(id)
+}
+
+pub(crate) fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

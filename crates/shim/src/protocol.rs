@@ -13,7 +13,7 @@
 //!   │                                                                  │ listens on monitor.sock
 //!   ├─ Call{seq, Attach + [client, input?]} ──────────────────────────►│
 //!   │◄───────────────────────────── Answer{seq, Attached{client}} ─────┤
-//!   ├─ Call{seq, Resize | CloseStdin | Signal | Status | Detach} ─────►│
+//!   ├─ Call{seq, Resize | CloseStdin | ClearLog | Signal | ...} ─────►│
 //!   │◄───────────────────────────── Answer{seq, Done | Refused ...} ───┤
 //!   │◄──────────────────────────────────────── ClientLeft{client, ..} ─┤ at any time
 //!   │                                                                  │ PID 1 ends; output drained; log flushed
@@ -211,6 +211,8 @@ pub enum Order {
     /// To the monitored process, through its pidfd: the number can not have been reused. An exec's SIGKILL is for its
     /// process group.
     Signal(i32),
+    /// Forget the records that are kept of the container's output.
+    ClearLog,
     /// Answered by [`Reply::Status`].
     Status,
 }
@@ -299,6 +301,8 @@ pub enum FailureKind {
     Mount,
     /// The container that an exec is for has ended.
     NotRunning,
+    /// The log's collector cannot be reached.
+    Log,
     /// The request can not be right.
     Invalid,
     /// All else.

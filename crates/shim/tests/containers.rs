@@ -191,8 +191,18 @@ fn request(root: &Path, args: &[&str]) -> StartRequest {
             ],
         },
     });
-    let log =
-        logs::resolve("json-file", &Default::default(), &Default::default(), directory.join("log.json"));
+    let labels = Default::default();
+    let facts = logs::ContainerFacts {
+        id: &id,
+        name: "/x",
+        image_id: "",
+        image_name: "",
+        command: &[],
+        labels: &labels,
+        env: &[],
+        created: "",
+    };
+    let log = logs::resolve("json-file", &Default::default(), &facts, directory.join("log.json"));
     StartRequest {
         id,
         directory,
@@ -476,7 +486,7 @@ fn gibibyte_through_attach() {
     let (theirs, mut ours) = UnixStream::pair().expect("pair");
     let clients = [Attached { client: listener(Framing::Multiplexed), socket: theirs.as_fd(), input: b"" }];
     let mut request = request(world.root.path(), &["dd", "if=/dev/zero", "bs=1M", "count=1024"]);
-    request.log = logs::Destination::None;
+    request.log = logs::Destination::NONE;
     let begun = Instant::now();
     let run = world.start(request, &clients);
     drop(theirs);

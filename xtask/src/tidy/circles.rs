@@ -33,8 +33,6 @@ const TOGETHER: &[(&str, &[&str], &str)] = &[
         ],
         "the domain's words and the ports that are spelled in them",
     ),
-    ("logs", &["config", "tag"], "a tag is checked where options are read"),
-    ("logs", &["json_file", "none", "writer"], "the trait, and what it is opened as"),
     (
         "server",
         &["call", "hijack", "listen", "router", "routes"],

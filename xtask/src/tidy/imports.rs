@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("cgroups", &["oci", "sys"]),
     ("check", &["cgroups", "sys", "net"]),
-    ("logs", &["sys"]),
+    ("logs", &["gotemplate"]),
     ("store", &["archive", "oci", "sys"]),
     ("net", &["sys"]),
     ("registry", &["oci"]),

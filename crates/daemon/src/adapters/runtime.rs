@@ -27,7 +27,7 @@ use shim::spawner::{self, Attached, Spawner};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
 
-use self::convert::{client, destination, done, kind, streams};
+use self::convert::{client, done, kind, streams};
 use self::find::{Found, ended, find, lost, wait_for_orphan};
 
 /// How long a monitor may take to greet an engine that connects to it. It may be creating its process.
@@ -310,7 +310,7 @@ impl ContainerRuntime for ShimRuntime {
                 user: request.user,
                 additional_groups: request.additional_groups,
                 io: streams(request.stdio),
-                log: destination(request.log)?,
+                log: request.log,
                 foreign: request.foreign_runtime.map(|(path, args)| protocol::Foreign { path, args }),
             };
             let request_ = Request::Start(Box::new(start));
@@ -382,6 +382,12 @@ impl ContainerRuntime for ShimRuntime {
         columns: u16,
     ) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(async move { done(self.order(process, Order::Resize(Size { rows, columns })).await?) })
+    }
+
+    fn clear_log<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async move {
+            done(self.order(&ProcessRef::container(container.to_owned()), Order::ClearLog).await?)
+        })
     }
 
     fn attach<'a>(

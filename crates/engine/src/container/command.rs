@@ -20,6 +20,7 @@ pub(crate) enum Command {
     Pause(Reply<()>),
     Unpause(Reply<()>),
     Resize(u16, u16, Reply<()>),
+    ClearLogs(Reply<()>),
     Rename(String, Reply<()>),
     Remove(RemoveRequest, Reply<()>),
     /// A client to hand to the next start; the connection arrives when its upgrade is through.

@@ -30,7 +30,7 @@ pub(crate) use list::{names_match, until};
 pub use probe::{Place, Probe};
 pub use requests::{
     AttachRequest, Created, Filters, ListRequest, LogLine, LogStream, LogsRequest, Pruned, RemoveRequest,
-    StopRequest, Stream, Top, WaitAnswer, WaitCondition,
+    RenderLine, StopRequest, Stream, Top, WaitAnswer, WaitCondition,
 };
 pub use spec::{
     BindOptions, CgroupnsMode, ContainerSpec, DeviceLimit, DeviceMapping, DeviceRequest, EndpointSpec,

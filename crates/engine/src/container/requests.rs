@@ -127,47 +127,64 @@ pub struct AttachRequest {
 #[derive(Debug, Clone, Default)]
 pub struct LogsRequest {
     pub follow: bool,
+    /// With what was typed, where that is recorded (`--log-opt stdin=true`).
     pub stdout: bool,
     pub stderr: bool,
     pub since: Option<jiff::Timestamp>,
     pub until: Option<jiff::Timestamp>,
-    /// Prefix lines with `2006-01-02T15:04:05.000000000Z `. Carried here for the server; entries hold the time.
-    pub timestamps: bool,
-    /// Prefix lines with the extra attributes.
-    pub details: bool,
     /// Last `n` lines; `None`: all.
     pub tail: Option<usize>,
+    /// Only lines in which this regular expression is found; `tail` counts those.
+    pub grep: Option<String>,
 }
 
 /// Which stream a byte came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
+    Stdin,
     Stdout,
     Stderr,
 }
 
-/// One log line (or part of one).
-#[derive(Debug, Clone)]
-pub struct LogLine {
+/// One log line (or part of one), as it lies in the reader's buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct LogLine<'a> {
     pub stream: Stream,
-    pub at: jiff::Timestamp,
-    /// With its newline, when the line had one.
-    pub bytes: bytes::Bytes,
-    /// `--log-opt labels=...` attributes.
-    pub attrs: BTreeMap<String, String>,
+    pub(crate) entry: logs::Entry<'a>,
 }
 
-/// Log lines as they are read; ends (`None`) at the end of the log, or with the container when following.
+impl LogLine<'_> {
+    /// With its newline, when the line had one.
+    pub fn bytes(&self) -> &[u8] {
+        self.entry.bytes
+    }
+
+    /// Appends `2006-01-02T15:04:05.000000000Z`.
+    pub fn write_time(&self, out: &mut Vec<u8>) {
+        self.entry.write_timestamp(out);
+    }
+
+    /// Appends the `--log-opt labels=...` attributes: `key=value,key=value`, escaped as in a query string.
+    pub fn write_attrs(&self, out: &mut Vec<u8>) {
+        self.entry.write_details(out);
+    }
+}
+
+/// Appends a line as its reader wants it. Runs where the log is read, so that a line is copied once.
+pub type RenderLine = Box<dyn FnMut(&LogLine<'_>, &mut Vec<u8>) + Send>;
+
+/// A log as it is read, rendered, in chunks of whole lines; ends (`None`) at the end of the log, or with the container when
+/// following.
 #[derive(Debug)]
 pub struct LogStream {
     /// The container's pty: raw bytes instead of frames.
     pub tty: bool,
-    pub(crate) lines: tokio::sync::mpsc::Receiver<Result<LogLine>>,
+    pub(crate) chunks: tokio::sync::mpsc::Receiver<Result<Vec<u8>>>,
 }
 
 impl LogStream {
-    pub async fn next(&mut self) -> Option<Result<LogLine>> {
-        self.lines.recv().await
+    pub async fn next(&mut self) -> Option<Result<Vec<u8>>> {
+        self.chunks.recv().await
     }
 }
 

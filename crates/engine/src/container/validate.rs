@@ -176,11 +176,8 @@ pub(crate) fn log_driver(core: &Core, spec: &mut ContainerSpec) -> Result<String
             log.options.entry(key.clone()).or_insert_with(|| value.clone());
         }
     }
-    if matches!(
-        log.driver.as_str(),
-        "local" | "syslog" | "journald" | "gelf" | "fluentd" | "awslogs" | "splunk" | "etwlogs" | "gcplogs"
-    ) {
-        return Err(Error::unsupported(format!("log driver {} is not built yet", log.driver)));
+    for (key, value) in settings.log.options.iter().filter(|(key, _)| logs::is_inherited(key)) {
+        log.options.entry(key.clone()).or_insert_with(|| value.clone());
     }
     logs::validate(&log.driver, &log.options).map_err(|error| Error::invalid(error.to_string()))?;
     Ok(log.driver.clone())

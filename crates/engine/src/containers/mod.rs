@@ -24,7 +24,7 @@ pub use crate::container::{
     AttachRequest, BindOptions, CgroupnsMode, Container, ContainerSpec, Created, DeviceLimit, DeviceMapping,
     DeviceRequest, EndpointSpec, Filters, Health, HealthResult, HealthStatus, Healthcheck, HostSpec, IpcMode,
     Limits, ListRequest, LogLine, LogSpec, LogStream, LogsRequest, MountKind, MountPoint, MountSpec,
-    NetworkMode, NetworkView, PidMode, Place, PortBinding, Probe, Pruned, RemoveRequest, Resources,
-    RestartPolicy, StateView, Status, StopRequest, Stream, TmpfsOptions, Top, Ulimit, UtsMode, VolumeOptions,
-    WaitAnswer, WaitCondition, human_duration,
+    NetworkMode, NetworkView, PidMode, Place, PortBinding, Probe, Pruned, RemoveRequest, RenderLine,
+    Resources, RestartPolicy, StateView, Status, StopRequest, Stream, TmpfsOptions, Top, Ulimit, UtsMode,
+    VolumeOptions, WaitAnswer, WaitCondition, human_duration,
 };

@@ -8,7 +8,7 @@ use tokio::sync::{oneshot, watch};
 use super::task::{Owner, publish_event};
 use super::{
     AttachRequest, Container, ContainerSpec, Created, Filters, ListRequest, LogStream, LogsRequest, Pruned,
-    RemoveRequest, Status, StopRequest, Top, WaitAnswer, WaitCondition, logs, top,
+    RemoveRequest, RenderLine, Status, StopRequest, Top, WaitAnswer, WaitCondition, logs, top,
 };
 use crate::container::command::Command;
 use crate::container::index::{Handle, Published};
@@ -183,12 +183,25 @@ impl Containers {
         Ok(AttachTicket { tty: view.spec.tty, core: self.core.clone(), view, request, detach_keys, at_start })
     }
 
-    pub async fn logs(&self, reference: &str, request: LogsRequest) -> Result<LogStream> {
+    /// `render` gets to know whether the container has a terminal.
+    pub async fn logs(
+        &self,
+        reference: &str,
+        request: LogsRequest,
+        render: impl FnOnce(bool) -> RenderLine,
+    ) -> Result<LogStream> {
         if !request.stdout && !request.stderr {
             return Err(Error::invalid("Bad parameters: you must choose at least one stream"));
         }
         let handle = self.core.index.find(reference)?;
-        logs::open(&self.core, &handle, request)
+        logs::open(&self.core, &handle, request, render)
+    }
+
+    /// Forget what the container has written until now.
+    pub async fn clear_logs(&self, reference: &str) -> Result<()> {
+        let handle = self.core.index.find(reference)?;
+        logs::readable(&handle.view())?;
+        self.ask(&handle, Command::ClearLogs).await
     }
 
     pub async fn resize(&self, reference: &str, rows: u16, columns: u16) -> Result<()> {

@@ -194,6 +194,9 @@ impl Owner {
             Command::Resize(rows, columns, reply) => {
                 let _ = reply.send(self.resize(rows, columns).await);
             }
+            Command::ClearLogs(reply) => {
+                let _ = reply.send(self.clear_logs().await);
+            }
             Command::Rename(name, reply) => {
                 let result = self.rename(name).await;
                 let _ = reply.send(result);

@@ -176,7 +176,9 @@ pub(super) fn exec_error(error: RuntimeError) -> (i32, Error) {
         }
         RuntimeErrorKind::NoSuchUser | RuntimeErrorKind::Invalid => (126, Error::invalid(message)),
         RuntimeErrorKind::NotRunning => (126, Error::conflict(message)),
-        RuntimeErrorKind::Mount | RuntimeErrorKind::Other => (126, Error::internal(text(&message))),
+        RuntimeErrorKind::Mount | RuntimeErrorKind::Log | RuntimeErrorKind::Other => {
+            (126, Error::internal(text(&message)))
+        }
     }
 }
 

@@ -68,7 +68,7 @@ async fn thoroughly(core: &Arc<Core>, record: &Record, directory: PathBuf, volum
     let mark = || storage.put_record(&id, &records::write(record), false);
     if mark().is_err() {
         // On a full disk a removal is the way out, and the log often what filled it.
-        let _ = std::fs::remove_file(layout::log(&directory, &id));
+        let _ = std::fs::remove_file(layout::log(&directory, &id, &record.log_driver));
         if mark().is_err() {
             storage.make_room();
             made_room = true;

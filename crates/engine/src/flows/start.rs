@@ -8,8 +8,8 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::ports::{
-    Attachment, EndpointRequest, LogTarget, NetworkError, ProcessRef, RuntimeError, RuntimeErrorKind,
-    SandboxRequest, StartRequest, Started, Stdio,
+    Attachment, EndpointRequest, NetworkError, ProcessRef, RuntimeError, RuntimeErrorKind, SandboxRequest,
+    StartRequest, Started, Stdio,
 };
 use crate::records::{self, Record};
 use crate::settings::BUILTIN_RUNTIMES;
@@ -127,7 +127,7 @@ async fn steps(
             stdin_once: record.spec.stdin_once,
             console_size: Some(record.spec.host.console_size).filter(|size| *size != (0, 0)),
         },
-        log: log_target(record, &directory)?,
+        log: log_destination(record, &directory)?,
         init_reaper: built.init_reaper,
         user: Some(record.spec.user.clone()).filter(|user| !user.is_empty()),
         additional_groups: record.spec.host.group_add.clone(),
@@ -274,6 +274,9 @@ fn runtime_error(error: RuntimeError) -> (i32, Error) {
         RuntimeErrorKind::Mount if message.to_lowercase().contains("no such file") => {
             (127, Error::invalid(inside(&message)))
         }
+        RuntimeErrorKind::Log => {
+            (128, Error::internal(format!("failed to create task for container: {message}")))
+        }
         RuntimeErrorKind::Invalid => (128, Error::invalid(inside(&message))),
         RuntimeErrorKind::Mount | RuntimeErrorKind::NotRunning | RuntimeErrorKind::Other => {
             (128, Error::internal(inside(&message)))
@@ -281,20 +284,7 @@ fn runtime_error(error: RuntimeError) -> (i32, Error) {
     }
 }
 
-fn log_target(record: &Record, directory: &std::path::Path) -> Result<LogTarget> {
-    Ok(match record.log_driver.as_str() {
-        "none" => LogTarget::None,
-        driver => LogTarget::File {
-            driver: driver.to_owned(),
-            path: layout::log(directory, &record.id),
-            options: record.spec.host.log.options.clone(),
-            attrs: log_attributes(record)?,
-        },
-    })
-}
-
-/// `--log-opt labels=a,b env=C tag=...`: what goes into the `attrs` of each line.
-fn log_attributes(record: &Record) -> Result<std::collections::BTreeMap<String, String>> {
+fn log_destination(record: &Record, directory: &std::path::Path) -> Result<logs::Destination> {
     let command: Vec<_> = std::iter::once(&record.path).chain(&record.args).cloned().collect();
     let facts = logs::ContainerFacts {
         id: &record.id,
@@ -304,8 +294,11 @@ fn log_attributes(record: &Record) -> Result<std::collections::BTreeMap<String, 
         command: &command,
         labels: &record.spec.labels,
         env: &record.spec.env,
+        created: &record.created.to_string(),
     };
-    logs::attributes(&record.spec.host.log.options, &facts).map_err(|error| Error::invalid(error.to_string()))
+    let (driver, options) = (&record.log_driver, &record.spec.host.log.options);
+    let path = layout::log(directory, &record.id, driver);
+    logs::resolve(driver, options, &facts, path).map_err(|error| Error::invalid(error.to_string()))
 }
 
 fn foreign_runtime(

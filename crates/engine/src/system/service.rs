@@ -36,7 +36,7 @@ impl System {
             mirrors: settings.registries.mirrors.get(oci::DEFAULT_DOMAIN).cloned().unwrap_or_default(),
             driver: self.core.ports.storage.driver().to_owned(),
             logging_driver: settings.log.driver.clone(),
-            log_drivers: vec!["json-file".into(), "none".into()],
+            log_drivers: logs::DRIVERS.iter().map(|driver| (*driver).to_owned()).collect(),
             network_drivers: ["bridge", "host", "null"].map(str::to_owned).to_vec(),
             volume_drivers: vec!["local".into()],
             ipv4_forwarding: std::fs::read("/proc/sys/net/ipv4/ip_forward")

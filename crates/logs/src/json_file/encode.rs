@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::entry::Stream;
+use crate::stream::Stream;
+use crate::time::TimeText;
 
 /// Appends `{"log":"...","stream":"...","attrs":{...},"time":"..."}` and a newline to `out`.
 pub(crate) fn record(
@@ -16,12 +17,9 @@ pub(crate) fn record(
 ) {
     out.extend_from_slice(b"{\"log\":\"");
     escape(out, text);
-    out.extend_from_slice(match (ends_line, stream) {
-        (true, Stream::Stdout) => b"\\n\",\"stream\":\"stdout\"",
-        (true, Stream::Stderr) => b"\\n\",\"stream\":\"stderr\"",
-        (false, Stream::Stdout) => b"\",\"stream\":\"stdout\"",
-        (false, Stream::Stderr) => b"\",\"stream\":\"stderr\"",
-    });
+    out.extend_from_slice(if ends_line { b"\\n\",\"stream\":\"" } else { b"\",\"stream\":\"" });
+    out.extend_from_slice(stream.as_str().as_bytes());
+    out.push(b'"');
     if let Some(attrs) = attrs {
         out.extend_from_slice(b",\"attrs\":");
         out.extend_from_slice(attrs.as_bytes());
@@ -50,8 +48,8 @@ const CLASS: [u8; 256] = {
     class
 };
 
-/// The inside of a JSON string. What is not UTF-8 becomes `\ufffd`, byte by byte, as in Go.
-fn escape(out: &mut Vec<u8>, text: &[u8]) {
+/// Appends the inside of a JSON string. What is not UTF-8 becomes `\ufffd`, byte by byte, as in Go.
+pub(crate) fn escape(out: &mut Vec<u8>, text: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut start = 0;
     let mut at = 0;
@@ -105,78 +103,6 @@ fn sequence(bytes: &[u8]) -> Option<usize> {
     std::str::from_utf8(bytes.get(..len)?).ok().map(|_| len)
 }
 
-/// RFC 3339 with nanoseconds as Go prints it: UTC, trailing zeros of the fraction left out.
-///
-/// The text of the last time is kept: the lines of one chunk share theirs.
-#[derive(Debug, Default)]
-pub(crate) struct TimeText {
-    of: Option<Timestamp>,
-    text: Vec<u8>,
-}
-
-impl TimeText {
-    pub(crate) fn text(&mut self, at: Timestamp) -> &[u8] {
-        if self.of != Some(at) {
-            self.text.clear();
-            format_time(&mut self.text, at);
-            self.of = Some(at);
-        }
-        &self.text
-    }
-}
-
-fn format_time(out: &mut Vec<u8>, at: Timestamp) {
-    let nanos_since_epoch = at.as_nanosecond();
-    let second = nanos_since_epoch.div_euclid(1_000_000_000) as i64;
-    let mut nanos = nanos_since_epoch.rem_euclid(1_000_000_000) as u32;
-    let days = second.div_euclid(86_400);
-    let of_day = second.rem_euclid(86_400);
-
-    // Days to a civil date: counted in 400-year eras of the year that begins on 1 March
-    // (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-
-    digits(out, year, 4);
-    out.push(b'-');
-    digits(out, month, 2);
-    out.push(b'-');
-    digits(out, day, 2);
-    out.push(b'T');
-    digits(out, of_day / 3600, 2);
-    out.push(b':');
-    digits(out, of_day / 60 % 60, 2);
-    out.push(b':');
-    digits(out, of_day % 60, 2);
-    if nanos != 0 {
-        let mut width = 9;
-        while nanos.is_multiple_of(10) {
-            nanos /= 10;
-            width -= 1;
-        }
-        out.push(b'.');
-        digits(out, i64::from(nanos), width);
-    }
-    out.push(b'Z');
-}
-
-/// `value` in decimal, zero-padded to `width` digits.
-fn digits(out: &mut Vec<u8>, mut value: i64, width: usize) {
-    let start = out.len();
-    out.resize(start + width, b'0');
-    for place in out[start..].iter_mut().rev() {
-        *place = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,21 +139,5 @@ mod tests {
         assert_eq!(escaped(b"\xe6\x97"), "\\ufffd\\ufffd");
         assert_eq!(escaped(b"\xed\xa0\x80x"), "\\ufffd\\ufffd\\ufffdx");
         assert_eq!(escaped(b"\xc0\xafx\x80"), "\\ufffd\\ufffdx\\ufffd");
-    }
-
-    #[test]
-    fn times_agree_with_jiff() {
-        let mut time = TimeText::default();
-        for (second, nanos) in [
-            (0, 0),
-            (951_782_400, 1),
-            (951_868_799, 999_999_999),
-            (1_709_164_800, 100),
-            (4_102_444_799, 120_000_000),
-            (-1, 0),
-        ] {
-            let at = Timestamp::new(second, nanos).unwrap();
-            assert_eq!(std::str::from_utf8(time.text(at)).unwrap(), at.to_string());
-        }
     }
 }

@@ -42,6 +42,7 @@ pub(crate) static ROUTES: &[Route] = routes! {
     GET "/containers/{name}/json" => containers::inspect;
     GET "/containers/{name}/top" => containers::top;
     GET "/containers/{name}/logs" => streams::logs;
+    DELETE "/containers/{name}/logs" => streams::clear_logs;
     POST "/containers/{name}/start" => containers::start;
     POST "/containers/{name}/stop" => containers::stop;
     POST "/containers/{name}/restart" => containers::restart;

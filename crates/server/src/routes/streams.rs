@@ -4,13 +4,10 @@ use crate::body::{self, Body, ChunkSender};
 use crate::call::Call;
 use crate::hijack::{Way, hand_over, stream_type};
 use bytes::{BufMut, Bytes, BytesMut};
-use engine::containers::{AttachRequest, LogLine, LogStream, LogsRequest, Stream};
+use engine::containers::{AttachRequest, LogLine, LogStream, LogsRequest, RenderLine, Stream};
 use engine::{Error, Result};
-use http::{Response, Version};
-use std::future::Future;
+use http::{Response, StatusCode, Version};
 use std::io::Write;
-use std::pin::pin;
-use std::task::Poll;
 
 pub(crate) async fn attach(mut call: Call) -> Result<Response<Body>> {
     let keys = call.query.get("detachKeys").to_owned();
@@ -50,6 +47,7 @@ pub(crate) fn way(call: &mut Call) -> Option<Way> {
 
 pub(crate) async fn logs(call: Call) -> Result<Response<Body>> {
     let query = &call.query;
+    let grep = query.get("grep");
     let request = LogsRequest {
         follow: query.flag("follow"),
         stdout: query.flag("stdout"),
@@ -57,91 +55,76 @@ pub(crate) async fn logs(call: Call) -> Result<Response<Body>> {
         since: query.time("since", '"')?,
         // 0 is no limit here.
         until: query.time("until", '"')?.filter(|_| query.get("until") != "0"),
-        timestamps: query.flag("timestamps"),
-        details: query.flag("details"),
         // What is no number, or negative, is all.
         tail: query.get("tail").parse().ok(),
+        grep: (!grep.is_empty()).then(|| grep.to_owned()),
     };
     if !request.stdout && !request.stderr {
         return Err(Error::invalid("must specify at least one of 'stdout' or 'stderr'"));
     }
-    let lines = call.engine().containers.logs(&call.name, request.clone()).await?;
-    let (sender, response) = body::channel(stream_type(lines.tty, call.version));
+    let (follow, timestamps, details) = (request.follow, query.flag("timestamps"), query.flag("details"));
+    let render = |tty| -> RenderLine { Box::new(move |line, out| put(out, line, timestamps, details, tty)) };
+    let chunks = call.engine().containers.logs(&call.name, request, render).await?;
+    let (sender, response) = body::channel(stream_type(chunks.tty, call.version));
     let peer = call.peer;
     tokio::spawn(async move {
         tokio::select! {
-            () = copy(lines, &request, &sender) => (),
-            () = peer.gone(), if request.follow => (),
+            () = copy(chunks, &sender) => (),
+            () = peer.gone(), if follow => (),
             () = sender.closed() => (),
         }
     });
     Ok(response)
 }
 
-/// Lines that are there already go out together, up to this much.
-const CHUNK_BYTES: usize = 64 << 10;
+/// Of Wharf alone: forget what was logged until now.
+pub(crate) async fn clear_logs(call: Call) -> Result<Response<Body>> {
+    call.engine().containers.clear_logs(&call.name).await?;
+    Ok(body::empty(StatusCode::NO_CONTENT))
+}
+
 /// Docker's 8-byte header.
 const HEADER_BYTES: usize = 8;
 
-async fn copy(mut lines: LogStream, request: &LogsRequest, to: &ChunkSender) {
-    let tty = lines.tty;
-    let mut chunk = BytesMut::new();
-    loop {
-        let next = if chunk.is_empty() { Poll::Ready(lines.next().await) } else { now(lines.next()).await };
-        match next {
-            Poll::Ready(Some(Ok(line))) => {
-                if (line.stream == Stream::Stdout && !request.stdout)
-                    || (line.stream == Stream::Stderr && !request.stderr)
-                {
-                    continue;
-                }
-                put(&mut chunk, &line, request, tty);
-                if chunk.len() < CHUNK_BYTES {
-                    continue;
-                }
-            }
-            Poll::Ready(Some(Err(e))) => {
-                // The answer has begun: what went wrong goes into the stream.
-                let text = format!("Error grabbing logs: {e}\n");
-                put_frame(&mut chunk, 2, &[text.as_bytes()], tty);
-                let _ = to.send(Ok(chunk.split().freeze())).await;
-                return;
-            }
-            Poll::Ready(None) => {
-                if !chunk.is_empty() {
-                    // A client that has gone needs no last chunk.
-                    let _ = to.send(Ok(chunk.split().freeze())).await;
-                }
-                return;
-            }
-            Poll::Pending => {}
-        }
-        if !chunk.is_empty() && to.send(Ok(chunk.split().freeze())).await.is_err() {
+async fn copy(mut chunks: LogStream, to: &ChunkSender) {
+    let tty = chunks.tty;
+    while let Some(chunk) = chunks.next().await {
+        let (chunk, last) = match chunk {
+            Ok(chunk) => (Bytes::from(chunk), false),
+            // The answer has begun: what went wrong goes into the stream.
+            Err(e) => (frame(2, &format!("Error grabbing logs: {e}\n"), tty), true),
+        };
+        // A client that has gone needs no more.
+        if to.send(Ok(chunk)).await.is_err() || last {
             return;
         }
     }
 }
 
-/// The future's state at this moment.
-async fn now<F: Future>(future: F) -> Poll<F::Output> {
-    let mut future = pin!(future);
-    std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
-}
-
-fn put(chunk: &mut BytesMut, line: &LogLine, request: &LogsRequest, tty: bool) {
-    let details = if request.details {
-        // key=value,key=value and a space, escaped as in a query string.
-        let pairs: Vec<_> = line.attrs.iter().map(|(k, v)| format!("{}={}", escape(k), escape(v))).collect();
-        pairs.join(",") + " "
-    } else {
-        String::new()
-    };
-    let time = if request.timestamps { format!("{:.9} ", line.at) } else { String::new() };
-    let kind = match line.stream {
-        Stream::Stdout => 1,
-        Stream::Stderr => 2,
-    };
-    put_frame(chunk, kind, &[time.as_bytes(), details.as_bytes(), &line.bytes], tty);
+fn put(out: &mut Vec<u8>, line: &LogLine<'_>, timestamps: bool, details: bool, tty: bool) {
+    let start = out.len();
+    if !tty {
+        let kind = match line.stream {
+            Stream::Stdin => 0,
+            Stream::Stdout => 1,
+            Stream::Stderr => 2,
+        };
+        out.extend_from_slice(&[kind, 0, 0, 0, 0, 0, 0, 0]);
+    }
+    if timestamps {
+        line.write_time(out);
+        out.push(b' ');
+    }
+    if details {
+        line.write_attrs(out);
+        out.push(b' ');
+    }
+    out.extend_from_slice(line.bytes());
+    if !tty {
+        // A line is far below 4 GiB: the log file's reader bounds it.
+        let length = (out.len() - start - HEADER_BYTES) as u32;
+        out[start + 4..start + HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
+    }
 }
 
 pub(crate) fn put_frame(chunk: &mut BytesMut, kind: u8, parts: &[&[u8]], tty: bool) {
@@ -160,14 +143,4 @@ pub(crate) fn frame(kind: u8, text: &str, tty: bool) -> Bytes {
     let mut chunk = BytesMut::new();
     put_frame(&mut chunk, kind, &[text.as_bytes()], tty);
     chunk.freeze()
-}
-
-fn escape(text: &str) -> String {
-    text.bytes()
-        .map(|b| match b {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(b).to_string(),
-            b' ' => "+".to_owned(),
-            _ => format!("%{b:02X}"),
-        })
-        .collect()
 }

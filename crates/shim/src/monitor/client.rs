@@ -77,6 +77,8 @@ impl Client {
         match stream {
             Stream::Stdout => self.stdout,
             Stream::Stderr => self.stderr,
+            // What one client types is no output for another.
+            Stream::Stdin => false,
         }
     }
 

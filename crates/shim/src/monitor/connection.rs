@@ -122,6 +122,7 @@ impl Monitor {
                 self.end_stdin();
                 Reply::Done
             }
+            Order::ClearLog => done(self.log.clear().map_err(|error| error.to_string())),
             Order::Signal(number) => done(self.signal(number)),
         }
     }

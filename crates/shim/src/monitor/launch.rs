@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
-use super::{Launched, finish, foreign};
+use super::{Launched, finish, foreign, forwarder};
 use crate::protocol::{
     Client, ExecRequest, Failure, FailureKind, Io, Request, Rootfs, Size, StartRequest, seccomp_filter,
 };
@@ -36,7 +36,7 @@ fn start(
     let netns = if request.netns { Some(descriptors.next().ok_or_else(missing)?) } else { None };
     let ports = if request.ports { Some(descriptors.next().ok_or_else(missing)?) } else { None };
     let clients = take_clients(&mut request.io, descriptors)?;
-    let log = logs::open(&request.log).map_err(|error| other(format!("open log: {error}")))?;
+    let log = open_log(&request.log)?;
     if let Some(process) = &mut request.spec.process {
         process.oom_score_adj = process.oom_score_adj.or_else(crate::spawner::former_oom_score_adj);
     }
@@ -116,6 +116,13 @@ fn start(
     })
 }
 
+fn open_log(destination: &logs::Destination) -> Result<Box<dyn logs::LogWriter>, Failure> {
+    logs::open(destination, forwarder::start).map_err(|error| match destination.remote() {
+        Some(_) => Failure { kind: FailureKind::Log, message: error.to_string() },
+        None => other(format!("open log: {error}")),
+    })
+}
+
 /// So that whoever finds this monitor killed before it could say anything knows where to look for what it made.
 fn note_cgroup(directory: &Path, cgroup: &str) -> Result<(), Failure> {
     let link = layout::cgroup(directory);
@@ -177,7 +184,7 @@ fn exec(
         stderr,
         terminal,
         stdin_once: request.io.stdin_once,
-        log: logs::open(&logs::Destination::None).map_err(|error| other(error.to_string()))?,
+        log: open_log(&logs::Destination::NONE)?,
         clients,
         ports: None,
         cgroup: None,

@@ -21,6 +21,7 @@ mod connection;
 mod detach;
 mod finish;
 mod foreign;
+mod forwarder;
 mod input;
 mod launch;
 mod limit;
@@ -141,6 +142,8 @@ struct Monitor {
     log: Box<dyn LogWriter>,
     /// The log may have background work.
     log_busy: bool,
+    /// epoll watches for room in what the log waits for.
+    log_armed: bool,
     log_error: Option<String>,
     /// For one chunk of output or input; empty while idle.
     scratch: Vec<u8>,
@@ -169,6 +172,7 @@ enum Token {
     Listener,
     Stdin,
     Oom,
+    Log,
     Source(usize),
     Client(u32),
     Engine(u32),
@@ -181,7 +185,8 @@ impl Token {
             Token::Listener => 1,
             Token::Stdin => 2,
             Token::Oom => 3,
-            Token::Source(index) => 4 + index as u64,
+            Token::Log => 4,
+            Token::Source(index) => 5 + index as u64,
             Token::Client(number) => 1 << 32 | u64::from(number),
             Token::Engine(number) => 2 << 32 | u64::from(number),
         })
@@ -196,7 +201,8 @@ impl Token {
             (_, 1) => Token::Listener,
             (_, 2) => Token::Stdin,
             (_, 3) => Token::Oom,
-            (_, index) => Token::Source(index as usize - 4),
+            (_, 4) => Token::Log,
+            (_, index) => Token::Source(index as usize - 5),
         }
     }
 }
@@ -233,6 +239,7 @@ impl Monitor {
             sources: [launched.stdout.map(Source::new), launched.stderr.map(Source::new)],
             log: launched.log,
             log_busy: false,
+            log_armed: false,
             log_error: None,
             scratch: Vec::new(),
             ports: launched.ports,
@@ -314,6 +321,8 @@ impl Monitor {
                     Token::Listener => self.accept(),
                     Token::Stdin => self.flush_stdin(),
                     Token::Oom => self.look_for_oom(),
+                    // There is room: what waits goes out.
+                    Token::Log => self.work_on_log(),
                     Token::Source(index) => self.pump(index, true),
                     Token::Client(number) => self.serve_client(number, flags),
                     Token::Engine(number) => self.serve_engine(number),
@@ -345,18 +354,22 @@ impl Monitor {
     /// do at all.
     fn rest(&mut self) -> bool {
         if self.log_busy {
-            self.log_busy = match self.log.idle() {
-                Ok(more) => more,
-                Err(error) => {
-                    self.note_log_error(&error);
-                    false
-                }
-            };
+            self.work_on_log();
             return false;
         }
         self.scratch = Vec::new();
         sys::malloc::trim();
         true
+    }
+
+    fn work_on_log(&mut self) {
+        self.log_busy = match self.log.idle() {
+            Ok(more) => more,
+            Err(error) => {
+                self.note_log_error(&error);
+                false
+            }
+        };
     }
 
     fn watch(&self, fd: impl AsFd, token: Token, flags: EventFlags) -> Result<(), Error> {
@@ -409,13 +422,14 @@ impl Monitor {
         }
     }
 
-    /// Whether a client that is behind holds the stream back. What a container leaves in its pipes is little
+    /// Whether a client that is behind, or a log that takes no more, holds the stream back. What a container leaves in its pipes is little
     /// and finite, since nobody outlives its PID 1 to write more: that is taken at once.
     fn is_held(&self, stream: Stream) -> bool {
         if self.ended.is_some() && self.cgroup.as_ref().is_some_and(|container| container.own_pid_namespace) {
             return false;
         }
-        self.clients.values().any(|client| client.wants(stream) && client.is_behind())
+        self.log.holds_back()
+            || self.clients.values().any(|client| client.wants(stream) && client.is_behind())
     }
 
     fn note_log_error(&mut self, error: &std::io::Error) {
@@ -499,48 +513,6 @@ impl Monitor {
         }
     }
 
-    /// Input for the process; dropped once it reads no more.
-    fn feed(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
-        if let Some(stdin) = &mut self.stdin
-            && !stdin.write(bytes)
-        {
-            self.stop_stdin();
-        }
-    }
-
-    fn flush_stdin(&mut self) {
-        if let Some(stdin) = &mut self.stdin {
-            let read_on = stdin.flush();
-            if !read_on || (stdin.ending && !stdin.is_full()) {
-                self.stop_stdin();
-            }
-        }
-    }
-
-    /// End of file for the process, after what it has been sent.
-    fn end_stdin(&mut self) {
-        if self.terminal.is_some() {
-            return;
-        }
-        if let Some(stdin) = &mut self.stdin {
-            stdin.ending = true;
-            if !stdin.is_full() {
-                self.stop_stdin();
-            }
-        }
-    }
-
-    fn stop_stdin(&mut self) {
-        // Closing the last descriptor takes it out of epoll.
-        self.stdin = None;
-        for client in self.clients.values_mut() {
-            client.reads = false;
-        }
-    }
-
     /// Lets a client go that is still connected: it reads to the end of file.
     fn dismiss_client(&mut self, number: u32, why: Leave) {
         let mut scratch = vec![0; 4096];
@@ -573,6 +545,11 @@ impl Monitor {
             };
             stdin.armed = input_full && changed.is_ok();
         }
+        self.log_armed = match (self.log.waits_for(), self.log_armed) {
+            (Some(fd), false) => epoll::add(&self.epoll, fd, Token::Log.data(), EventFlags::OUT).is_ok(),
+            (None, true) => self.log.descriptor().is_some_and(|fd| epoll::delete(&self.epoll, fd).is_err()),
+            (_, armed) => armed,
+        };
         for index in 0..self.sources.len() {
             let stream = if index == 0 { Stream::Stdout } else { Stream::Stderr };
             let wanted = !self.is_held(stream);

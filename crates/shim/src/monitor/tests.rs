@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 
-use logs::{Destination, JsonFileDestination};
+use logs::Destination;
 use rustix::net::SocketFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -30,7 +30,32 @@ struct Setup {
     stdin_once: bool,
     tty: bool,
     nolog: bool,
+    log_options: &'static [(&'static str, &'static str)],
     clients: Vec<(Wants, UnixStream)>,
+}
+
+fn log_to(driver: &str, options: &[(&str, &str)], path: PathBuf) -> Destination {
+    let options = options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let (labels, id) = (BTreeMap::new(), "ab".repeat(32));
+    let facts = logs::ContainerFacts {
+        id: &id,
+        name: "/x",
+        image_id: &id,
+        image_name: "image",
+        command: &[],
+        labels: &labels,
+        env: &[],
+        created: "2026-01-01T00:00:00Z",
+    };
+    logs::resolve(driver, &options, &facts, path).expect("a destination")
+}
+
+/// In a test the forwarder is a thread.
+fn forwarder_thread(destination: &logs::RemoteDestination) -> std::io::Result<logs::Pipe> {
+    let (ours, theirs) = logs::Pipe::pair()?;
+    let destination = destination.clone();
+    std::thread::spawn(move || logs::forward(&destination, theirs));
+    Ok(ours)
 }
 
 fn everything() -> Wants {
@@ -82,14 +107,10 @@ fn launch(script: &str, setup: Setup) -> Running {
     drop(command);
     let pid = child.id() as i32;
     let pidfd = pidfd_open(Pid::from_raw(pid).expect("pid"), PidfdFlags::empty()).expect("pidfd");
-    let log = Destination::JsonFile(JsonFileDestination {
-        path: directory.path().join("json.log"),
-        file_bytes_max: None,
-        files_max: 1,
-        compress: false,
-        attrs: None,
-    });
-    let log = if setup.nolog { Destination::None } else { log };
+    let log = match setup.nolog {
+        true => Destination::NONE,
+        false => log_to("json-file", setup.log_options, directory.path().join("json.log")),
+    };
     let launched = Launched {
         directory: directory.path().into(),
         pid,
@@ -99,7 +120,7 @@ fn launch(script: &str, setup: Setup) -> Running {
         stderr,
         terminal,
         stdin_once: setup.stdin_once,
-        log: logs::open(&log).expect("log"),
+        log: logs::open(&log, forwarder_thread).expect("log"),
         clients: setup.clients.into_iter().map(|(wants, socket)| (wants, socket.into(), None)).collect(),
         ports: None,
         cgroup: None,

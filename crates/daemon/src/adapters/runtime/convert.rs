@@ -1,6 +1,6 @@
 //! Between the engine's words and the monitor's.
 
-use engine::ports::{Attachment, LogTarget, RuntimeError, RuntimeErrorKind, Stdio};
+use engine::ports::{Attachment, RuntimeError, RuntimeErrorKind, Stdio};
 use shim::protocol::{self, FailureKind, Framing, Reply, Size};
 
 use super::other;
@@ -27,14 +27,6 @@ pub(super) fn client(attachment: &Attachment, tty: bool) -> protocol::Client {
     }
 }
 
-pub(super) fn destination(log: LogTarget) -> Result<logs::Destination, RuntimeError> {
-    match log {
-        LogTarget::None => Ok(logs::Destination::None),
-        LogTarget::File { driver, path, options, attrs } => logs::resolve(&driver, &options, &attrs, path)
-            .map_err(|error| RuntimeError { kind: RuntimeErrorKind::Invalid, message: error.to_string() }),
-    }
-}
-
 pub(super) fn kind(kind: FailureKind) -> RuntimeErrorKind {
     match kind {
         FailureKind::ExecutableNotFound => RuntimeErrorKind::ExecutableNotFound,
@@ -45,6 +37,7 @@ pub(super) fn kind(kind: FailureKind) -> RuntimeErrorKind {
         FailureKind::WorkingDirectory => RuntimeErrorKind::WorkingDirectory,
         FailureKind::Mount => RuntimeErrorKind::Mount,
         FailureKind::NotRunning => RuntimeErrorKind::NotRunning,
+        FailureKind::Log => RuntimeErrorKind::Log,
         FailureKind::Invalid => RuntimeErrorKind::Invalid,
         FailureKind::Other => RuntimeErrorKind::Other,
     }

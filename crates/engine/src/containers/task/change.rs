@@ -1,8 +1,12 @@
-//! Pause, unpause, resize and rename: what changes a container without ending it.
+//! Pause, unpause, resize, rename, forgetting the log: what changes a container without ending it.
+
+use std::sync::Arc;
 
 use super::Owner;
+use super::words::view_of;
 use crate::container::Status;
 use crate::container::state::Action;
+use crate::containers::logs;
 use crate::error::{Error, Result};
 
 impl Owner {
@@ -30,6 +34,21 @@ impl Owner {
         self.publish();
         self.event("unpause", &[]);
         Ok(())
+    }
+
+    /// Whoever writes the log forgets it: the monitor, or where there is none, we.
+    pub(super) async fn clear_logs(&mut self) -> Result<()> {
+        let view = view_of(&self.core, &self.record);
+        if !view.state.is_running() {
+            return logs::clear(&Arc::new(view)).await;
+        }
+        let cleared = self.core.ports.runtime.clear_log(&self.record.id).await;
+        cleared.map_err(|error| {
+            Error::internal(format!(
+                "could not clear the log of container {}: {}",
+                self.record.id, error.message
+            ))
+        })
     }
 
     pub(super) async fn resize(&mut self, rows: u16, columns: u16) -> Result<()> {

@@ -144,7 +144,7 @@ pub(super) fn view_of(core: &Core, record: &Record) -> Container {
         hostname_path: own_files("hostname"),
         hosts_path: own_files("hosts"),
         log_path: match record.log_driver.as_str() {
-            "json-file" => layout::log(&directory, &record.id),
+            "json-file" => layout::log(&directory, &record.id, "json-file"),
             _ => std::path::PathBuf::new(),
         },
         directory,
