@@ -47,6 +47,8 @@ pub struct Logs<'a> {
     pub details: bool,
     /// A number, `all`, or empty.
     pub tail: &'a str,
+    /// A regular expression, of Wharf's engine alone; empty for all lines.
+    pub grep: &'a str,
 }
 
 /// How to stop.
@@ -201,8 +203,15 @@ impl Containers<'_> {
             .flag("details", what.details)
             .arg_if("since", what.since)
             .arg_if("until", what.until)
-            .arg_if("tail", what.tail);
+            .arg_if("tail", what.tail)
+            .arg_if("grep", what.grep);
         self.http.stream(Method::GET, target, no_body()).await
+    }
+
+    /// Forgets what was logged until now. Of Wharf's engine alone.
+    pub async fn clear_logs(&self, container: &str) -> Result<()> {
+        let target = Self::on(container, "logs")?;
+        self.http.send(&Method::DELETE, &target, Default::default(), no_body()).await.map(drop)
     }
 
     /// Answers the exec's id.

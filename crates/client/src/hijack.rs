@@ -51,6 +51,18 @@ pub enum FrameKind {
     SystemError,
 }
 
+impl FrameKind {
+    fn of(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Stdin),
+            1 => Some(Self::Stdout),
+            2 => Some(Self::Stderr),
+            3 => Some(Self::SystemError),
+            _ => None,
+        }
+    }
+}
+
 /// Takes frames apart. Payload is passed on as it arrives, not gathered, so a frame may come in several pieces.
 #[derive(Debug)]
 pub struct Demultiplexer<R> {
@@ -86,18 +98,9 @@ impl<R: AsyncRead + Unpin> Demultiplexer<R> {
                 continue;
             }
             let header = &self.buffer[self.start..self.start + HEADER_BYTES];
-            self.kind = match header[0] {
-                0 => FrameKind::Stdin,
-                1 => FrameKind::Stdout,
-                2 => FrameKind::Stderr,
-                3 => FrameKind::SystemError,
-                other => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        format!("unrecognized stream: {other}"),
-                    ));
-                }
-            };
+            let unknown =
+                || io::Error::new(io::ErrorKind::InvalidData, format!("unrecognized stream: {}", header[0]));
+            self.kind = FrameKind::of(header[0]).ok_or_else(unknown)?;
             self.left = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
             self.start += HEADER_BYTES;
         }
@@ -109,6 +112,30 @@ impl<R: AsyncRead + Unpin> Demultiplexer<R> {
         self.start += length;
         self.left -= length;
         Ok(Some((self.kind, &self.buffer[piece])))
+    }
+
+    /// As [`Demultiplexer::next`], with what follows in frames of the same kind, as far as it is here already: a log has a frame
+    /// for each line, and a write for each would cost more than all the rest.
+    pub async fn next_run(&mut self) -> io::Result<Option<(FrameKind, &[u8])>> {
+        let Some((kind, piece)) = self.next().await? else { return Ok(None) };
+        let length = piece.len();
+        let from = self.start - length;
+        let mut end = self.start;
+        // Headers between pieces are closed over by moving the pieces together.
+        while self.left == 0 && self.end - self.start > HEADER_BYTES {
+            let header = &self.buffer[self.start..self.start + HEADER_BYTES];
+            if FrameKind::of(header[0]) != Some(kind) {
+                break;
+            }
+            let frame = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
+            self.start += HEADER_BYTES;
+            let here = frame.min(self.end - self.start);
+            self.buffer.copy_within(self.start..self.start + here, end);
+            self.start += here;
+            end += here;
+            self.left = frame - here;
+        }
+        Ok(Some((kind, &self.buffer[from..end])))
     }
 
     async fn fill(&mut self) -> io::Result<usize> {

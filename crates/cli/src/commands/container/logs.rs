@@ -1,7 +1,9 @@
 //! `logs`: what a container wrote.
 
 use client::{Demultiplexer, FrameKind, Logs};
+use std::fs::File;
 use std::io::Write;
+use std::os::fd::BorrowedFd;
 
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
@@ -15,8 +17,10 @@ pub(crate) const COMMAND: Command = Command {
     usage: "[OPTIONS] CONTAINER",
     about: "Fetch the logs of a container",
     flags: &[
+        Flag::switch("clear", "Forget what was logged until now").hidden(),
         Flag::switch("details", "Show extra details provided to logs"),
         Flag::switch("follow", "Follow log output").short('f'),
+        Flag::text("grep", "Show only lines that a regular expression matches").hidden(),
         Flag::text(
             "since",
             "Show logs since timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 minutes)",
@@ -34,7 +38,17 @@ pub(crate) const COMMAND: Command = Command {
     run: |app, line| Box::pin(async move { run(app, &line).await }),
 };
 
+/// Nothing is shown while it is forgotten.
+const WITHOUT_CLEAR: &[&str] = &["details", "follow", "grep", "since", "tail", "timestamps", "until"];
+
 async fn run(app: &App, line: &Parsed) -> Outcome {
+    if line.switch("clear") {
+        if let Some(other) = WITHOUT_CLEAR.iter().find(|flag| line.changed(flag)) {
+            return Err(Failure::new(format!("conflicting options: --clear and --{other}")));
+        }
+        app.client.containers().clear_logs(&line.operands[0]).await?;
+        return Ok(0);
+    }
     let time = |flag: &str| {
         moment::parse(line.text(flag))
             .map_err(|error| Failure::new(format!("invalid value for {flag:?}: {error}")))
@@ -54,6 +68,7 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         timestamps: line.switch("timestamps"),
         details: line.switch("details"),
         tail: line.text("tail"),
+        grep: line.text("grep"),
     };
     let containers = app.client.containers();
     let mut stream = containers.logs(&line.operands[0], &what).await?;
@@ -62,15 +77,17 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         let found = containers.inspect(&line.operands[0], false).await?;
         !found.config.unwrap_or_default().tty
     };
-    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+    // Unbuffered: whole chunks are written.
+    let raw = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
+    let (mut out, mut err) = (raw(rustix::stdio::stdout())?, raw(rustix::stdio::stderr())?);
     if !multiplexed {
         while let Some(bytes) = stream.next().await? {
-            written(out.write_all(&bytes).and_then(|()| out.flush()))?;
+            written(out.write_all(&bytes))?;
         }
         return Ok(0);
     }
     let mut frames = Demultiplexer::new(stream, b"");
-    while let Some((kind, piece)) = frames.next().await? {
+    while let Some((kind, piece)) = frames.next_run().await? {
         match kind {
             FrameKind::Stderr => written(err.write_all(piece))?,
             FrameKind::SystemError => {
@@ -81,7 +98,6 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
             }
             FrameKind::Stdin | FrameKind::Stdout => written(out.write_all(piece))?,
         }
-        written(out.flush())?;
     }
     Ok(0)
 }
