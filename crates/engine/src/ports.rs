@@ -260,7 +260,7 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug {
         columns: u16,
     ) -> BoxFuture<'a, Result<(), RuntimeError>>;
     /// Forget what is kept of a running container's output.
-    fn clear_log<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    fn clear_log<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, Result<(), RuntimeError>>;
     /// Hand a client's connection to the monitor of the process.
     fn attach<'a>(
         &'a self,

@@ -384,10 +384,8 @@ impl ContainerRuntime for ShimRuntime {
         Box::pin(async move { done(self.order(process, Order::Resize(Size { rows, columns })).await?) })
     }
 
-    fn clear_log<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
-        Box::pin(async move {
-            done(self.order(&ProcessRef::container(container.to_owned()), Order::ClearLog).await?)
-        })
+    fn clear_log<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async move { done(self.order(process, Order::ClearLog).await?) })
     }
 
     fn attach<'a>(

@@ -186,7 +186,7 @@ impl ContainerRuntime for Fake {
     fn resize<'a>(&'a self, _: &'a ProcessRef, _: u16, _: u16) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(async { Ok(()) })
     }
-    fn clear_log<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+    fn clear_log<'a>(&'a self, _: &'a ProcessRef) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(async { Ok(()) })
     }
     fn attach<'a>(&'a self, _: &'a ProcessRef, _: Attachment) -> BoxFuture<'a, Result<(), RuntimeError>> {

@@ -150,7 +150,7 @@ fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
 }
 
 impl ContainerRuntime for Processes {
-    fn clear_log<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+    fn clear_log<'a>(&'a self, _: &'a ProcessRef) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(async { Ok(()) })
     }
     fn start(&self, request: StartRequest) -> BoxFuture<'_, Result<Started, RuntimeError>> {

@@ -125,7 +125,7 @@ fn launch(script: &str, setup: Setup) -> Running {
         ports: None,
         cgroup: None,
         cgroup_path: String::new(),
-        limit: super::limit::Limit::default(),
+        limit: limit::Limit::default(),
     };
     let (ours, theirs) = crate::wire::pair(SocketFlags::NONBLOCK).expect("pair");
     let listener = connection::listen(directory.path()).expect("listen");

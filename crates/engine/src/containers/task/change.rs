@@ -42,7 +42,7 @@ impl Owner {
         if !view.state.is_running() {
             return logs::clear(&Arc::new(view)).await;
         }
-        let cleared = self.core.ports.runtime.clear_log(&self.record.id).await;
+        let cleared = self.core.ports.runtime.clear_log(&self.process).await;
         cleared.map_err(|error| {
             Error::internal(format!(
                 "could not clear the log of container {}: {}",
