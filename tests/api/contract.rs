@@ -19,6 +19,7 @@ const BUILT: &[&str] = &[
     "GET /containers/{id}/json",
     "GET /containers/{id}/top",
     "GET /containers/{id}/logs",
+    "GET /containers/{id}/stats",
     "POST /containers/{id}/start",
     "POST /containers/{id}/stop",
     "POST /containers/{id}/restart",
@@ -27,6 +28,7 @@ const BUILT: &[&str] = &[
     "POST /containers/{id}/attach",
     "POST /containers/{id}/resize",
     "POST /containers/{id}/rename",
+    "POST /containers/{id}/update",
     "POST /containers/{id}/pause",
     "POST /containers/{id}/unpause",
     "DELETE /containers/{id}",
@@ -257,6 +259,15 @@ impl Contract {
         self.show(404, "GET /containers/{id}/logs", "/containers/nope/logs?stdout=1", None);
         self.show(200, "POST /containers/{id}/resize", "/containers/one/resize?h=10&w=20", None);
         self.show(404, "POST /containers/{id}/resize", "/containers/nope/resize?h=10&w=20", None);
+        const UPDATE: &str = "POST /containers/{id}/update";
+        let change = |limit: i64| Some(json!({"PidsLimit": limit, "RestartPolicy": {"Name": "no"}}));
+        self.show(200, UPDATE, "/containers/one/update", change(100));
+        self.show(200, UPDATE, "/containers/two/update", change(-1));
+        self.show(404, UPDATE, "/containers/nope/update", change(1));
+        for path in ["/containers/one/stats?stream=0", "/containers/two/stats?stream=0&one-shot=1"] {
+            self.show(200, "GET /containers/{id}/stats", path, None);
+        }
+        self.show(404, "GET /containers/{id}/stats", "/containers/nope/stats", None);
         self.attach();
 
         self.show(204, "POST /containers/{id}/pause", "/containers/one/pause", None);

@@ -5,6 +5,7 @@ mod contract;
 mod definition;
 mod records;
 mod requests;
+mod stats;
 mod streams;
 
 use std::io::{Read, Write};

@@ -12,6 +12,8 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod mounts;
+mod stats;
+mod update;
 mod volumes;
 
 use std::path::Path;

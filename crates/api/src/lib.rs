@@ -22,8 +22,10 @@ pub mod mount;
 pub mod network;
 pub mod progress;
 pub mod registry;
+pub mod stats;
 pub mod system;
 mod text;
+pub mod update;
 pub mod volume;
 
 /// The newest API version spoken.

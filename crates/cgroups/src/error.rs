@@ -89,6 +89,11 @@ impl Error {
         self.errno() == Some(rustix::io::Errno::NOENT.raw_os_error())
     }
 
+    /// The cgroup was removed while its file was open.
+    pub fn is_gone(&self) -> bool {
+        self.is_not_found() || self.is(rustix::io::Errno::NODEV)
+    }
+
     pub(crate) fn is(&self, errno: rustix::io::Errno) -> bool {
         self.errno() == Some(errno.raw_os_error())
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cgroups::{Cgroup, CgroupPath, Layout, Machine, Version};
+use cgroups::{Cgroup, CgroupPath, Layout, Machine, Meter, Version};
 use oci::runtime::{
     BlockIo, Cpu, HugepageLimit, InterfacePriority, Memory, Network, Pids, Rdma, Resources, ThrottleDevice,
     WeightDevice,
@@ -252,6 +252,19 @@ fn v2_counters() {
     assert_eq!(stats.blkio.service_bytes[0].value, 180_224);
     assert_eq!(stats.blkio.serviced[0].op, "Read");
     assert_eq!(cgroup.oom_kills().unwrap(), 1);
+
+    let (meter, mut buffer) = (Meter::open(&cgroup).unwrap(), Vec::new());
+    assert_eq!(meter.version(), Version::V2);
+    let read = meter.read(&mut buffer).unwrap();
+    assert_eq!((&read.cpu, &read.pids, &read.blkio), (&stats.cpu, &stats.pids, &stats.blkio));
+    assert_eq!(
+        (read.memory.usage.usage, read.memory.usage.limit, read.memory.usage.failures),
+        (4096, u64::MAX, 2)
+    );
+    assert_eq!(read.memory.stats, stats.memory.stats);
+    // The same open files, read again.
+    fs::write(fake.path("memory.current"), "5000\n").unwrap();
+    assert_eq!(meter.read(&mut buffer).unwrap().memory.usage.usage, 5000);
 }
 
 #[test]
@@ -273,6 +286,26 @@ fn v1_counters() {
     assert_eq!(stats.blkio.serviced.len(), 2);
     assert_eq!(stats.memory.usage.limit, 9_223_372_036_854_771_712);
     assert_eq!(cgroup.oom_kills().unwrap(), 2);
+
+    for (file, text) in [
+        ("cpu,cpuacct/cpuacct.usage_user", "19\n"),
+        ("cpu,cpuacct/cpuacct.usage_sys", "11\n"),
+        ("memory/memory.stat", "cache 12288\ntotal_inactive_file 4096\n"),
+        ("memory/memory.usage_in_bytes", "20480\n"),
+        ("memory/memory.max_usage_in_bytes", "40960\n"),
+        ("memory/memory.failcnt", "3\n"),
+    ] {
+        fs::write(fake.path(file), text).unwrap();
+    }
+    let meter = Meter::open(&cgroup).unwrap();
+    assert_eq!(meter.version(), Version::V1);
+    let read = meter.read(&mut Vec::new()).unwrap();
+    assert_eq!((read.cpu.usage_ns, read.cpu.user_ns, read.cpu.kernel_ns), (30, 19, 11));
+    assert_eq!((&read.cpu.per_cpu_ns, &read.cpu.throttling), (&stats.cpu.per_cpu_ns, &stats.cpu.throttling));
+    assert_eq!(read.blkio, stats.blkio);
+    let memory = &read.memory;
+    assert_eq!((memory.usage.usage, memory.usage.max_usage, memory.usage.failures), (20480, 40960, 3));
+    assert_eq!((memory.usage.limit, memory.stats["total_inactive_file"]), (9_223_372_036_854_771_712, 4096));
 }
 
 #[test]

@@ -43,10 +43,12 @@ const TOP: &[(&str, &Command)] = &[
     ("run", &container::run::COMMAND),
     ("save", &image::save::COMMAND),
     ("start", &container::start::COMMAND),
+    ("stats", &container::stats::COMMAND),
     ("stop", &container::stop::COMMAND),
     ("tag", &image::tag::COMMAND),
     ("top", &container::top::COMMAND),
     ("unpause", &container::unpause::COMMAND),
+    ("update", &container::update::COMMAND),
     ("version", &version::COMMAND),
     ("wait", &container::wait::COMMAND),
 ];
@@ -55,7 +57,6 @@ const TOP: &[(&str, &Command)] = &[
 const LATER: &[(&[&str], &str)] = &[
     (&["build", "builder", "buildx"], "it comes with the builder"),
     (&["compose"], "it comes with Compose"),
-    (&["stats", "update"], "it comes with the rest of the container commands"),
     (&["login", "logout", "push", "search", "manifest"], "it comes with registries"),
     (&["network"], "it comes with networking"),
     (

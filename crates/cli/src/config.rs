@@ -21,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) volumes_format: String,
     #[serde(rename = "pruneFilters")]
     prune_filters: Vec<String>,
+    #[serde(rename = "statsFormat")]
+    pub(crate) stats_format: String,
     #[serde(rename = "HttpHeaders")]
     pub(crate) http_headers: BTreeMap<String, String>,
     #[serde(rename = "currentContext")]

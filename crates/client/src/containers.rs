@@ -4,13 +4,15 @@ use crate::connection::{Http, json_body, no_body};
 use crate::error::{Error, Result};
 use crate::hijack::Hijacked;
 use crate::query::{Target, escape};
-use crate::stream::ByteStream;
+use crate::stream::{ByteStream, JsonStream};
 use api::container::{
     ContainerInspectResponse, ContainerSummary, CreateRequest, CreateResponse, TopResponse, WaitCondition,
     WaitResponse,
 };
 use api::exec::{ExecCreateRequest, IdResponse};
 use api::filters::Filters;
+use api::stats::StatsResponse;
+use api::update::{UpdateRequest, UpdateResponse};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 
@@ -212,6 +214,19 @@ impl Containers<'_> {
     pub async fn clear_logs(&self, container: &str) -> Result<()> {
         let target = Self::on(container, "logs")?;
         self.http.send(&Method::DELETE, &target, Default::default(), no_body()).await.map(drop)
+    }
+
+    /// Answers warnings.
+    pub async fn update(&self, container: &str, change: &UpdateRequest) -> Result<Vec<String>> {
+        let target = Self::on(container, "update")?;
+        let answer: UpdateResponse = self.http.json(Method::POST, target, json_body(change)?).await?;
+        Ok(answer.warnings)
+    }
+
+    /// What it uses: a sample a second until it is removed, or one, which takes a second.
+    pub async fn stats(&self, container: &str, stream: bool) -> Result<JsonStream<StatsResponse>> {
+        let target = Self::on(container, "stats")?.arg("stream", if stream { "1" } else { "0" });
+        Ok(self.http.stream(Method::GET, target, no_body()).await?.json())
     }
 
     /// Answers the exec's id.

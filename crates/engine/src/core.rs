@@ -9,6 +9,7 @@ use crate::events::Events;
 use crate::execs::registry::Registry;
 use crate::ports::{Clock, ContainerRuntime, Ids, Mirror, NetworkFabric, Roots, SeccompCompiler, Storage};
 use crate::settings::Settings;
+use crate::stats::Collector;
 use crate::volumes::registry::Registry as Volumes;
 
 /// The adapters, as the daemon hands them in.
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) events: Events,
     pub(crate) index: Index,
     pub(crate) execs: Registry,
+    pub(crate) stats: Collector,
     pub(crate) volumes: Volumes,
     /// Replaced as a whole by a reload; read without waiting by everybody, hence not an async lock.
     settings: RwLock<Arc<Settings>>,
@@ -45,11 +47,13 @@ type SeccompFilters = HashMap<(Option<String>, Vec<String>), Arc<[u8]>>;
 impl Core {
     pub(crate) fn new(settings: Settings, ports: Ports) -> Arc<Self> {
         let events = Events::new(ports.clock.clone());
+        let stats = Collector::new(ports.runtime.clone(), ports.clock.clone());
         Arc::new(Self {
             ports,
             events,
             index: Index::default(),
             execs: Registry::default(),
+            stats,
             volumes: Volumes::default(),
             settings: RwLock::new(Arc::new(settings)),
             filters: Mutex::default(),

@@ -19,6 +19,7 @@ mod layout;
 pub mod ports;
 mod records;
 mod settings;
+pub mod stats;
 mod storage;
 pub mod system;
 pub mod volumes;
@@ -56,6 +57,7 @@ impl Engine {
         let execs = Execs { core: core.clone() };
         let volumes = Volumes { core: core.clone(), pruning: Arc::default() };
         let events = core.events.clone();
+        core.stats.set_machine_memory(facts.memory_bytes);
         let system = System {
             core,
             facts: Arc::new(facts),

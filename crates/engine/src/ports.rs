@@ -5,6 +5,8 @@
 //! in this crate's tests. Futures are boxed so that the ports are object safe: one allocation per call is
 //! nothing beside a system call.
 
+mod usage;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -17,6 +19,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+
+pub use usage::{BlockIoEntry, BlockIoUsage, CpuUsage, InterfaceUsage, MemoryUsage, Meter, Traffic, Usage};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -279,6 +283,23 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'a, Result<Probed, RuntimeError>> {
         let message = "this runtime knows no probes".into();
         Box::pin(std::future::ready(Err(RuntimeError { kind: RuntimeErrorKind::Other, message })))
+    }
+    /// Opens a running container's counters; `network`: also those of its interfaces.
+    fn meter<'a>(
+        &'a self,
+        _container: &'a str,
+        _network: bool,
+    ) -> BoxFuture<'a, Result<Arc<dyn Meter>, RuntimeError>> {
+        let kind = RuntimeErrorKind::Other;
+        Box::pin(std::future::ready(Err(RuntimeError { kind, message: "nothing is counted here".into() })))
+    }
+    /// Changes the limits of a running container; what `resources` do not name stays.
+    fn update<'a>(
+        &'a self,
+        _container: &'a str,
+        _resources: Box<oci::runtime::Resources>,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(std::future::ready(Ok(())))
     }
     /// All processes in the container's cgroup, as host pids.
     fn pids<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Vec<u32>, RuntimeError>>;

@@ -11,6 +11,11 @@ fn lists() {
 }
 
 #[test]
+fn used() {
+    super::compare(USED);
+}
+
+#[test]
 fn missing() {
     super::compare(MISSING);
 }
@@ -234,6 +239,58 @@ const LISTS: &[&[&str]] = &[
         "images",
         "images -q",
         "SH:rm -r DIR/config",
+        "rm NAME",
+    ],
+];
+
+/// Numbers differ; what is around them does not.
+const USED: &[&[&str]] = &[
+    &[
+        "create --name NAME -m 64m bb sleep 1000",
+        "stats --no-stream NAME",
+        "29:stats --no-stream --format json NAME",
+        "stats --no-stream --no-trunc --format '{{.ID}} {{.Container}} {{.Name}}' NAME",
+        "stats --no-stream --format '{{.CPUPerc}} {{.MemUsage}} {{.MemPerc}} {{.NetIO}} {{.BlockIO}} {{.PIDs}}' NAME",
+        "stats --no-stream --format 'table {{.Name}}\t{{.PIDs}}' NAME NAME",
+        "stats --no-stream --format '{{.Bogus}}' NAME",
+        "stats --no-stream --format '{{' NAME",
+        "SH:docker start NAME >/dev/null; docker stats --no-stream NAME | sed 's/[0-9.]*%/PERCENT/g; s/ [0-9.]*KiB/ USED/; s/  */ /g; s/[0-9.]*k*B/BYTES/g'",
+        "SH:docker stats --no-stream --format '{{.Name}} {{.PIDs}} {{.MemUsage}}' NAME | sed 's/ [0-9.]*KiB/ USED/'",
+        "SH:docker stats -a --no-stream --format '{{.Name}}' | grep -c '^NAME$'",
+        "stats --no-stream nosuch NAME",
+        "stats --no-stream ''",
+        "stats nosuch other",
+        "stats --bogus",
+        "rm -f NAME",
+    ],
+    &[
+        "SH:mkdir -p DIR/config; echo '{\"statsFormat\": \"{{.Name}}!\"}' > DIR/config/config.json",
+        "SH:docker create --name NAME bb true >/dev/null",
+        "stats --no-stream NAME",
+        "stats --no-stream --format table NAME",
+        "SH:rm -r DIR/config",
+        "rm NAME",
+    ],
+    &[
+        "create --name NAME -m 64m bb sleep 1000",
+        "update NAME",
+        "update",
+        "update --pids-limit 10 NAME nosuch",
+        "update -m 1m NAME",
+        "update -m x NAME",
+        "update --cpus x NAME",
+        "update --blkio-weight 70000 NAME",
+        "update --cpu-shares -5 NAME",
+        "update --cpu-quota 5 NAME",
+        "update --cpuset-cpus 9999 NAME",
+        "update --restart bogus NAME",
+        "update --restart on-failure:x NAME",
+        "update --restart :3 NAME",
+        "update --restart on-failure:3 --memory 32m --memory-swap -1 --cpu-shares 100 NAME",
+        "inspect -f '{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} {{.HostConfig.CpuShares}} {{.HostConfig.PidsLimit}} {{.HostConfig.RestartPolicy.Name}}' NAME",
+        "29:update --kernel-memory 4m --cpu-shares 100 NAME",
+        "update --bogus NAME",
+        "update --cpu-shares 5 ''",
         "rm NAME",
     ],
 ];

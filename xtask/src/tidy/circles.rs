@@ -28,6 +28,7 @@ const TOGETHER: &[(&str, &[&str], &str)] = &[
             "ports",
             "records",
             "settings",
+            "stats",
             "storage",
             "volumes",
         ],

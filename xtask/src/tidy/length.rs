@@ -9,7 +9,6 @@ const LINES_MAX: usize = 600;
 /// Grown before the rule was made; none may grow further, and each is to be split.
 const OLDER: &[(&str, usize)] = &[
     ("crates/daemon/src/adapters/runtime.rs", 730),
-    ("crates/server/src/convert/host_config.rs", 620),
     ("crates/shim/src/monitor/mod.rs", 640),
     ("crates/store/src/snapshots/mod.rs", 720),
 ];

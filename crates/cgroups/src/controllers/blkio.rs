@@ -101,42 +101,56 @@ pub(crate) fn weight(v1: u16) -> u64 {
     }
 }
 
-pub(crate) fn stats_v1(directory: &Directory) -> Result<BlkioStats> {
-    // What CFQ and BFQ count is finer; without them the throttle layer counts.
-    let first = |names: &[&str]| -> Result<Vec<BlkioEntry>> {
-        for name in names {
-            let entries: Vec<_> =
-                directory.read_optional(name)?.unwrap_or_default().lines().filter_map(entry_v1).collect();
-            if !entries.is_empty() {
-                return Ok(entries);
-            }
-        }
-        Ok(Vec::new())
-    };
-    Ok(BlkioStats {
-        service_bytes: first(&[
+/// One list of v1's counters, and the files that may have it. What CFQ and BFQ count is finer; without them the
+/// throttle layer counts.
+pub(crate) type ListV1 = (fn(&mut BlkioStats) -> &mut Vec<BlkioEntry>, &'static [&'static str]);
+
+pub(crate) const LISTS_V1: &[ListV1] = &[
+    (
+        |stats| &mut stats.service_bytes,
+        &[
             "blkio.io_service_bytes_recursive",
             "blkio.bfq.io_service_bytes_recursive",
             "blkio.throttle.io_service_bytes_recursive",
             "blkio.throttle.io_service_bytes",
-        ])?,
-        serviced: first(&[
+        ],
+    ),
+    (
+        |stats| &mut stats.serviced,
+        &[
             "blkio.io_serviced_recursive",
             "blkio.bfq.io_serviced_recursive",
             "blkio.throttle.io_serviced_recursive",
             "blkio.throttle.io_serviced",
-        ])?,
-        queued: first(&["blkio.io_queued_recursive", "blkio.bfq.io_queued_recursive"])?,
-        service_time: first(&["blkio.io_service_time_recursive", "blkio.bfq.io_service_time_recursive"])?,
-        wait_time: first(&["blkio.io_wait_time_recursive", "blkio.bfq.io_wait_time_recursive"])?,
-        merged: first(&["blkio.io_merged_recursive", "blkio.bfq.io_merged_recursive"])?,
-        time: first(&["blkio.time_recursive", "blkio.bfq.time_recursive"])?,
-        sectors: first(&["blkio.sectors_recursive", "blkio.bfq.sectors_recursive"])?,
-    })
+        ],
+    ),
+    (|stats| &mut stats.queued, &["blkio.io_queued_recursive", "blkio.bfq.io_queued_recursive"]),
+    (
+        |stats| &mut stats.service_time,
+        &["blkio.io_service_time_recursive", "blkio.bfq.io_service_time_recursive"],
+    ),
+    (|stats| &mut stats.wait_time, &["blkio.io_wait_time_recursive", "blkio.bfq.io_wait_time_recursive"]),
+    (|stats| &mut stats.merged, &["blkio.io_merged_recursive", "blkio.bfq.io_merged_recursive"]),
+    (|stats| &mut stats.time, &["blkio.time_recursive", "blkio.bfq.time_recursive"]),
+    (|stats| &mut stats.sectors, &["blkio.sectors_recursive", "blkio.bfq.sectors_recursive"]),
+];
+
+pub(crate) fn stats_v1(directory: &Directory) -> Result<BlkioStats> {
+    let mut stats = BlkioStats::default();
+    for (list, names) in LISTS_V1 {
+        let entries = list(&mut stats);
+        for name in *names {
+            entries.extend(directory.read_optional(name)?.unwrap_or_default().lines().filter_map(entry_v1));
+            if !entries.is_empty() {
+                break;
+            }
+        }
+    }
+    Ok(stats)
 }
 
 /// `8:0 Read 1282048` or `8:0 6792`; the line `Total n` at the end counts nothing new.
-fn entry_v1(line: &str) -> Option<BlkioEntry> {
+pub(crate) fn entry_v1(line: &str) -> Option<BlkioEntry> {
     let mut words = line.split_whitespace();
     let (major, minor) = words.next()?.split_once(':')?;
     let (second, third) = (words.next()?, words.next());
@@ -153,9 +167,13 @@ fn entry_v1(line: &str) -> Option<BlkioEntry> {
 }
 
 pub(crate) fn stats_v2(directory: &Directory) -> Result<BlkioStats> {
+    Ok(entries_v2(&directory.read_optional("io.stat")?.unwrap_or_default()))
+}
+
+/// `8:0 rbytes=180224 wbytes=0 rios=3 wios=0 dbytes=0 dios=0`, a line per device.
+pub(crate) fn entries_v2(text: &str) -> BlkioStats {
     let mut stats = BlkioStats::default();
-    for line in directory.read_optional("io.stat")?.unwrap_or_default().lines() {
-        // 8:0 rbytes=180224 wbytes=0 rios=3 wios=0 dbytes=0 dios=0
+    for line in text.lines() {
         let mut words = line.split_whitespace();
         let Some((major, minor)) = words.next().and_then(|d| d.split_once(':')) else { continue };
         let (Ok(major), Ok(minor)) = (major.parse(), minor.parse()) else { continue };
@@ -174,7 +192,7 @@ pub(crate) fn stats_v2(directory: &Directory) -> Result<BlkioStats> {
             list.push(BlkioEntry { major, minor, op: op.to_owned(), value });
         }
     }
-    Ok(stats)
+    stats
 }
 
 #[cfg(test)]

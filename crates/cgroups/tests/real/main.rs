@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use cgroups::{Cgroup, CgroupPath, Layout, Version, machine};
+use cgroups::{Cgroup, CgroupPath, Layout, Meter, Version, machine};
 use oci::runtime::{Cpu, DeviceRule, Memory, Pids, Resources};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Pid;
@@ -236,6 +236,29 @@ fn too_many_processes_are_refused() {
     assert!(stats.current > 1, "{stats:?}");
     cgroup.update(&pids(-1)).unwrap();
     assert_eq!(cgroup.stats().unwrap().pids.limit, 0);
+}
+
+#[test]
+fn a_meter_reads_on_until_its_cgroup_is_gone() {
+    let scratch = Scratch::new();
+    let cgroup = scratch.create(&memory(64 * MIB));
+    let (meter, mut buffer) = (Meter::open(&cgroup).unwrap(), Vec::new());
+    let mut process = Process::start("allocate 8", &cgroup);
+    assert_eq!(process.answer(), "allocated 8");
+    let read = meter.read(&mut buffer).unwrap();
+    let used = (read.memory.usage.usage, read.cpu.usage_ns, read.pids.current);
+    assert!(used.0 > 0 && used.1 > 0 && used.2 > 0, "{read:?}");
+    assert_eq!((read.memory.usage.limit, &read.memory.stats.is_empty()), (64 << 20, &false));
+    let stats = cgroup.stats().unwrap();
+    assert!(
+        stats.cpu.usage_ns >= read.cpu.usage_ns && stats.cpu.user_ns >= read.cpu.user_ns,
+        "{stats:?} {read:?}"
+    );
+    assert_eq!(read.cpu.per_cpu_ns.len(), stats.cpu.per_cpu_ns.len());
+    cgroup.kill().unwrap();
+    process.0.wait().unwrap();
+    cgroup.delete().unwrap();
+    assert!(meter.read(&mut buffer).unwrap_err().is_gone());
 }
 
 #[test]

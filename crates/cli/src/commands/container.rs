@@ -23,9 +23,11 @@ pub(crate) mod restart;
 pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod start;
+pub(crate) mod stats;
 pub(crate) mod stop;
 pub(crate) mod top;
 pub(crate) mod unpause;
+pub(crate) mod update;
 pub(crate) mod wait;
 
 pub(crate) const NOUN: Noun = Noun {
@@ -51,9 +53,11 @@ pub(crate) const NOUN: Noun = Noun {
         &rm::COMMAND,
         &run::COMMAND,
         &start::COMMAND,
+        &stats::COMMAND,
         &stop::COMMAND,
         &top::COMMAND,
         &unpause::COMMAND,
+        &update::COMMAND,
         &wait::COMMAND,
     ],
 };

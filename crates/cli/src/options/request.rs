@@ -195,7 +195,7 @@ fn parse_all<T>(given: &[String], parse: fn(&str) -> Result<T, String>) -> Resul
 }
 
 /// Bytes of a size flag that was checked when it was read; -1 is itself.
-fn bytes(line: &Parsed, flag: &str) -> i64 {
+pub(crate) fn bytes(line: &Parsed, flag: &str) -> i64 {
     match line.given(flag) {
         None => 0,
         Some("-1") => -1,
@@ -233,7 +233,7 @@ fn log_config(line: &Parsed) -> Result<LogConfig, String> {
     Ok(LogConfig { kind: driver.to_owned(), config: pairs(&options) })
 }
 
-fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
+pub(crate) fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
     if text.is_empty() {
         return Ok(RestartPolicy::default());
     }

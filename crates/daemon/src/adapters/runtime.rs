@@ -5,7 +5,9 @@
 
 mod convert;
 mod find;
+mod meter;
 mod probe;
+mod remains;
 
 use std::collections::HashMap;
 use std::io;
@@ -29,6 +31,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::convert::{client, done, kind, streams};
 use self::find::{Found, ended, find, lost, wait_for_orphan};
+use self::remains::{clear, make_directory};
 
 /// How long a monitor may take to greet an engine that connects to it. It may be creating its process.
 const WELCOME: Duration = Duration::from_secs(30);
@@ -420,6 +423,28 @@ impl ContainerRuntime for ShimRuntime {
         })
     }
 
+    fn meter<'a>(
+        &'a self,
+        container: &'a str,
+        network: bool,
+    ) -> BoxFuture<'a, Result<Arc<dyn engine::ports::Meter>, RuntimeError>> {
+        Box::pin(async move {
+            let handle = self.handle(&ProcessRef::container(container))?;
+            let pid = handle.state.pid;
+            let open = move |cgroup: cgroups::Cgroup| meter::open(&cgroup, network.then_some(pid));
+            let meter: Arc<dyn engine::ports::Meter> = Arc::new(self.with_cgroup(container, open).await?);
+            Ok(meter)
+        })
+    }
+
+    fn update<'a>(
+        &'a self,
+        container: &'a str,
+        resources: Box<oci::runtime::Resources>,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(self.with_cgroup(container, move |cgroup| cgroup.update(&resources)))
+    }
+
     fn pids<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Vec<u32>, RuntimeError>> {
         Box::pin(async move {
             let pids = self.with_cgroup(container, |cgroup| cgroup.procs()).await?;
@@ -662,55 +687,6 @@ impl Calls {
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Reply>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An exec's lies in its container's, which is not made again: its process has ended while the exec was on its way.
-fn make_directory(process: &ProcessRef, directory: &Path) -> Result<(), RuntimeError> {
-    let named = |error: io::Error| other(format!("{}: {error}", directory.display()));
-    let Some(execs) = process.exec.as_ref().and_then(|_| directory.parent()) else {
-        return std::fs::create_dir_all(directory).map_err(named);
-    };
-    for place in [execs, directory] {
-        match std::fs::create_dir(place) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not_running()),
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(named(error)),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Takes away what a process left: its cgroup with all that is in it, and its files.
-async fn clear(process: ProcessRef, directory: PathBuf) {
-    let _ = blocking(move || {
-        // A monitor that was let finish has removed the cgroup itself.
-        if process.exec.is_none()
-            && let Some(path) = shim::record::cgroup(&directory)
-        {
-            if let Ok(Some(State { foreign: Some(foreign), .. })) = State::read(&directory) {
-                shim::delete_force(&foreign, &directory, &process.container);
-            }
-            if let Ok(cgroup) = open_cgroup(&path, &process.container) {
-                let _ = cgroup.kill();
-                let _ = cgroup.delete();
-            }
-        }
-        remove_directory(&directory);
-    })
-    .await;
-}
-
-/// Again if an exec's files came in between: that one finds out that it is too late, and makes no more.
-fn remove_directory(directory: &Path) {
-    const TRIES: u32 = 10;
-    for _ in 0..TRIES {
-        match std::fs::remove_dir_all(directory) {
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
-            _ if !directory.exists() => return,
-            _ => {}
-        }
-    }
-    tracing::warn!(path = %directory.display(), "could not remove what a process left");
 }
 
 fn open_cgroup(path: &str, container: &str) -> cgroups::Result<cgroups::Cgroup> {

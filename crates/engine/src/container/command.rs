@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::{RemoveRequest, StopRequest};
+use super::{RemoveRequest, StopRequest, UpdateRequest};
 use crate::error::Result;
 use crate::ports::Attachment;
 
@@ -22,6 +22,7 @@ pub(crate) enum Command {
     Resize(u16, u16, Reply<()>),
     ClearLogs(Reply<()>),
     Rename(String, Reply<()>),
+    Update(Box<UpdateRequest>, Reply<()>),
     Remove(RemoveRequest, Reply<()>),
     /// A client to hand to the next start; the connection arrives when its upgrade is through.
     AttachAtStart(oneshot::Receiver<Attachment>),

@@ -48,11 +48,20 @@ impl Default for Limits {
     }
 }
 
-pub(super) fn check(r: &mut Resources, offered: &Limits, warnings: &mut Vec<String>) -> Result<()> {
+/// Of a change: what is not said stays as it is, so that nothing is filled in.
+pub(crate) fn check_change(r: &mut Resources, offered: &Limits, warnings: &mut Vec<String>) -> Result<()> {
     memory(r, offered, warnings)?;
     cpu(r, offered, warnings)?;
     cpuset(r, offered, warnings)?;
-    blkio(r, offered, warnings)?;
+    blkio(r, offered, warnings)
+}
+
+pub(super) fn check(r: &mut Resources, offered: &Limits, warnings: &mut Vec<String>) -> Result<()> {
+    // A change may say it of memory that is limited already.
+    if r.memory_bytes == 0 && r.memory_swap_bytes > 0 {
+        return invalid("You should always set the Memory limit when using Memoryswap limit, see usage");
+    }
+    check_change(r, offered, warnings)?;
     if r.memory_bytes > 0 && r.memory_swap_bytes == 0 {
         // As much swap again, and inspect shows it.
         r.memory_swap_bytes = r.memory_bytes.saturating_mul(2);
@@ -86,9 +95,6 @@ fn memory(r: &mut Resources, offered: &Limits, warnings: &mut Vec<String>) -> Re
     }
     if r.memory_bytes > 0 && r.memory_swap_bytes > 0 && r.memory_swap_bytes < r.memory_bytes {
         return invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
-    }
-    if r.memory_bytes == 0 && r.memory_swap_bytes > 0 {
-        return invalid("You should always set the Memory limit when using Memoryswap limit, see usage");
     }
     if r.memory_swappiness.is_some() && !offered.memory_swappiness {
         warn("memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.");

@@ -7,7 +7,7 @@ pub(crate) mod files;
 pub(crate) mod health;
 pub(crate) mod index;
 pub(crate) mod keys;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod list;
 pub(crate) mod merge;
 pub(crate) mod mounts;
@@ -20,6 +20,7 @@ mod resolv_conf;
 pub(crate) mod signal;
 mod spec;
 pub(crate) mod state;
+pub(crate) mod update;
 pub(crate) mod user;
 pub(crate) mod validate;
 mod view;
@@ -37,4 +38,5 @@ pub use spec::{
     Healthcheck, HostSpec, IpcMode, LogSpec, MountKind, MountSpec, NetworkMode, PidMode, PortBinding,
     Resources, RestartPolicy, TmpfsOptions, Ulimit, UtsMode, VolumeOptions,
 };
+pub use update::UpdateRequest;
 pub use view::{Container, MountPoint, NetworkView, StateView, Status, human_duration};

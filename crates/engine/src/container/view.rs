@@ -108,6 +108,7 @@ pub struct NetworkView {
 
 /// A container as seen from outside.
 #[derive(Debug, Clone)]
+#[cfg_attr(test, derive(Default))]
 pub struct Container {
     /// 64 hex digits.
     pub id: String,

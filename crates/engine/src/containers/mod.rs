@@ -9,10 +9,12 @@ mod health;
 mod logs;
 mod root;
 mod service;
+mod stats;
 pub(crate) mod task;
 #[cfg(test)]
 mod tests;
 mod top;
+mod update;
 
 pub use archive::{Archive, ExtractRequest, PathStat};
 pub use changes::{Change, ChangeKind};
@@ -25,6 +27,6 @@ pub use crate::container::{
     DeviceRequest, EndpointSpec, Filters, Health, HealthResult, HealthStatus, Healthcheck, HostSpec, IpcMode,
     Limits, ListRequest, LogLine, LogSpec, LogStream, LogsRequest, MountKind, MountPoint, MountSpec,
     NetworkMode, NetworkView, PidMode, Place, PortBinding, Probe, Pruned, RemoveRequest, RenderLine,
-    Resources, RestartPolicy, StateView, Status, StopRequest, Stream, TmpfsOptions, Top, Ulimit, UtsMode,
-    VolumeOptions, WaitAnswer, WaitCondition, human_duration,
+    Resources, RestartPolicy, StateView, Status, StopRequest, Stream, TmpfsOptions, Top, Ulimit,
+    UpdateRequest, UtsMode, VolumeOptions, WaitAnswer, WaitCondition, human_duration,
 };

@@ -11,6 +11,7 @@ mod health;
 mod remove;
 mod start;
 mod stop;
+mod update;
 mod words;
 
 use std::sync::Arc;
@@ -199,6 +200,10 @@ impl Owner {
             }
             Command::Rename(name, reply) => {
                 let result = self.rename(name).await;
+                let _ = reply.send(result);
+            }
+            Command::Update(request, reply) => {
+                let result = self.update(&request).await;
                 let _ = reply.send(result);
             }
             Command::Remove(request, reply) => self.remove_by_user(request, reply).await,

@@ -13,8 +13,11 @@ mod health;
 pub(crate) mod host_config;
 pub(crate) mod image;
 pub(crate) mod registry;
+pub(crate) mod resources;
 mod restart;
+pub(crate) mod stats;
 pub(crate) mod system;
+pub(crate) mod update;
 pub(crate) mod volume;
 
 use jiff::Timestamp;

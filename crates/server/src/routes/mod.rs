@@ -7,8 +7,10 @@ mod events;
 mod execs;
 mod images;
 mod lines;
+mod stats;
 mod streams;
 mod system;
+mod update;
 mod volumes;
 
 use crate::router::Route;
@@ -43,6 +45,7 @@ pub(crate) static ROUTES: &[Route] = routes! {
     GET "/containers/{name}/top" => containers::top;
     GET "/containers/{name}/logs" => streams::logs;
     DELETE "/containers/{name}/logs" => streams::clear_logs;
+    GET "/containers/{name}/stats" => stats::stream;
     POST "/containers/{name}/start" => containers::start;
     POST "/containers/{name}/stop" => containers::stop;
     POST "/containers/{name}/restart" => containers::restart;
@@ -50,6 +53,7 @@ pub(crate) static ROUTES: &[Route] = routes! {
     POST "/containers/{name}/pause" => containers::pause;
     POST "/containers/{name}/unpause" => containers::unpause;
     POST "/containers/{name}/rename" => containers::rename;
+    POST "/containers/{name}/update" => update::update;
     POST "/containers/{name}/resize" => containers::resize;
     POST "/containers/{name}/wait" => containers::wait;
     POST "/containers/{name}/attach" => streams::attach;
@@ -89,9 +93,7 @@ pub(crate) static ROUTES: &[Route] = routes! {
 
 /// Docker has these, Wharf not yet: 501 with their name, never a 404 as if nobody had heard of them.
 pub(crate) const NOT_BUILT: &[(&str, &str)] = &[
-    ("GET", "/containers/{name}/stats"),
     ("GET", "/containers/{name}/attach/ws"),
-    ("POST", "/containers/{name}/update"),
     ("POST", "/containers/{name}/copy"),
     ("GET", "/containers/{name}/checkpoints"),
     ("POST", "/containers/{name}/checkpoints"),

@@ -2,10 +2,25 @@
 
 use super::ApiVersion;
 use api::container::CreateRequest;
+use api::host_config::HostConfig;
 use api::mount::MountType;
 use api::network::PortBinding;
 use engine::{Error, Result};
 use serde_json::Value;
+
+/// Brings a change to a container up to date: what its version did not change is not changed.
+pub(crate) fn update(version: ApiVersion, host: &mut HostConfig) {
+    if version < ApiVersion::minor(40) {
+        host.pids_limit = None;
+    }
+    if version < ApiVersion::minor(55) {
+        host.blkio_weight_device.clear();
+        host.blkio_device_read_bps.clear();
+        host.blkio_device_write_bps.clear();
+        host.blkio_device_read_iops.clear();
+        host.blkio_device_write_iops.clear();
+    }
+}
 
 /// Brings a create request up to date; `body` is the request as it came, for fields that are gone. Answers
 /// warnings.

@@ -19,7 +19,7 @@ use crate::records::Record;
 use crate::settings::{SeccompSetting, Settings};
 
 pub(crate) use mounts::VolumeSource;
-pub(crate) use resources::rlimit;
+pub(crate) use resources::{resources, rlimit};
 pub(crate) use security::{SecurityOptions, capabilities, masked_paths, readonly_paths, security_options};
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -124,7 +124,7 @@ pub(crate) fn build(
         ..rt::Process::default()
     };
     let devices = devices::plan(host)?;
-    let mut resources = resources::resources(host)?;
+    let mut resources = resources(&host.resources)?;
     resources.devices = devices.rules;
     let mut linux = rt::Linux {
         sysctl: sysctls(record),

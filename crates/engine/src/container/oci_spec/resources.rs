@@ -3,11 +3,10 @@
 use oci::runtime as rt;
 use rustix::fs::{major, minor, stat};
 
-use crate::container::{DeviceLimit, HostSpec, Ulimit};
+use crate::container::{DeviceLimit, Resources, Ulimit};
 use crate::error::{Error, Result};
 
-pub(super) fn resources(host: &HostSpec) -> Result<rt::Resources> {
-    let r = &host.resources;
+pub(crate) fn resources(r: &Resources) -> Result<rt::Resources> {
     let said = |value: i64| (value != 0).then_some(value);
     let said_u = |value: i64| u64::try_from(value).ok().filter(|v| *v != 0);
 

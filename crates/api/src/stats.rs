@@ -1,0 +1,127 @@
+//! `GET /containers/{id}/stats`: one sample. Windows' fields of the definition are never filled and so not here, but for
+//! those that Docker prints on Linux, too.
+
+use crate::go;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A sample, with the processor time of the one before it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StatsResponse {
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub id: String,
+    /// With its slash.
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub name: String,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub os_type: String,
+    pub read: String,
+    pub cpu_stats: CpuStats,
+    pub memory_stats: MemoryStats,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub networks: BTreeMap<String, NetworkStats>,
+    pub pids_stats: PidsStats,
+    pub blkio_stats: BlkioStats,
+    pub num_procs: u32,
+    pub storage_stats: StorageStats,
+    pub preread: String,
+    pub precpu_stats: CpuStats,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CpuStats {
+    pub cpu_usage: CpuUsage,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub system_cpu_usage: u64,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub online_cpus: u32,
+    pub throttling_data: ThrottlingData,
+}
+
+/// Nanoseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CpuUsage {
+    pub total_usage: u64,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub percpu_usage: Vec<u64>,
+    pub usage_in_kernelmode: u64,
+    pub usage_in_usermode: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ThrottlingData {
+    pub periods: u64,
+    pub throttled_periods: u64,
+    /// Nanoseconds.
+    pub throttled_time: u64,
+}
+
+/// Bytes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MemoryStats {
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub usage: u64,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub max_usage: u64,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub stats: BTreeMap<String, u64>,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub failcnt: u64,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub limit: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkStats {
+    pub rx_bytes: u64,
+    pub rx_packets: u64,
+    pub rx_errors: u64,
+    pub rx_dropped: u64,
+    pub tx_bytes: u64,
+    pub tx_packets: u64,
+    pub tx_errors: u64,
+    pub tx_dropped: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PidsStats {
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub current: u64,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub limit: u64,
+}
+
+/// `None` is Go's nil, which differs from an empty list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BlkioStats {
+    pub io_service_bytes_recursive: Option<Vec<BlkioEntry>>,
+    pub io_serviced_recursive: Option<Vec<BlkioEntry>>,
+    pub io_queue_recursive: Option<Vec<BlkioEntry>>,
+    pub io_service_time_recursive: Option<Vec<BlkioEntry>>,
+    pub io_wait_time_recursive: Option<Vec<BlkioEntry>>,
+    pub io_merged_recursive: Option<Vec<BlkioEntry>>,
+    pub io_time_recursive: Option<Vec<BlkioEntry>>,
+    pub sectors_recursive: Option<Vec<BlkioEntry>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BlkioEntry {
+    pub major: u64,
+    pub minor: u64,
+    pub op: String,
+    pub value: u64,
+}
+
+/// Of Windows; an empty object.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StorageStats {}

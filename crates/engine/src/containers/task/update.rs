@@ -1,0 +1,56 @@
+//! Update: other limits, another restart policy, other labels, while it is what it is.
+
+use super::Owner;
+use crate::container::{Status, UpdateRequest, update};
+use crate::error::{Error, Result};
+
+impl Owner {
+    pub(super) async fn update(&mut self, request: &UpdateRequest) -> Result<()> {
+        let id = self.record.id.clone();
+        self.try_update(request).await.map_err(|e| e.context(format_args!("Cannot update container {id}")))
+    }
+
+    /// First the record, then the kernel, as in Docker: an engine that is killed in between has promised nothing, and
+    /// the next start does what the record says.
+    async fn try_update(&mut self, request: &UpdateRequest) -> Result<()> {
+        if matches!(self.record.status, Status::Removing | Status::Dead) {
+            return Err(Error::internal("container is marked for removal and cannot be \"update\""));
+        }
+        let changed = update::changed(&self.record.spec, request)?;
+        let live = update::live(&request.resources, &changed.host.resources)?;
+        let durable = !changed.host.auto_remove;
+        let was = std::mem::replace(&mut self.record.spec, changed);
+        if let Err(error) = self.try_save(durable).await {
+            self.record.spec = was;
+            return Err(error);
+        }
+        let runs = matches!(self.record.status, Status::Running | Status::Paused);
+        if runs && live != oci::runtime::Resources::default() {
+            self.core.failpoints.hit("update.apply")?;
+            if let Err(error) = self.core.ports.runtime.update(&self.record.id, Box::new(live)).await {
+                self.take_back(request, was).await;
+                return Err(Error::internal(error.message));
+            }
+        }
+        self.publish();
+        self.event("update", &[]);
+        Ok(())
+    }
+
+    /// The kernel refused: what it had taken before is put back as it was, and the record.
+    async fn take_back(&mut self, request: &UpdateRequest, was: crate::container::ContainerSpec) {
+        let offered = self.core.settings().limits.clone();
+        match update::undo(&request.resources, &was.host.resources, &offered) {
+            Ok(before) => {
+                if let Err(error) = self.core.ports.runtime.update(&self.record.id, Box::new(before)).await {
+                    tracing::warn!(container = %self.record.id, %error, "could not put its limits back");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(container = %self.record.id, %error, "could not put its limits back")
+            }
+        }
+        self.record.spec = was;
+        self.save(!self.record.spec.host.auto_remove).await;
+    }
+}
