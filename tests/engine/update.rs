@@ -92,13 +92,18 @@ fn what_is_refused_changes_nothing() {
     }
     for (words, text) in [
         (&["--memory", "1m"][..], "Minimum memory limit allowed is 6MB"),
-        (&["--cpuset-cpus", "9999"], "Requested CPUs are not available"),
+        (&["--cpuset-cpus", "4000"], "Requested CPUs are not available"),
         (&["--restart", "sometimes"], "invalid restart policy: unknown policy 'sometimes'"),
     ] {
         let (_, error) = house.fails(&[&["update"], words, &["one"]].concat());
         assert!(error.contains(text), "{error}");
     }
-    // The kernel has no less memory than the processes hold: what it took before is put back.
+    // What the kernel took before it refused is put back. (Version 2 takes the greatest weight instead.)
+    if std::path::Path::new("/sys/fs/cgroup/memory").exists() {
+        let (_, error) = house.fails(&["update", "-m", "32m", "--cpu-shares", "300000", "one"]);
+        assert!(error.contains("the maximum allowed cpu-shares is 262144"), "{error}");
+        assert_eq!(limit(&house, "one", ("cpu", "cpu.shares"), "cpu.weight"), "1024");
+    }
     let memory = limit(&house, "one", ("memory", "memory.limit_in_bytes"), "memory.max");
     assert_eq!(memory, (64 << 20).to_string());
     assert_eq!(house.inspect("one", SHOWN), before);
