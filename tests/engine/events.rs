@@ -66,3 +66,27 @@ fn every_action_with_dockers_attributes() {
         assert_eq!(of(action), 1, "{action}: {all}");
     }
 }
+
+#[test]
+fn the_past_outlives_the_engine() {
+    let mut house = House::new();
+    house.ok(&["run", "--name", "one", "bb", "true"]);
+    let before = house.events(&["--filter", "container=one"], "{{.Action}} {{.TimeNano}}");
+    assert!(before.contains("create ") && before.contains("die "), "{before}");
+    house.engine.kill();
+    house.engine.run();
+    house.ok(&["rm", "one"]);
+    let after = house.events(&["--filter", "container=one"], "{{.Action}} {{.TimeNano}}");
+    assert!(after.starts_with(&before), "{before}\n{after}");
+    assert_eq!(
+        after[before.len()..].lines().filter(|line| line.starts_with("destroy ")).count(),
+        1,
+        "{after}"
+    );
+    // One that is asked to stop has written all it has told.
+    house.engine.terminate();
+    let file = std::fs::read_to_string(house.engine.directory().join("data/events.jsonl")).expect("the file");
+    assert!(file.ends_with('\n') && file.contains("\"destroy\""), "{file}");
+    house.engine.run();
+    assert_eq!(house.events(&["--filter", "container=one"], "{{.Action}} {{.TimeNano}}"), after);
+}

@@ -123,6 +123,7 @@ async fn run(config: Config, args: &[String], level: &LevelHandle) -> Result<Exi
             engine.system.shut_down().await;
             let _ = stop.send(true);
             while serving.join_next().await.is_some() {}
+            engine.events.flush().await;
         };
         tokio::select! {
             () = ending => Ok(ExitCode::SUCCESS),

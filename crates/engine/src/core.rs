@@ -46,7 +46,7 @@ type SeccompFilters = HashMap<(Option<String>, Vec<String>), Arc<[u8]>>;
 
 impl Core {
     pub(crate) fn new(settings: Settings, ports: Ports) -> Arc<Self> {
-        let events = Events::new(ports.clock.clone());
+        let events = Events::new(ports.clock.clone(), crate::layout::events(&settings.data_root));
         let stats = Collector::new(ports.runtime.clone(), ports.clock.clone());
         Arc::new(Self {
             ports,

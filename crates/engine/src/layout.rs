@@ -62,3 +62,8 @@ pub(crate) fn volume_data(data_root: &Path, name: &str) -> PathBuf {
 pub(crate) fn engine_id(data_root: &Path) -> PathBuf {
     data_root.join("engine-id")
 }
+
+/// `<data-root>/events.jsonl`; the one before it has `.1` behind it
+pub(crate) fn events(data_root: &Path) -> PathBuf {
+    data_root.join("events.jsonl")
+}

@@ -1,9 +1,12 @@
-//! Events: what happened, kept for latecomers in a bounded ring in memory.
+//! Events: what happened, kept for latecomers on disk (`journal.rs`), and the newest in a ring in memory.
 //!
 //! A broadcast channel rather than a list of callbacks: a slow subscriber loses events (and is told so in the
 //! log) instead of holding the publisher up.
 
+mod journal;
+
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
@@ -12,8 +15,23 @@ use tokio::sync::broadcast;
 use crate::container::Filters;
 use crate::error::Result;
 use crate::ports::Clock;
+use journal::{Journal, Numbered};
 
-/// Docker keeps the last 256 as well.
+/// All kinds that there are.
+const KINDS: &[&str] = &[
+    "builder",
+    "config",
+    "container",
+    "daemon",
+    "image",
+    "network",
+    "node",
+    "plugin",
+    "secret",
+    "service",
+    "volume",
+];
+/// Those that are not asked of the disk. Docker keeps as many, and no others.
 const RING_LENGTH: usize = 256;
 /// Room for a subscriber that is slow to read.
 const CHANNEL_LENGTH: usize = 1024;
@@ -42,8 +60,16 @@ struct Shared {
     clock: Arc<dyn Clock>,
     /// The lock is held for a push or a copy, and also around the send, so that a subscriber's backlog and its
     /// live part meet without gap or overlap.
-    ring: Mutex<VecDeque<Event>>,
+    ring: Mutex<Ring>,
+    journal: Journal,
     live: broadcast::Sender<Event>,
+}
+
+#[derive(Debug)]
+struct Ring {
+    events: VecDeque<Numbered>,
+    /// Of the next event; goes on over engine restarts.
+    next: u64,
 }
 
 /// A subscription: the asked-for part of the past, then what happens.
@@ -74,11 +100,12 @@ const FILTER_KEYS: &[&str] = &[
 ];
 
 impl Events {
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    /// `path`: of the file that has the past.
+    pub fn new(clock: Arc<dyn Clock>, path: PathBuf) -> Self {
         let (live, _) = broadcast::channel(CHANNEL_LENGTH);
-        Self {
-            shared: Arc::new(Shared { clock, ring: Mutex::new(VecDeque::with_capacity(RING_LENGTH)), live }),
-        }
+        let (journal, next) = Journal::open(path);
+        let ring = Mutex::new(Ring { events: VecDeque::with_capacity(RING_LENGTH), next });
+        Self { shared: Arc::new(Shared { clock, ring, journal, live }) }
     }
 
     pub(crate) fn publish(
@@ -91,38 +118,54 @@ impl Events {
         let at = self.shared.clock.now();
         let event = Event { kind, action: action.into(), actor_id: actor_id.into(), attributes, at };
         let mut ring = self.shared.ring.lock().expect("nothing panics while it holds the ring");
-        if ring.len() == RING_LENGTH {
-            ring.pop_front();
+        let numbered = Numbered { number: ring.next, event: event.clone() };
+        ring.next += 1;
+        if ring.events.len() == RING_LENGTH {
+            ring.events.pop_front();
         }
-        ring.push_back(event.clone());
+        ring.events.push_back(numbered.clone());
+        self.shared.journal.keep(numbered);
         // An error only says that nobody listens.
         let _ = self.shared.live.send(event);
     }
 
     #[cfg(test)]
     pub(crate) fn seen(&self) -> Vec<Event> {
-        self.shared.ring.lock().unwrap().iter().cloned().collect()
+        self.shared.ring.lock().unwrap().events.iter().map(|numbered| numbered.event.clone()).collect()
     }
 
-    /// Everything from `since` (exclusive of nothing) until `until`, or for ever. Without `since` only what
-    /// happens from now on.
-    pub fn subscribe(
+    /// Everything from `since` (exclusive of nothing) until `until`, or for ever, as far back as the disk goes. Without
+    /// `since` only what happens from now on.
+    pub async fn subscribe(
         &self,
         since: Option<Timestamp>,
         until: Option<Timestamp>,
         filters: Filters,
     ) -> Result<EventStream> {
         filters.check(FILTER_KEYS)?;
-        let ring = self.shared.ring.lock().expect("nothing panics while it holds the ring");
-        let live = self.shared.live.subscribe();
-        // As Docker: `until` alone also asks for the past.
-        let backlog = match (since, until) {
-            (None, None) => VecDeque::new(),
-            (None, Some(_)) => ring.clone(),
-            (Some(since), _) => ring.iter().filter(|event| event.at >= since).cloned().collect(),
+        let (newest, before, live) = {
+            let ring = self.shared.ring.lock().expect("nothing panics while it holds the ring");
+            let before = ring.events.front().map_or(ring.next, |oldest| oldest.number);
+            (ring.events.clone(), before, self.shared.live.subscribe())
         };
-        drop(ring);
+        // As Docker: `until` alone also asks for the past.
+        let asked = since.is_some() || until.is_some();
+        let mut backlog = VecDeque::new();
+        if asked {
+            let is_wanted = move |event: &Event| since.is_none_or(|since| event.at >= since);
+            let only = filters.clone();
+            let of_disk = move |event: &Event| {
+                is_wanted(event) && until.is_none_or(|until| event.at <= until) && matches(event, &only)
+            };
+            backlog.extend(self.shared.journal.read(before, Box::new(of_disk)).await);
+            backlog.extend(newest.into_iter().map(|numbered| numbered.event).filter(is_wanted));
+        }
         Ok(EventStream { backlog, live, filters, until, clock: self.shared.clock.clone() })
+    }
+
+    /// Returns when all that was published is written.
+    pub async fn flush(&self) {
+        self.shared.journal.flush().await;
     }
 
     /// How many listen now (`NEventsListener`).

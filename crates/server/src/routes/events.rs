@@ -19,7 +19,7 @@ pub(crate) async fn stream(call: Call) -> Result<Response<Body>> {
         let (from, to) = (call.query.get("since"), call.query.get("until"));
         return Err(Error::invalid(format!("`since` time ({from}) cannot be after `until` time ({to})")));
     }
-    let mut events = call.engine().events.subscribe(since, until, call.query.filters()?)?;
+    let mut events = call.engine().events.subscribe(since, until, call.query.filters()?).await?;
     let content_type = negotiate(&call);
     let (sender, response) = body::channel(content_type);
     let (version, peer) = (call.version, call.peer);
