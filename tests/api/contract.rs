@@ -26,6 +26,7 @@ const BUILT: &[&str] = &[
     "POST /containers/{id}/kill",
     "POST /containers/{id}/wait",
     "POST /containers/{id}/attach",
+    "GET /containers/{id}/attach/ws",
     "POST /containers/{id}/resize",
     "POST /containers/{id}/rename",
     "POST /containers/{id}/update",
@@ -46,6 +47,7 @@ const BUILT: &[&str] = &[
     "GET /images/get",
     "POST /images/create",
     "POST /images/load",
+    "POST /images/prune",
     "GET /images/{name}/json",
     "GET /images/{name}/history",
     "GET /images/{name}/get",
@@ -70,6 +72,7 @@ const NOT_SHOWN: &[(&str, u16, &str)] = &[
     ("PUT /volumes/{name}", 400, "as 200"),
     ("PUT /volumes/{name}", 404, "as 200"),
     ("POST /images/{name}/tag", 409, "no name of an image is taken: a tag moves"),
+    ("GET /containers/{id}/attach/ws", 200, "nothing to say there: a WebSocket, or a refusal"),
     (
         "PUT /containers/{id}/archive",
         403,
@@ -181,6 +184,10 @@ impl Contract {
         self.show(404, "DELETE /images/{name}", "/images/nope", None);
         self.show(200, "DELETE /images/{name}", "/images/third:one", None);
         self.show(200, "DELETE /images/{name}", "/images/second", None);
+        let answer = parse(&self.house.raw(&upload("/images/create?fromSrc=-&changes=LABEL%20a=b", &tar)));
+        self.note(200, "POST /images/create", &answer);
+        self.show(200, "POST /images/prune", "/images/prune", None);
+        self.show(200, "POST /images/prune", "/images/prune?filters={\"until\":[\"24h\"]}", None);
     }
 
     fn volumes(&mut self) {
@@ -307,6 +314,13 @@ impl Contract {
         let answer = hijack_unix(self.house.connect(), &request, b"");
         self.note(101, OPERATION, &answer);
         self.show(400, OPERATION, "/containers/one/attach?stream=1&detachKeys=shift-x", None);
+        const SOCKET: &str = "GET /containers/{id}/attach/ws";
+        let request = "GET /containers/one/attach/ws?logs=1&stdout=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
+            Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let answer = hijack_unix(self.house.connect(), request, b"");
+        self.note(101, SOCKET, &answer);
+        self.show(400, SOCKET, "/containers/one/attach/ws?stream=1", None);
+        self.show(404, SOCKET, "/containers/nope/attach/ws", None);
         self.show(404, OPERATION, "/containers/nope/attach?stream=1", None);
     }
 

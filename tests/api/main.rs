@@ -7,6 +7,7 @@ mod records;
 mod requests;
 mod stats;
 mod streams;
+mod websocket;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -12,6 +12,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod mounts;
+mod prune;
 mod stats;
 mod update;
 mod volumes;

@@ -356,6 +356,16 @@ pub struct TopResponse {
     pub titles: Vec<String>,
 }
 
+/// Answer of `POST /containers/prune`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct ContainersPruneResponse {
+    #[serde(serialize_with = "go::null_if_empty")]
+    pub containers_deleted: Vec<String>,
+    /// Bytes.
+    pub space_reclaimed: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

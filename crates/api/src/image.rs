@@ -218,3 +218,13 @@ pub struct ImageDeleteItem {
     #[serde(skip_serializing_if = "go::is_zero")]
     pub untagged: String,
 }
+
+/// Answer of `POST /images/prune`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct ImagesPruneResponse {
+    #[serde(serialize_with = "go::null_if_empty")]
+    pub images_deleted: Vec<ImageDeleteItem>,
+    /// Bytes.
+    pub space_reclaimed: u64,
+}

@@ -14,8 +14,8 @@ use crate::flags::{Flag, Parsed};
 /// What a command's future yields: the exit status.
 pub(crate) type Outcome = Result<u8, Failure>;
 
-/// A command at work.
-pub(crate) type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+/// A command, or a part of one, at work.
+pub(crate) type Running<'a, T = u8> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
 
 /// A verb.
 #[derive(Debug)]

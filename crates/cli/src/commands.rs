@@ -5,6 +5,7 @@ use crate::command::{Command, Noun};
 pub(crate) mod container;
 pub(crate) mod image;
 pub(crate) mod inspect;
+pub(crate) mod prune;
 pub(crate) mod system;
 pub(crate) mod version;
 pub(crate) mod volume;

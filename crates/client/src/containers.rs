@@ -6,8 +6,8 @@ use crate::hijack::Hijacked;
 use crate::query::{Target, escape};
 use crate::stream::{ByteStream, JsonStream};
 use api::container::{
-    ContainerInspectResponse, ContainerSummary, CreateRequest, CreateResponse, TopResponse, WaitCondition,
-    WaitResponse,
+    ContainerInspectResponse, ContainerSummary, ContainersPruneResponse, CreateRequest, CreateResponse,
+    TopResponse, WaitCondition, WaitResponse,
 };
 use api::exec::{ExecCreateRequest, IdResponse};
 use api::filters::Filters;
@@ -171,6 +171,12 @@ impl Containers<'_> {
             .flag("link", how.link)
             .flag("force", how.force);
         self.http.whole(Method::DELETE, target, no_body()).await.map(drop)
+    }
+
+    /// Removes what is stopped and the filters let through.
+    pub async fn prune(&self, filters: &Filters) -> Result<ContainersPruneResponse> {
+        let target = Target::new("/containers/prune").arg_if("filters", &filters.to_json());
+        self.http.json(Method::POST, target, no_body()).await
     }
 
     /// Returns as soon as the engine has registered the wait.

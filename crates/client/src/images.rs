@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::query::{Target, escape};
 use crate::stream::{ByteStream, JsonStream};
 use api::filters::Filters;
-use api::image::{HistoryItem, ImageDeleteItem, ImageInspectResponse, ImageSummary};
+use api::image::{HistoryItem, ImageDeleteItem, ImageInspectResponse, ImageSummary, ImagesPruneResponse};
 use api::progress::ProgressMessage;
 use http::Method;
 use tokio::io::AsyncRead;
@@ -78,6 +78,12 @@ impl Images<'_> {
             Target::new(format!("/images/{}", escape(image))).flag("force", force).flag("noprune", no_prune);
         let target = platforms.iter().fold(target, |t, platform| t.arg("platforms", platform));
         self.http.json(Method::DELETE, target, no_body()).await
+    }
+
+    /// Removes what nothing uses and the filters let through.
+    pub async fn prune(&self, filters: &Filters) -> Result<ImagesPruneResponse> {
+        let target = Target::new("/images/prune").arg_if("filters", &filters.to_json());
+        self.http.json(Method::POST, target, no_body()).await
     }
 
     /// `from`: a docker-archive or OCI-layout tar, compressed or not. `platforms`: JSON of those wanted; none for all.

@@ -20,6 +20,7 @@ mod router;
 mod routes;
 mod status;
 mod versions;
+mod websocket;
 
 pub use convert::disk::ConfigFiles;
 pub use listen::{Listener, Server};

@@ -18,6 +18,7 @@ pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod pause;
 pub(crate) mod port;
+pub(crate) mod prune;
 pub(crate) mod rename;
 pub(crate) mod restart;
 pub(crate) mod rm;
@@ -48,6 +49,7 @@ pub(crate) const NOUN: Noun = Noun {
         &ls::COMMAND,
         &pause::COMMAND,
         &port::COMMAND,
+        &prune::COMMAND,
         &rename::COMMAND,
         &restart::COMMAND,
         &rm::COMMAND,

@@ -9,6 +9,7 @@ pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod load;
 pub(crate) mod ls;
+pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod rm;
 pub(crate) mod save;
@@ -25,6 +26,7 @@ pub(crate) const NOUN: Noun = Noun {
         &inspect::COMMAND,
         &load::COMMAND,
         &ls::COMMAND,
+        &prune::COMMAND,
         &pull::COMMAND,
         &rm::COMMAND,
         &save::COMMAND,

@@ -32,6 +32,11 @@ pub(crate) struct Parsed {
 }
 
 impl Parsed {
+    /// Does the command have the flag?
+    pub(crate) fn knows(&self, long: &str) -> bool {
+        self.flags.iter().any(|flag| flag.long == long)
+    }
+
     /// Was the flag on the line?
     pub(crate) fn changed(&self, long: &str) -> bool {
         self.given.iter().any(|(name, _)| *name == long)

@@ -121,6 +121,8 @@ pub struct AttachRequest {
     pub stderr: bool,
     /// As typed (`ctrl-p,ctrl-q`); `None`: the default.
     pub detach_keys: Option<String>,
+    /// Both streams as one, without Docker's headers, also without a terminal.
+    pub unframed: bool,
 }
 
 /// `GET /containers/{id}/logs`.

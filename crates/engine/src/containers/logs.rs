@@ -227,6 +227,7 @@ pub(crate) async fn replay(
 ) -> Result<OwnedFd> {
     let (path, format) = kept(view)?;
     let view = view.clone();
+    let framed = !view.spec.tty && !request.unframed;
     let wanted = LogsRequest { stdout: request.stdout, stderr: request.stderr, ..LogsRequest::default() };
     blocking(move || {
         let mut reader =
@@ -236,7 +237,7 @@ pub(crate) async fn replay(
         let mut chunk = Vec::new();
         while let Some(entry) = reader.next_entry().map_err(|error| failed(&view, error))? {
             let Some(line) = line(entry, &wanted) else { continue };
-            if !view.spec.tty {
+            if framed {
                 chunk.extend_from_slice(&[line.stream as u8, 0, 0, 0]);
                 chunk.extend_from_slice(&u32::try_from(line.bytes().len()).unwrap_or(u32::MAX).to_be_bytes());
             }

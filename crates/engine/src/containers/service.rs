@@ -274,6 +274,8 @@ impl Containers {
                 Err(error) => return Err(error),
             }
         }
+        let attributes = [("reclaimed".to_owned(), pruned.space_bytes.to_string())].into();
+        self.core.events.publish("container", "prune", "", attributes);
         Ok(pruned)
     }
 
@@ -307,7 +309,7 @@ impl AttachTicket {
             stdin: self.request.stdin && self.view.spec.open_stdin,
             stdout: self.request.stdout,
             stderr: self.request.stderr,
-            framed: !self.view.spec.tty,
+            framed: !self.view.spec.tty && !self.request.unframed,
             detach_keys: self.detach_keys,
         };
         if let Some(at_start) = self.at_start {

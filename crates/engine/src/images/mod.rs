@@ -2,11 +2,13 @@
 //! decisions (what a reference means, what may be removed) and the events.
 
 mod layers;
+mod prune;
 mod pull;
 mod registry;
 mod service;
 
 pub use distribution::Credentials;
+pub use prune::ImagesPruned;
 pub use pull::PullRequest;
 pub use service::Images;
 pub(crate) use service::name_of;

@@ -140,7 +140,7 @@ impl Images {
     }
 
     /// Ids of the containers made from it.
-    fn containers(&self, image: &Image) -> Vec<String> {
+    pub(super) fn containers(&self, image: &Image) -> Vec<String> {
         let id = image.id.to_string();
         let views = self.core.index.views();
         views.into_iter().filter(|view| view.image_id == id).map(|view| view.id.clone()).collect()
@@ -320,7 +320,7 @@ impl Images {
     }
 
     /// Tags and digests under which the image is known, familiar and sorted.
-    fn names(&self, image: &Image) -> (Vec<String>, Vec<String>) {
+    pub(super) fn names(&self, image: &Image) -> (Vec<String>, Vec<String>) {
         let mut tags = Vec::new();
         let mut digests = Vec::new();
         for name in self.store.images().names(&image.id) {
@@ -340,7 +340,7 @@ impl Images {
     }
 }
 
-fn created(image: &Image) -> Option<Timestamp> {
+pub(super) fn created(image: &Image) -> Option<Timestamp> {
     image.created().and_then(|at| at.parse().ok())
 }
 

@@ -4,7 +4,9 @@ use crate::body::{self, Body};
 use crate::call::{Call, json_error, read_json};
 use crate::convert;
 use crate::versions::{ApiVersion, answers, requests};
-use api::container::{CreateRequest, CreateResponse, TopResponse, WaitExitError, WaitResponse};
+use api::container::{
+    ContainersPruneResponse, CreateRequest, CreateResponse, TopResponse, WaitExitError, WaitResponse,
+};
 use bytes::Bytes;
 use engine::containers::{ListRequest, RemoveRequest, StopRequest, WaitCondition};
 use engine::{Error, Result};
@@ -128,13 +130,9 @@ pub(crate) async fn remove(call: Call) -> Result<Response<Body>> {
 
 pub(crate) async fn prune(call: Call) -> Result<Response<Body>> {
     let pruned = call.engine().containers.prune(call.query.filters()?).await?;
-    Ok(body::json(
-        StatusCode::OK,
-        &serde_json::json!({
-            "ContainersDeleted": if pruned.ids.is_empty() { Value::Null } else { pruned.ids.into() },
-            "SpaceReclaimed": pruned.space_bytes,
-        }),
-    ))
+    let report =
+        ContainersPruneResponse { containers_deleted: pruned.ids, space_reclaimed: pruned.space_bytes };
+    Ok(body::json(StatusCode::OK, &report))
 }
 
 pub(crate) async fn top(call: Call) -> Result<Response<Body>> {

@@ -5,7 +5,7 @@ use crate::body::{self, Body};
 use crate::call::Call;
 use crate::convert;
 use crate::versions::{ApiVersion, answers};
-use api::image::ImageDeleteItem;
+use api::image::{ImageDeleteItem, ImagesPruneResponse};
 use api::media_type::TAR;
 use api::progress::ProgressMessage;
 use engine::images::{ImageListRequest, ImportRequest, Progress, PullRequest, Removed};
@@ -106,14 +106,15 @@ pub(crate) async fn remove(call: Call) -> Result<Response<Body>> {
     check_platforms(&call, &[&call.name], &platforms(&call, "platforms", 50)?)?;
     let (force, prune) = (call.query.flag("force"), !call.query.flag("noprune"));
     let removed = call.engine().images.remove(&call.name, force, prune).await?;
-    let list: Vec<_> = removed
-        .into_iter()
-        .map(|item| match item {
-            Removed::Untagged(untagged) => ImageDeleteItem { untagged, ..Default::default() },
-            Removed::Deleted(deleted) => ImageDeleteItem { deleted, ..Default::default() },
-        })
-        .collect();
+    let list: Vec<_> = removed.into_iter().map(item).collect();
     Ok(body::json(StatusCode::OK, &list))
+}
+
+fn item(removed: Removed) -> ImageDeleteItem {
+    match removed {
+        Removed::Untagged(untagged) => ImageDeleteItem { untagged, ..Default::default() },
+        Removed::Deleted(deleted) => ImageDeleteItem { deleted, ..Default::default() },
+    }
 }
 
 pub(crate) async fn save_one(call: Call) -> Result<Response<Body>> {
@@ -207,4 +208,13 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>> {
         Ok(())
     })
     .await
+}
+
+pub(crate) async fn prune(call: Call) -> Result<Response<Body>> {
+    let pruned = call.engine().images.prune(call.query.filters()?).await?;
+    let report = ImagesPruneResponse {
+        images_deleted: pruned.removed.into_iter().map(item).collect(),
+        space_reclaimed: pruned.space_bytes,
+    };
+    Ok(body::json(StatusCode::OK, &report))
 }

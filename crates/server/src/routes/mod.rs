@@ -12,6 +12,7 @@ mod streams;
 mod system;
 mod update;
 mod volumes;
+mod websocket;
 
 use crate::router::Route;
 use crate::versions::ApiVersion;
@@ -63,6 +64,7 @@ pub(crate) static ROUTES: &[Route] = routes! {
     HEAD "/containers/{name}/archive" => archive::stat;
     GET "/containers/{name}/archive" => archive::get;
     PUT "/containers/{name}/archive" => archive::put;
+    GET "/containers/{name}/attach/ws" => websocket::attach;
     DELETE "/containers/{name}" => containers::remove;
 
     POST "/containers/{name}/exec" => execs::create;
@@ -74,6 +76,7 @@ pub(crate) static ROUTES: &[Route] = routes! {
     GET "/images/get" => images::save_many;
     POST "/images/load" => images::load;
     POST "/images/create" => images::create;
+    POST "/images/prune" => images::prune, since 25;
     GET "/images/{name*}/json" => images::inspect;
     GET "/images/{name*}/history" => images::history;
     GET "/images/{name*}/get" => images::save_one;
@@ -93,7 +96,6 @@ pub(crate) static ROUTES: &[Route] = routes! {
 
 /// Docker has these, Wharf not yet: 501 with their name, never a 404 as if nobody had heard of them.
 pub(crate) const NOT_BUILT: &[(&str, &str)] = &[
-    ("GET", "/containers/{name}/attach/ws"),
     ("POST", "/containers/{name}/copy"),
     ("GET", "/containers/{name}/checkpoints"),
     ("POST", "/containers/{name}/checkpoints"),
@@ -103,7 +105,6 @@ pub(crate) const NOT_BUILT: &[(&str, &str)] = &[
     ("POST", "/images/{name*}/push"),
     ("GET", "/images/{name*}/attestations"),
     ("GET", "/images/search"),
-    ("POST", "/images/prune"),
     ("POST", "/auth"),
     ("GET", "/distribution/{name*}/json"),
     ("POST", "/session"),

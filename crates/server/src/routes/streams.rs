@@ -18,6 +18,7 @@ pub(crate) async fn attach(mut call: Call) -> Result<Response<Body>> {
         stdout: call.query.flag("stdout"),
         stderr: call.query.flag("stderr"),
         detach_keys: (!keys.is_empty()).then_some(keys),
+        unframed: false,
     };
     let ticket = call.engine().containers.attach(&call.name, request).await?;
     let way = way(&mut call);

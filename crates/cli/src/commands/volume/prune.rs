@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
+use crate::commands::prune::{Pruned, Pruner};
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
 use crate::output::units::human_size;
@@ -54,3 +55,21 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     output::out(&format!("Total reclaimed space: {}\n", human_size(space as f64, 4)));
     Ok(0)
 }
+
+/// The anonymous ones, and only when they are asked for by name.
+pub(crate) const PRUNER: Pruner = Pruner {
+    warning: |options| options.volumes.then_some("all anonymous volumes not used by at least one container"),
+    run: |app, options| {
+        Box::pin(async move {
+            if !options.volumes {
+                return Ok(Pruned::default());
+            }
+            let report = app.client.volumes().prune(&options.filters).await?;
+            if report.volumes_deleted.is_empty() {
+                return Ok(Pruned::default());
+            }
+            let list = format!("Deleted Volumes:\n{}\n", report.volumes_deleted.join("\n"));
+            Ok(Pruned { list, space_bytes: report.space_reclaimed })
+        })
+    },
+};
