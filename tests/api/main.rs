@@ -5,6 +5,7 @@ mod contract;
 mod definition;
 mod records;
 mod requests;
+mod states;
 mod stats;
 mod streams;
 mod websocket;

@@ -30,14 +30,16 @@ pub(crate) enum Action {
     ForceRemove,
 }
 
-/// May it be done now? `id` is the full id, for the message.
+/// May it be done now? `id` is what the message calls it: the full id, or for attach, exec and remove what was asked
+/// for.
 pub(crate) fn allow(status: Status, action: Action, id: &str) -> Result<()> {
     use Action::*;
     use Status::*;
     let not_running = || Err(Error::conflict(format!("container {id} is not running")));
     match (action, status) {
-        (Start, Created | Exited | Restarting) => Ok(()),
-        (Start, Running) => Err(Error::not_modified("container is already running")),
+        (Start, Created | Exited) => Ok(()),
+        // Between two tries it counts as running.
+        (Start, Running | Restarting) => Err(Error::not_modified("container is already running")),
         (Start, Paused) => Err(Error::conflict("cannot start a paused container, try unpause instead")),
         (Start, Removing | Dead) => {
             Err(Error::conflict("container is marked for removal and cannot be started"))
@@ -48,8 +50,8 @@ pub(crate) fn allow(status: Status, action: Action, id: &str) -> Result<()> {
             Err(Error::not_modified("container is already stopped"))
         }
 
-        (Kill, Running | Paused) => Ok(()),
-        (Kill, Restarting) => Err(restarting(id)),
+        // Between two tries there is nobody to signal, but the next is called off.
+        (Kill, Running | Paused | Restarting) => Ok(()),
         (Kill, Created | Exited | Removing | Dead) => not_running(),
 
         (Pause, Running) => Ok(()),
@@ -111,9 +113,9 @@ mod tests {
         let statuses = [Created, Running, Paused, Restarting, Removing, Exited, Dead];
         // One letter per status: y allowed, n not modified, c conflict, e internal.
         let table = [
-            (Action::Start, "yncycyc"),
+            (Action::Start, "yncncyc"),
             (Action::Stop, "nyyynnn"),
-            (Action::Kill, "cyycccc"),
+            (Action::Kill, "cyyyccc"),
             (Action::Pause, "cyccccc"),
             (Action::Unpause, "eeyeeee"),
             (Action::Resize, "cyycccc"),

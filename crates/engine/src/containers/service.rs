@@ -135,15 +135,17 @@ impl Containers {
         let handle = self.core.index.find(reference)?;
         let _alone = handle.files.write().await;
         let restarted = self.ask(&handle, |reply| Command::Restart(request, reply)).await;
-        restarted.map_err(|error| error.context(format_args!("Cannot restart container {reference}")))
+        // Whatever it was: Docker lets go of its kind here.
+        restarted.map_err(|error| {
+            Error::internal(format!("Cannot restart container {reference}: {}", error.message))
+        })
     }
 
     /// `signal`: name with or without `SIG`, or number; empty: SIGKILL.
     pub async fn kill(&self, reference: &str, signal: &str) -> Result<()> {
         let number = if signal.is_empty() { signal::KILL } else { signal::parse(signal)? };
         let handle = self.core.index.find(reference)?;
-        let killed = self.ask(&handle, |reply| Command::Kill(number, reply)).await;
-        killed.map_err(|error| error.context(format_args!("cannot kill container: {reference}")))?;
+        self.ask(&handle, |reply| Command::Kill(number, reply)).await?;
         if number == signal::KILL {
             // As Docker: after `kill` the container is down.
             let mut published = handle.published.clone();
@@ -166,7 +168,7 @@ impl Containers {
         let detach_keys = keys::parse(request.detach_keys.as_deref())?;
         let handle = self.core.index.find(reference)?;
         let view = handle.view();
-        state::allow(view.state.status, Action::Attach, &view.id)?;
+        state::allow(view.state.status, Action::Attach, reference)?;
         let running = view.state.status == Status::Running;
         if running && request.stream {
             let process = ProcessRef::container(view.id.clone());
@@ -230,6 +232,9 @@ impl Containers {
         let handle = self.core.index.find(reference)?;
         if request.link {
             return Err(Error::unsupported("removing a link is not built yet"));
+        }
+        if handle.view().state.status == Status::Removing {
+            state::allow(Status::Removing, Action::Remove, reference)?;
         }
         let _alone = handle.files.write().await;
         let removed = self.ask(&handle, |reply| Command::Remove(request, reply)).await;

@@ -67,6 +67,10 @@ pub(crate) struct Owner {
     check: Option<BoxFuture<'static, HealthResult>>,
     /// Its health has it ended: a failure for its restart policy, whatever the exit code.
     unhealthy: bool,
+    /// A person has ended it: its restart policy has no more say, until the next start by a person.
+    policy_over: bool,
+    /// The stop in progress is a person's.
+    stop_by_user: bool,
     /// When its `config.v2.json` is to be written.
     mirror_at: Option<BoxFuture<'static, ()>>,
     exits: u64,
@@ -96,6 +100,8 @@ impl Owner {
             waiting_clients: Vec::new(),
             check: None,
             unhealthy: false,
+            policy_over: false,
+            stop_by_user: false,
             mirror_at: None,
             exits: 0,
             gone: false,

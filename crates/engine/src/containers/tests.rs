@@ -206,8 +206,7 @@ async fn unhealthy_is_a_failure_for_its_own_policy() {
     assert_eq!((house.view().await.state.status, house.view().await.restart_count), (Status::Exited, 1));
 
     let refused = House::new();
-    let mut unchecked =
-        ContainerSpec { healthcheck: None, ..spec_of(RestartPolicy::OnUnhealthy { max_retries: 0 }) };
+    let mut unchecked = policy(RestartPolicy::OnUnhealthy { max_retries: 0 });
     let error = refused.containers.create("web", unchecked.clone()).await.unwrap_err();
     assert_eq!(error.message, "invalid restart policy: 'on-unhealthy' needs a health check");
     unchecked.host.restart = RestartPolicy::No;
@@ -218,10 +217,6 @@ async fn unhealthy_is_a_failure_for_its_own_policy() {
     assert!(error.message.starts_with("invalid health on-failure action \"explode\""), "{error}");
     let error = refused.containers.create("web", checked(&["PROBE", "ftp://x"])).await.unwrap_err();
     assert!(error.message.starts_with("invalid health probe \"ftp://x\""), "{error}");
-}
-
-fn spec_of(restart: RestartPolicy) -> ContainerSpec {
-    policy(restart)
 }
 
 #[tokio::test]
@@ -311,5 +306,32 @@ async fn policies_hold_over_a_restart_of_the_engine() {
         crate::containers::boot::run(&next.containers.core).await.unwrap();
         next.sleep(SECOND).await;
         assert_eq!(next.view().await.state.is_running(), back, "{restart:?}, stopped: {stopped}");
+    }
+}
+
+#[tokio::test]
+async fn who_signals_it_may_not_want_it_back() {
+    use RestartPolicy::{Always, UnlessStopped};
+    for (restart, own, signal, back) in [
+        (Always, None, "HUP", false),
+        (Always, Some("QUIT"), "HUP", true),
+        (Always, Some("QUIT"), "QUIT", false),
+        (Always, Some("QUIT"), "KILL", false),
+        (UnlessStopped, Some("QUIT"), "HUP", false),
+    ] {
+        let mut spec = policy(restart.clone());
+        spec.stop_signal = own.map(str::to_owned);
+        let house = House::run(spec).await;
+        house.containers.kill("web", signal).await.unwrap();
+        house.until("its end", |view| view.state.finished_at.is_some()).await;
+        house.sleep(SECOND).await;
+        assert_eq!(house.view().await.state.is_running(), back, "{restart:?} {own:?} {signal}");
+        // Until a person starts it.
+        if !back {
+            house.containers.start("web").await.unwrap();
+            let id = house.view().await.id.clone();
+            house.world.processes.lock().unwrap()[&id].send_replace(Some(1));
+            house.until("its next start", |view| view.restart_count == 1 && view.state.pid != 0).await;
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::registry::Exec;
 use super::{Connection, ExecSpec, ExecStartRequest, ExecView, request};
 use crate::container::state::{self, Action};
-use crate::container::{Container, keys};
+use crate::container::{Container, Status, keys};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::ports::{Attachment, ExecRequest, ProcessRef, RuntimeError, RuntimeErrorKind, Stdio};
@@ -39,7 +39,8 @@ impl Execs {
         }
         keys::parse(spec.detach_keys.as_deref())?;
         let view = self.core.index.find(container)?.view();
-        state::allow(view.state.status, Action::Exec, &view.id)?;
+        let named = if view.state.status == Status::Paused { container } else { &view.id };
+        state::allow(view.state.status, Action::Exec, named)?;
         let id = self.core.ports.ids.id();
         let exec_view = ExecView {
             id: id.clone(),

@@ -105,13 +105,14 @@ impl Owner {
     }
 
     pub(super) fn wants_restart(&self, code: i32) -> bool {
-        if self.record.stopped_by_user || self.core.stopping.load(std::sync::atomic::Ordering::Relaxed) {
+        if self.policy_over || self.core.stopping.load(std::sync::atomic::Ordering::Relaxed) {
             return false;
         }
         let more = |max: u32| max == 0 || self.record.restart_count < max;
         match self.record.spec.host.restart {
             RestartPolicy::No => false,
-            RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+            RestartPolicy::Always => true,
+            RestartPolicy::UnlessStopped => !self.record.stopped_by_user,
             RestartPolicy::OnFailure { max_retries } => code != 0 && more(max_retries),
             RestartPolicy::OnUnhealthy { max_retries } => (code != 0 || self.unhealthy) && more(max_retries),
         }

@@ -96,7 +96,7 @@ impl Owner {
             }
             return;
         }
-        if let Err(error) = self.begin_stop(&StopRequest::default()).await {
+        if let Err(error) = self.begin_stop(&StopRequest::default(), false).await {
             tracing::warn!(container = %self.record.id, %error, "could not stop it, which is unhealthy");
             return;
         }
@@ -104,7 +104,7 @@ impl Owner {
         let (reply, _) = oneshot::channel();
         match action {
             OnFailure::Stop => {
-                self.record.stopped_by_user = true;
+                self.note_signal(signal::KILL);
                 self.after_exit.push(AfterExit::Stopped(reply));
             }
             OnFailure::Restart => self.after_exit.push(AfterExit::Restart(reply)),

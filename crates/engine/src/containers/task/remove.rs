@@ -16,7 +16,7 @@ impl Owner {
         }
         self.restart_at = None;
         if self.exit.is_some() {
-            self.record.stopped_by_user = true;
+            self.note_signal(signal::KILL);
             match self.send(signal::KILL).await {
                 Ok(()) => self.event("kill", &[("signal", signal::KILL.to_string())]),
                 // Its exit is on the way.

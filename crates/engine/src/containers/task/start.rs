@@ -13,6 +13,7 @@ impl Owner {
         self.backoff = BACKOFF_FIRST;
         self.record.restart_count = 0;
         self.record.stopped_by_user = false;
+        self.policy_over = false;
         self.start().await
     }
 
@@ -63,9 +64,16 @@ impl Owner {
 
     /// One try: a start that fails ends the policy's work, as in Docker (`handleContainerExit` sets it stopped).
     pub(super) async fn restart(&mut self) {
+        let ended = (self.record.exit_code, self.record.finished_at);
         match self.start().await {
             Ok(()) => self.save_started().await,
-            Err(error) => tracing::warn!(container = %self.record.id, %error, "restart failed"),
+            Err(error) => {
+                tracing::warn!(container = %self.record.id, %error, "restart failed");
+                // How it ended is how its last process ended, with this error beside it.
+                (self.record.exit_code, self.record.finished_at) = ended;
+                self.save(false).await;
+                self.publish();
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ impl Owner {
             let _ = reply.send(Ok(()));
             return;
         }
-        match self.begin_stop(&request).await {
+        match self.begin_stop(&request, true).await {
             Ok(()) => self.after_exit.push(AfterExit::Stopped(reply)),
             Err(error) => {
                 let _ = reply.send(Err(error));
@@ -34,7 +34,7 @@ impl Owner {
             let _ = reply.send(Ok(()));
             return;
         }
-        match self.begin_stop(&StopRequest::default()).await {
+        match self.begin_stop(&StopRequest::default(), false).await {
             Ok(()) => self.after_exit.push(AfterExit::Stopped(reply)),
             Err(error) => {
                 let _ = reply.send(Err(error));
@@ -57,13 +57,18 @@ impl Owner {
         true
     }
 
-    pub(super) async fn begin_stop(&mut self, request: &StopRequest) -> Result<()> {
+    /// `by_user`: a restart policy has no say in what follows.
+    pub(super) async fn begin_stop(&mut self, request: &StopRequest, by_user: bool) -> Result<()> {
         let number = match (&request.signal, &self.record.spec.stop_signal) {
             (Some(asked), _) => signal::parse(asked)?,
             (None, Some(own)) => signal::parse(own)?,
             (None, None) => signal::TERM,
         };
         let timeout_s = request.timeout_s.or(self.record.spec.stop_timeout_s).unwrap_or(10);
+        self.stop_by_user = by_user;
+        if by_user {
+            self.note_signal(number);
+        }
         self.core.failpoints.hit("stop.signal")?;
         let sent = self.send(number).await;
         if sent.is_ok() {
@@ -85,6 +90,9 @@ impl Owner {
     /// The stop's patience is over.
     pub(super) async fn force(&mut self) {
         tracing::info!(container = %self.record.id, "did not stop in time, killing it");
+        if self.stop_by_user {
+            self.note_signal(signal::KILL);
+        }
         match self.send(signal::KILL).await {
             Ok(()) => self.event("kill", &[("signal", signal::KILL.to_string())]),
             Err(error) => tracing::warn!(container = %self.record.id, %error, "could not kill"),
@@ -97,6 +105,10 @@ impl Owner {
             return;
         }
         if self.exit.is_none() {
+            // Between two tries it is stopped first, as far as one can see.
+            if self.record.status == Status::Restarting && self.cancel_restart().await {
+                self.event("stop", &[]);
+            }
             let result = self.start_by_user().await;
             let started = result.is_ok();
             if started {
@@ -108,7 +120,7 @@ impl Owner {
             }
             return;
         }
-        match self.begin_stop(&request).await {
+        match self.begin_stop(&request, true).await {
             Ok(()) => self.after_exit.push(AfterExit::Restart(reply)),
             Err(error) => {
                 let _ = reply.send(Err(error));
@@ -118,20 +130,28 @@ impl Owner {
 
     pub(super) async fn kill(&mut self, number: i32) -> Result<()> {
         self.allow(Action::Kill)?;
-        let stop_signal = self
-            .record
-            .spec
-            .stop_signal
-            .as_deref()
-            .and_then(|s| signal::parse(s).ok())
-            .unwrap_or(signal::TERM);
-        // Whoever kills it does not want it back (Docker does the same for the stop signal).
-        if number == signal::KILL || number == stop_signal {
-            self.record.stopped_by_user = true;
+        self.note_signal(number);
+        if self.exit.is_none() {
+            if self.policy_over {
+                self.cancel_restart().await;
+            }
+            return Ok(());
         }
         self.send(number).await?;
         self.event("kill", &[("signal", number.to_string())]);
         Ok(())
+    }
+
+    /// A person's signal. Docker's rule: whoever sends SIGKILL or the container's own stop signal does not want it back,
+    /// and for a container without one any signal is that. (`unless-stopped` stays down after any at all.)
+    pub(super) fn note_signal(&mut self, number: i32) {
+        self.policy_over |= self.is_final(number);
+        self.record.stopped_by_user = true;
+    }
+
+    fn is_final(&self, number: i32) -> bool {
+        let own = self.record.spec.stop_signal.as_deref().and_then(|own| signal::parse(own).ok());
+        number == signal::KILL || own.is_none_or(|own| own == number)
     }
 
     /// Signal PID 1; thaw it when a paused one is to end.
@@ -143,7 +163,7 @@ impl Owner {
             }
             _ => Error::internal(error.message),
         })?;
-        if self.record.status == Status::Paused && matches!(number, signal::KILL | signal::TERM) {
+        if self.record.status == Status::Paused && self.is_final(number) {
             runtime.resume(&self.record.id).await.map_err(|error| Error::internal(error.message))?;
             self.record.status = Status::Running;
             self.resume_health();
