@@ -59,6 +59,13 @@ const BUILT: &[&str] = &[
     "PUT /volumes/{name}",
     "DELETE /volumes/{name}",
     "POST /volumes/prune",
+    "GET /networks",
+    "POST /networks/create",
+    "GET /networks/{id}",
+    "DELETE /networks/{id}",
+    "POST /networks/{id}/connect",
+    "POST /networks/{id}/disconnect",
+    "POST /networks/prune",
 ];
 
 /// Statuses of the definition that no case below shows, and why. 500 stands for all that is broken in the engine or
@@ -68,6 +75,11 @@ const NOT_SHOWN: &[(&str, u16, &str)] = &[
         "PUT /volumes/{name}",
         200,
         "only a Swarm's volumes are changed, which is what every status but 503 is about",
+    ),
+    (
+        "POST /networks/{id}/disconnect",
+        403,
+        "of a Swarm's networks; nobody is kept from leaving one of this machine",
     ),
     ("PUT /volumes/{name}", 400, "as 200"),
     ("PUT /volumes/{name}", 404, "as 200"),
@@ -188,6 +200,45 @@ impl Contract {
         self.note(200, "POST /images/create", &answer);
         self.show(200, "POST /images/prune", "/images/prune", None);
         self.show(200, "POST /images/prune", "/images/prune?filters={\"until\":[\"24h\"]}", None);
+    }
+
+    fn networks(&mut self) {
+        let create = "POST /networks/create";
+        let full = json!({"Name": "kept", "Driver": "bridge", "Labels": {"l": "v"}, "Options": {"o": "p"},
+            "IPAM": {"Config": [{"Subnet": "10.6.0.0/24", "AuxiliaryAddresses": {"a": "10.6.0.7"}}]}});
+        self.show(201, create, "/networks/create", Some(full));
+        self.show(201, create, "/networks/create", Some(json!({"Name": "plain", "Internal": true})));
+        self.show(400, create, "/networks/create", Some(json!({"Name": ""})));
+        self.show(403, create, "/networks/create", Some(json!({"Name": "bridge"})));
+        self.show(404, create, "/networks/create", Some(json!({"Name": "n", "Driver": "nope"})));
+        self.show(200, "GET /networks", "/networks", None);
+        self.show(200, "GET /networks", "/networks?filters={\"label\":[\"l=v\"]}", None);
+        for name in ["kept", "bridge", "host", "none"] {
+            self.show(200, "GET /networks/{id}", &format!("/networks/{name}"), None);
+        }
+        self.show(404, "GET /networks/{id}", "/networks/nope", None);
+        let member = json!({"Image": "bb", "Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": "kept"},
+            "NetworkingConfig": {"EndpointsConfig": {"kept": {"Aliases": ["m"], "IPAMConfig": {"IPv4Address": "10.6.0.9"}}}}});
+        self.show(201, "POST /containers/create", "/containers/create?name=member", Some(member));
+        self.show(204, "POST /containers/{id}/start", "/containers/member/start", None);
+        self.show(200, "GET /containers/{id}/json", "/containers/member/json", None);
+        self.show(200, "GET /networks/{id}", "/networks/kept", None);
+        self.show(403, "DELETE /networks/{id}", "/networks/kept", None);
+        let connect = "POST /networks/{id}/connect";
+        let with =
+            |container: &str| Some(json!({"Container": container, "EndpointConfig": {"GwPriority": 1}}));
+        self.show(200, connect, "/networks/plain/connect", with("member"));
+        self.show(400, connect, "/networks/host/connect", with("member"));
+        self.show(403, connect, "/networks/plain/connect", with("member"));
+        self.show(404, connect, "/networks/plain/connect", with("nope"));
+        let disconnect = "POST /networks/{id}/disconnect";
+        self.show(200, disconnect, "/networks/plain/disconnect", with("member"));
+        self.show(404, disconnect, "/networks/nope/disconnect", with("member"));
+        self.show(204, "DELETE /containers/{id}", "/containers/member?force=1", None);
+        self.show(204, "DELETE /networks/{id}", "/networks/kept", None);
+        self.show(404, "DELETE /networks/{id}", "/networks/kept", None);
+        self.show(200, "POST /networks/prune", "/networks/prune", None);
+        self.show(200, "POST /networks/prune", "/networks/prune", None);
     }
 
     fn volumes(&mut self) {
@@ -397,6 +448,7 @@ fn every_answer_is_as_docker_defines_it() {
     contract.images();
     contract.containers();
     contract.volumes();
+    contract.networks();
     contract.show(200, "GET /events", "/events?since=0&until=0000000001.9", None);
     contract.show(200, "GET /events", "/events?until=1&since=-5", None);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");

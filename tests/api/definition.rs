@@ -36,9 +36,13 @@ const NULLS: &[(&[&str], &str)] = &[
     (&["/images/prune.ImagesDeleted"], "nothing went"),
     (&[".io_service_bytes_recursive"], "of a container that does not run, or has no devices yet"),
     (&[".arguments"], "a command without arguments"),
-    (&[".Aliases", ".DNSNames", ".Networks.none.Links", ".Networks.bridge.Links"], "nobody asked for any"),
+    (
+        &[".Aliases", ".DNSNames", ".Networks.none.Links", ".Networks.bridge.Links", ".Networks.kept.Links"],
+        "nobody asked for any",
+    ),
     (&[".GenericResources", ".Authorization", ".Mirrors", ".Warnings"], "there are none"),
-    (&[".ContainersDeleted"], "nothing was deleted"),
+    (&[".ContainersDeleted", ".NetworksDeleted"], "nothing was deleted"),
+    (&[".IPAM.Options"], "nothing is said to who gives the addresses out"),
     (
         &["/volumes.Volumes[].Options", "/volumes/{name}.Options", "/volumes/create.Options"],
         "a volume made without options",

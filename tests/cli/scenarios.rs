@@ -20,6 +20,7 @@ mod files;
 mod fixtures;
 mod formats;
 mod images;
+mod networks;
 mod ports;
 mod run;
 mod system;

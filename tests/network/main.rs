@@ -7,6 +7,7 @@ mod files;
 mod firewall;
 mod flags;
 mod land;
+mod networks;
 mod ports;
 
 use std::time::{Duration, Instant};

@@ -5,12 +5,14 @@ use crate::command::{Command, Noun};
 pub(crate) mod container;
 pub(crate) mod image;
 pub(crate) mod inspect;
+pub(crate) mod network;
 pub(crate) mod prune;
 pub(crate) mod system;
 pub(crate) mod version;
 pub(crate) mod volume;
 
-pub(crate) const NOUNS: &[&Noun] = &[&container::NOUN, &image::NOUN, &system::NOUN, &volume::NOUN];
+pub(crate) const NOUNS: &[&Noun] =
+    &[&container::NOUN, &image::NOUN, &network::NOUN, &system::NOUN, &volume::NOUN];
 
 /// Listed first on the first help page.
 pub(crate) const COMMON: &[&str] = &["run", "exec", "ps", "pull", "images", "version", "info"];
@@ -59,7 +61,6 @@ const LATER: &[(&[&str], &str)] = &[
     (&["build", "builder", "buildx"], "it comes with the builder"),
     (&["compose"], "it comes with Compose"),
     (&["login", "logout", "push", "search", "manifest"], "it comes with registries"),
-    (&["network"], "it comes with networking"),
     (
         &["context"],
         "contexts made by Docker's client are used, with --context, DOCKER_CONTEXT or its \"use\"",

@@ -17,6 +17,8 @@ pub(crate) struct Config {
     pub(crate) ps_format: String,
     #[serde(rename = "imagesFormat")]
     pub(crate) images_format: String,
+    #[serde(rename = "networksFormat")]
+    pub(crate) networks_format: String,
     #[serde(rename = "volumesFormat")]
     pub(crate) volumes_format: String,
     #[serde(rename = "pruneFilters")]

@@ -54,6 +54,13 @@ pub(crate) fn go_string(seconds: i64) -> String {
         .map_or_else(String::new, |moment| moment.strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string())
 }
 
+/// An RFC 3339 moment as Go's `time.Time.String` has it, in UTC; anything else as it is.
+pub(crate) fn go_string_of(text: &str) -> String {
+    let moment = text.parse::<Timestamp>().map(|moment| moment.to_zoned_datetime(TimeZone::UTC));
+    moment
+        .map_or_else(|_| text.to_owned(), |moment| moment.strftime("%Y-%m-%d %H:%M:%S%.f %z %Z").to_string())
+}
+
 /// An RFC 3339 moment as C's `asctime` writes it; anything else as it is.
 pub(crate) fn ansi_c(text: &str) -> String {
     // The moment's own zone is shown, so its offset is left aside.
@@ -98,6 +105,8 @@ mod tests {
         assert_eq!(ansi_c("2026-11-04T04:10:44.5Z"), "Wed Nov  4 04:10:44 2026");
         assert_eq!(ansi_c("2026-11-24T04:10:44+02:00"), "Tue Nov 24 04:10:44 2026");
         assert_eq!(ansi_c("unknown"), "unknown");
+        assert_eq!(go_string_of("2026-11-24T04:10:44.5Z"), "2026-11-24 04:10:44.5 +0000 UTC");
+        assert_eq!(go_string_of("2026-11-24T04:10:44Z"), "2026-11-24 04:10:44 +0000 UTC");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod error;
 mod execs;
 mod hijack;
 mod images;
+mod networks;
 mod query;
 mod stream;
 mod system;
@@ -29,6 +30,7 @@ pub use error::{Error, Result};
 pub use execs::Execs;
 pub use hijack::{Demultiplexer, FrameKind, Hijacked};
 pub use images::{Images, Import};
+pub use networks::Networks;
 pub use stream::{ByteStream, JsonStream};
 pub use system::{Events, Ping, System};
 pub use tls::{Tls, TlsError, TlsFiles};
@@ -95,6 +97,10 @@ impl Client {
 
     pub fn system(&self) -> System<'_> {
         System { http: &self.http }
+    }
+
+    pub fn networks(&self) -> Networks<'_> {
+        Networks { http: &self.http }
     }
 
     pub fn volumes(&self) -> Volumes<'_> {

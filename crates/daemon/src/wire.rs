@@ -237,12 +237,14 @@ pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
     let data_root = settings.data_root.clone();
     let opening = tokio::task::spawn_blocking(move || Store::open_with(&data_root, driver));
     let desired = desired(config)?;
+    let pools = net::default_pools();
     let ids = Arc::new(RandomIds);
     let network_id = engine::ports::Ids::id(&*ids);
     let network_id_path = settings.data_root.join("network-id");
     let network = tokio::task::spawn_blocking(move || {
         let id = kept_id(&network_id_path, network_id);
-        Network::start(desired, id)
+        let desired = net::Desired { incomplete: true, owner: id[..12].to_owned(), ..desired };
+        Network::start(desired, pools, id)
     });
     let runtime = Arc::new(
         ShimRuntime::new(&settings.exec_root)

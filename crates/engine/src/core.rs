@@ -7,6 +7,7 @@ use crate::container::index::Index;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::execs::registry::Registry;
+use crate::networks::registry::Registry as Networks;
 use crate::ports::{Clock, ContainerRuntime, Ids, Mirror, NetworkFabric, Roots, SeccompCompiler, Storage};
 use crate::settings::Settings;
 use crate::stats::Collector;
@@ -32,6 +33,7 @@ pub(crate) struct Core {
     pub(crate) index: Index,
     pub(crate) execs: Registry,
     pub(crate) stats: Collector,
+    pub(crate) networks: Networks,
     pub(crate) volumes: Volumes,
     /// Replaced as a whole by a reload; read without waiting by everybody, hence not an async lock.
     settings: RwLock<Arc<Settings>>,
@@ -54,6 +56,7 @@ impl Core {
             index: Index::default(),
             execs: Registry::default(),
             stats,
+            networks: Networks::default(),
             volumes: Volumes::default(),
             settings: RwLock::new(Arc::new(settings)),
             filters: Mutex::default(),

@@ -16,6 +16,7 @@ mod failpoints;
 mod flows;
 pub mod images;
 mod layout;
+pub mod networks;
 pub mod ports;
 mod records;
 mod settings;
@@ -30,6 +31,7 @@ pub use error::{Class, Error, Result};
 pub use events::Events;
 pub use execs::Execs;
 pub use images::Images;
+pub use networks::Networks;
 pub use settings::{BUILTIN_RUNTIMES, SeccompSetting, Settings};
 pub use storage::Disk;
 pub use system::System;
@@ -43,6 +45,7 @@ pub struct Engine {
     pub containers: Containers,
     pub images: Images,
     pub execs: Execs,
+    pub networks: Networks,
     pub volumes: Volumes,
     pub events: Events,
     pub system: System,
@@ -55,6 +58,7 @@ impl Engine {
         let containers = Containers { core: core.clone() };
         let images = Images::new(core.clone(), store);
         let execs = Execs { core: core.clone() };
+        let networks = Networks { core: core.clone() };
         let volumes = Volumes { core: core.clone(), pruning: Arc::default() };
         let events = core.events.clone();
         core.stats.set_machine_memory(facts.memory_bytes);
@@ -65,7 +69,7 @@ impl Engine {
             containers: containers.clone(),
             volumes: volumes.clone(),
         };
-        Self { containers, images, execs, volumes, events, system }
+        Self { containers, images, execs, networks, volumes, events, system }
     }
 
     /// Take over what an earlier engine left, before the first request is served. Must run inside the runtime
@@ -74,6 +78,7 @@ impl Engine {
     /// # Errors
     /// The records could not be read.
     pub async fn boot(&self) -> Result<()> {
-        containers::boot::run(&self.containers.core).await
+        let bridges = networks::boot::load(&self.containers.core)?;
+        containers::boot::run(&self.containers.core, bridges).await
     }
 }

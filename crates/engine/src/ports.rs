@@ -17,6 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -422,6 +423,30 @@ pub struct PublishedPorts {
     pub holder: Option<OwnedFd>,
 }
 
+/// A bridge network as the fabric makes it. What is not said is chosen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct BridgeNetwork {
+    pub id: String,
+    /// Name of the interface on the host.
+    pub bridge: String,
+    pub subnet: Option<Ipv4Net>,
+    /// The part of the subnet that addresses are given out from.
+    pub range: Option<Ipv4Net>,
+    /// The bridge's own address.
+    pub gateway: Option<Ipv4Addr>,
+    /// What containers get as their gateway, if it is not the bridge.
+    pub default_gateway: Option<Ipv4Addr>,
+    /// Addresses that are never given out.
+    pub auxiliary: Vec<Ipv4Addr>,
+    pub internal: bool,
+    pub inter_container: bool,
+    pub masquerade: bool,
+    /// The host has no address on it.
+    pub bare: bool,
+    pub mtu: Option<u32>,
+}
+
 /// A network failure, with the object in its text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -440,6 +465,8 @@ pub struct NetworkFacts {
     pub subnet: Option<String>,
     pub gateway: Option<IpAddr>,
     pub mtu: u32,
+    pub inter_container: bool,
+    pub masquerade: bool,
     pub firewall_backend: String,
     pub warnings: Vec<String>,
 }
@@ -455,8 +482,41 @@ pub trait NetworkFabric: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'a, Result<Sandbox, NetworkError>>;
     /// Give addresses and names back after the container ended. Idempotent.
     fn release<'a>(&'a self, container: &'a str, endpoints: &'a [Endpoint]) -> BoxFuture<'a, ()>;
-    /// At boot, before the first `take`: these running containers own these endpoints; everything else of ours goes.
-    fn reconcile(&self, running: Vec<(String, Vec<Endpoint>)>) -> BoxFuture<'_, Result<(), NetworkError>>;
+    /// At boot, before the first `take`: these networks there are, and these running containers own these endpoints;
+    /// everything else of ours goes.
+    fn reconcile(
+        &self,
+        networks: Vec<BridgeNetwork>,
+        running: Vec<(String, Vec<Endpoint>)>,
+    ) -> BoxFuture<'_, Result<(), NetworkError>>;
+    /// Makes a network, and answers it with all that was chosen.
+    fn add_network<'a>(
+        &'a self,
+        network: &'a BridgeNetwork,
+    ) -> BoxFuture<'a, Result<BridgeNetwork, NetworkError>>;
+    /// Idempotent. `Forbidden` while somebody has an address on it.
+    fn remove_network<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), NetworkError>>;
+    /// Gives a running container an interface more; the default route stays where it is.
+    fn connect<'a>(
+        &'a self,
+        container: &'a str,
+        pid: u32,
+        request: &'a EndpointRequest,
+    ) -> BoxFuture<'a, Result<Endpoint, NetworkError>>;
+    /// Takes an interface away from a running container, and its address back.
+    fn disconnect<'a>(
+        &'a self,
+        container: &'a str,
+        pid: u32,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<(), NetworkError>>;
+    /// Lets a running container's default route go through this endpoint.
+    fn route_via<'a>(
+        &'a self,
+        container: &'a str,
+        pid: u32,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<(), NetworkError>>;
     /// Has ports of the host's lead to a container, by this endpoint: all that it wishes, or none.
     fn publish<'a>(
         &'a self,
@@ -579,6 +639,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn volumes(&self) -> crate::Result<Vec<(String, crate::Result<Vec<u8>>)>>;
     /// Bytes of the files below a directory, each counted once.
     fn tree_size(&self, directory: &std::path::Path) -> crate::Result<u64>;
+    /// A network's record, by its id.
+    fn put_network(&self, id: &str, json: &[u8], durable: bool) -> crate::Result<()>;
+    fn delete_network(&self, id: &str, durable: bool) -> crate::Result<()>;
+    /// By id; one that cannot be read is an error of its own.
+    fn networks(&self) -> crate::Result<Vec<(String, crate::Result<Vec<u8>>)>>;
     /// `overlay2` or `vfs`.
     fn driver(&self) -> &'static str;
 }

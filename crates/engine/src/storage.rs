@@ -47,6 +47,16 @@ fn raw(json: &[u8]) -> Result<Box<RawValue>> {
     RawValue::from_string(text).map_err(|error| Error::internal(error.to_string()))
 }
 
+/// A network's, likewise (`networks/record.rs`).
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct NetworkJson(Box<RawValue>);
+
+impl store::Record for NetworkJson {
+    const NAMESPACE: &'static str = "networks";
+    const VERSION: u32 = 1;
+}
+
 impl Disk {
     pub fn new(store: Arc<Store>) -> Self {
         Self { store }
@@ -243,6 +253,22 @@ impl Storage for Disk {
 
     fn tree_size(&self, directory: &Path) -> Result<u64> {
         Ok(store::tree_usage(directory)?.bytes)
+    }
+
+    fn put_network(&self, id: &str, json: &[u8], durable: bool) -> Result<()> {
+        let text = String::from_utf8_lossy(json).into_owned();
+        let raw = RawValue::from_string(text).map_err(|error| Error::internal(error.to_string()))?;
+        Ok(self.store.records().put(id, &NetworkJson(raw), durability(durable))?)
+    }
+
+    fn delete_network(&self, id: &str, durable: bool) -> Result<()> {
+        Ok(self.store.records().delete::<NetworkJson>(id, durability(durable))?)
+    }
+
+    fn networks(&self) -> Result<Vec<(String, Result<Vec<u8>>)>> {
+        let records = self.store.records().list::<NetworkJson>()?.into_iter();
+        let bytes = |json: NetworkJson| json.0.get().as_bytes().to_vec();
+        Ok(records.map(|(id, json)| (id, json.map(bytes).map_err(Error::from))).collect())
     }
 
     fn driver(&self) -> &'static str {

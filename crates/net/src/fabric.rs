@@ -169,6 +169,10 @@ impl Fabric {
         let mut refused = Vec::new();
         let mut wanted = Desired { incomplete: false, ..desired.clone() };
         wanted.bridges.extend(bridges);
+        if wanted.bridges.is_empty() {
+            // Nothing of the host's is touched for nobody.
+            return Ok((Plan::default(), refused));
+        }
         let mut observed = observe_with(&wanted, links, nft.as_mut())?;
         observed.guarded |= *guarded;
         let mut networks = self.networks();
@@ -197,6 +201,7 @@ impl Fabric {
         let plan = plan(&wanted, &observed)?;
         apply(&wanted, &plan, published, links, nft.as_mut())?;
         let has_users = wanted.bridges.iter().any(|bridge| bridge.owned);
+        *guarded |= wanted.guard && plan.steps.contains(&Step::TurnOnForwarding);
         *desired = wanted;
         drop(state);
         if has_users {
@@ -213,7 +218,7 @@ impl Fabric {
     /// behind then.
     pub fn add(&self, mut config: BridgeConfig, pools: &[AddressPool]) -> Result<FabricFacts> {
         let mut state = lock(&self.state);
-        let State { desired, guarded: _, links, nft, published } = &mut *state;
+        let State { desired, guarded, links, nft, published } = &mut *state;
         if desired.bridges.iter().any(|bridge| bridge.name == config.name) {
             return Err(Error::BridgeTaken(config.name));
         }
@@ -237,13 +242,16 @@ impl Fabric {
         // A bridge that is there already is used, and stays when its network goes.
         config.owned = observed.bridges.get(&config.name).is_none_or(|found| found.marked);
         let single = desired.with_only(config.clone());
+        // The first of an engine without a default one brings the firewall along.
+        let is_first = desired.incomplete;
+        let single = Desired { incomplete: !is_first, ..single };
         let plan = plan(&single, &observed)?;
         let network = Network::new(&config, &plan.bridges[0])?;
         config.mtu = Some(plan.bridges[0].mtu);
         let facts = network.facts.clone();
         let made = apply(&single, &plan, published, links, nft.as_mut()).and_then(|()| {
             match (&desired.firewall, nft) {
-                (Some(firewall), Some(nft)) if !desired.incomplete => firewall::add(firewall, &config, nft),
+                (Some(firewall), Some(nft)) if !is_first => firewall::add(firewall, &config, nft),
                 _ => Ok(()),
             }
         });
@@ -256,6 +264,8 @@ impl Fabric {
         }
         self.networks().insert(config.name.clone(), network);
         desired.bridges.push(config);
+        desired.incomplete = false;
+        *guarded |= desired.guard && plan.steps.contains(&Step::TurnOnForwarding);
         drop(state);
         self.unplugged()?;
         Ok(facts)
@@ -405,11 +415,12 @@ impl Fabric {
         };
         let ipv4 =
             Ipv4Net::new(ip, network.facts.address.prefix_len()).map_err(|e| Error::Config(e.to_string()))?;
-        let leads_out = place.is_gateway && !network.internal;
+        let leads_to = (!network.internal).then_some(network.facts.gateway);
         Ok(Address {
             ipv4,
             mac: place.mac.unwrap_or_else(|| mac_from_ipv4(ip)),
-            gateway: leads_out.then_some(network.facts.gateway),
+            gateway: leads_to.filter(|_| place.is_gateway),
+            leads_to,
         })
     }
 

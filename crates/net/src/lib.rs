@@ -45,6 +45,7 @@ pub use fabric::{Fabric, FabricFacts, Place};
 pub use firewall::probe_nftables;
 pub use forward::{ForwardChain, SharedChain};
 pub use ipam::Ipam;
+pub use ipnet::Ipv4Net;
 pub use mac::{Mac, mac_from_ipv4};
 pub use netns::NetNs;
 pub use observe::{Observed, ObservedLink, Orphan, observe};

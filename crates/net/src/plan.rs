@@ -66,7 +66,7 @@ pub enum Step {
 }
 
 /// What to do, and what will be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     pub steps: Vec<Step>,
     /// In the order of the bridges that were asked for.
@@ -119,10 +119,12 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan> {
         link: orphan.link.clone(),
         bridge: orphan.bridge.clone(),
     }));
-    let turns_on = !observed.ip_forward && desired.ip_forward;
+    // Nobody's packets are forwarded before the firewall stands.
+    let is_off = !observed.ip_forward && !desired.incomplete;
+    let turns_on = is_off && desired.ip_forward;
     if turns_on {
         steps.push(Step::TurnOnForwarding);
-    } else if !observed.ip_forward {
+    } else if is_off {
         warnings.push("WARNING: IPv4 forwarding is disabled".to_owned());
     }
     if let Some(firewall) = &desired.firewall {

@@ -27,6 +27,8 @@ pub struct Address {
     pub ipv4: Ipv4Net,
     pub mac: Mac,
     pub gateway: Option<Ipv4Addr>,
+    /// Where the network leads out, also if the default route goes another way.
+    pub leads_to: Option<Ipv4Addr>,
 }
 
 /// A network namespace with its legs on bridges. Dropping it lets the kernel remove all of it,

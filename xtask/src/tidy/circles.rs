@@ -25,6 +25,7 @@ const TOGETHER: &[(&str, &[&str], &str)] = &[
             "events",
             "execs",
             "images",
+            "networks",
             "ports",
             "records",
             "settings",

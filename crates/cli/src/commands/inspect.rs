@@ -33,6 +33,7 @@ pub(crate) const COMMAND: Command = Command {
 pub(crate) enum Kind {
     Container,
     Image,
+    Network,
     Volume,
 }
 
@@ -41,6 +42,7 @@ impl Kind {
         match self {
             Self::Container => "container",
             Self::Image => "image",
+            Self::Network => "network",
             Self::Volume => "volume",
         }
     }
@@ -61,9 +63,10 @@ const TYPES: [&str; 10] =
 
 async fn any(app: &App, line: &Parsed) -> Outcome {
     let kinds: &[Kind] = match line.given("type") {
-        None => &[Kind::Container, Kind::Image, Kind::Volume],
+        None => &[Kind::Container, Kind::Image, Kind::Network, Kind::Volume],
         Some("container") => &[Kind::Container],
         Some("image") => &[Kind::Image],
+        Some("network") => &[Kind::Network],
         Some("volume") => &[Kind::Volume],
         Some("") => {
             return Err(Failure::new(format!("type is empty: must be one of \"{}\"", TYPES.join("\", \""))));
@@ -128,6 +131,7 @@ async fn find(app: &App, name: &str, what: &Wanted<'_>) -> Result<Value, Failure
         let found = match kind {
             Kind::Container => app.client.containers().inspect_raw(name, size).await,
             Kind::Image => app.client.images().inspect_raw(name, platform).await,
+            Kind::Network => app.client.networks().inspect_raw(name, false).await,
             Kind::Volume => app.client.volumes().inspect_raw(name).await,
         };
         match found {

@@ -1,39 +1,63 @@
 //! The engine's network port, over `net`.
 //!
-//! A start takes a prepared sandbox and gives it its address: a few hundred microseconds of system calls that
-//! do not wait for anybody, so they run where they are called. Only when no sandbox is ready does a thread of the
-//! runtime's blocking pool wait for one; the namespaces themselves are made by `net`'s own thread.
+//! A start on the default bridge takes a prepared sandbox and gives it its address: a few hundred microseconds of system
+//! calls that do not wait for anybody, so they run where they are called. On users' networks a sandbox without a leg is
+//! taken and plugged. Only when no sandbox is ready does a thread of the runtime's blocking pool wait for one; the
+//! namespaces themselves are made by `net`'s own threads.
+
+mod ports;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::Class;
 use engine::ports::{
-    BoxFuture, Endpoint, EndpointRequest, NetworkError, NetworkFabric, NetworkFacts, PortMapping,
-    PortProtocol, PortWish, PublishedPorts, Sandbox, SandboxRequest,
+    BoxFuture, BridgeNetwork, Endpoint, EndpointRequest, NetworkError, NetworkFabric, NetworkFacts,
+    PortMapping, PortWish, PublishedPorts, Sandbox, SandboxRequest,
 };
-use net::{Address, Desired, Fabric, Mac, Place, Pool};
+use net::{Address, AddressPool, BridgeConfig, Desired, Fabric, Mac, Place, Pool};
 
 /// The name of the default network, whatever its bridge is called.
 const NETWORK: &str = "bridge";
 
-/// The default bridge network, `--network none`, and who has which address.
+/// All networks of an engine, `--network none`, and who has which address.
 #[derive(Debug)]
 pub struct Network {
     inner: Arc<Inner>,
-    network_id: String,
 }
 
 #[derive(Debug)]
 struct Inner {
-    /// `None` with `--bridge none`.
-    fabric: Option<Fabric>,
+    fabric: Fabric,
     isolated: Pool,
-    /// Which container has an address, so that a late second release cannot free somebody else's.
+    /// Where subnets come from that nobody names.
+    pools: Vec<AddressPool>,
+    /// Id of the default network.
+    network_id: String,
+    inter_container: bool,
+    masquerade: bool,
     /// Held for a look-up only.
-    owners: Mutex<HashMap<Ipv4Addr, String>>,
+    books: Mutex<Books>,
+    /// What this host does against us.
+    warnings: Mutex<Vec<String>>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    /// Bridge by network id.
+    bridges: HashMap<String, String>,
+    /// Which container has an address on a bridge, so that a late second release cannot free somebody else's.
+    owners: HashMap<(String, Ipv4Addr), String>,
+}
+
+/// An address that is taken, and for what.
+#[derive(Debug)]
+struct Claim {
+    bridge: String,
+    address: Address,
 }
 
 impl Network {
@@ -43,110 +67,178 @@ impl Network {
     /// # Errors
     ///
     /// A configuration that this host cannot fulfil, a kernel without nftables, missing privilege.
-    pub fn start(desired: Desired, network_id: String) -> Result<Self, NetworkError> {
-        // Without a bridge nothing of the host's is touched.
-        let desired = Some(desired).filter(|desired| !desired.bridges.is_empty());
-        let fabric =
-            desired.map(|desired| Fabric::start(desired, report_mended)).transpose().map_err(convert)?;
-        if let Some(fabric) = &fabric {
-            for change in &fabric.changes {
-                tracing::info!("network: {change}");
-            }
-            for warning in &fabric.warnings {
-                tracing::warn!("{}", warning.trim_start_matches("WARNING: "));
-            }
+    pub fn start(
+        desired: Desired,
+        pools: Vec<AddressPool>,
+        network_id: String,
+    ) -> Result<Self, NetworkError> {
+        let default = desired.bridges.first();
+        let (inter_container, masquerade) =
+            default.map_or((true, true), |b| (b.inter_container, b.masquerade));
+        let mut books = Books::default();
+        books.bridges.extend(default.map(|bridge| (network_id.clone(), bridge.name.clone())));
+        let fabric = Fabric::start(desired, report_mended).map_err(convert)?;
+        for change in &fabric.changes {
+            tracing::info!("network: {change}");
         }
         let isolated = Fabric::isolated().map_err(convert)?;
-        let inner = Inner { fabric, isolated, owners: Mutex::default() };
-        Ok(Self { inner: Arc::new(inner), network_id })
+        let books = Mutex::new(books);
+        let warnings = Mutex::default();
+        let inner =
+            Inner { fabric, isolated, pools, network_id, inter_container, masquerade, books, warnings };
+        inner.warn(inner.fabric.warnings.clone());
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     async fn take_bridged(
         &self,
         container: &str,
+        bridge: String,
         request: &EndpointRequest,
     ) -> Result<Sandbox, NetworkError> {
-        let Some(fabric) = &self.inner.fabric else {
-            let message = "network bridge not found: the engine runs with --bridge=none".to_owned();
-            return Err(NetworkError { class: Class::Unsupported, message });
-        };
-        let mac: Option<Mac> = request.mac.as_deref().map(str::parse).transpose().map_err(convert)?;
-        let place = Place { ipv4: request.ipv4, mac, is_gateway: true };
-        let taken = match fabric.try_take(place) {
+        let place = place(request)?;
+        let taken = match self.inner.fabric.try_take(place) {
             Ok(Some(taken)) => Ok(taken),
-            Ok(None) => {
-                let inner = Arc::clone(&self.inner);
-                blocking(move || match &inner.fabric {
-                    Some(fabric) => fabric.take(place),
-                    None => Err(net::Error::ShutDown),
-                })
-                .await
-            }
+            Ok(None) => self.blocking(move |inner| inner.fabric.take(place)).await,
             Err(error) => Err(error),
         };
-        let (sandbox, address) = taken.map_err(|error| match error {
-            // As Docker, which names the network.
-            net::Error::AddressesExhausted(_) => NetworkError {
-                class: Class::Internal,
-                message: format!(
-                    "no available IPv4 addresses on this network's address pools: {NETWORK} ({})",
-                    self.network_id
-                ),
-            },
-            other => convert(other),
-        })?;
-        self.inner.owners().insert(address.ipv4.addr(), container.to_owned());
-        Ok(Sandbox {
-            netns: sandbox.into_netns(),
-            sandbox_id: random_id()?,
-            endpoints: vec![self.endpoint(&address, random_id()?)],
-        })
+        let (sandbox, address) = taken.map_err(|error| refused(error, request))?;
+        self.inner.books().owners.insert((bridge, address.ipv4.addr()), container.to_owned());
+        let endpoints = vec![endpoint(request, &address, "eth0")?];
+        Ok(Sandbox { netns: sandbox.into_netns(), sandbox_id: random_id()?, endpoints })
     }
 
     async fn take_isolated(&self) -> Result<Sandbox, NetworkError> {
         let sandbox = match self.inner.isolated.try_take() {
             Some(sandbox) => sandbox,
-            None => {
-                let inner = Arc::clone(&self.inner);
-                blocking(move || inner.isolated.take()).await.map_err(convert)?
-            }
+            None => self.blocking(|inner| inner.isolated.take()).await.map_err(convert)?,
         };
         Ok(Sandbox { netns: sandbox.into_netns(), sandbox_id: random_id()?, endpoints: Vec::new() })
     }
 
-    fn endpoint(&self, address: &Address, endpoint_id: String) -> Endpoint {
-        Endpoint {
-            network: NETWORK.to_owned(),
-            network_id: self.network_id.clone(),
-            endpoint_id,
-            mac: address.mac.to_string(),
-            ipv4: Some(address.ipv4.addr()),
-            ipv4_prefix: address.ipv4.prefix_len(),
-            gateway: address.gateway,
-            is_gateway: true,
-            interface: "eth0".to_owned(),
-            dns_names: Vec::new(),
+    /// On whichever networks.
+    async fn take_plugged(
+        &self,
+        container: &str,
+        requests: &[EndpointRequest],
+    ) -> Result<Sandbox, NetworkError> {
+        let mut claims = Vec::with_capacity(requests.len());
+        let taken = self.plugged(container, requests, &mut claims).await;
+        if taken.is_err() {
+            claims.iter().for_each(|claim| self.inner.give_back(container, claim));
         }
+        taken
+    }
+
+    async fn plugged(
+        &self,
+        container: &str,
+        requests: &[EndpointRequest],
+        claims: &mut Vec<Claim>,
+    ) -> Result<Sandbox, NetworkError> {
+        for request in requests {
+            claims.push(self.inner.claim(container, request)?);
+        }
+        let mut sandbox = match self.inner.fabric.try_take_unplugged() {
+            Some(sandbox) => sandbox,
+            None => self.blocking(|inner| inner.fabric.take_unplugged()).await.map_err(convert)?,
+        };
+        let mut endpoints = Vec::with_capacity(requests.len());
+        for (i, (request, claim)) in requests.iter().zip(claims).enumerate() {
+            let interface = format!("eth{i}");
+            let plugged = self.inner.fabric.plug(&mut sandbox, &claim.bridge, &interface, &claim.address);
+            plugged.map_err(convert)?;
+            endpoints.push(endpoint(request, &claim.address, &interface)?);
+        }
+        Ok(Sandbox { netns: sandbox.into_netns(), sandbox_id: random_id()?, endpoints })
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Inner) -> net::Result<T> + Send + 'static,
+    ) -> net::Result<T> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || act(&inner)).await.unwrap_or(Err(net::Error::ShutDown))
     }
 }
 
 impl Inner {
-    /// With the name of the default bridge.
-    fn default(&self) -> Option<(&Fabric, String)> {
-        let fabric = self.fabric.as_ref()?;
-        Some((fabric, fabric.facts()?.bridge))
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn owners(&self) -> MutexGuard<'_, HashMap<Ipv4Addr, String>> {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    fn warn(&self, new: Vec<String>) {
+        let mut known = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        for warning in new.into_iter().filter(|warning| !known.contains(warning)).collect::<Vec<_>>() {
+            tracing::warn!("{}", warning.trim_start_matches("WARNING: "));
+            known.push(warning);
+        }
+    }
+
+    /// The bridge of a network.
+    fn bridge(&self, network: &str, id: &str) -> Result<String, NetworkError> {
+        if let Some(bridge) = self.books().bridges.get(id) {
+            return Ok(bridge.clone());
+        }
+        Err(match network {
+            NETWORK => NetworkError {
+                class: Class::Unsupported,
+                message: "network bridge not found: the engine runs with --bridge=none".to_owned(),
+            },
+            _ => NetworkError { class: Class::NotFound, message: format!("network {network} not found") },
+        })
+    }
+
+    fn claim(&self, container: &str, request: &EndpointRequest) -> Result<Claim, NetworkError> {
+        let bridge = self.bridge(&request.network, &request.network_id)?;
+        let place = place(request)?;
+        let mut books = self.books();
+        let address = self.fabric.claim(&bridge, place).map_err(|error| refused(error, request))?;
+        books.owners.insert((bridge.clone(), address.ipv4.addr()), container.to_owned());
+        Ok(Claim { bridge, address })
+    }
+
+    fn give_back(&self, container: &str, claim: &Claim) {
+        self.release(container, &claim.bridge, claim.address.ipv4.addr());
+    }
+
+    fn release(&self, container: &str, bridge: &str, ip: Ipv4Addr) {
+        let mut books = self.books();
+        let key = (bridge.to_owned(), ip);
+        if books.owners.get(&key).is_some_and(|owner| owner == container) {
+            books.owners.remove(&key);
+            self.fabric.give_back(bridge, ip);
+        }
+    }
+
+    fn release_endpoint(&self, container: &str, endpoint: &Endpoint) {
+        let bridge = self.books().bridges.get(&endpoint.network_id).cloned();
+        if let Some((bridge, ip)) = bridge.zip(endpoint.ipv4) {
+            self.release(container, &bridge, ip);
+        }
+    }
+
+    /// A running container's sandbox.
+    fn enter(&self, container: &str, pid: u32) -> net::Result<net::Sandbox> {
+        self.fabric.enter(netns_of(container, pid)?)
+    }
+}
+
+/// The namespace of a container's process, if the number is still its own.
+fn netns_of(container: &str, pid: u32) -> net::Result<OwnedFd> {
+    let gone = |_| net::Error::Config(format!("container {container} is not running"));
+    let netns = std::fs::File::open(format!("/proc/{pid}/ns/net")).map_err(gone)?;
+    // Looked at afterwards: a number that has gone to another process is in another cgroup.
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).map_err(gone)?;
+    match groups.contains(container) {
+        true => Ok(netns.into()),
+        false => Err(net::Error::Config(format!("container {container} is not running"))),
     }
 }
 
 impl NetworkFabric for Network {
     fn prepare(&self) {
-        if let Some(fabric) = &self.inner.fabric {
-            fabric.nudge();
-        }
+        self.inner.fabric.nudge();
         self.inner.isolated.nudge();
     }
 
@@ -158,39 +250,52 @@ impl NetworkFabric for Network {
         Box::pin(async move {
             match &request.endpoints[..] {
                 [] => self.take_isolated().await,
-                [one] => self.take_bridged(container, one).await,
-                [_, another, ..] => {
-                    let message = format!("network {} not found", another.network);
-                    Err(NetworkError { class: Class::NotFound, message })
+                [one] if one.network_id == self.inner.network_id || one.network_id.is_empty() => {
+                    let bridge = self.inner.bridge(NETWORK, &self.inner.network_id)?;
+                    self.take_bridged(container, bridge, one).await
                 }
+                several => self.take_plugged(container, several).await,
             }
         })
     }
 
     fn release<'a>(&'a self, container: &'a str, endpoints: &'a [Endpoint]) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let Some((fabric, bridge)) = self.inner.default() else { return };
-            let mut owners = self.inner.owners();
-            for ip in endpoints.iter().filter_map(|endpoint| endpoint.ipv4) {
-                if owners.get(&ip).is_some_and(|owner| owner == container) {
-                    owners.remove(&ip);
-                    fabric.give_back(&bridge, ip);
-                }
-            }
+            endpoints.iter().for_each(|endpoint| self.inner.release_endpoint(container, endpoint));
         })
     }
 
-    fn reconcile(&self, running: Vec<(String, Vec<Endpoint>)>) -> BoxFuture<'_, Result<(), NetworkError>> {
+    fn reconcile(
+        &self,
+        networks: Vec<BridgeNetwork>,
+        running: Vec<(String, Vec<Endpoint>)>,
+    ) -> BoxFuture<'_, Result<(), NetworkError>> {
         Box::pin(async move {
-            let Some((fabric, bridge)) = self.inner.default() else { return Ok(()) };
-            let addresses = |(container, endpoints): (String, Vec<Endpoint>)| {
-                let of = move |endpoint: Endpoint| Some((container.clone(), endpoint.ipv4?));
-                endpoints.into_iter().filter_map(of)
-            };
-            for (container, ip) in running.into_iter().flat_map(addresses) {
-                match fabric.reclaim(&bridge, ip) {
+            let configs: Vec<BridgeConfig> = networks.iter().map(config).collect();
+            let restored =
+                self.blocking(move |inner| inner.fabric.restore(configs)).await.map_err(convert)?;
+            let (plan, refused) = restored;
+            for step in &plan.steps {
+                tracing::info!("network: {step}");
+            }
+            self.inner.warn(plan.warnings);
+            for (bridge, error) in &refused {
+                tracing::error!(%bridge, %error, "a network cannot be made again");
+            }
+            let mut books = self.inner.books();
+            let made =
+                |network: &&BridgeNetwork| !refused.iter().any(|(bridge, _)| *bridge == network.bridge);
+            let made =
+                networks.iter().filter(made).map(|network| (network.id.clone(), network.bridge.clone()));
+            books.bridges.extend(made);
+            for (container, endpoint) in
+                running.iter().flat_map(|(id, all)| all.iter().map(move |one| (id, one)))
+            {
+                let bridge = books.bridges.get(&endpoint.network_id).cloned();
+                let Some((bridge, ip)) = bridge.zip(endpoint.ipv4) else { continue };
+                match self.inner.fabric.reclaim(&bridge, ip) {
                     Ok(()) => {
-                        self.inner.owners().insert(ip, container);
+                        books.owners.insert((bridge, ip), container.clone());
                     }
                     // The bridge's subnet was changed under a running container. It keeps what it has; nobody
                     // else can be given that address.
@@ -198,6 +303,99 @@ impl NetworkFabric for Network {
                 }
             }
             Ok(())
+        })
+    }
+
+    fn add_network<'a>(
+        &'a self,
+        network: &'a BridgeNetwork,
+    ) -> BoxFuture<'a, Result<BridgeNetwork, NetworkError>> {
+        Box::pin(async move {
+            let config = config(network);
+            let added = self.blocking(move |inner| inner.fabric.add(config, &inner.pools)).await;
+            let facts = added.map_err(convert)?;
+            self.inner.books().bridges.insert(network.id.clone(), network.bridge.clone());
+            Ok(BridgeNetwork {
+                subnet: Some(facts.address.trunc()),
+                gateway: Some(facts.address.addr()),
+                ..network.clone()
+            })
+        })
+    }
+
+    fn remove_network<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), NetworkError>> {
+        Box::pin(async move {
+            let bridge = {
+                let mut books = self.inner.books();
+                let Some(bridge) = books.bridges.get(id).cloned() else { return Ok(()) };
+                if books.owners.keys().any(|(of, _)| *of == bridge) {
+                    let message = format!("network {id} has active endpoints");
+                    return Err(NetworkError { class: Class::Forbidden, message });
+                }
+                // From here on nobody gets an address there.
+                books.bridges.remove(id);
+                bridge
+            };
+            let name = bridge.clone();
+            let removed = self.blocking(move |inner| inner.fabric.remove(&bridge)).await;
+            if removed.is_err() {
+                self.inner.books().bridges.insert(id.to_owned(), name);
+            }
+            removed.map_err(convert)
+        })
+    }
+
+    fn connect<'a>(
+        &'a self,
+        container: &'a str,
+        pid: u32,
+        request: &'a EndpointRequest,
+    ) -> BoxFuture<'a, Result<Endpoint, NetworkError>> {
+        Box::pin(async move {
+            let claim = self.inner.claim(container, request)?;
+            let (id, bridge, address) = (container.to_owned(), claim.bridge.clone(), claim.address);
+            let plugged = self.blocking(move |inner| {
+                let mut sandbox = inner.enter(&id, pid)?;
+                let interface = sandbox.next_interface()?;
+                inner.fabric.plug(&mut sandbox, &bridge, &interface, &address)?;
+                Ok(interface)
+            });
+            match plugged.await {
+                Ok(interface) => endpoint(request, &claim.address, &interface),
+                Err(error) => {
+                    self.inner.give_back(container, &claim);
+                    Err(convert(error))
+                }
+            }
+        })
+    }
+
+    fn disconnect<'a>(
+        &'a self,
+        container: &'a str,
+        pid: u32,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<(), NetworkError>> {
+        Box::pin(async move {
+            let (id, interface) = (container.to_owned(), endpoint.interface.clone());
+            let unplugged = self.blocking(move |inner| inner.enter(&id, pid)?.unplug(&interface)).await;
+            self.inner.release_endpoint(container, endpoint);
+            unplugged.map_err(convert)
+        })
+    }
+
+    fn route_via<'a>(
+        &'a self,
+        container: &'a str,
+        pid: u32,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<(), NetworkError>> {
+        Box::pin(async move {
+            let Some(gateway) = endpoint.gateway else { return Ok(()) };
+            let (id, interface) = (container.to_owned(), endpoint.interface.clone());
+            self.blocking(move |inner| inner.enter(&id, pid)?.route_via(&interface, gateway))
+                .await
+                .map_err(convert)
         })
     }
 
@@ -209,23 +407,22 @@ impl NetworkFabric for Network {
     ) -> BoxFuture<'a, Result<PublishedPorts, NetworkError>> {
         Box::pin(async move {
             let Some(to) = endpoint.ipv4 else { return Ok(PublishedPorts::default()) };
-            let (inner, owner) = (Arc::clone(&self.inner), container.to_owned());
+            let owner = container.to_owned();
             let few = wishes.len() <= FEW_PORTS;
-            let publish = move || {
-                let fabric = inner.fabric.as_ref().ok_or(net::Error::ShutDown)?;
-                let wishes: Vec<_> = wishes.into_iter().map(wish).collect();
-                fabric.publish(&owner, to, &wishes)
+            let publish = move |inner: &Inner| {
+                let wishes: Vec<_> = wishes.into_iter().map(ports::wish).collect();
+                inner.fabric.publish(&owner, to, &wishes)
             };
-            let published = if few { publish() } else { blocking(publish).await }.map_err(convert)?;
-            let mappings = published.mappings.into_iter().map(mapping).collect();
+            let published =
+                if few { publish(&self.inner) } else { self.blocking(publish).await }.map_err(convert)?;
+            let mappings = published.mappings.into_iter().map(ports::mapping).collect();
             Ok(PublishedPorts { mappings, holder: published.holder })
         })
     }
 
     fn unpublish<'a>(&'a self, container: &'a str) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let result = self.inner.fabric.as_ref().map(|fabric| fabric.unpublish(container));
-            if let Some(Err(error)) = result {
+            if let Err(error) = self.inner.fabric.unpublish(container) {
                 tracing::warn!(%container, %error, "could not take back its published ports");
             }
         })
@@ -236,62 +433,96 @@ impl NetworkFabric for Network {
         running: Vec<(String, Endpoint, Vec<PortMapping>)>,
     ) -> BoxFuture<'_, Result<(), NetworkError>> {
         Box::pin(async move {
-            let Some(fabric) = &self.inner.fabric else { return Ok(()) };
             let adopted = running.into_iter().filter_map(|(container, endpoint, mappings)| {
-                Some((container, endpoint.ipv4?, mappings.into_iter().map(net_mapping).collect()))
+                Some((container, endpoint.ipv4?, mappings.into_iter().map(ports::net_mapping).collect()))
             });
-            fabric.adopt_ports(adopted.collect()).map_err(convert)
+            self.inner.fabric.adopt_ports(adopted.collect()).map_err(convert)
         })
     }
 
     fn facts(&self) -> NetworkFacts {
-        let network_id = self.network_id.clone();
-        let fabric = self.inner.fabric.as_ref();
-        let Some((fabric, facts)) = fabric.and_then(|fabric| Some((fabric, fabric.facts()?))) else {
-            return NetworkFacts { network_id, ..NetworkFacts::default() };
+        let Inner { fabric, network_id, inter_container, masquerade, warnings, .. } = &*self.inner;
+        let firewall_backend = if fabric.has_firewall() { "nftables" } else { "none" }.to_owned();
+        let facts = NetworkFacts {
+            network_id: network_id.clone(),
+            inter_container: *inter_container,
+            masquerade: *masquerade,
+            firewall_backend,
+            warnings: warnings.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            ..NetworkFacts::default()
         };
+        let Some(bridge) = fabric.facts() else { return facts };
         NetworkFacts {
-            network_id,
-            bridge: Some(facts.bridge),
-            subnet: Some(facts.address.trunc().to_string()),
-            gateway: Some(IpAddr::V4(facts.gateway)),
-            mtu: facts.mtu,
-            firewall_backend: if fabric.has_firewall() { "nftables" } else { "none" }.to_owned(),
-            warnings: fabric.warnings.clone(),
+            bridge: Some(bridge.bridge),
+            subnet: Some(bridge.address.trunc().to_string()),
+            gateway: Some(IpAddr::V4(bridge.gateway)),
+            mtu: bridge.mtu,
+            ..facts
         }
+    }
+}
+
+/// A user's network as `net` makes it.
+fn config(network: &BridgeNetwork) -> BridgeConfig {
+    let prefix = network.subnet.map(|subnet| subnet.prefix_len());
+    let first = network.range.filter(|range| Some(range.trunc()) != network.subnet.map(|s| s.trunc()));
+    // As Docker: without a gateway the bridge has the first address, of the range if there is one.
+    let gateway = network.gateway.or_else(|| match first {
+        Some(range) => Some(range.network()),
+        None => network.subnet.and_then(|subnet| subnet.hosts().next()),
+    });
+    let address = gateway.zip(prefix).and_then(|(ip, prefix)| net::Ipv4Net::new(ip, prefix).ok());
+    BridgeConfig {
+        name: network.bridge.clone(),
+        address,
+        range: network.range,
+        mtu: network.mtu,
+        gateway: network.default_gateway,
+        reserved: network.auxiliary.clone(),
+        inter_container: network.inter_container,
+        masquerade: network.masquerade,
+        internal: network.internal,
+        bare: network.bare,
+        owned: true,
+    }
+}
+
+fn place(request: &EndpointRequest) -> Result<Place, NetworkError> {
+    let mac: Option<Mac> = request.mac.as_deref().map(str::parse).transpose().map_err(convert)?;
+    Ok(Place { ipv4: request.ipv4, mac, is_gateway: request.is_gateway })
+}
+
+fn endpoint(request: &EndpointRequest, address: &Address, interface: &str) -> Result<Endpoint, NetworkError> {
+    Ok(Endpoint {
+        network: request.network.clone(),
+        network_id: request.network_id.clone(),
+        endpoint_id: random_id()?,
+        mac: address.mac.to_string(),
+        ipv4: Some(address.ipv4.addr()),
+        ipv4_prefix: address.ipv4.prefix_len(),
+        gateway: address.leads_to,
+        is_gateway: request.is_gateway,
+        interface: interface.to_owned(),
+        dns_names: request.dns_names.clone(),
+    })
+}
+
+fn refused(error: net::Error, request: &EndpointRequest) -> NetworkError {
+    match error {
+        // As Docker, which names the network.
+        net::Error::AddressesExhausted(_) => NetworkError {
+            class: Class::Internal,
+            message: format!(
+                "no available IPv4 addresses on this network's address pools: {} ({})",
+                request.network, request.network_id
+            ),
+        },
+        other => convert(other),
     }
 }
 
 /// So many ports are published where it is called: in less time than it takes to give them to another thread.
 const FEW_PORTS: usize = 32;
-
-fn wish(wish: PortWish) -> net::PortWish {
-    let PortWish { container, protocol, host, address } = wish;
-    net::PortWish { container, protocol: net_protocol(protocol), host, address }
-}
-
-fn mapping(mapping: net::PortMapping) -> PortMapping {
-    let net::PortMapping { protocol, address, host, container, count } = mapping;
-    let protocol = match protocol {
-        net::Protocol::Tcp => PortProtocol::Tcp,
-        net::Protocol::Udp => PortProtocol::Udp,
-        net::Protocol::Sctp => PortProtocol::Sctp,
-    };
-    PortMapping { protocol, address, host, container, count }
-}
-
-fn net_mapping(mapping: PortMapping) -> net::PortMapping {
-    let PortMapping { protocol, address, host, container, count } = mapping;
-    net::PortMapping { protocol: net_protocol(protocol), address, host, container, count }
-}
-
-fn net_protocol(protocol: PortProtocol) -> net::Protocol {
-    match protocol {
-        PortProtocol::Tcp => net::Protocol::Tcp,
-        PortProtocol::Udp => net::Protocol::Udp,
-        PortProtocol::Sctp => net::Protocol::Sctp,
-    }
-}
 
 /// Called from the watching thread.
 fn report_mended(result: net::Result<net::Plan>) {
@@ -305,14 +536,15 @@ fn report_mended(result: net::Result<net::Plan>) {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    act: impl FnOnce() -> net::Result<T> + Send + 'static,
-) -> net::Result<T> {
-    tokio::task::spawn_blocking(act).await.unwrap_or(Err(net::Error::ShutDown))
-}
-
 fn convert(error: net::Error) -> NetworkError {
-    let class = if error.is_permanent() { Class::Unsupported } else { Class::Internal };
+    let class = match &error {
+        net::Error::PoolOverlaps { .. } | net::Error::AddressInUse(_) => Class::Forbidden,
+        net::Error::NoFreePool | net::Error::AddressOutside { .. } => Class::Invalid,
+        net::Error::BridgeTaken(_) => Class::Forbidden,
+        net::Error::NoSuchNetwork(_) => Class::NotFound,
+        other if other.is_permanent() => Class::Unsupported,
+        _ => Class::Internal,
+    };
     NetworkError { class, message: error.to_string() }
 }
 
@@ -328,89 +560,4 @@ fn random_id() -> Result<String, NetworkError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// In a thread with a network namespace of its own. Needs root.
-    fn on_a_host(test: impl AsyncFnOnce(&dyn Fn() -> Network) + Send + 'static) {
-        let body = move || {
-            net::NetNs::unshare().expect("this test needs root");
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let start = || Network::start(Desired::default(), "ab".repeat(32)).unwrap();
-            runtime.block_on(test(&start));
-        };
-        std::thread::spawn(body).join().unwrap();
-    }
-
-    /// One endpoint, on the default bridge.
-    async fn take(network: &Network, container: &str) -> Endpoint {
-        network.take(container, &wish(None, None)).await.unwrap().endpoints.remove(0)
-    }
-
-    fn wish(mac: Option<&str>, ipv4: Option<Ipv4Addr>) -> SandboxRequest {
-        let mac = mac.map(str::to_owned);
-        SandboxRequest { endpoints: vec![EndpointRequest { mac, ipv4, ..EndpointRequest::default() }] }
-    }
-
-    #[test]
-    fn addresses_are_given_and_returned_once() {
-        on_a_host(async |start| {
-            let network = start();
-            let first = take(&network, "a").await;
-            assert_eq!(first.ipv4, Some(Ipv4Addr::new(172, 17, 0, 2)));
-            assert_eq!((first.mac.as_str(), first.ipv4_prefix), ("02:42:ac:11:00:02", 16));
-            assert_eq!(first.gateway, Some(Ipv4Addr::new(172, 17, 0, 1)));
-            assert_eq!(first.endpoint_id.len(), 64);
-            network.release("a", std::slice::from_ref(&first)).await;
-            let second = take(&network, "b").await;
-            assert_eq!(second.ipv4, first.ipv4);
-            // A late second release of the first container.
-            network.release("a", std::slice::from_ref(&first)).await;
-            let third = take(&network, "c").await;
-            assert_eq!(third.ipv4, Some(Ipv4Addr::new(172, 17, 0, 3)));
-        });
-    }
-
-    #[test]
-    fn a_restarted_engine_learns_who_has_what() {
-        on_a_host(async |start| {
-            let network = start();
-            let endpoint = take(&network, "a").await;
-            drop(network);
-            let network = start();
-            network.reconcile(vec![("a".into(), vec![endpoint.clone()])]).await.unwrap();
-            let next = take(&network, "b").await;
-            assert_eq!(next.ipv4, Some(Ipv4Addr::new(172, 17, 0, 3)));
-            network.release("a", std::slice::from_ref(&endpoint)).await;
-            let next = take(&network, "c").await;
-            assert_eq!(next.ipv4, endpoint.ipv4);
-        });
-    }
-
-    #[test]
-    fn none_needs_no_bridge_and_bridge_says_so() {
-        on_a_host(async |_| {
-            let network =
-                Network::start(Desired { bridges: Vec::new(), ..Desired::default() }, String::new()).unwrap();
-            let isolated = network.take("a", &SandboxRequest::default()).await.unwrap();
-            assert_eq!(isolated.endpoints, []);
-            let refused = network.take("a", &wish(None, None)).await.unwrap_err();
-            assert_eq!(refused.class, Class::Unsupported);
-            assert_eq!(network.facts().bridge, None);
-        });
-    }
-
-    #[test]
-    fn wishes_are_checked() {
-        on_a_host(async |start| {
-            let network = start();
-            let refused = network.take("a", &wish(Some("xx"), None)).await.unwrap_err();
-            assert_eq!(refused.message, "invalid MAC address: xx");
-            network.take("a", &wish(None, Some(Ipv4Addr::new(10, 0, 0, 1)))).await.unwrap_err();
-            let ip = Ipv4Addr::new(172, 17, 9, 9);
-            let mut given = network.take("a", &wish(Some("02:00:00:00:00:07"), Some(ip))).await.unwrap();
-            let endpoint = given.endpoints.remove(0);
-            assert_eq!((endpoint.mac.as_str(), endpoint.ipv4), ("02:00:00:00:00:07", Some(ip)));
-        });
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::{RemoveRequest, StopRequest, UpdateRequest};
+use super::{EndpointSpec, RemoveRequest, StopRequest, UpdateRequest};
 use crate::error::Result;
 use crate::ports::Attachment;
 
@@ -23,6 +23,9 @@ pub(crate) enum Command {
     ClearLogs(Reply<()>),
     Rename(String, Reply<()>),
     Update(Box<UpdateRequest>, Reply<()>),
+    /// To a network, by its id.
+    Connect(String, Box<EndpointSpec>, Reply<()>),
+    Disconnect(String, Reply<()>),
     Remove(RemoveRequest, Reply<()>),
     /// A client to hand to the next start; the connection arrives when its upgrade is through.
     AttachAtStart(oneshot::Receiver<Attachment>),

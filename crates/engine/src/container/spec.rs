@@ -53,6 +53,8 @@ pub struct ContainerSpec {
     pub host: HostSpec,
     /// Endpoints asked for, by network name (`NetworkingConfig.EndpointsConfig`).
     pub endpoints: BTreeMap<String, EndpointSpec>,
+    /// It was disconnected from the last of its networks: not even on the default one any more.
+    pub without_networks: bool,
 }
 
 /// `Healthcheck` of the request or image; see `health.rs` for what becomes of it.

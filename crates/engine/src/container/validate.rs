@@ -90,6 +90,8 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
         warnings.push("Published ports are discarded when using host network mode".to_owned());
     }
     refuse_unbuilt(host)?;
+    name_networks(core, spec);
+    let host = &mut spec.host;
     limits::check(&mut host.resources, &settings.limits, &mut warnings)?;
     let runtime = host.runtime.as_str();
     if !runtime.is_empty()
@@ -121,6 +123,20 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) 
 fn donor(core: &Core, reference: &str) -> Result<String> {
     let handle = core.index.find(reference).map_err(|error| Error::invalid(error.message))?;
     Ok(handle.view().id.clone())
+}
+
+/// Networks are known by name from here on, and the one of the mode is among them. One that is not there is told at the
+/// start, as by Docker.
+fn name_networks(core: &Core, spec: &mut ContainerSpec) {
+    let name = |reference: &str| core.networks.find(reference).map(|network| network.name.clone());
+    let first = match &spec.host.network_mode {
+        NetworkMode::Bridge if !spec.endpoints.is_empty() => "bridge".to_owned(),
+        NetworkMode::Named(reference) => reference.clone(),
+        _ => return,
+    };
+    let said = std::mem::take(&mut spec.endpoints);
+    spec.endpoints = said.into_iter().map(|(key, endpoint)| (name(&key).unwrap_or(key), endpoint)).collect();
+    spec.endpoints.entry(name(&first).unwrap_or(first)).or_default();
 }
 
 fn refuse_unbuilt(host: &super::HostSpec) -> Result<()> {

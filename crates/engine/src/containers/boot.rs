@@ -13,11 +13,12 @@ use crate::core::Core;
 use crate::error::Result;
 use crate::flows::{create, remove};
 use crate::layout;
-use crate::ports::{ProcessRef, Reconnected};
+use crate::ports::{BridgeNetwork, ProcessRef, Reconnected};
 use crate::records::{self, Record};
 use crate::volumes;
 
-pub(crate) async fn run(core: &Arc<Core>) -> Result<()> {
+/// `bridges`: of the networks that there are.
+pub(crate) async fn run(core: &Arc<Core>, bridges: Vec<BridgeNetwork>) -> Result<()> {
     let settings = core.settings();
     let storage = core.ports.storage.clone();
     let mut known = HashSet::new();
@@ -55,7 +56,7 @@ pub(crate) async fn run(core: &Arc<Core>) -> Result<()> {
         }
         owners.push(owner);
     }
-    if let Err(error) = core.ports.network.reconcile(running).await {
+    if let Err(error) = core.ports.network.reconcile(bridges, running).await {
         tracing::error!(%error, "could not put the network in order");
     }
     if let Err(error) = core.ports.network.adopt_ports(publishing).await {

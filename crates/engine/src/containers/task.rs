@@ -8,6 +8,7 @@
 mod change;
 mod exit;
 mod health;
+mod networks;
 mod remove;
 mod start;
 mod stop;
@@ -210,6 +211,14 @@ impl Owner {
             }
             Command::Update(request, reply) => {
                 let result = self.update(&request).await;
+                let _ = reply.send(result);
+            }
+            Command::Connect(network, spec, reply) => {
+                let result = self.connect(&network, *spec).await;
+                let _ = reply.send(result);
+            }
+            Command::Disconnect(network, reply) => {
+                let result = self.disconnect(&network).await;
                 let _ = reply.send(result);
             }
             Command::Remove(request, reply) => self.remove_by_user(request, reply).await,

@@ -153,7 +153,7 @@ async fn a_check_rests_in_a_pause_and_goes_on_after_a_restart_of_the_engine() {
 
     house.execs(&[(1, "", SECOND), (1, "", SECOND)]);
     let next = House { containers: engine(&house.world, house.root.path()), ..house };
-    crate::containers::boot::run(&next.containers.core).await.unwrap();
+    crate::flows::tests::boot(&next.containers).await.unwrap();
     let health = next.view().await.state.health.clone().unwrap();
     assert_eq!((health.status, health.log.len()), (HealthStatus::Healthy, 2), "as it was");
     next.until_health(HealthStatus::Unhealthy).await;
@@ -303,7 +303,7 @@ async fn policies_hold_over_a_restart_of_the_engine() {
         // The machine goes down: neither process nor monitor is left.
         house.world.processes.lock().unwrap().clear();
         let next = House { containers: engine(&house.world, house.root.path()), ..house };
-        crate::containers::boot::run(&next.containers.core).await.unwrap();
+        crate::flows::tests::boot(&next.containers).await.unwrap();
         next.sleep(SECOND).await;
         assert_eq!(next.view().await.state.is_running(), back, "{restart:?}, stopped: {stopped}");
     }

@@ -22,7 +22,7 @@ pub(crate) async fn run(
     name: &str,
     mut spec: ContainerSpec,
 ) -> Result<(Record, Vec<String>)> {
-    if matches!(spec.host.network_mode, NetworkMode::Bridge) {
+    if matches!(spec.host.network_mode, NetworkMode::Bridge | NetworkMode::Named(_)) {
         core.ports.network.prepare();
     }
     let name = names::check(name)?;

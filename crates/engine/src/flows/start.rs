@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::{Undo, finish};
-use crate::container::{NetworkMode, files, mounts, oci_spec, published};
+use crate::container::{files, mounts, oci_spec, published};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::layout;
+use crate::networks::attach;
 use crate::ports::{
-    Attachment, EndpointRequest, NetworkError, ProcessRef, RuntimeError, RuntimeErrorKind, SandboxRequest,
-    StartRequest, Started, Stdio,
+    Attachment, Endpoint, NetworkError, ProcessRef, RuntimeError, RuntimeErrorKind, StartRequest, Started,
+    Stdio,
 };
 use crate::records::{self, Record};
 use crate::settings::BUILTIN_RUNTIMES;
@@ -65,7 +66,7 @@ async fn steps(
     let id = record.id.clone();
 
     core.failpoints.hit("start.network")?;
-    let sandbox = match sandbox_request(core, record)? {
+    let sandbox = match attach::sandbox_request(core, record).map_err(|e| e.context(NETWORKING))? {
         None => None,
         Some(request) => {
             let sandbox = core.ports.network.take(&id, &request).await.map_err(network_error)?;
@@ -167,12 +168,14 @@ async fn steps(
 
 /// `network connect` and `disconnect`: the network is the actor, the container an attribute.
 pub(crate) fn network_event(core: &Core, record: &Record, action: &str) {
-    for endpoint in &record.endpoints {
-        let (container, name) = (record.id.clone(), endpoint.network.clone());
-        let attributes = [("container", container), ("name", name), ("type", "bridge".to_owned())]
-            .map(|(key, value)| (key.to_owned(), value));
-        core.events.publish("network", action, endpoint.network_id.clone(), attributes.into());
-    }
+    record.endpoints.iter().for_each(|endpoint| endpoint_event(core, &record.id, endpoint, action));
+}
+
+/// The same of one endpoint.
+pub(crate) fn endpoint_event(core: &Core, container: &str, endpoint: &Endpoint, action: &str) {
+    let attributes = [("container", container), ("name", &endpoint.network), ("type", "bridge")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+    core.events.publish("network", action, endpoint.network_id.clone(), attributes.into());
 }
 
 /// The process has ended: its address goes back. The endpoint's network name stays. What the monitor left is
@@ -220,29 +223,6 @@ async fn publish(
         Ok(())
     });
     Ok(published.holder)
-}
-
-fn sandbox_request(core: &Core, record: &Record) -> Result<Option<SandboxRequest>> {
-    if record.spec.network_disabled {
-        return Ok(Some(SandboxRequest::default()));
-    }
-    match &record.spec.host.network_mode {
-        NetworkMode::Host | NetworkMode::Container(_) => Ok(None),
-        NetworkMode::None => Ok(Some(SandboxRequest::default())),
-        NetworkMode::Bridge => {
-            let endpoint = record.spec.endpoints.values().next();
-            let request = EndpointRequest {
-                network: "bridge".to_owned(),
-                network_id: core.ports.network.facts().network_id,
-                mac: endpoint.map(|e| e.mac.clone()).filter(|mac| !mac.is_empty()),
-                ipv4: endpoint.and_then(|e| e.ipv4),
-                is_gateway: true,
-                dns_names: Vec::new(),
-            };
-            Ok(Some(SandboxRequest { endpoints: vec![request] }))
-        }
-        NetworkMode::Named(name) => Err(Error::not_found(format!("{NETWORKING}: network {name} not found"))),
-    }
 }
 
 fn network_error(error: NetworkError) -> Error {

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::containers::{ContainerSpec, Containers, Filters, RemoveRequest, Status, WaitCondition};
+use crate::containers::{
+    ContainerSpec, Containers, EndpointSpec, Filters, NetworkMode, RemoveRequest, Status, WaitCondition,
+};
 use crate::core::{Core, Ports};
 use crate::error::{Class, Result};
 use crate::images::ImageConfig;
+use crate::networks::{CreateRequest as NetworkRequest, Inspected, Networks};
 use crate::ports::*;
 use crate::settings::Settings;
 use crate::volumes::{CreateRequest, Volumes};
@@ -22,6 +25,8 @@ pub(crate) struct World {
     records: Mutex<BTreeMap<String, Vec<u8>>>,
     volumes: Mutex<BTreeMap<String, Vec<u8>>>,
     sandboxes: Mutex<BTreeSet<String>>,
+    bridges: Mutex<BTreeSet<String>>,
+    networks: Mutex<BTreeMap<String, Vec<u8>>>,
     /// Ends when something is sent.
     pub(crate) processes: Mutex<BTreeMap<String, watch::Sender<Option<i32>>>>,
     ids: Mutex<u64>,
@@ -223,6 +228,17 @@ impl ContainerRuntime for Fake {
     }
 }
 
+fn endpoint(request: &EndpointRequest) -> Endpoint {
+    Endpoint {
+        network: request.network.clone(),
+        network_id: request.network_id.clone(),
+        endpoint_id: "e".repeat(64),
+        is_gateway: request.is_gateway,
+        dns_names: request.dns_names.clone(),
+        ..Endpoint::default()
+    }
+}
+
 impl NetworkFabric for Fake {
     fn prepare(&self) {}
     fn take<'a>(
@@ -233,7 +249,7 @@ impl NetworkFabric for Fake {
         Box::pin(async move {
             self.0.sandboxes.lock().unwrap().insert(id.to_owned());
             let netns = std::fs::File::open("/dev/null").unwrap().into();
-            let endpoints = request.endpoints.iter().map(|_| Endpoint::default()).collect();
+            let endpoints = request.endpoints.iter().map(endpoint).collect();
             Ok(Sandbox { netns, sandbox_id: "5".repeat(64), endpoints })
         })
     }
@@ -242,8 +258,13 @@ impl NetworkFabric for Fake {
             self.0.sandboxes.lock().unwrap().remove(id);
         })
     }
-    fn reconcile(&self, running: Vec<(String, Vec<Endpoint>)>) -> BoxFuture<'_, Result<(), NetworkError>> {
+    fn reconcile(
+        &self,
+        networks: Vec<BridgeNetwork>,
+        running: Vec<(String, Vec<Endpoint>)>,
+    ) -> BoxFuture<'_, Result<(), NetworkError>> {
         Box::pin(async move {
+            *self.0.bridges.lock().unwrap() = networks.into_iter().map(|network| network.id).collect();
             self.0.sandboxes.lock().unwrap().retain(|id| running.iter().any(|(other, _)| other == id));
             Ok(())
         })
@@ -265,8 +286,48 @@ impl NetworkFabric for Fake {
     ) -> BoxFuture<'_, Result<(), NetworkError>> {
         Box::pin(async { Ok(()) })
     }
+    fn add_network<'a>(
+        &'a self,
+        network: &'a BridgeNetwork,
+    ) -> BoxFuture<'a, Result<BridgeNetwork, NetworkError>> {
+        Box::pin(async move {
+            self.0.bridges.lock().unwrap().insert(network.id.clone());
+            let chosen = network.subnet.or("172.18.0.0/16".parse().ok());
+            Ok(BridgeNetwork { subnet: chosen, gateway: "172.18.0.1".parse().ok(), ..network.clone() })
+        })
+    }
+    fn remove_network<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), NetworkError>> {
+        Box::pin(async move {
+            self.0.bridges.lock().unwrap().remove(id);
+            Ok(())
+        })
+    }
+    fn connect<'a>(
+        &'a self,
+        _: &'a str,
+        _: u32,
+        request: &'a EndpointRequest,
+    ) -> BoxFuture<'a, Result<Endpoint, NetworkError>> {
+        Box::pin(async { Ok(endpoint(request)) })
+    }
+    fn disconnect<'a>(
+        &'a self,
+        _: &'a str,
+        _: u32,
+        _: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<(), NetworkError>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn route_via<'a>(
+        &'a self,
+        _: &'a str,
+        _: u32,
+        _: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<(), NetworkError>> {
+        Box::pin(async { Ok(()) })
+    }
     fn facts(&self) -> NetworkFacts {
-        NetworkFacts::default()
+        NetworkFacts { network_id: "b".repeat(64), bridge: Some("docker0".into()), ..NetworkFacts::default() }
     }
 }
 
@@ -348,6 +409,18 @@ impl Storage for Fake {
     fn tree_size(&self, _: &Path) -> Result<u64> {
         Ok(7)
     }
+    fn put_network(&self, id: &str, json: &[u8], _: bool) -> Result<()> {
+        self.0.networks.lock().unwrap().insert(id.to_owned(), json.to_vec());
+        Ok(())
+    }
+    fn delete_network(&self, id: &str, _: bool) -> Result<()> {
+        self.0.networks.lock().unwrap().remove(id);
+        Ok(())
+    }
+    fn networks(&self) -> Result<Vec<(String, Result<Vec<u8>>)>> {
+        let networks = self.0.networks.lock().unwrap().clone();
+        Ok(networks.into_iter().map(|(id, json)| (id, Ok(json))).collect())
+    }
     fn driver(&self) -> &'static str {
         "vfs"
     }
@@ -409,6 +482,11 @@ pub(crate) fn engine(world: &Arc<World>, root: &Path) -> Containers {
     Containers { core: Core::new(Settings::new(root.join("data"), root.join("exec")), ports) }
 }
 
+pub(crate) async fn boot(containers: &Containers) -> Result<()> {
+    let bridges = crate::networks::boot::load(&containers.core)?;
+    crate::containers::boot::run(&containers.core, bridges).await
+}
+
 pub(crate) fn spec() -> ContainerSpec {
     ContainerSpec { image: "i".into(), ..ContainerSpec::default() }
 }
@@ -464,7 +542,7 @@ async fn an_engine_killed_in_create_is_tidied_up_by_the_next() {
         containers.core.failpoints.arm(&format!("{point}:crash"));
         containers.create("web", spec()).await.unwrap_err();
         let next = engine(&world, root.path());
-        crate::containers::boot::run(&next.core).await.unwrap();
+        boot(&next).await.unwrap();
         assert_clean(&world, root.path(), point);
         assert_eq!(entries(&root.path().join("data/volumes")), 0, "volume left after {point}");
         assert!(next.core.volumes.all().is_empty(), "volume known after {point}");
@@ -496,7 +574,7 @@ async fn an_engine_killed_in_start_leaves_a_container_that_starts() {
         containers.core.failpoints.arm(&format!("{point}:crash"));
         containers.start("web").await.unwrap_err();
         let next = engine(&world, root.path());
-        crate::containers::boot::run(&next.core).await.unwrap();
+        boot(&next).await.unwrap();
         let view = next.inspect("web", false).await.unwrap();
         if view.state.status == Status::Running {
             assert_eq!(point, "start.publish", "adopted");
@@ -520,7 +598,7 @@ async fn an_engine_killed_in_remove_is_finished_by_the_next() {
         containers.core.failpoints.arm(&format!("{point}:crash"));
         super::remove::run(&containers.core, &record).await.unwrap_err();
         let next = engine(&world, root.path());
-        crate::containers::boot::run(&next.core).await.unwrap();
+        boot(&next).await.unwrap();
         assert_clean(&world, root.path(), point);
         assert_eq!(next.inspect("web", false).await.unwrap_err().class, Class::NotFound);
     }
@@ -555,7 +633,7 @@ async fn a_running_container_outlives_its_engine() {
     assert_eq!(containers.start("web").await.unwrap_err().class, Class::NotModified);
 
     let next = engine(&world, root.path());
-    crate::containers::boot::run(&next.core).await.unwrap();
+    boot(&next).await.unwrap();
     assert_eq!(next.inspect(&id[..60], false).await.unwrap().state.status, Status::Running);
     let wait = next.wait("web", WaitCondition::NextExit).await.unwrap();
     next.kill("web", "KILL").await.unwrap();
@@ -575,7 +653,7 @@ async fn what_ended_while_no_engine_ran_is_told_by_the_next() {
     let (ended, _) = watch::channel(Some(7));
     let _first = world.processes.lock().unwrap().insert(id, ended);
     let next = engine(&world, root.path());
-    crate::containers::boot::run(&next.core).await.unwrap();
+    boot(&next).await.unwrap();
     let state = next.inspect("web", false).await.unwrap().state.clone();
     assert_eq!((state.status, state.exit_code), (Status::Exited, 7));
 }
@@ -612,7 +690,7 @@ fn labelled(name: &str) -> CreateRequest {
 
 async fn rebooted(world: &Arc<World>, root: &Path) -> Containers {
     let next = engine(world, root);
-    crate::containers::boot::run(&next.core).await.unwrap();
+    boot(&next).await.unwrap();
     next
 }
 
@@ -713,4 +791,128 @@ async fn prune_takes_anonymous_ones_unless_told_otherwise() {
     assert_eq!((pruned.ids, pruned.space_bytes), (vec![anonymous], 7));
     assert_eq!(volumes.prune(filters("all", "true")).await.unwrap().ids, ["data"]);
     assert!(volumes.prune(filters("all", "maybe")).await.is_err());
+}
+
+// ------------------------------------------------------------------------------------------ networks
+
+fn networks(containers: &Containers) -> Networks {
+    Networks { core: containers.core.clone() }
+}
+
+fn network(name: &str) -> NetworkRequest {
+    NetworkRequest { name: name.into(), ..NetworkRequest::default() }
+}
+
+#[tokio::test]
+async fn a_network_is_made_whole_or_not_at_all() {
+    for point in ["network.bridge", "network.record", "network.publish"] {
+        for crash in ["", ":crash"] {
+            let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+            let containers = engine(&world, root.path());
+            boot(&containers).await.unwrap();
+            containers.core.failpoints.arm(&format!("{point}{crash}"));
+            networks(&containers).create(network("n")).await.unwrap_err();
+            let next = engine(&world, root.path());
+            boot(&next).await.unwrap();
+            let bridges = world.bridges.lock().unwrap().len();
+            match networks(&next).inspect("n").await {
+                Ok(_) => assert_eq!((point, crash, bridges), ("network.publish", ":crash", 1)),
+                Err(error) => {
+                    assert_eq!(
+                        (error.message.as_str(), bridges),
+                        ("network n not found", 0),
+                        "{point}{crash}"
+                    );
+                    networks(&next).create(network("n")).await.unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_ids_and_the_predefined() {
+    let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+    let containers = engine(&world, root.path());
+    boot(&containers).await.unwrap();
+    let all = networks(&containers);
+    let id = all.create(network("n")).await.unwrap().id.clone();
+    let names =
+        |found: Vec<Inspected>| -> Vec<String> { found.iter().map(|n| n.network.name.clone()).collect() };
+    assert_eq!(names(all.list(Filters::default()).await.unwrap()), ["bridge", "host", "n", "none"]);
+    let twice = all.create(network("n")).await.unwrap_err();
+    assert_eq!(
+        (twice.class, twice.message.as_str()),
+        (Class::Conflict, "network with name n already exists")
+    );
+    assert_eq!(all.inspect(&id).await.unwrap().network.name, "n");
+    let many = all.inspect(&id[..10]).await.unwrap_err();
+    assert_eq!(many.message, "network 0000000000 is ambiguous (3 matches found based on ID prefix)");
+    let refused = all.remove("host").await.unwrap_err();
+    assert_eq!(
+        (refused.class, refused.message.as_str()),
+        (Class::Forbidden, "host is a pre-defined network and cannot be removed")
+    );
+    let host = all.inspect("host").await.unwrap().network.id.clone();
+    let next = engine(&world, root.path());
+    boot(&next).await.unwrap();
+    assert_eq!(networks(&next).inspect("host").await.unwrap().network.id, host, "ids are kept");
+    networks(&next).remove("n").await.unwrap();
+    assert_eq!(networks(&next).remove("n").await.unwrap_err().message, "network n not found");
+    assert!(world.bridges.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn containers_come_and_go_on_networks() {
+    let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+    let containers = engine(&world, root.path());
+    boot(&containers).await.unwrap();
+    let all = networks(&containers);
+    all.create(network("m")).await.unwrap();
+    all.create(NetworkRequest { internal: true, ..network("a") }).await.unwrap();
+    let on = async |name: &str| -> Vec<(String, bool)> {
+        let view = containers.inspect(name, false).await.unwrap();
+        view.network.endpoints.values().map(|one| (one.network.clone(), one.is_gateway)).collect()
+    };
+    let at = |name: &str, gateway| (name.to_owned(), gateway);
+    let mut wish = spec();
+    wish.host.network_mode = NetworkMode::Named("m".into());
+    wish.endpoints.insert("a".into(), EndpointSpec { aliases: vec!["db".into()], ..EndpointSpec::default() });
+    let id = containers.create("web", wish).await.unwrap().id;
+    containers.start("web").await.unwrap();
+    assert_eq!(on("web").await, [at("a", false), at("m", true)], "an internal network leads nowhere");
+    let member = all.inspect("a").await.unwrap().containers.remove(&id).unwrap();
+    assert_eq!(member.endpoint.dns_names, ["web", "db", &id[..12]]);
+    let refused = all.remove("a").await.unwrap_err();
+    assert_eq!(refused.class, Class::Forbidden);
+    assert!(
+        refused
+            .message
+            .starts_with("error while removing network: network a has active endpoints (name:\"web\"")
+    );
+
+    let again = all.connect("m", "web", EndpointSpec::default()).await.unwrap_err();
+    assert_eq!(again.message, "endpoint with name web already exists in network m");
+    all.connect("bridge", "web", EndpointSpec::default()).await.unwrap();
+    all.disconnect("m", "web").await.unwrap();
+    assert_eq!(on("web").await, [at("a", false), at("bridge", true)]);
+    assert!(all.disconnect("m", "web").await.unwrap_err().message.contains("is not connected to network m"));
+    // The next start finds it so, and the next engine.
+    containers.restart("web", Default::default()).await.unwrap();
+    assert_eq!(on("web").await, [at("a", false), at("bridge", true)]);
+    let next = engine(&world, root.path());
+    boot(&next).await.unwrap();
+    assert_eq!(next.inspect("web", false).await.unwrap().network.endpoints.len(), 2);
+
+    // One that does not run is connected when it starts, and without any it starts alone.
+    containers.create("idle", spec()).await.unwrap();
+    all.disconnect("bridge", "idle").await.unwrap();
+    assert_eq!(on("idle").await, []);
+    containers.start("idle").await.unwrap();
+    assert_eq!(on("idle").await, []);
+    all.connect("m", "idle", EndpointSpec::default()).await.unwrap();
+    assert_eq!(on("idle").await, [at("m", true)]);
+    let error = all.connect("host", "idle", EndpointSpec::default()).await.unwrap_err();
+    assert_eq!(error.class, Class::Invalid);
+    assert_eq!(all.prune(Filters::default()).await.unwrap(), Vec::<String>::new());
 }

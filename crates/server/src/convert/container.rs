@@ -189,6 +189,7 @@ pub(super) fn endpoints(c: &Container) -> BTreeMap<String, EndpointSettings> {
             ip_address: ip(found.ipv4),
             mac_address: found.mac.clone(),
             ip_prefix_len: found.ipv4_prefix.into(),
+            dns_names: found.dns_names.clone(),
             ..Default::default()
         };
         all.insert(name.clone(), endpoint);

@@ -49,6 +49,7 @@ pub(crate) fn spec(request: CreateRequest, platform: String) -> Result<Container
         shell: (!config.shell.is_empty()).then_some(config.shell),
         host,
         endpoints,
+        without_networks: false,
     })
 }
 
@@ -124,7 +125,7 @@ fn config_check(config: &ContainerConfig) -> Result<()> {
     Ok(())
 }
 
-fn endpoint(network: &str, settings: EndpointSettings) -> Result<EndpointSpec> {
+pub(super) fn endpoint(network: &str, settings: EndpointSettings) -> Result<EndpointSpec> {
     let predefined = matches!(network, "bridge" | "host" | "none") || network.starts_with("container:");
     let ipam = settings.ipam_config.unwrap_or_default();
     let mut wrong = Vec::new();

@@ -12,6 +12,7 @@ pub(crate) mod exec;
 mod health;
 pub(crate) mod host_config;
 pub(crate) mod image;
+pub(crate) mod network;
 pub(crate) mod registry;
 pub(crate) mod resources;
 mod restart;

@@ -7,6 +7,7 @@ mod events;
 mod execs;
 mod images;
 mod lines;
+mod networks;
 mod stats;
 mod streams;
 mod system;
@@ -83,6 +84,14 @@ pub(crate) static ROUTES: &[Route] = routes! {
     POST "/images/{name*}/tag" => images::tag;
     DELETE "/images/{name*}" => images::remove;
 
+    GET "/networks" => networks::list;
+    POST "/networks/create" => networks::create;
+    POST "/networks/prune" => networks::prune, since 25;
+    GET "/networks/{name}" => networks::inspect;
+    DELETE "/networks/{name}" => networks::remove;
+    POST "/networks/{name}/connect" => networks::connect;
+    POST "/networks/{name}/disconnect" => networks::disconnect;
+
     GET "/volumes" => volumes::list;
     POST "/volumes/create" => volumes::create;
     POST "/volumes/prune" => volumes::prune, since 25;
@@ -109,13 +118,6 @@ pub(crate) const NOT_BUILT: &[(&str, &str)] = &[
     ("GET", "/distribution/{name*}/json"),
     ("POST", "/session"),
     ("POST", "/grpc"),
-    ("GET", "/networks"),
-    ("POST", "/networks/create"),
-    ("POST", "/networks/prune"),
-    ("GET", "/networks/{name}"),
-    ("DELETE", "/networks/{name}"),
-    ("POST", "/networks/{name}/connect"),
-    ("POST", "/networks/{name}/disconnect"),
     ("GET", "/plugins"),
     ("GET", "/plugins/privileges"),
     ("POST", "/plugins/pull"),

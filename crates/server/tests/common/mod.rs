@@ -234,7 +234,45 @@ impl NetworkFabric for NoNetwork {
     fn release<'a>(&'a self, _: &'a str, _: &'a [Endpoint]) -> BoxFuture<'a, ()> {
         ready(())
     }
-    fn reconcile(&self, _: Vec<(String, Vec<Endpoint>)>) -> BoxFuture<'_, Result<(), NetworkError>> {
+    fn reconcile(
+        &self,
+        _: Vec<BridgeNetwork>,
+        _: Vec<(String, Vec<Endpoint>)>,
+    ) -> BoxFuture<'_, Result<(), NetworkError>> {
+        ready(Ok(()))
+    }
+    fn add_network<'a>(
+        &'a self,
+        network: &'a BridgeNetwork,
+    ) -> BoxFuture<'a, Result<BridgeNetwork, NetworkError>> {
+        let subnet = network.subnet.or("172.18.0.0/16".parse().ok());
+        ready(Ok(BridgeNetwork { subnet, gateway: "172.18.0.1".parse().ok(), ..network.clone() }))
+    }
+    fn remove_network<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), NetworkError>> {
+        ready(Ok(()))
+    }
+    fn connect<'a>(
+        &'a self,
+        _: &'a str,
+        _: u32,
+        _: &'a EndpointRequest,
+    ) -> BoxFuture<'a, Result<Endpoint, NetworkError>> {
+        ready(Ok(Endpoint::default()))
+    }
+    fn disconnect<'a>(
+        &'a self,
+        _: &'a str,
+        _: u32,
+        _: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<(), NetworkError>> {
+        ready(Ok(()))
+    }
+    fn route_via<'a>(
+        &'a self,
+        _: &'a str,
+        _: u32,
+        _: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<(), NetworkError>> {
         ready(Ok(()))
     }
     fn publish<'a>(

@@ -8,6 +8,7 @@ use crate::container::{Container, NetworkMode, NetworkView, StateView, published
 use crate::core::{Core, blocking};
 use crate::error::Result;
 use crate::layout;
+use crate::ports::Endpoint;
 use crate::records::{self, Record};
 
 /// Changes of this long are written into its directory together, and what lives shorter never is: no request waits.
@@ -93,12 +94,19 @@ pub(super) fn view_of(core: &Core, record: &Record) -> Container {
     match &record.spec.host.network_mode {
         NetworkMode::Container(_) => {}
         mode => {
-            let named = |endpoint: &crate::ports::Endpoint| (endpoint.network.clone(), endpoint.clone());
-            endpoints.extend(record.endpoints.iter().map(named));
-            if endpoints.is_empty() {
-                let endpoint = crate::ports::Endpoint { network: mode.word(), ..Default::default() };
-                endpoints.insert(mode.word(), endpoint);
+            let unnamed = match mode {
+                NetworkMode::Bridge | NetworkMode::Named(_) if record.spec.without_networks => None,
+                mode if record.spec.endpoints.is_empty() => Some(mode.word()),
+                _ => None,
+            };
+            for name in record.spec.endpoints.keys().cloned().chain(unnamed) {
+                let network = core.networks.find(&name).ok();
+                let network_id = network.map(|network| network.id.clone()).unwrap_or_default();
+                let endpoint = Endpoint { network: name.clone(), network_id, ..Endpoint::default() };
+                endpoints.insert(name, endpoint);
             }
+            let named = |endpoint: &Endpoint| (endpoint.network.clone(), endpoint.clone());
+            endpoints.extend(record.endpoints.iter().map(named));
         }
     }
     let sandbox_key = match record.pid {

@@ -1,0 +1,148 @@
+//! Connect and disconnect: at once if the container runs, with its next start otherwise.
+
+use super::Owner;
+use crate::container::{EndpointSpec, NetworkMode, Status};
+use crate::error::{Error, Result};
+use crate::flows::start;
+use crate::networks::{Network, attach};
+use crate::ports::NetworkError;
+
+impl Owner {
+    pub(super) async fn connect(&mut self, network: &str, spec: EndpointSpec) -> Result<()> {
+        let network = &self.core.networks.find(network)?;
+        self.may_change_networks(network)?;
+        let request = attach::request(&self.record, network, &spec)?;
+        if self.exit.is_some() {
+            let has = |id: &str| self.record.endpoints.iter().any(|endpoint| endpoint.network_id == id);
+            if has(&network.id) {
+                return Err(Error::forbidden(format!(
+                    "endpoint with name {} already exists in network {}",
+                    self.record.name, network.name
+                )));
+            }
+            let (id, pid) = (&self.record.id, self.record.pid);
+            let connected = self.core.ports.network.connect(id, pid, &request).await;
+            self.record.endpoints.push(connected.map_err(failed)?);
+        }
+        let without = std::mem::take(&mut self.record.spec.without_networks);
+        let before = self.record.spec.endpoints.clone();
+        self.say_default(&network.name, without);
+        self.record.spec.endpoints.insert(network.name.clone(), spec);
+        if let Err(error) = self.try_save(true).await {
+            self.record.spec.endpoints = before;
+            self.record.spec.without_networks = without;
+            self.drop_endpoint(network).await;
+            return Err(error);
+        }
+        self.choose_gateway().await;
+        self.publish();
+        if self.exit.is_some() {
+            let connected = self.record.endpoints.last().into_iter();
+            connected
+                .for_each(|endpoint| start::endpoint_event(&self.core, &self.record.id, endpoint, "connect"));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn disconnect(&mut self, network: &str) -> Result<()> {
+        let network = &self.core.networks.find(network)?;
+        self.may_change_networks(network)?;
+        let before = self.record.spec.clone();
+        self.say_default("", before.without_networks);
+        let running = self.exit.is_some();
+        let on_it = self.record.endpoints.iter().any(|endpoint| endpoint.network_id == network.id);
+        let said = self.record.spec.endpoints.remove(&network.name).is_some();
+        if running && !on_it || !running && !said {
+            self.record.spec = before;
+            return Err(Error::internal(format!(
+                "container {} is not connected to network {}",
+                self.record.id, network.name
+            )));
+        }
+        self.record.spec.without_networks = self.record.spec.endpoints.is_empty();
+        if let Err(error) = self.try_save(true).await {
+            self.record.spec = before;
+            return Err(error);
+        }
+        self.drop_endpoint(network).await;
+        self.choose_gateway().await;
+        self.save(false).await;
+        self.publish();
+        Ok(())
+    }
+
+    fn may_change_networks(&self, network: &Network) -> Result<()> {
+        if network.driver == "host" || self.record.spec.host.network_mode == NetworkMode::Host {
+            return Err(Error::invalid(
+                "container cannot be disconnected from host network or connected to host network",
+            ));
+        }
+        if matches!(self.record.spec.host.network_mode, NetworkMode::Container(_)) {
+            return Err(Error::invalid(
+                "container sharing network namespace with another container or host cannot be connected to any other \
+                 network",
+            ));
+        }
+        if network.driver == "null" || self.record.spec.host.network_mode == NetworkMode::None {
+            return Err(Error::invalid(
+                "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+            ));
+        }
+        match self.record.status {
+            Status::Removing | Status::Dead => {
+                Err(Error::conflict(format!("container {} is marked for removal", self.record.id)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The network that nobody named because it is the default: named from now on, beside others.
+    fn say_default(&mut self, other: &str, without: bool) {
+        let spec = &mut self.record.spec;
+        let first = match &spec.host.network_mode {
+            NetworkMode::Bridge => "bridge".to_owned(),
+            NetworkMode::Named(name) => name.clone(),
+            _ => return,
+        };
+        if !without && spec.endpoints.is_empty() && first != other {
+            spec.endpoints.insert(first, EndpointSpec::default());
+        }
+    }
+
+    async fn drop_endpoint(&mut self, network: &Network) {
+        let Some(at) = self.record.endpoints.iter().position(|one| one.network_id == network.id) else {
+            return;
+        };
+        let endpoint = self.record.endpoints.remove(at);
+        // They led to an address that somebody else may get.
+        if endpoint.is_gateway && !std::mem::take(&mut self.record.ports).is_empty() {
+            self.core.ports.network.unpublish(&self.record.id).await;
+        }
+        let (id, pid) = (&self.record.id, self.record.pid);
+        if let Err(error) = self.core.ports.network.disconnect(id, pid, &endpoint).await {
+            tracing::warn!(container = %id, network = %network.name, %error, "could not remove its interface");
+        }
+        start::endpoint_event(&self.core, id, &endpoint, "disconnect");
+    }
+
+    /// After a network came or went.
+    async fn choose_gateway(&mut self) {
+        let Some(at) = attach::gateway_of(&self.core, &self.record, &self.record.endpoints) else { return };
+        if self.record.endpoints[at].is_gateway {
+            return;
+        }
+        let (id, pid) = (&self.record.id, self.record.pid);
+        let routed = self.core.ports.network.route_via(id, pid, &self.record.endpoints[at]).await;
+        if let Err(error) = routed {
+            tracing::warn!(container = %id, %error, "could not change its default route");
+            return;
+        }
+        for (i, endpoint) in self.record.endpoints.iter_mut().enumerate() {
+            endpoint.is_gateway = i == at;
+        }
+    }
+}
+
+fn failed(error: NetworkError) -> Error {
+    Error::new(error.class, error.message)
+}

@@ -1,0 +1,115 @@
+//! Which networks a container is to be on, and as what: for its start, and for one that is connected while it runs.
+
+use crate::container::{EndpointSpec, NetworkMode};
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::ports::{Endpoint, EndpointRequest, SandboxRequest};
+use crate::records::Record;
+
+use super::Network;
+
+/// What a container's network namespace is to have. `None`: it has none of its own.
+pub(crate) fn sandbox_request(core: &Core, record: &Record) -> Result<Option<SandboxRequest>> {
+    if record.spec.network_disabled {
+        return Ok(Some(SandboxRequest::default()));
+    }
+    let first = match &record.spec.host.network_mode {
+        NetworkMode::Host | NetworkMode::Container(_) => return Ok(None),
+        NetworkMode::None => return Ok(Some(SandboxRequest::default())),
+        NetworkMode::Bridge => "bridge",
+        NetworkMode::Named(name) => name.as_str(),
+    };
+    let default = EndpointSpec::default();
+    let spec = &record.spec;
+    // The default network is not said again by those who want nothing of it.
+    let said = spec.endpoints.iter().map(|(name, spec)| (name.as_str(), spec));
+    let unsaid = (spec.endpoints.is_empty() && !spec.without_networks).then_some((first, &default));
+    let mut endpoints = Vec::new();
+    for (name, spec) in said.chain(unsaid) {
+        // Whether there is a bridge at all is the fabric's to say.
+        let request = match core.networks.find(name) {
+            Ok(network) => request(record, &network, spec)?,
+            Err(_) if name == "bridge" => {
+                EndpointRequest { network: name.to_owned(), ..EndpointRequest::default() }
+            }
+            Err(error) => return Err(error),
+        };
+        endpoints.push((request, spec.gw_priority));
+    }
+    // The one that was named first has `eth0`; the others follow by name.
+    let is_first = |request: &EndpointRequest| {
+        request.network == first || (!request.network_id.is_empty() && request.network_id.starts_with(first))
+    };
+    endpoints.sort_by_key(|(request, _)| (!is_first(request), request.network.clone()));
+    if let Some(at) =
+        gateway(core, endpoints.iter().map(|(request, priority)| (request.network.as_str(), *priority)))
+    {
+        endpoints[at].0.is_gateway = true;
+    }
+    let endpoints = endpoints.into_iter().map(|(request, _)| request).collect();
+    Ok(Some(SandboxRequest { endpoints }))
+}
+
+/// One place, checked.
+pub(crate) fn request(record: &Record, network: &Network, spec: &EndpointSpec) -> Result<EndpointRequest> {
+    let mut wrong = Vec::new();
+    if let Some(ip) = spec.ipv4.filter(|_| network.is_user_defined()) {
+        let subnet = network.bridge.as_ref().and_then(|bridge| bridge.subnet);
+        if !network.chosen_subnet {
+            wrong.push(
+                "user-specified IP address is supported only when connecting to networks with user-configured subnets"
+                    .to_owned(),
+            );
+        } else if !subnet.is_some_and(|subnet| subnet.contains(&ip)) {
+            wrong.push(format!("no configured subnet contains IP address {ip}"));
+        }
+    }
+    if !spec.aliases.is_empty() && !network.is_user_defined() {
+        wrong.push("network-scoped aliases are only supported for user-defined networks".to_owned());
+    }
+    if !wrong.is_empty() {
+        let text = format!(
+            "invalid config for network {}: invalid endpoint settings:\n{}",
+            network.name,
+            wrong.join("\n")
+        );
+        return Err(Error::invalid(text));
+    }
+    Ok(EndpointRequest {
+        network: network.name.clone(),
+        network_id: network.id.clone(),
+        mac: Some(spec.mac.clone()).filter(|mac| !mac.is_empty()),
+        ipv4: spec.ipv4,
+        is_gateway: false,
+        dns_names: if network.is_user_defined() { dns_names(record, spec) } else { Vec::new() },
+    })
+}
+
+/// What others on a user's network know it by.
+pub(crate) fn dns_names(record: &Record, spec: &EndpointSpec) -> Vec<String> {
+    let mut names = vec![record.name.clone()];
+    names.extend(spec.aliases.iter().cloned());
+    names.push(record.id[..12.min(record.id.len())].to_owned());
+    names.push(record.spec.hostname.clone());
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| !name.is_empty() && seen.insert(name.clone()));
+    names
+}
+
+/// Which of these networks the default route goes through: the highest priority, then the first name. One that is
+/// internal leads nowhere.
+fn gateway<'a>(core: &Core, networks: impl Iterator<Item = (&'a str, i64)>) -> Option<usize> {
+    let leads_out = |name: &str| core.networks.find(name).map_or(true, |network| !network.internal);
+    networks
+        .enumerate()
+        .filter(|(_, (name, _))| leads_out(name))
+        .min_by_key(|(_, (name, priority))| (std::cmp::Reverse(*priority), *name))
+        .map(|(at, _)| at)
+}
+
+/// The same among those that a running container has.
+pub(crate) fn gateway_of(core: &Core, record: &Record, endpoints: &[Endpoint]) -> Option<usize> {
+    let priority =
+        |endpoint: &Endpoint| record.spec.endpoints.get(&endpoint.network).map_or(0, |spec| spec.gw_priority);
+    gateway(core, endpoints.iter().map(|endpoint| (endpoint.network.as_str(), priority(endpoint))))
+}

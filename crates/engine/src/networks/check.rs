@@ -1,0 +1,192 @@
+//! What is wrong with a request for a network, in Docker's words; and what is not built yet, refused by name.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::options::{refuses_ipv4, wants_ipv6};
+use super::{CreateRequest, Pool};
+use crate::error::{Error, Result};
+
+pub(super) const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
+
+pub(super) fn check(request: &CreateRequest) -> Result<()> {
+    let name = &request.name;
+    let refuse = |what: &str| Err(Error::unsupported(format!("{what} is not built yet")));
+    if name.trim().is_empty() {
+        return Err(Error::invalid("invalid network name: name is empty"));
+    }
+    // `default` is another word for the default bridge.
+    if PREDEFINED.contains(&name.as_str()) || name == "default" {
+        return Err(Error::forbidden(format!("operation is not permitted on predefined {name} network")));
+    }
+    if name.starts_with("container:") || name.contains('/') {
+        return Err(Error::invalid(format!("invalid network name: {name}")));
+    }
+    match request.driver.as_str() {
+        "" | "bridge" => {}
+        driver @ ("host" | "null") => {
+            let text = format!("only one instance of \"{driver}\" network is allowed");
+            return Err(Error::forbidden(text));
+        }
+        driver @ ("macvlan" | "ipvlan") => return refuse(&format!("the network driver {driver}")),
+        "overlay" => {
+            return Err(Error::unavailable(
+                "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this \
+                 node to swarm and try again.",
+            ));
+        }
+        driver => {
+            let text = format!(
+                "could not find plugin {driver} in v1 plugin registry: plugin \"{driver}\" not found"
+            );
+            return Err(Error::not_found(text));
+        }
+    }
+    match () {
+        () if request.config_only => refuse("a config-only network (ConfigOnly)"),
+        () if !request.config_from.is_empty() => {
+            refuse("a network from another's configuration (ConfigFrom)")
+        }
+        () if request.ingress => {
+            Err(Error::unsupported("an ingress network needs Swarm, which is not part of Wharf"))
+        }
+        () if !matches!(request.scope.as_str(), "" | "local") => {
+            Err(Error::unsupported("networks of a Swarm are not part of Wharf"))
+        }
+        () if !matches!(request.ipam_driver.as_str(), "" | "default") => {
+            let driver = &request.ipam_driver;
+            Err(Error::not_found(format!(
+                "could not find plugin {driver} in v1 plugin registry: plugin \"{driver}\" not found"
+            )))
+        }
+        () if wants_ipv6(request) => refuse("IPv6 on networks (EnableIPv6)"),
+        () if refuses_ipv4(request) => Err(Error::invalid("IPv4 or IPv6 must be enabled")),
+        () if request.pools.len() > 1 => {
+            Err(Error::invalid("bridge driver doesn't support multiple subnets"))
+        }
+        () => pools(&request.pools),
+    }
+}
+
+fn pools(pools: &[Pool]) -> Result<()> {
+    let mut wrong = Vec::new();
+    for pool in pools {
+        if pool.subnet.is_empty() {
+            if !pool.range.is_empty() || !pool.gateway.is_empty() || !pool.auxiliary.is_empty() {
+                wrong.push("every ip-range or gateway must have a corresponding subnet".to_owned());
+            }
+            continue;
+        }
+        match pool.subnet.parse::<IpNet>() {
+            Err(_) => wrong.push(format!("invalid subnet {}: invalid CIDR block notation", pool.subnet)),
+            Ok(IpNet::V6(_)) => {
+                return Err(Error::unsupported("IPv6 on networks (EnableIPv6) is not built yet"));
+            }
+            Ok(subnet) => within(pool, subnet, &mut wrong),
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let wrong = match &wrong[..] {
+        [one] => one.clone(),
+        several => format!("* {}", several.join("\n* ")),
+    };
+    Err(Error::invalid(format!("invalid network config:\n{wrong}")))
+}
+
+fn within(pool: &Pool, subnet: IpNet, wrong: &mut Vec<String>) {
+    if subnet.trunc() != subnet {
+        wrong.push(format!("invalid subnet {subnet}: it should be {}", subnet.trunc()));
+    }
+    if !(8..=30).contains(&subnet.prefix_len()) {
+        wrong.push(format!("invalid subnet {subnet}: the prefix must be between 8 and 30"));
+    }
+    if !pool.range.is_empty() {
+        match pool.range.parse::<IpNet>() {
+            Err(_) => wrong.push(format!("invalid ip-range {}: invalid CIDR block notation", pool.range)),
+            Ok(IpNet::V6(range)) => {
+                wrong.push(format!("invalid ip-range {range}: parent subnet is an IPv4 block"));
+            }
+            Ok(range) => {
+                let of = |what: &str| format!("invalid ip-range {range}: {what}");
+                if range.prefix_len() < subnet.prefix_len() {
+                    wrong.push(of(&format!("CIDR block is bigger than its parent subnet {subnet}")));
+                }
+                if range.trunc() != range {
+                    wrong.push(of(&format!("it should be {}", range.trunc())));
+                }
+                if !subnet.contains(&range) && !range.contains(&subnet) {
+                    wrong.push(of(&format!("parent subnet {subnet} doesn't contain ip-range")));
+                }
+            }
+        }
+    }
+    let mut address = |what: String, text: &str| match text.parse::<IpAddr>() {
+        _ if text.is_empty() => {}
+        Err(_) => wrong.push(format!("{what}: invalid address")),
+        Ok(IpAddr::V6(_)) => wrong.push(format!("{what}: parent subnet is an IPv4 block")),
+        Ok(ip) if !subnet.contains(&ip) => {
+            wrong.push(format!("{what}: parent subnet {subnet} doesn't contain this address"));
+        }
+        Ok(_) => {}
+    };
+    address(format!("invalid gateway {}", pool.gateway), &pool.gateway);
+    for (name, text) in &pool.auxiliary {
+        address(format!("invalid auxiliary address {name}"), text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Class;
+
+    fn said(change: impl FnOnce(&mut CreateRequest)) -> (Class, String) {
+        let mut request = CreateRequest { name: "n".into(), ..CreateRequest::default() };
+        change(&mut request);
+        let error = check(&request).unwrap_err();
+        (error.class, error.message)
+    }
+
+    fn pool(subnet: &str, range: &str, gateway: &str) -> Vec<Pool> {
+        let (subnet, range, gateway) = (subnet.to_owned(), range.to_owned(), gateway.to_owned());
+        vec![Pool { subnet, range, gateway, ..Pool::default() }]
+    }
+
+    #[test]
+    fn refusals_are_docker_s() {
+        assert_eq!(
+            said(|r| r.name = "host".into()),
+            (Class::Forbidden, "operation is not permitted on predefined host network".into())
+        );
+        assert_eq!(
+            said(|r| r.driver = "null".into()),
+            (Class::Forbidden, "only one instance of \"null\" network is allowed".into())
+        );
+        assert_eq!(said(|r| r.driver = "nope".into()).0, Class::NotFound);
+        assert_eq!(said(|r| r.driver = "macvlan".into()).1, "the network driver macvlan is not built yet");
+        assert_eq!(said(|r| r.ipv6 = Some(true)).1, "IPv6 on networks (EnableIPv6) is not built yet");
+        for (pools, text) in [
+            (pool("10.0.0.0", "", ""), "invalid subnet 10.0.0.0: invalid CIDR block notation"),
+            (pool("10.0.0.1/24", "", ""), "invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24"),
+            (
+                pool("10.0.0.0/24", "10.0.0.0/16", ""),
+                "invalid ip-range 10.0.0.0/16: CIDR block is bigger than its parent subnet 10.0.0.0/24",
+            ),
+            (
+                pool("10.0.0.0/24", "10.0.1.0/25", ""),
+                "invalid ip-range 10.0.1.0/25: parent subnet 10.0.0.0/24 doesn't contain ip-range",
+            ),
+            (
+                pool("10.0.0.0/24", "", "10.0.1.1"),
+                "invalid gateway 10.0.1.1: parent subnet 10.0.0.0/24 doesn't contain this address",
+            ),
+        ] {
+            assert_eq!(said(|r| r.pools = pools).1, format!("invalid network config:\n{text}"));
+        }
+        let two = said(|r| r.pools = pool("10.0.0.1/24", "", "10.0.1.1")).1;
+        assert!(two.starts_with("invalid network config:\n* invalid subnet 10.0.0.1/24"), "{two}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Users' networks: made, used, left, and found again.
+
+use crate::land::{Home, Land};
+
+/// Who sleeps in `--network` and with these flags.
+fn sleeper(home: &Home, name: &str, flags: &[&str]) {
+    let words = [&["run", "-d", "--name", name], flags, &["bb", "sleep", "1000"]].concat();
+    home.ok(&words);
+}
+
+fn pings(home: &Home, from: &str, to: &str) -> bool {
+    home.engine.wharf(&["exec", from, "ping", "-c", "1", "-W", "2", to]).status == 0
+}
+
+fn ip(home: &Home, container: &str, network: &str) -> String {
+    let format = format!("{{{{(index .NetworkSettings.Networks \"{network}\").IPAddress}}}}");
+    home.ok(&["inspect", "-f", &format, container])
+}
+
+#[test]
+fn containers_on_one_network_reach_each_other_and_nobody_else() {
+    let home = Home::new();
+    home.ok(&["network", "create", "one"]);
+    home.ok(&["network", "create", "--subnet", "10.7.0.0/24", "--ip-range", "10.7.0.128/25", "two"]);
+    sleeper(&home, "ca", &["--network", "one"]);
+    sleeper(&home, "cb", &["--network", "one"]);
+    sleeper(&home, "cc", &["--network", "two", "--ip", "10.7.0.9", "--mac-address", "02:00:00:00:00:09"]);
+    sleeper(&home, "cd", &["--network", "two"]);
+    assert_eq!((ip(&home, "ca", "one"), ip(&home, "cb", "one")), ("172.18.0.2".into(), "172.18.0.3".into()));
+    assert_eq!((ip(&home, "cc", "two"), ip(&home, "cd", "two")), ("10.7.0.9".into(), "10.7.0.129".into()));
+    assert!(pings(&home, "ca", "172.18.0.3") && pings(&home, "cc", "10.7.0.129"));
+    assert!(!pings(&home, "ca", "10.7.0.9"), "networks are isolated");
+    assert_eq!(home.ok(&["exec", "cc", "cat", "/sys/class/net/eth0/address"]), "02:00:00:00:00:09");
+    let refused = home.fails(&["run", "--rm", "--network", "one", "--ip", "172.18.0.9", "bb", "true"]);
+    assert!(refused.contains("only when connecting to networks with user-configured subnets"), "{refused}");
+    let taken = home.fails(&["run", "--rm", "--network", "two", "--ip", "10.7.0.9", "bb", "true"]);
+    assert!(taken.contains("Address already in use"), "{taken}");
+    let missing = home.fails(&["run", "--rm", "--network", "three", "bb", "true"]);
+    assert!(missing.contains("network three not found"), "{missing}");
+    let used = home.engine.wharf(&["network", "rm", "one"]);
+    assert!(
+        used.status == 1 && used.stderr.contains("network one has active endpoints (name:\"ca\""),
+        "{used:?}"
+    );
+    home.ok(&["rm", "-f", "ca", "cb"]);
+    assert_eq!(home.ok(&["network", "rm", "one"]), "one");
+    assert!(!home.host.sh("ip -o link").contains("172.18"));
+    assert_eq!(home.ok(&["network", "prune", "-f"]), "", "the other is in use");
+}
+
+#[test]
+fn several_networks_at_a_start_and_while_it_runs() {
+    let home = Home::new();
+    for name in ["alpha", "beta", "gamma"] {
+        home.ok(&["network", "create", name]);
+    }
+    sleeper(&home, "peer", &["--network", "gamma"]);
+    sleeper(&home, "cc", &["--network", "name=beta,gw-priority=1", "--network", "alpha"]);
+    let links = || home.ok(&["exec", "cc", "ls", "/sys/class/net"]).replace('\n', " ");
+    let route = || home.ok(&["exec", "cc", "ip", "route"]);
+    assert_eq!(links(), "eth0 eth1 lo");
+    let gateway = home.ok(&["inspect", "-f", "{{.NetworkSettings.Networks.beta.Gateway}}", "cc"]);
+    assert!(route().starts_with(&format!("default via {gateway} dev eth0")), "{}", route());
+    let pid = home.ok(&["inspect", "-f", "{{.State.Pid}}", "cc"]);
+
+    home.ok(&["network", "connect", "--alias", "third", "gamma", "cc"]);
+    assert_eq!(links(), "eth0 eth1 eth2 lo");
+    assert!(pings(&home, "peer", &ip(&home, "cc", "gamma")));
+    let twice = home.engine.wharf(&["network", "connect", "gamma", "cc"]);
+    assert!(twice.stderr.contains("endpoint with name cc already exists in network gamma"), "{twice:?}");
+    home.ok(&["network", "disconnect", "beta", "cc"]);
+    assert_eq!(links(), "eth1 eth2 lo");
+    let gateway = home.ok(&["inspect", "-f", "{{.NetworkSettings.Networks.alpha.Gateway}}", "cc"]);
+    assert!(route().starts_with(&format!("default via {gateway} dev eth1")), "{}", route());
+    assert_eq!(home.ok(&["inspect", "-f", "{{.State.Pid}}", "cc"]), pid, "the same process");
+    let names = home.ok(&["inspect", "-f", "{{json .NetworkSettings.Networks.gamma.DNSNames}}", "cc"]);
+    assert!(names.starts_with("[\"cc\",\"third\","), "{names}");
+
+    home.ok(&["restart", "-t", "0", "cc"]);
+    assert_eq!(links(), "eth0 eth1 lo");
+    let on = "{{range $name, $n := .NetworkSettings.Networks}}{{$name}} {{end}}";
+    assert_eq!(home.ok(&["inspect", "-f", on, "cc"]).trim(), "alpha gamma");
+    // A stopped one, and the default network.
+    home.ok(&["stop", "-t", "0", "cc"]);
+    home.ok(&["network", "disconnect", "alpha", "cc"]);
+    home.ok(&["network", "connect", "bridge", "cc"]);
+    home.ok(&["start", "cc"]);
+    assert_eq!(home.ok(&["inspect", "-f", on, "cc"]).trim(), "bridge gamma");
+    assert!(pings(&home, "peer", &ip(&home, "cc", "gamma")));
+    // Of this second, too.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let until = (now + 1).to_string();
+    let of = ["-f", "type=network", "-f", "network=gamma", "--format", "{{.Action}}"];
+    let events = home.ok(&[&["events", "--since", "10m", "--until", &until], &of[..]].concat());
+    assert!(events.starts_with("create\nconnect\nconnect\n"), "{events}");
+}
+
+#[test]
+fn the_next_engine_goes_on_with_the_same_networks() {
+    let mut home = Home::new();
+    let id =
+        home.ok(&["network", "create", "--label", "a=b", "-o", "com.docker.network.driver.mtu=1400", "kept"]);
+    home.ok(&["network", "create", "--internal", "inner"]);
+    sleeper(&home, "ca", &["--network", "kept"]);
+    sleeper(&home, "cb", &["--network", "kept"]);
+    assert_eq!(home.ok(&["exec", "ca", "cat", "/sys/class/net/eth0/mtu"]), "1400");
+    home.engine.kill();
+    // One that nobody has a record of, and one that somebody removed.
+    let mark = home.host.sh(&format!("ip link show br-{} | sed -n 's/.*alias //p'", &id[..12]));
+    home.host.sh(&format!(
+        "ip link add br-stray type bridge; ip link set br-stray alias '{mark}'; ip link del br-{}",
+        &id[..12]
+    ));
+    home.engine.run();
+    assert!(!home.host.sh("ip -o link").contains("br-stray"));
+    crate::until("they reach each other", || pings(&home, "ca", "172.18.0.3"));
+    assert_eq!(
+        home.ok(&["network", "inspect", "-f", "{{.ID}} {{.Labels}}", "kept"]),
+        format!("{id} map[a:b]")
+    );
+    sleeper(&home, "cc", &["--network", "kept"]);
+    assert_eq!(ip(&home, "cc", "kept"), "172.18.0.4", "addresses of those that run are theirs");
+    // Without a way out there is no way.
+    let said = home.sh(&["--network", "inner"], "ip route | grep default || echo none");
+    assert_eq!(said, "none");
+}
+
+#[test]
+fn an_engine_without_a_bridge_has_networks_all_the_same() {
+    let home = Home::with(Land::new(), &["--bridge", "none"]);
+    assert_eq!(home.host.sh("nft list tables"), "");
+    home.ok(&["network", "create", "one"]);
+    sleeper(&home, "ca", &["--network", "one"]);
+    assert!(home.host.sh("nft list set inet wharf-none bridges").contains("br-"));
+    assert!(pings(
+        &home,
+        "ca",
+        &home.ok(&["network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", "one"])
+    ));
+}
