@@ -68,6 +68,9 @@ impl ContainerRuntime for Fake {
     fn pids<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<u32>, RuntimeError>> {
         never()
     }
+    fn clear_log<'a>(&'a self, _: &'a ProcessRef) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        never()
+    }
     fn reconnect<'a>(&'a self, _: &'a ProcessRef) -> BoxFuture<'a, Reconnected> {
         Box::pin(std::future::ready(Reconnected::Gone))
     }
@@ -109,7 +112,7 @@ fn container(id: &str) -> (watch::Sender<Published>, Handle) {
     let published = Published { view: Arc::new(view), exits: 0, removed: false, removal_failures: 0 };
     let (publish, published) = watch::channel(published);
     let (commands, _) = tokio::sync::mpsc::channel(1);
-    (publish, Handle { commands, published })
+    (publish, Handle { commands, files: Default::default(), published })
 }
 
 fn change(publish: &watch::Sender<Published>, status: Status) {
