@@ -52,6 +52,9 @@ const BUILT: &[&str] = &[
     "GET /images/{name}/history",
     "GET /images/{name}/get",
     "POST /images/{name}/tag",
+    "POST /images/{name}/push",
+    "POST /auth",
+    "GET /distribution/{name}/json",
     "DELETE /images/{name}",
     "GET /volumes",
     "POST /volumes/create",
@@ -95,6 +98,13 @@ const NOT_SHOWN: &[(&str, u16, &str)] = &[
         400,
         "nothing in the request can be wrong; links, which can, are not built yet",
     ),
+    ("POST /images/{name}/push", 404, "told in the stream, as Docker does"),
+    ("POST /images/{name}/push", 200, "of a registry, which `tests/registry` has"),
+    ("POST /auth", 200, "of a registry, which `tests/registry` has"),
+    ("POST /auth", 204, "the answer has a body, as Docker's"),
+    ("POST /auth", 401, "of a registry with a token server, which `crates/distribution` has"),
+    ("GET /distribution/{name}/json", 200, "of a registry, which `tests/registry` has"),
+    ("GET /distribution/{name}/json", 401, "of a registry with passwords, which `tests/registry` has"),
     ("POST /images/create", 404, "of a pull from a registry, which `tests/registry` has"),
 ];
 

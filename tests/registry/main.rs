@@ -2,5 +2,7 @@
 //! lie, be slow) is done by a proxy in front of it, or by a server of the test's own.
 
 mod kit;
+mod login;
 mod pull;
+mod push;
 mod resume;

@@ -59,6 +59,24 @@ impl AuthConfig {
     }
 }
 
+/// Answer to `POST /auth`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct AuthResponse {
+    /// Stands for the password, if it is there.
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub identity_token: String,
+    pub status: String,
+}
+
+/// Answer to `GET /distribution/{name}/json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct DistributionInspect {
+    pub descriptor: crate::image::Descriptor,
+    pub platforms: Vec<crate::image::Platform>,
+}
+
 /// `user:password` in base64.
 pub fn encode_pair(username: &str, password: &str) -> String {
     PLAIN.encode(format!("{username}:{password}"))

@@ -1,5 +1,7 @@
 //! What every command stands on: who was called, which engine, whose configuration.
 
+use std::path::PathBuf;
+
 use client::{Client, DEFAULT_SOCKET};
 
 use crate::config::{self, Config};
@@ -15,6 +17,8 @@ pub(crate) struct App {
     /// `docker` or `wharf`, for texts.
     pub(crate) program: &'static str,
     pub(crate) config: Config,
+    /// Where the configuration is.
+    pub(crate) config_directory: PathBuf,
     pub(crate) client: Client,
     /// The context's name.
     pub(crate) context: String,
@@ -48,7 +52,7 @@ impl App {
             };
             client = client.with_header(name, value);
         }
-        Ok(Self { program, config, client, context, host, debug: globals.debug })
+        Ok(Self { program, config, config_directory: directory, client, context, host, debug: globals.debug })
     }
 
     /// Is this the socket where an engine may be started for the user?

@@ -7,6 +7,7 @@ pub(crate) mod image;
 pub(crate) mod inspect;
 pub(crate) mod network;
 pub(crate) mod prune;
+pub(crate) mod registry;
 pub(crate) mod system;
 pub(crate) mod version;
 pub(crate) mod volume;
@@ -34,11 +35,14 @@ const TOP: &[(&str, &Command)] = &[
     ("inspect", &inspect::COMMAND),
     ("kill", &container::kill::COMMAND),
     ("load", &image::load::COMMAND),
+    ("login", &registry::login::COMMAND),
+    ("logout", &registry::logout::COMMAND),
     ("logs", &container::logs::COMMAND),
     ("pause", &container::pause::COMMAND),
     ("port", &container::port::COMMAND),
     ("ps", &container::ls::COMMAND),
     ("pull", &image::pull::COMMAND),
+    ("push", &image::push::COMMAND),
     ("rename", &container::rename::COMMAND),
     ("restart", &container::restart::COMMAND),
     ("rm", &container::rm::COMMAND),
@@ -60,7 +64,7 @@ const TOP: &[(&str, &Command)] = &[
 const LATER: &[(&[&str], &str)] = &[
     (&["build", "builder", "buildx"], "it comes with the builder"),
     (&["compose"], "it comes with Compose"),
-    (&["login", "logout", "push", "search", "manifest"], "it comes with registries"),
+    (&["search", "manifest"], "it comes with the rest of the registry commands"),
     (
         &["context"],
         "contexts made by Docker's client are used, with --context, DOCKER_CONTEXT or its \"use\"",

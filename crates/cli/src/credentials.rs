@@ -1,10 +1,14 @@
 //! Who the user is at a registry: what `login` kept in `config.json`, or in a helper (`docker-credential-*`).
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use api::registry::{AuthConfig, decode_pair};
+use api::registry::{AuthConfig, decode_pair, encode_pair};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -70,6 +74,120 @@ pub(crate) fn host(url: &str) -> &str {
     bare.split('/').next().unwrap_or(bare)
 }
 
+/// Keeps credentials: in a helper, or in `config.json`, with a warning that it is not encrypted there.
+///
+/// # Errors
+/// The helper or the file refuses.
+pub(crate) fn keep(app: &App, auth: &AuthConfig) -> Result<(), Failure> {
+    let key = &auth.server_address;
+    let saving = |failure: Failure| Failure::new(format!("error saving credentials: {}", failure.text));
+    if let Some(helper) = helper(app, key) {
+        Helper(helper).store(auth).map_err(saving)?;
+        // Docker notes that there are some, without saying which.
+        return File::open(app)?.put(key, Some(json!({}))).map(drop).map_err(saving);
+    }
+    let mut entry = json!({ "auth": encode_pair(&auth.username, &auth.password) });
+    if !auth.identity_token.is_empty() {
+        entry["identitytoken"] = auth.identity_token.clone().into();
+    }
+    let file = File::open(app)?;
+    let path = file.path.display().to_string();
+    if file.put(key, Some(entry)).map_err(saving)? && !auth.password.is_empty() {
+        output::err(&format!(
+            "\nWARNING! Your credentials are stored unencrypted in '{path}'.\nConfigure a credential helper to remove this \
+             warning. See\nhttps://docs.docker.com/go/credential-store/\n\n"
+        ));
+    }
+    Ok(())
+}
+
+/// Forgets what is kept under a key, if something is.
+///
+/// # Errors
+/// As [`keep`].
+pub(crate) fn forget(app: &App, key: &str) -> Result<(), Failure> {
+    if let Some(helper) = helper(app, key) {
+        Helper(helper).erase(key)?;
+    }
+    File::open(app)?.put(key, None).map(drop)
+}
+
+/// The user's `config.json`, to be changed: everything else in it stays as it is.
+struct File {
+    path: PathBuf,
+    document: Value,
+}
+
+impl File {
+    fn open(app: &App) -> Result<Self, Failure> {
+        let path = app.config_directory.join("config.json");
+        let document = match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+                Failure::new(format!("parsing config file ({}): {error}", path.display()))
+            })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => json!({}),
+            Err(error) => {
+                return Err(Failure::new(format!("open {}: {}", path.display(), output::reason(&error))));
+            }
+        };
+        Ok(Self { path, document })
+    }
+
+    /// Sets or removes one entry of `auths`. Is the file another one now?
+    fn put(mut self, key: &str, entry: Option<Value>) -> Result<bool, Failure> {
+        let broken = || Failure::new(format!("parsing config file ({}): not an object", self.path.display()));
+        let object = self.document.as_object_mut().ok_or_else(broken)?;
+        let before = object.clone();
+        let auths = match object.get_mut("auths").map(Value::take) {
+            Some(Value::Object(auths)) => auths,
+            _ => Map::new(),
+        };
+        let mut sorted: BTreeMap<String, Value> = auths.into_iter().collect();
+        match entry {
+            Some(entry) => sorted.insert(key.to_owned(), entry),
+            None => sorted.remove(key),
+        };
+        let auths = Value::Object(sorted.into_iter().collect());
+        match object.get_mut("auths") {
+            Some(place) => *place = auths,
+            // Docker writes them first.
+            None => _ = object.shift_insert(0, "auths".to_owned(), auths),
+        }
+        if *object == before {
+            return Ok(false);
+        }
+        self.write().map(|()| true)
+    }
+
+    /// Beside it, and renamed over it; a link to somewhere else stays one.
+    fn write(&self) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| {
+            Failure::new(format!("{}: {}", self.path.display(), output::reason(&error)))
+        };
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+        let mut text = Vec::new();
+        let formatter = serde_json::ser::PrettyFormatter::with_indent(b"\t");
+        let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
+        self.document.serialize(&mut serializer).map_err(|error| Failure::new(error.to_string()))?;
+        let target = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let mode = std::fs::metadata(&target).map_or(0o600, |metadata| metadata.mode() & 0o7777);
+        let beside = target.with_extension(format!("json{}", std::process::id()));
+        let written = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&beside)
+            .and_then(|mut file| file.write_all(&text))
+            .and_then(|()| std::fs::rename(&beside, &target));
+        written.map_err(|error| {
+            // Half of it is of no use to anybody.
+            let _ = std::fs::remove_file(&beside);
+            failed(error)
+        })
+    }
+}
+
 /// `docker-credential-<name>`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Helper<'a>(pub(crate) &'a str);
@@ -101,8 +219,27 @@ impl Helper<'_> {
         Ok(auth)
     }
 
+    pub(crate) fn store(self, auth: &AuthConfig) -> Result<(), Failure> {
+        let token = !auth.identity_token.is_empty();
+        let entry = Entry {
+            server: auth.server_address.clone(),
+            username: if token { TOKEN_USER.to_owned() } else { auth.username.clone() },
+            secret: if token { auth.identity_token.clone() } else { auth.password.clone() },
+        };
+        let text = serde_json::to_string(&entry).map_err(|error| Failure::new(error.to_string()))?;
+        self.run("store", &text).map(drop)
+    }
+
+    pub(crate) fn erase(self, key: &str) -> Result<(), Failure> {
+        self.run("erase", key).map(drop)
+    }
+
     fn run(self, verb: &str, input: &str) -> Result<String, Failure> {
-        let doing = "getting";
+        let doing = match verb {
+            "get" => "getting",
+            "store" => "storing",
+            _ => "erasing",
+        };
         let program = format!("docker-credential-{}", self.0);
         let failed = |why: String| Failure::new(format!("error {doing} credentials - err: {why}, out: ``"));
         let started = Command::new(&program)

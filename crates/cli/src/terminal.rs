@@ -33,6 +33,21 @@ pub(crate) fn stdout_is_terminal() -> bool {
     isatty(rustix::stdio::stdout())
 }
 
+/// One line from the person at stdin; `echo` off: what is typed is not shown.
+pub(crate) fn read_line(echo: bool) -> std::io::Result<String> {
+    let stdin = rustix::stdio::stdin();
+    let before = tcgetattr(stdin)?;
+    if !echo {
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(rustix::termios::LocalModes::ECHO);
+        tcsetattr(stdin, OptionalActions::Now, &hidden)?;
+    }
+    let mut line = String::new();
+    let read = std::io::stdin().read_line(&mut line);
+    tcsetattr(stdin, OptionalActions::Now, &before)?;
+    read.map(|_| line)
+}
+
 /// Docker refuses a tty whose input is not one.
 pub(crate) fn check_tty(attach_stdin: bool, tty: bool) -> Result<(), crate::failure::Failure> {
     if attach_stdin && tty && !stdin_is_terminal() {

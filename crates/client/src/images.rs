@@ -7,6 +7,7 @@ use crate::stream::{ByteStream, JsonStream};
 use api::filters::Filters;
 use api::image::{HistoryItem, ImageDeleteItem, ImageInspectResponse, ImageSummary, ImagesPruneResponse};
 use api::progress::ProgressMessage;
+use api::registry::AuthConfig;
 use http::Method;
 use tokio::io::AsyncRead;
 
@@ -135,5 +136,20 @@ impl Images<'_> {
             .arg_if("tag", tag)
             .arg_if("platform", platform);
         Ok(self.http.stream_as(Method::POST, target, auth, no_body()).await?.json())
+    }
+
+    /// `name` without a tag; all tags if `tag` is empty. `platform`: JSON of the one to push, or empty. `auth` as in
+    /// [`Images::pull`].
+    pub async fn push(
+        &self,
+        name: &str,
+        tag: &str,
+        platform: &str,
+        auth: &str,
+    ) -> Result<JsonStream<ProgressMessage>> {
+        let target = Self::on(name, "push").arg_if("tag", tag).arg_if("platform", platform);
+        // Docker's engine wants the header even if it says nothing.
+        let auth = if auth.is_empty() { AuthConfig::default().to_header() } else { auth.to_owned() };
+        Ok(self.http.stream_as(Method::POST, target, &auth, no_body()).await?.json())
     }
 }

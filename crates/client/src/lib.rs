@@ -16,6 +16,7 @@ mod hijack;
 mod images;
 mod networks;
 mod query;
+mod registries;
 mod stream;
 mod system;
 mod tls;
@@ -31,6 +32,7 @@ pub use execs::Execs;
 pub use hijack::{Demultiplexer, FrameKind, Hijacked};
 pub use images::{Images, Import};
 pub use networks::Networks;
+pub use registries::Registries;
 pub use stream::{ByteStream, JsonStream};
 pub use system::{Events, Ping, System};
 pub use tls::{Tls, TlsError, TlsFiles};
@@ -93,6 +95,10 @@ impl Client {
 
     pub fn images(&self) -> Images<'_> {
         Images { http: &self.http }
+    }
+
+    pub fn registries(&self) -> Registries<'_> {
+        Registries { http: &self.http }
     }
 
     pub fn system(&self) -> System<'_> {

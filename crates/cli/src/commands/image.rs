@@ -11,6 +11,7 @@ pub(crate) mod load;
 pub(crate) mod ls;
 pub(crate) mod prune;
 pub(crate) mod pull;
+pub(crate) mod push;
 pub(crate) mod rm;
 pub(crate) mod save;
 pub(crate) mod tag;
@@ -28,6 +29,7 @@ pub(crate) const NOUN: Noun = Noun {
         &ls::COMMAND,
         &prune::COMMAND,
         &pull::COMMAND,
+        &push::COMMAND,
         &rm::COMMAND,
         &save::COMMAND,
         &tag::COMMAND,

@@ -4,12 +4,16 @@
 mod layers;
 mod prune;
 mod pull;
+mod push;
 mod registry;
+mod remote;
 mod service;
 
 pub use distribution::Credentials;
 pub use prune::ImagesPruned;
 pub use pull::PullRequest;
+pub use push::PushRequest;
+pub use remote::RemoteView;
 pub use service::Images;
 pub(crate) use service::name_of;
 
@@ -145,6 +149,8 @@ pub enum Progress {
     Status { id: String, status: String },
     /// Of one layer; bytes so far, and bytes in all, where these are known.
     Layer { id: String, status: &'static str, current: u64, total: u64 },
+    /// A tag is at the registry, as this manifest.
+    Pushed { tag: String, digest: String, size: u64 },
 }
 
 /// Told of progress, from any task.

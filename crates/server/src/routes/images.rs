@@ -8,7 +8,7 @@ use crate::versions::{ApiVersion, answers};
 use api::image::{ImageDeleteItem, ImagesPruneResponse};
 use api::media_type::TAR;
 use api::progress::ProgressMessage;
-use engine::images::{ImageListRequest, ImportRequest, Progress, PullRequest, Removed};
+use engine::images::{ImageListRequest, ImportRequest, Progress, PullRequest, PushRequest, Removed};
 use engine::{Error, Result};
 use http::{Response, StatusCode};
 
@@ -160,7 +160,7 @@ pub(crate) async fn load(call: Call) -> Result<Response<Body>> {
                 Progress::Line(text) => ProgressMessage { stream: format!("{text}\n"), ..Default::default() },
                 Progress::Status { .. } if quiet => return,
                 Progress::Status { id, status } => ProgressMessage { id, status, ..Default::default() },
-                Progress::Layer { .. } => return,
+                Progress::Layer { .. } | Progress::Pushed { .. } => return,
             };
             lines.put(&line);
         });
@@ -171,6 +171,16 @@ pub(crate) async fn load(call: Call) -> Result<Response<Body>> {
         Ok(())
     })
     .await
+}
+
+pub(crate) async fn push(call: Call) -> Result<Response<Body>> {
+    let platform = platforms(&call, "platform", 46)?.pop();
+    // As Docker: who says who he is in an unreadable way is nobody in particular.
+    let credentials = convert::registry::credentials(call.request.headers()).unwrap_or_default();
+    let tag = call.query.get("tag").to_owned();
+    let request = PushRequest { name: call.name.clone(), tag, platform, credentials };
+    let engine = call.engine().clone();
+    transfer(call.peer, move |lines| async move { engine.images.push(request, lines.report()).await }).await
 }
 
 /// Pull (`fromImage`) or import (`fromSrc`).

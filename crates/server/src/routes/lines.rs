@@ -44,6 +44,11 @@ fn line(progress: Progress) -> ProgressMessage {
             progress_detail: Some(convert::registry::detail(current, total)),
             ..Default::default()
         },
+        Progress::Pushed { tag, digest, size } => ProgressMessage {
+            progress_detail: Some(convert::registry::detail(0, 0)),
+            aux: Some(serde_json::json!({ "Tag": tag, "Digest": digest, "Size": size })),
+            ..Default::default()
+        },
     }
 }
 

@@ -8,6 +8,7 @@ mod execs;
 mod images;
 mod lines;
 mod networks;
+mod registries;
 mod stats;
 mod streams;
 mod system;
@@ -82,6 +83,7 @@ pub(crate) static ROUTES: &[Route] = routes! {
     GET "/images/{name*}/history" => images::history;
     GET "/images/{name*}/get" => images::save_one;
     POST "/images/{name*}/tag" => images::tag;
+    POST "/images/{name*}/push" => images::push;
     DELETE "/images/{name*}" => images::remove;
 
     GET "/networks" => networks::list;
@@ -91,6 +93,9 @@ pub(crate) static ROUTES: &[Route] = routes! {
     DELETE "/networks/{name}" => networks::remove;
     POST "/networks/{name}/connect" => networks::connect;
     POST "/networks/{name}/disconnect" => networks::disconnect;
+
+    POST "/auth" => registries::login;
+    GET "/distribution/{name*}/json" => registries::inspect, since 30;
 
     GET "/volumes" => volumes::list;
     POST "/volumes/create" => volumes::create;
@@ -111,11 +116,8 @@ pub(crate) const NOT_BUILT: &[(&str, &str)] = &[
     ("POST", "/build"),
     ("POST", "/build/prune"),
     ("POST", "/build/cancel"),
-    ("POST", "/images/{name*}/push"),
     ("GET", "/images/{name*}/attestations"),
     ("GET", "/images/search"),
-    ("POST", "/auth"),
-    ("GET", "/distribution/{name*}/json"),
     ("POST", "/session"),
     ("POST", "/grpc"),
     ("GET", "/plugins"),
