@@ -124,7 +124,6 @@ fn launch(script: &str, setup: Setup) -> Running {
         clients: setup.clients.into_iter().map(|(wants, socket)| (wants, socket.into(), None)).collect(),
         ports: None,
         cgroup: None,
-        limit: crate::monitor::limit::Limit::default(),
         cgroup_path: String::new(),
         limit: limit::Limit::default(),
     };
