@@ -167,7 +167,6 @@ pub(crate) fn config_of_container(config: api::container::ContainerConfig) -> im
             start_period_ns: check.start_period,
             start_interval_ns: check.start_interval,
             retries: check.retries,
-            ..Default::default()
         }),
         args_escaped: config.args_escaped,
     }
