@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::br_netfilter::bridges_filter;
 use crate::desired::Desired;
 use crate::error::{Error, Result};
 use crate::firewall;
@@ -10,7 +11,7 @@ use crate::mac::mac_from_ipv4;
 use crate::netlink::{Batch, Socket};
 use crate::observe::{IP_FORWARD, accept_ra};
 use crate::plan::{Plan, Step};
-use crate::published::{Published, bridges_filter};
+use crate::published::Published;
 
 /// Does every step, in order. The sockets and the calling thread are of the same network namespace.
 pub(crate) fn apply(

@@ -24,7 +24,8 @@ use crate::pools::{self, AddressPool, Taken};
 use crate::ports::{PortMapping, PortWish};
 use crate::published::{self, Published, PublishedPorts};
 use crate::sandbox::{Address, Attachment, Furnishing, Sandbox};
-use crate::watch::{State, Watcher, lock};
+use crate::state::{State, lock};
+use crate::watch::Watcher;
 
 /// How many sandboxes are held ready: with the bridge, for users' networks, and with loopback only.
 const BRIDGED_READY: usize = 4;

@@ -17,6 +17,7 @@
 //! engine and container are gone, the kernel removes namespace, veth pair, addresses and routes.
 
 mod apply;
+mod br_netfilter;
 mod desired;
 mod dns;
 mod error;
@@ -36,6 +37,7 @@ mod ports;
 mod published;
 mod sandbox;
 mod sockets;
+mod state;
 mod watch;
 
 pub use desired::{BridgeConfig, Desired, FirewallConfig};

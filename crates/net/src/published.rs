@@ -18,7 +18,7 @@ use crate::nft::{Element, Family, Transaction};
 use crate::plan::Step;
 use crate::ports::{Allocator, PortMapping, PortWish};
 use crate::sockets::Held;
-use crate::watch::State;
+use crate::state::State;
 
 /// What a container's wishes came to.
 #[derive(Debug, Default)]
@@ -168,12 +168,6 @@ fn remake(state: &mut State) -> Result<()> {
     let State { desired, guarded, nft, published, .. } = state;
     let Some(nft) = nft else { return Ok(()) };
     firewall::install(desired, *guarded, &published.elements(), nft)
-}
-
-/// Whether what bridges forward passes the firewall, too (`br_netfilter`). The kernel then bridges what comes from a
-/// container by way of a published port instead of routing it, also back to the very container.
-pub(crate) fn bridges_filter() -> bool {
-    fs::read("/proc/sys/net/bridge/bridge-nf-call-iptables").is_ok_and(|text| text.starts_with(b"1"))
 }
 
 fn needs_loopback(mapping: &PortMapping) -> bool {

@@ -9,12 +9,12 @@ use std::os::fd::OwnedFd;
 
 use ipnet::Ipv4Net;
 
+use crate::br_netfilter::bridges_filter;
 use crate::error::{Error, Result};
 use crate::mac::Mac;
 use crate::netlink::route::Veth;
 use crate::netlink::{Batch, Socket};
 use crate::netns::NetNs;
-use crate::published::bridges_filter;
 
 /// Loopback is the first link of every namespace.
 const LOOPBACK: u32 = 1;

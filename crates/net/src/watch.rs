@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use crate::netlink::Socket;
 use crate::observe::observe_with;
 use crate::plan::{Plan, Step, plan};
 use crate::published::Published;
+use crate::state::{State, lock};
 
 /// How often it lets itself be told of changes: a burst of them is looked at once, and somebody who flushes in a
 /// loop is not fought with all our strength.
@@ -69,23 +70,6 @@ impl Drop for Watcher {
             let _ = thread.join();
         }
     }
-}
-
-/// What should be, and the sockets to ask and to change it with: of whoever adds and removes networks, and of the watch.
-#[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) desired: Desired,
-    /// The table drops what others forward.
-    pub(crate) guarded: bool,
-    pub(crate) links: Socket,
-    /// If the firewall is ours. One for all: the kernel lets who closes such a socket wait until all that was ever
-    /// replaced is destroyed, a grace period of RCU and the longest part of an engine's start.
-    pub(crate) nft: Option<Socket>,
-    pub(crate) published: Published,
-}
-
-pub(crate) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Watch {

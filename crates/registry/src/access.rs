@@ -14,18 +14,11 @@
 
 use std::path::Path;
 
+use crate::action::Action;
 use crate::error::{Code, Error, Result};
 use crate::htpasswd::Htpasswd;
 use crate::settings::Settings;
 use crate::token::{Claims, Scope, Tokens};
-
-/// What one wants to do to a repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    Pull,
-    Push,
-    Delete,
-}
 
 #[derive(Debug)]
 pub(crate) struct Access {

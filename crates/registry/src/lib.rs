@@ -13,6 +13,7 @@
 //! Storage is synchronous; what may take long (bytes of a blob, syncs) is done where tokio lets one wait.
 
 mod access;
+mod action;
 mod body;
 pub mod command;
 mod error;

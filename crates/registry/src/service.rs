@@ -8,7 +8,8 @@ use http::header::{ALLOW, AUTHORIZATION, HOST, USER_AGENT, WWW_AUTHENTICATE, X_C
 use http::{HeaderName, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 
-use crate::access::{Access, Action, Caller};
+use crate::access::{Access, Caller};
+use crate::action::Action;
 use crate::body::Body;
 use crate::error::{Code, Error, Result};
 use crate::handlers::{self, Call, House, Query, blocking};

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
-use crate::access::Action;
+use crate::action::Action;
 use crate::error::{Code, Error, Result, disk};
 
 /// Long enough for a large push, short enough that who was taken out of the rules is out soon.
@@ -52,16 +52,6 @@ pub(crate) struct Claims {
 #[derive(Debug)]
 pub(crate) struct Tokens {
     key: hmac::Key,
-}
-
-impl Action {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Action::Pull => "pull",
-            Action::Push => "push",
-            Action::Delete => "delete",
-        }
-    }
 }
 
 impl Scope {

@@ -35,6 +35,7 @@ const TOGETHER: &[(&str, &[&str], &str)] = &[
         ],
         "the domain's words and the ports that are spelled in them",
     ),
+    ("net", &["published", "state"], "what is published changes the state that it is part of"),
     (
         "server",
         &["call", "hijack", "listen", "router", "routes"],

@@ -9,7 +9,7 @@ use oci::Digest;
 use tokio::sync::mpsc;
 
 use super::{CONTENT_DIGEST, Call, UPLOAD_ID, blocking, empty, set};
-use crate::access::Action;
+use crate::action::Action;
 use crate::body::Body;
 use crate::error::{Code, Error, Result};
 use crate::range;

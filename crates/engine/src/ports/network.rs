@@ -1,0 +1,219 @@
+//! Network namespaces with addresses, and networks.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
+
+use ipnet::Ipv4Net;
+
+use super::BoxFuture;
+
+/// A container's place on a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Endpoint {
+    /// Network name (`bridge`) and 64-digit id.
+    pub network: String,
+    pub network_id: String,
+    pub endpoint_id: String,
+    pub mac: String,
+    pub ipv4: Option<Ipv4Addr>,
+    pub ipv4_prefix: u8,
+    pub gateway: Option<Ipv4Addr>,
+    /// The container's default route goes this way, and what it publishes comes in here.
+    pub is_gateway: bool,
+    /// `eth0` ...
+    pub interface: String,
+    /// What it is called on a user-defined network: name, aliases, short id.
+    pub dns_names: Vec<String>,
+}
+
+/// A network namespace ready to be joined.
+#[derive(Debug)]
+pub struct Sandbox {
+    pub netns: OwnedFd,
+    /// 64 hex digits.
+    pub sandbox_id: String,
+    /// As they were asked for, in that order.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// What a container's network namespace is to have beside loopback.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SandboxRequest {
+    /// In the order of their interfaces (`eth0`, `eth1` ...). None of them: `--network none`.
+    pub endpoints: Vec<EndpointRequest>,
+}
+
+/// One of its places on networks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndpointRequest {
+    /// Name and id of the network.
+    pub network: String,
+    pub network_id: String,
+    pub mac: Option<String>,
+    pub ipv4: Option<Ipv4Addr>,
+    /// The default route goes this way.
+    pub is_gateway: bool,
+    pub dns_names: Vec<String>,
+}
+
+/// A transport with ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PortProtocol {
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+impl PortProtocol {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        }
+    }
+}
+
+/// A container's port that is to be reached at an address of the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortWish {
+    pub container: u16,
+    pub protocol: PortProtocol,
+    /// First and last of those that will do; `None`: any.
+    pub host: Option<(u16, u16)>,
+    pub address: IpAddr,
+}
+
+/// Published ports that lie side by side, on the host and in the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PortMapping {
+    pub protocol: PortProtocol,
+    pub address: IpAddr,
+    /// The first on the host, the first in the container, and how many there are.
+    pub host: u16,
+    pub container: u16,
+    pub count: u16,
+}
+
+/// What wishes came to.
+#[derive(Debug, Default)]
+pub struct PublishedPorts {
+    pub mappings: Vec<PortMapping>,
+    /// Keeps the ports from everybody else as long as it is open.
+    pub holder: Option<OwnedFd>,
+}
+
+/// A bridge network as the fabric makes it. What is not said is chosen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct BridgeNetwork {
+    pub id: String,
+    /// Name of the interface on the host.
+    pub bridge: String,
+    pub subnet: Option<Ipv4Net>,
+    /// The part of the subnet that addresses are given out from.
+    pub range: Option<Ipv4Net>,
+    /// The bridge's own address.
+    pub gateway: Option<Ipv4Addr>,
+    /// What containers get as their gateway, if it is not the bridge.
+    pub default_gateway: Option<Ipv4Addr>,
+    /// Addresses that are never given out.
+    pub auxiliary: Vec<Ipv4Addr>,
+    pub internal: bool,
+    pub inter_container: bool,
+    pub masquerade: bool,
+    /// The host has no address on it.
+    pub bare: bool,
+    pub mtu: Option<u32>,
+}
+
+/// A network failure, with the object in its text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct NetworkError {
+    pub class: crate::error::Class,
+    pub message: String,
+}
+
+/// What `network ls`/`inspect` and `info` show of the default bridge.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkFacts {
+    /// Of the default network, the same after a restart.
+    pub network_id: String,
+    /// `None` with `--bridge none`.
+    pub bridge: Option<String>,
+    pub subnet: Option<String>,
+    pub gateway: Option<IpAddr>,
+    pub mtu: u32,
+    pub inter_container: bool,
+    pub masquerade: bool,
+    pub firewall_backend: String,
+    pub warnings: Vec<String>,
+}
+
+/// Network namespaces with addresses. Sandboxes are prepared ahead, so `take` normally costs nothing.
+pub trait NetworkFabric: Send + Sync + fmt::Debug {
+    /// A create happened: have a sandbox ready soon. Returns at once.
+    fn prepare(&self);
+    fn take<'a>(
+        &'a self,
+        container: &'a str,
+        request: &'a SandboxRequest,
+    ) -> BoxFuture<'a, Result<Sandbox, NetworkError>>;
+    /// Give addresses and names back after the container ended. Idempotent.
+    fn release<'a>(&'a self, container: &'a str, endpoints: &'a [Endpoint]) -> BoxFuture<'a, ()>;
+    /// At boot, before the first `take`: these networks there are, and these running containers own these endpoints;
+    /// everything else of ours goes.
+    fn reconcile(
+        &self,
+        networks: Vec<BridgeNetwork>,
+        running: Vec<(String, Vec<Endpoint>)>,
+    ) -> BoxFuture<'_, Result<(), NetworkError>>;
+    /// Makes a network, and answers it with all that was chosen.
+    fn add_network<'a>(
+        &'a self,
+        network: &'a BridgeNetwork,
+    ) -> BoxFuture<'a, Result<BridgeNetwork, NetworkError>>;
+    /// Idempotent. `Forbidden` while somebody has an address on it.
+    fn remove_network<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), NetworkError>>;
+    /// Gives a running container an interface more; the default route stays where it is.
+    fn connect<'a>(
+        &'a self,
+        container: &'a str,
+        pid: u32,
+        request: &'a EndpointRequest,
+    ) -> BoxFuture<'a, Result<Endpoint, NetworkError>>;
+    /// Takes an interface away from a running container, and its address back.
+    fn disconnect<'a>(
+        &'a self,
+        container: &'a str,
+        pid: u32,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<(), NetworkError>>;
+    /// Lets a running container's default route go through this endpoint.
+    fn route_via<'a>(
+        &'a self,
+        container: &'a str,
+        pid: u32,
+        endpoint: &'a Endpoint,
+    ) -> BoxFuture<'a, Result<(), NetworkError>>;
+    /// Has ports of the host's lead to a container, by this endpoint: all that it wishes, or none.
+    fn publish<'a>(
+        &'a self,
+        container: &'a str,
+        endpoint: &'a Endpoint,
+        wishes: Vec<PortWish>,
+    ) -> BoxFuture<'a, Result<PublishedPorts, NetworkError>>;
+    /// Its ports lead nowhere from now on. Before [`NetworkFabric::release`], as the address may be given to another
+    /// then. Idempotent.
+    fn unpublish<'a>(&'a self, container: &'a str) -> BoxFuture<'a, ()>;
+    /// At boot, after [`NetworkFabric::reconcile`]: these running containers have these ports, and nobody else has any.
+    fn adopt_ports(
+        &self,
+        running: Vec<(String, Endpoint, Vec<PortMapping>)>,
+    ) -> BoxFuture<'_, Result<(), NetworkError>>;
+    fn facts(&self) -> NetworkFacts;
+}
