@@ -62,7 +62,7 @@ fn what_is_refused_is_refused_in_docker_s_words() {
             &["--network", "container:x", "-p", "80"],
             "conflicting options: port publishing and the container type network mode".into(),
         ),
-        (&["--link", "a:b"], "--link is not supported yet: it comes with user-defined networks".into()),
+        (&["--link", "a:b"], "could not get container for a: No such container: a".into()),
         (
             &["--network", "container:x", "--dns", "1.1.1.1"],
             "conflicting options: dns and the network mode".into(),

@@ -7,6 +7,7 @@ mod files;
 mod firewall;
 mod flags;
 mod land;
+mod links;
 mod networks;
 mod ports;
 

@@ -22,7 +22,7 @@ use crate::plan::{Plan, PlannedBridge, Step, first_host, overlap, plan};
 use crate::pool::Pool;
 use crate::pools::{self, AddressPool, Taken};
 use crate::ports::{PortMapping, PortWish};
-use crate::published::{self, Published, PublishedPorts};
+use crate::published::{self, Opening, Published, PublishedPorts};
 use crate::sandbox::{Address, Attachment, Furnishing, Sandbox};
 use crate::state::{State, lock};
 use crate::watch::Watcher;
@@ -488,6 +488,15 @@ impl Fabric {
     /// What the kernel says.
     pub fn unpublish(&self, owner: &str) -> Result<()> {
         published::unpublish(&mut lock(&self.state), owner)
+    }
+
+    /// With `--icc=false`: what a container may reach of others on its bridge, in place of what it might before.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn open(&self, owner: &str, openings: Vec<Opening>) -> Result<()> {
+        published::open(&mut lock(&self.state), owner, openings)
     }
 
     /// After an engine's restart: these running containers have these ports, and nobody else has any.

@@ -13,6 +13,7 @@
 //!         elements = { tcp . 8080 : 172.17.0.2 . 80 } }
 //!     map moved_ports_at { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
 //!         elements = { 127.0.0.1 . tcp . 8080 : 172.17.0.2 . 80 } }
+//!     set links { type ipv4_addr . ipv4_addr . inet_proto . inet_service; }      (with --icc=false)
 //!     chain guard { type filter hook prerouting priority raw; policy accept;
 //!         iifname @bridges ip daddr 127.0.0.0/8 drop       (what is the host's own is not reached from a container)
 //!         iifname @bridges ip saddr 127.0.0.0/8 drop
@@ -30,6 +31,7 @@
 //!     chain forward { type filter hook forward priority filter; policy accept;
 //!         ct state established,related accept
 //!         oifname @bridges ct status dnat accept           (published)
+//!         ip saddr . ip daddr . meta l4proto . th dport @links accept
 //!         iifname . oifname @talking accept
 //!         iifname @internal drop
 //!         iifname @bridges oifname != @bridges accept
@@ -78,6 +80,8 @@ const FORWARD: &str = "forward";
 const PORTS: &str = "ports";
 const MOVED_PORTS: &str = "moved_ports";
 const MOVED_PORTS_AT: &str = "moved_ports_at";
+/// What linked containers may reach of each other.
+const LINKS: &str = "links";
 const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
 const PRIORITY_RAW: i32 = -300;
 const PRIORITY_DSTNAT: i32 = -100;
@@ -88,6 +92,7 @@ fn chains(guard: bool) -> Vec<Chain> {
     let forward = vec![
         Rule::accept([Match::Established]),
         Rule::accept([Match::OutputIn(BRIDGES.name), Match::Redirected]),
+        Rule::accept([Match::Linked(LINKS)]),
         Rule::accept([Match::PairIn(TALKING.name)]),
         Rule::drop([Match::InputIn(INTERNAL.name)]),
         Rule::accept([Match::InputIn(BRIDGES.name), Match::OutputNotIn(BRIDGES.name)]),
@@ -203,6 +208,7 @@ pub(crate) struct Elements {
     pub(crate) ports: Vec<Element>,
     pub(crate) moved_ports: Vec<Element>,
     pub(crate) moved_ports_at: Vec<Element>,
+    pub(crate) links: Vec<Element>,
 }
 
 impl Elements {
@@ -210,13 +216,15 @@ impl Elements {
     pub(crate) fn observe(table: &str, socket: &mut Socket) -> Result<Self> {
         let mut list = |map| nft::elements(socket, Family::Inet, table, map);
         let (ports, moved_ports, moved_ports_at) = (list(PORTS)?, list(MOVED_PORTS)?, list(MOVED_PORTS_AT)?);
-        Ok(Self { ports, moved_ports, moved_ports_at }.sorted())
+        let links = list(LINKS)?;
+        Ok(Self { ports, moved_ports, moved_ports_at, links }.sorted())
     }
 
     pub(crate) fn sorted(mut self) -> Self {
         self.ports.sort_unstable();
         self.moved_ports.sort_unstable();
         self.moved_ports_at.sort_unstable();
+        self.links.sort_unstable();
         self
     }
 
@@ -224,18 +232,21 @@ impl Elements {
         self.ports.extend(other.ports);
         self.moved_ports.extend(other.moved_ports);
         self.moved_ports_at.extend(other.moved_ports_at);
+        self.links.extend(other.links);
     }
 
     pub(crate) fn add_to(&self, transaction: &mut Transaction<'_>) {
         transaction.add_elements(PORTS, &self.ports);
         transaction.add_elements(MOVED_PORTS, &self.moved_ports);
         transaction.add_elements(MOVED_PORTS_AT, &self.moved_ports_at);
+        transaction.add_elements(LINKS, &self.links);
     }
 
     pub(crate) fn delete_from(&self, transaction: &mut Transaction<'_>) {
         transaction.delete_elements(PORTS, &self.ports);
         transaction.delete_elements(MOVED_PORTS, &self.moved_ports);
         transaction.delete_elements(MOVED_PORTS_AT, &self.moved_ports_at);
+        transaction.delete_elements(LINKS, &self.links);
     }
 }
 
@@ -262,6 +273,7 @@ pub(crate) fn install(
     transaction.create_range_map(PORTS, first);
     transaction.create_single_map(MOVED_PORTS, first + 1, false);
     transaction.create_single_map(MOVED_PORTS_AT, first + 2, true);
+    transaction.create_link_set(LINKS, first + 4);
     elements.add_to(&mut transaction);
     for chain in chains(guard) {
         transaction.create_chain(&chain);

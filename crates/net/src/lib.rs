@@ -55,5 +55,5 @@ pub use plan::{Plan, PlannedBridge, Step, plan};
 pub use pool::Pool;
 pub use pools::{AddressPool, default_pools};
 pub use ports::{PortError, PortMapping, PortWish, Protocol};
-pub use published::PublishedPorts;
+pub use published::{Opening, PublishedPorts};
 pub use sandbox::{Address, Sandbox};

@@ -10,13 +10,13 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
-use crate::desired::Desired;
+use crate::desired::{BridgeConfig, Desired};
 use crate::error::{Error, Result};
 use crate::firewall::{self, Elements};
 use crate::netlink::Socket;
 use crate::nft::{Element, Family, Transaction};
 use crate::plan::Step;
-use crate::ports::{Allocator, PortMapping, PortWish};
+use crate::ports::{Allocator, PortMapping, PortWish, Protocol};
 use crate::sockets::Held;
 use crate::state::State;
 
@@ -28,12 +28,23 @@ pub struct PublishedPorts {
     pub holder: Option<OwnedFd>,
 }
 
+/// A port of a container's that another on the same bridge may reach, where they are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    pub from: Ipv4Addr,
+    pub to: Ipv4Addr,
+    pub protocol: Protocol,
+    pub port: u16,
+}
+
 /// All published ports of an engine.
 #[derive(Debug)]
 pub(crate) struct Published {
     allocator: Allocator,
     /// By container.
     owners: BTreeMap<String, (Ipv4Addr, Vec<PortMapping>)>,
+    /// What is open to containers of others.
+    openings: BTreeMap<String, Vec<Opening>>,
     /// What the engine before has left, until it is known which of its containers live.
     inherited: Elements,
     /// Bridges by which packets of 127.0.0.0/8 may leave.
@@ -46,6 +57,7 @@ impl Published {
         Self {
             allocator: Allocator::of_this_host(),
             owners: BTreeMap::new(),
+            openings: BTreeMap::new(),
             inherited,
             open_to_loopback: BTreeSet::new(),
         }
@@ -57,6 +69,7 @@ impl Published {
         for (to, mappings) in self.owners.values() {
             all.extend(elements(*to, mappings));
         }
+        all.links.extend(self.openings.values().flat_map(|openings| links(openings)));
         all
     }
 
@@ -69,10 +82,12 @@ impl Published {
     /// A bridge that was made again has the switches of a new one.
     pub(crate) fn switch_on(&mut self, steps: &[Step]) {
         for step in steps {
-            if let Step::CreateBridge { name, .. } = step
-                && self.open_to_loopback.remove(name)
-            {
+            let Step::CreateBridge { name, .. } = step else { continue };
+            if self.open_to_loopback.remove(name) {
                 self.let_loopback_leave(name);
+            }
+            if !self.openings.is_empty() {
+                stand_between(name);
             }
         }
     }
@@ -130,6 +145,47 @@ pub(crate) fn unpublish(state: &mut State, owner: &str) -> Result<()> {
     change(state, |transaction| old.delete_from(transaction))
 }
 
+/// What a container may reach of others on its bridge, in place of what it might before.
+pub(crate) fn open(state: &mut State, owner: &str, openings: Vec<Opening>) -> Result<()> {
+    let before = state.published.openings.remove(owner).unwrap_or_default();
+    let [old, new] = [&before, &openings].map(|all| Elements { links: links(all), ..Elements::default() });
+    let bridge = openings.first().and_then(|opening| bridge_of(state, opening.to));
+    match bridge {
+        Some(bridge) if !bridge.inter_container => {
+            stand_between(&bridge.name);
+            state.published.openings.insert(owner.to_owned(), openings);
+        }
+        // Everything is open there.
+        Some(_) => return Ok(()),
+        None => {}
+    }
+    if old == new {
+        return Ok(());
+    }
+    change(state, |transaction| {
+        old.delete_from(transaction);
+        new.add_to(transaction);
+    })
+}
+
+/// The bridge carries nothing from one container to another. Instead the host answers whoever looks for a neighbour's
+/// hardware address with its own, and forwards (RFC 3069): by our table, which knows what is open.
+fn stand_between(bridge: &str) {
+    for (switch, value) in [
+        (format!("conf/{bridge}/proxy_arp_pvlan"), "1"),
+        // At once, and not at random within a second.
+        (format!("neigh/{bridge}/proxy_delay"), "0"),
+    ] {
+        let _ = fs::write(format!("/proc/sys/net/ipv4/{switch}"), value);
+    }
+}
+
+/// The bridge on whose network an address is.
+fn bridge_of(state: &State, address: Ipv4Addr) -> Option<&BridgeConfig> {
+    let bridges = &state.desired.bridges;
+    bridges.iter().find(|bridge| bridge.address.is_some_and(|subnet| subnet.contains(&address)))
+}
+
 /// After an engine's restart: running containers have these, and nobody else has any.
 pub(crate) fn adopt(state: &mut State, running: Vec<(String, Ipv4Addr, Vec<PortMapping>)>) -> Result<()> {
     for (owner, to, mappings) in running {
@@ -145,10 +201,8 @@ fn open_to_loopback(state: &mut State, to: Ipv4Addr, mappings: &[PortMapping]) {
     if !mappings.iter().any(needs_loopback) {
         return;
     }
-    let bridges = &state.desired.bridges;
-    let bridge = bridges.iter().find(|bridge| bridge.address.is_some_and(|subnet| subnet.contains(&to)));
-    if let Some(bridge) = bridge {
-        state.published.let_loopback_leave(&bridge.name);
+    if let Some(bridge) = bridge_of(state, to).map(|bridge| bridge.name.clone()) {
+        state.published.let_loopback_leave(&bridge);
     }
 }
 
@@ -205,6 +259,21 @@ fn elements(to: Ipv4Addr, mappings: &[PortMapping]) -> Elements {
     elements
 }
 
+fn links(openings: &[Opening]) -> Vec<Element> {
+    let mut elements: Vec<Element> = openings
+        .iter()
+        .map(|Opening { from, to, protocol, port }| {
+            let [high, low] = port.to_be_bytes();
+            let rest = [protocol.number(), 0, 0, 0, high, low, 0, 0];
+            let first = [&from.octets()[..], &to.octets(), &rest].concat();
+            Element { first, last: None, data: Vec::new() }
+        })
+        .collect();
+    elements.sort_unstable();
+    elements.dedup();
+    elements
+}
+
 /// Address, protocol and port, each filled up to four bytes.
 fn key(address: Ipv4Addr, mapping: &PortMapping, port: u16) -> Vec<u8> {
     let ([a, b, c, d], [high, low]) = (address.octets(), port.to_be_bytes());
@@ -214,7 +283,6 @@ fn key(address: Ipv4Addr, mapping: &PortMapping, port: u16) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::Protocol;
 
     fn mapping(address: &str, host: u16, container: u16, count: u16) -> PortMapping {
         PortMapping { protocol: Protocol::Udp, address: address.parse().unwrap(), host, container, count }

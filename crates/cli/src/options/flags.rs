@@ -70,7 +70,7 @@ macro_rules! container_flags {
             Flag::list("expose", "Expose a port or a range of ports"),
             Flag::checked("ip", "ip", values::ip, "IPv4 address (e.g., 172.30.100.104)"),
             Flag::checked("ip6", "ip", values::ip, "IPv6 address (e.g., 2001:db8::33)"),
-            Flag::list("link", "Link to another container"),
+            Flag::checked_list("link", "list", values::link, "Link to another container"),
             Flag::list("link-local-ip", "Link-local addresses of the container"),
             Flag::text("mac-address", "MAC address of the container (e.g., 92:d0:c6:0a:29:33)"),
             Flag::checked_list("network", "network", networks::value, "Connect the container to a network"),

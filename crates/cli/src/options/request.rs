@@ -134,6 +134,7 @@ fn host_config(line: &Parsed) -> Result<HostConfig, String> {
         pid_mode: line.text("pid").to_owned(),
         privileged: line.switch("privileged"),
         publish_all_ports: line.switch("publish-all"),
+        links: line.list("link"),
         readonly_rootfs: line.switch("read-only"),
         security_opt: security.options,
         tmpfs: line.list("tmpfs").iter().map(|tmpfs| split_tmpfs(tmpfs)).collect(),

@@ -11,6 +11,15 @@ pub(crate) fn stream(text: &str) -> Result<(), String> {
     }
 }
 
+/// `name` or `name:alias`.
+pub(crate) fn link(text: &str) -> Result<(), String> {
+    match text.split(':').count() {
+        _ if text.is_empty() => Err("empty string specified for links".into()),
+        1 | 2 => Ok(()),
+        _ => Err(format!("bad format for links: {text}")),
+    }
+}
+
 pub(crate) fn label(text: &str) -> Result<(), String> {
     let name = text.split('=').next().unwrap_or_default().trim();
     if name.is_empty() {

@@ -428,6 +428,33 @@ impl NetworkFabric for Network {
         })
     }
 
+    fn open_links<'a>(
+        &'a self,
+        container: &'a str,
+        from: Option<Ipv4Addr>,
+        to: Vec<(Ipv4Addr, Vec<(u16, PortProtocol)>)>,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let Some(fabric) = &self.inner.fabric else { return };
+            let all = from.into_iter().flat_map(|from| {
+                let one = move |(to, ports): &(Ipv4Addr, Vec<(u16, PortProtocol)>)| {
+                    let to = *to;
+                    let open = |(port, protocol): &(u16, PortProtocol)| net::Opening {
+                        from,
+                        to,
+                        protocol: net_protocol(*protocol),
+                        port: *port,
+                    };
+                    ports.iter().map(open).collect::<Vec<_>>()
+                };
+                to.iter().flat_map(one).collect::<Vec<_>>()
+            });
+            if let Err(error) = fabric.open(container, all.collect()) {
+                tracing::warn!(%container, %error, "could not open what its links need");
+            }
+        })
+    }
+
     fn adopt_ports(
         &self,
         running: Vec<(String, Endpoint, Vec<PortMapping>)>,

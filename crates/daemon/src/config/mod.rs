@@ -102,7 +102,12 @@ fn set_flag(
         Kind::Bool => Value::Bool(match text {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
             "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
-            _ => return Err(bad("invalid syntax")),
+            _ => match text.strip_prefix('=') {
+                Some(meant) => {
+                    return Err(bad(&format!("invalid syntax: did you mean --{}={meant}?", option.flag)));
+                }
+                None => return Err(bad("invalid syntax")),
+            },
         }),
         Kind::Text => Value::String(text.to_owned()),
         Kind::Number => Value::from(text.parse::<i64>().map_err(|_| bad("invalid syntax"))?),

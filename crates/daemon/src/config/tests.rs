@@ -57,6 +57,11 @@ fn what_is_not_known_or_not_built_is_refused_by_name() {
         (&["--mtu"][..0], r#"{"nope":1}"#, "don't match any configuration option: nope"),
         (&[], r#"{"debug":"yes"}"#, "wrong type"),
         (&["--tlsverify"], "{}", "--tlsverify (tlsverify) is not built yet"),
+        (
+            &["--icc==false"],
+            "{}",
+            "invalid argument \"=false\" for \"--icc\" flag: invalid syntax: did you mean --icc=false?",
+        ),
         (&["--icc=false", "--iptables=false"], "{}", "ICC=false uses iptables to function"),
         (&["--label=x"], "{}", "bad attribute format: x"),
         (&["--log-format=xml"], "{}", "invalid log format: xml"),

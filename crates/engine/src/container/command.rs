@@ -27,6 +27,10 @@ pub(crate) enum Command {
     Connect(String, Box<EndpointSpec>, Reply<()>),
     Disconnect(String, Reply<()>),
     Remove(RemoveRequest, Reply<()>),
+    /// The link of this alias goes.
+    Unlink(String, Reply<()>),
+    /// A container that it has a link to has started or stopped.
+    LinkChanged,
     /// A client to hand to the next start; the connection arrives when its upgrade is through.
     AttachAtStart(oneshot::Receiver<Attachment>),
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use super::links::Linked;
 use super::oci_spec::Joined;
 use super::{NetworkMode, resolv_conf};
 use crate::error::{Error, Result};
@@ -29,6 +30,7 @@ pub(crate) fn write(
     directory: &Path,
     joined: &Joined,
     gateway: Option<IpAddr>,
+    linked: &[Linked],
 ) -> Result<Files> {
     // Who shares a network shares its names.
     if let Some(other) = &joined.network {
@@ -49,12 +51,12 @@ pub(crate) fn write(
             .map_err(|error| Error::internal(format!("write {}: {error}", path.display())))
     };
     put(&files.hostname, &format!("{}\n", record.spec.hostname))?;
-    put(&files.hosts, &hosts(settings, record, gateway)?)?;
+    put(&files.hosts, &hosts(settings, record, gateway, linked)?)?;
     put(&files.resolv_conf, &resolv_conf(settings, record))?;
     Ok(files)
 }
 
-fn hosts(settings: &Settings, record: &Record, gateway: Option<IpAddr>) -> Result<String> {
+fn hosts(settings: &Settings, record: &Record, gateway: Option<IpAddr>, linked: &[Linked]) -> Result<String> {
     let host = &record.spec.host;
     // With names of its own it is not a copy of the host's file, whose lines would come first.
     if host.network_mode == NetworkMode::Host && host.extra_hosts.is_empty() {
@@ -79,6 +81,7 @@ fn hosts(settings: &Settings, record: &Record, gateway: Option<IpAddr>) -> Resul
         };
         text.push_str(&format!("{address}\t{name}\n"));
     }
+    text.extend(linked.iter().map(Linked::hosts_line));
     for address in record.endpoints.iter().filter_map(|endpoint| endpoint.ipv4) {
         let (host, domain) = (&record.spec.hostname, &record.spec.domainname);
         let full = if domain.is_empty() { host.clone() } else { format!("{host}.{domain}") };

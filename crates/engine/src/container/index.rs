@@ -10,6 +10,7 @@ use tokio::sync::{RwLock, mpsc, watch};
 
 use super::Container;
 use super::command::Command;
+use super::links::Link;
 use crate::error::{Error, Result};
 
 /// What a task publishes after each change.
@@ -49,6 +50,8 @@ struct Maps {
     by_id: BTreeMap<String, Handle>,
     /// Without slash.
     names: HashMap<String, String>,
+    /// By who has them.
+    links: HashMap<String, Vec<Link>>,
 }
 
 impl Index {
@@ -86,12 +89,51 @@ impl Index {
     pub(crate) fn remove(&self, id: &str, name: &str) {
         let mut maps = self.lock();
         maps.by_id.remove(id);
+        maps.links.remove(id);
+        maps.links.values_mut().for_each(|links| links.retain(|link| link.target != id));
         if maps.names.get(name).is_some_and(|owner| owner == id) {
             maps.names.remove(name);
         }
     }
 
-    /// Full id first, then name, then unambiguous id prefix, as Docker does.
+    /// What a container is told of others; in place of what it was told.
+    pub(crate) fn link(&self, id: &str, links: &[Link]) {
+        let mut maps = self.lock();
+        match links {
+            [] => maps.links.remove(id),
+            links => maps.links.insert(id.to_owned(), links.to_vec()),
+        };
+    }
+
+    /// What [`Index::link`] was told.
+    pub(crate) fn links_of(&self, id: &str) -> Vec<Link> {
+        self.lock().links.get(id).cloned().unwrap_or_default()
+    }
+
+    /// Who is told of a container.
+    pub(crate) fn linked_to(&self, id: &str) -> Vec<Handle> {
+        let maps = self.lock();
+        let of = maps.links.iter().filter(|(_, links)| links.iter().any(|link| link.target == id));
+        of.filter_map(|(owner, _)| maps.by_id.get(owner).cloned()).collect()
+    }
+
+    /// The names of containers by links: `web/db`, by the id of what is called so.
+    pub(crate) fn link_names(&self) -> HashMap<String, Vec<String>> {
+        let maps = self.lock();
+        let mut names: HashMap<String, Vec<String>> = HashMap::new();
+        for (owner, links) in &maps.links {
+            let Some(owner) = maps.by_id.get(owner).map(|handle| handle.view().name.clone()) else {
+                continue;
+            };
+            for Link { target, alias } in links {
+                names.entry(target.clone()).or_default().push(format!("{owner}/{alias}"));
+            }
+        }
+        names.values_mut().for_each(|names| names.sort());
+        names
+    }
+
+    /// Full id first, then name (also one by a link), then unambiguous id prefix, as Docker does.
     pub(crate) fn find(&self, reference: &str) -> Result<Handle> {
         let maps = self.lock();
         if let Some(handle) = maps.by_id.get(reference) {
@@ -100,6 +142,12 @@ impl Index {
         let name = reference.strip_prefix('/').unwrap_or(reference);
         if let Some(handle) = maps.names.get(name).and_then(|id| maps.by_id.get(id)) {
             return Ok(handle.clone());
+        }
+        if let Some((owner, alias)) = name.split_once('/') {
+            let links = maps.names.get(owner).and_then(|id| maps.links.get(id));
+            let link = links.and_then(|links| links.iter().find(|link| link.alias == alias));
+            let target = link.and_then(|link| maps.by_id.get(&link.target));
+            return target.cloned().ok_or_else(|| Error::no_such_container(reference));
         }
         if reference.is_empty() {
             return Err(Error::no_such_container(reference));

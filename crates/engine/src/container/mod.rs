@@ -8,6 +8,7 @@ pub(crate) mod health;
 pub(crate) mod index;
 pub(crate) mod keys;
 pub(crate) mod limits;
+pub(crate) mod links;
 pub(crate) mod list;
 pub(crate) mod merge;
 pub(crate) mod mounts;

@@ -142,7 +142,9 @@ fn name_networks(core: &Core, spec: &mut ContainerSpec) {
 fn refuse_unbuilt(host: &super::HostSpec) -> Result<()> {
     let refuse = |what: &str| Err(Error::unsupported(format!("{what} is not built yet")));
     match () {
-        () if !host.links.is_empty() => refuse("linking containers (Links)"),
+        () if !host.links.is_empty() && matches!(host.network_mode, NetworkMode::Named(_)) => {
+            refuse("linking containers on a user-defined network (Links)")
+        }
         () if !host.resources.device_requests.is_empty() => {
             let request = &host.resources.device_requests[0];
             Err(Error::invalid(format!(

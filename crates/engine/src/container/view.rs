@@ -145,6 +145,8 @@ pub struct Container {
     pub process_label: String,
     /// What the driver resolved to (`json-file`, `none`).
     pub log_driver: String,
+    /// What others call it by their links: `web/db`. Only in a list.
+    pub link_names: Vec<String>,
     /// A person stopped it: `unless-stopped` leaves it so.
     pub stopped_by_user: bool,
     /// Bytes written in the container's own layer and in total; measured only when asked for.

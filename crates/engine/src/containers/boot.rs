@@ -8,10 +8,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::task::Owner;
-use crate::container::{RestartPolicy, Status};
+use crate::container::{RestartPolicy, Status, links};
 use crate::core::Core;
 use crate::error::Result;
-use crate::flows::{create, remove};
+use crate::flows::{create, remove, start};
 use crate::layout;
 use crate::ports::{BridgeNetwork, ProcessRef, Reconnected};
 use crate::records::{self, Record};
@@ -61,6 +61,10 @@ pub(crate) async fn run(core: &Arc<Core>, bridges: Vec<BridgeNetwork>) -> Result
     }
     if let Err(error) = core.ports.network.adopt_ports(publishing).await {
         tracing::error!(%error, "could not put published ports in order");
+    }
+    for owner in owners.iter().filter(|owner| !owner.record.endpoints.is_empty()) {
+        let linked = links::follow_running(core, &owner.record.links);
+        start::open_links(core, &owner.record, &linked).await;
     }
     sweep(core, &known).await;
     for owner in owners {
@@ -141,6 +145,7 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<Owner> {
         owner.adopt(started, paused);
     }
     core.index.insert(&id, handle);
+    core.index.link(&id, &owner.record.links);
     Some(owner)
 }
 

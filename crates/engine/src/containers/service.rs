@@ -60,12 +60,19 @@ impl Containers {
         publish_event(&self.core, &record, "create", &[]);
         let (owner, handle) = Owner::new(self.core.clone(), record);
         self.core.index.insert(&created.id, handle);
+        self.core.index.link(&created.id, &owner.record.links);
         owner.spawn();
         Ok(created)
     }
 
     pub async fn list(&self, request: ListRequest) -> Result<Vec<Arc<Container>>> {
-        let views = list::select(&self.core, &request)?;
+        let mut views = list::select(&self.core, &request)?;
+        let names = self.core.index.link_names();
+        for view in &mut views {
+            if let Some(names) = names.get(&view.id) {
+                Arc::make_mut(view).link_names.clone_from(names);
+            }
+        }
         if !request.size {
             return Ok(views);
         }
@@ -83,6 +90,17 @@ impl Containers {
         let execs = self.core.execs.of_container(&view.id);
         if !execs.is_empty() {
             Arc::make_mut(&mut view).exec_ids = execs;
+        }
+        if !view.spec.host.links.is_empty() {
+            // Containers are renamed, and links go away.
+            let links = self.core.index.links_of(&view.id);
+            let shown = links.iter().filter_map(|link| {
+                let target = self.core.index.find(&link.target).ok()?.view();
+                Some(format!("/{}:/{}/{}", target.name, view.name, link.alias))
+            });
+            let shown = shown.collect();
+            let view = Arc::make_mut(&mut view);
+            Arc::make_mut(&mut view.spec).host.links = shown;
         }
         Ok(view)
     }
@@ -229,10 +247,10 @@ impl Containers {
     }
 
     pub async fn remove(&self, reference: &str, request: RemoveRequest) -> Result<()> {
-        let handle = self.core.index.find(reference)?;
         if request.link {
-            return Err(Error::unsupported("removing a link is not built yet"));
+            return self.unlink(reference).await;
         }
+        let handle = self.core.index.find(reference)?;
         if handle.view().state.status == Status::Removing {
             state::allow(Status::Removing, Action::Remove, reference)?;
         }
@@ -243,6 +261,21 @@ impl Containers {
             Class::NotFound => error,
             _ => error.context(format_args!("cannot remove container \"{reference}\"")),
         })
+    }
+
+    /// `/web/db`: `web` is told of `db` no more.
+    async fn unlink(&self, reference: &str) -> Result<()> {
+        self.core.index.find(reference)?;
+        let name = reference.strip_prefix('/').unwrap_or(reference);
+        let Some((owner, alias)) = name.split_once('/') else {
+            return Err(Error::internal("Conflict, cannot remove the default link name of the container"));
+        };
+        let handle = self
+            .core
+            .index
+            .find(owner)
+            .map_err(|_| Error::internal(format!("Cannot get parent /{owner} for link name /{name}")))?;
+        self.ask(&handle, |reply| Command::Unlink(alias.to_owned(), reply)).await
     }
 
     /// `ps_args` as for ps(1); empty: `-ef`.

@@ -8,6 +8,7 @@
 mod change;
 mod exit;
 mod health;
+mod links;
 mod networks;
 mod remove;
 mod start;
@@ -222,6 +223,11 @@ impl Owner {
                 let _ = reply.send(result);
             }
             Command::Remove(request, reply) => self.remove_by_user(request, reply).await,
+            Command::Unlink(alias, reply) => {
+                let result = self.unlink(&alias).await;
+                let _ = reply.send(result);
+            }
+            Command::LinkChanged => self.follow_links().await,
             Command::AttachAtStart(client) if self.exit.is_none() => self.waiting_clients.push(client),
             // It came while the start was on its way.
             Command::AttachAtStart(client) => self.attach_now(client),

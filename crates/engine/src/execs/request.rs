@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oci::runtime as rt;
 
 use super::registry::Exec;
-use crate::container::{Container, merge, oci_spec};
+use crate::container::{Container, links, merge, oci_spec};
 use crate::core::Core;
 use crate::error::Result;
 use crate::ports::{ExecRequest, ProcessRef, Stdio};
@@ -30,8 +30,10 @@ pub(super) fn build(
         oci_spec::Seccomp::Unconfined => None,
         oci_spec::Seccomp::Profile(profile) => Some(core.seccomp_filter(profile.as_deref(), &capabilities)?),
     };
-    let env =
-        merge::merge_env(&oci_spec::base_environment(&record_spec.hostname, stdio.tty), &record_spec.env);
+    let linked = links::follow_running(core, &core.index.links_of(&container.id));
+    let mut own = oci_spec::base_environment(&record_spec.hostname, stdio.tty);
+    own.extend(linked.iter().flat_map(|link| link.environment(&container.name)));
+    let env = merge::merge_env(&own, &record_spec.env);
     let process = rt::Process {
         terminal: stdio.tty,
         console_size: stdio.console_size.map(|(height, width)| rt::ConsoleSize { height, width }),

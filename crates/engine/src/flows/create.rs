@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::{Undo, finish};
 use crate::container::merge::Merged;
-use crate::container::{ContainerSpec, MountPoint, NetworkMode, health, merge, mounts, names, validate};
+use crate::container::{
+    ContainerSpec, MountPoint, NetworkMode, health, links, merge, mounts, names, validate,
+};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::layout;
@@ -51,6 +53,7 @@ struct StepsInput {
 async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<Record> {
     let StepsInput { id, name, spec, image, path, args, log_driver } = input;
     let settings = core.settings();
+    let links = links::resolve(core, &spec.host.links)?;
     core.failpoints.hit("create.name")?;
     let name = take_name(core, name, &id)?;
     {
@@ -125,6 +128,7 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
         endpoints: Vec::new(),
         endpoint: None,
         ports: Vec::new(),
+        links,
         remove_volumes: false,
         health: None,
     };

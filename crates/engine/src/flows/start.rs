@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Undo, finish};
+use crate::container::links::{self, Linked};
 use crate::container::{files, mounts, oci_spec, published};
 use crate::core::Core;
 use crate::error::{Error, Result};
@@ -87,12 +88,25 @@ async fn steps(
     core.failpoints.hit("start.files")?;
     let joined = oci_spec::joined(core, record)?;
     let directory = layout::container(&settings.data_root, &id);
-    let files = files::write(&settings, record, &directory, &joined, core.ports.network.facts().gateway)?;
+    // Who is on no network is told of nobody.
+    let own: &[links::Link] = if record.endpoints.is_empty() { &[] } else { &record.links };
+    let linked = links::follow(core, &record.name, own)?;
+    let gateway = core.ports.network.facts().gateway;
+    let files = files::write(&settings, record, &directory, &joined, gateway, &linked)?;
+    if !linked.is_empty() {
+        open_links(core, record, &linked).await;
+        let (core, id) = (core.clone(), id.clone());
+        undo.push("links", async move {
+            core.ports.network.open_links(&id, None, Vec::new()).await;
+            Ok(())
+        });
+    }
 
     core.failpoints.hit("start.spec")?;
     let _turns = source::turns(core, record).await;
     let volumes = source::sources(core, record)?;
-    let mut built = oci_spec::build(&settings, record, &files, &joined, &volumes)?;
+    let variables: Vec<String> = linked.iter().flat_map(|link| link.environment(&record.name)).collect();
+    let mut built = oci_spec::build(&settings, record, &files, &joined, &volumes, &variables)?;
     let foreign_runtime = foreign_runtime(&settings, record)?;
     let is_own_kind = |mount: &oci::runtime::Mount| !mount.subpath.is_empty() || mount.kind == "overlay";
     if foreign_runtime.is_some() && built.spec.mounts.iter().any(is_own_kind) {
@@ -182,6 +196,9 @@ pub(crate) fn endpoint_event(core: &Core, container: &str, endpoint: &Endpoint, 
 /// forgotten by [`forget`], once the record has the exit: until then it is the only place that knows it.
 pub(crate) async fn release(core: &Arc<Core>, record: &mut Record) {
     // First: afterwards the address may be another's.
+    if !record.links.is_empty() {
+        core.ports.network.open_links(&record.id, None, Vec::new()).await;
+    }
     if !record.ports.is_empty() {
         core.ports.network.unpublish(&record.id).await;
         record.ports.clear();
@@ -223,6 +240,15 @@ async fn publish(
         Ok(())
     });
     Ok(published.holder)
+}
+
+/// What the linked containers expose is open to this one, where others are kept apart.
+pub(crate) async fn open_links(core: &Core, record: &Record, linked: &[Linked]) {
+    if record.links.is_empty() {
+        return;
+    }
+    let own = record.endpoints.iter().find(|endpoint| endpoint.is_gateway).and_then(|endpoint| endpoint.ipv4);
+    core.ports.network.open_links(&record.id, own, linked.iter().map(Linked::opened).collect()).await;
 }
 
 fn network_error(error: NetworkError) -> Error {

@@ -210,6 +210,14 @@ pub trait NetworkFabric: Send + Sync + fmt::Debug {
     /// Its ports lead nowhere from now on. Before [`NetworkFabric::release`], as the address may be given to another
     /// then. Idempotent.
     fn unpublish<'a>(&'a self, container: &'a str) -> BoxFuture<'a, ()>;
+    /// From this address on the default bridge these ports of others on it may be reached, where containers are kept
+    /// apart; in place of what was open to the container before.
+    fn open_links<'a>(
+        &'a self,
+        container: &'a str,
+        from: Option<Ipv4Addr>,
+        to: Vec<(Ipv4Addr, Vec<(u16, PortProtocol)>)>,
+    ) -> BoxFuture<'a, ()>;
     /// At boot, after [`NetworkFabric::reconcile`]: these running containers have these ports, and nobody else has any.
     fn adopt_ports(
         &self,

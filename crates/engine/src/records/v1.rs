@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::container::links::Link;
 use crate::container::{ContainerSpec, Health, MountPoint, Status};
 use crate::ports::{Endpoint, PortMapping, Rootfs};
 
@@ -60,6 +61,9 @@ pub(crate) struct Record {
     /// Of a process that runs: ports of the host's that lead to it.
     #[serde(default)]
     pub(crate) ports: Vec<PortMapping>,
+    /// Other containers on the default bridge that it is told of.
+    #[serde(default)]
+    pub(crate) links: Vec<Link>,
     /// Of a removal in progress: its anonymous volumes go with it, whichever engine finishes.
     #[serde(default)]
     pub(crate) remove_volumes: bool,

@@ -38,6 +38,7 @@ const HOST_ENDIAN_KEYS: [u8; 6] = {
 
 /// An address, a protocol and a port, one after the other, 6 bits each for the type of a part.
 const TYPE_ADDRESS_PROTOCOL_PORT: u32 = 7 << 12 | 12 << 6 | 13;
+const TYPE_ADDRESSES_PROTOCOL_PORT: u32 = 7 << 18 | TYPE_ADDRESS_PROTOCOL_PORT;
 const TYPE_PROTOCOL_PORT: u32 = 12 << 6 | 13;
 const TYPE_ADDRESS: u32 = 7;
 const TYPE_ADDRESS_PORT: u32 = 7 << 6 | 13;
@@ -291,6 +292,18 @@ impl<'a> Transaction<'a> {
     pub(crate) fn create_single_map(&mut self, name: &str, id: u32, with_address: bool) {
         let key = if with_address { (TYPE_ADDRESS_PROTOCOL_PORT, 12) } else { (TYPE_PROTOCOL_PORT, 8) };
         self.create_map(name, id, MAP, key, (TYPE_ADDRESS_PORT, 8));
+    }
+
+    /// A set of: from an address, to an address, with a protocol, to a port.
+    pub(crate) fn create_link_set(&mut self, name: &str, id: u32) {
+        let table = self.table;
+        self.message(NEWSET, CREATE, name)
+            .attr_text(1, table)
+            .attr_text(2, name)
+            .attr_be32(3, 0)
+            .attr_be32(4, TYPE_ADDRESSES_PROTOCOL_PORT)
+            .attr_be32(5, 16)
+            .attr_be32(10, id);
     }
 
     /// Key and data have a type and a length.

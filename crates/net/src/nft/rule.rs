@@ -23,6 +23,7 @@ const META_L4PROTO: u32 = 16;
 /// The second and third word of a longer value in [`REGISTER`] (`NFT_REG32_01`, `NFT_REG32_02`).
 const REGISTER_WORD_2: u32 = 9;
 const REGISTER_WORD_3: u32 = 10;
+const REGISTER_WORD_4: u32 = 11;
 const META_IIFNAME: u32 = 6;
 const META_OIFNAME: u32 = 7;
 const NFPROTO_IPV4: u8 = 2;
@@ -87,6 +88,8 @@ pub(crate) enum Match {
     InputIsNotLoopback,
     /// `fib daddr type local`: an address of this host's.
     ToThisHost,
+    /// `ip saddr . ip daddr . meta l4proto . th dport @set`
+    Linked(&'static str),
     /// `meta l4proto tcp`. Where a rule gives another port, `nft` can read back what it has printed only with it.
     Protocol(Protocol),
     /// `ct state established,related`
@@ -180,6 +183,14 @@ impl Rule {
                         b.attr_be32(1, REGISTER).attr_be32(2, FIB_ADDRESS_TYPE).attr_be32(3, FIB_DESTINATION);
                     });
                     compare(b, EQUAL, &LOCAL.to_ne_bytes());
+                }
+                Match::Linked(set) => {
+                    ipv4_only(b);
+                    payload(b, NETWORK_HEADER, IPV4_SOURCE, 4);
+                    load_payload(b, REGISTER_WORD_2, NETWORK_HEADER, IPV4_DESTINATION, 4);
+                    load_meta(b, META_L4PROTO, REGISTER_WORD_3);
+                    load_payload(b, REGISTER_WORD_4, TRANSPORT_HEADER, DESTINATION_PORT, 2);
+                    lookup(b, set, false);
                 }
                 Match::Protocol(protocol) => {
                     meta(b, META_L4PROTO);
@@ -372,6 +383,7 @@ impl std::fmt::Display for Rule {
                 Match::ToLoopback => write!(f, "ip daddr {LOOPBACK} ")?,
                 Match::InputIsNotLoopback => write!(f, "iifname != \"lo\" ")?,
                 Match::ToThisHost => write!(f, "fib daddr type local ")?,
+                Match::Linked(set) => write!(f, "ip saddr . ip daddr . meta l4proto . th dport @{set} ")?,
                 Match::Protocol(protocol) => write!(f, "meta l4proto {protocol} ")?,
                 Match::Established => write!(f, "ct state established,related ")?,
                 Match::Redirected => write!(f, "ct status dnat ")?,

@@ -18,7 +18,7 @@ pub(crate) fn summary(c: &Container, now: Timestamp) -> ContainerSummary {
     let size = |bytes: Option<u64>| bytes.map_or(0, |n| i64::try_from(n).unwrap_or(i64::MAX));
     ContainerSummary {
         id: c.id.clone(),
-        names: vec![format!("/{}", c.name)],
+        names: std::iter::once(&c.name).chain(&c.link_names).map(|name| format!("/{name}")).collect(),
         image: c.spec.image.clone(),
         image_id: c.image_id.clone(),
         image_manifest_descriptor: None,

@@ -104,10 +104,9 @@ pub(crate) fn spec(host: HostConfig) -> Result<HostSpec> {
     })
 }
 
-/// What comes with later issues: links, devices by request, quotas.
+/// What comes with later issues: devices by request, quotas.
 fn refuse_unbuilt(host: &HostConfig) -> Result<()> {
     let unbuilt = [
-        ("Links", !host.links.is_empty()),
         ("DeviceRequests", !host.device_requests.is_empty()),
         ("StorageOpt", !host.storage_opt.is_empty()),
         ("Cgroup", !host.cgroup.is_empty()),

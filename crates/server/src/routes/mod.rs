@@ -44,32 +44,32 @@ pub(crate) static ROUTES: &[Route] = routes! {
     GET "/containers/json" => containers::list;
     POST "/containers/create" => containers::create;
     POST "/containers/prune" => containers::prune, since 25;
-    GET "/containers/{name}/json" => containers::inspect;
-    GET "/containers/{name}/top" => containers::top;
-    GET "/containers/{name}/logs" => streams::logs;
-    DELETE "/containers/{name}/logs" => streams::clear_logs;
-    GET "/containers/{name}/stats" => stats::stream;
-    POST "/containers/{name}/start" => containers::start;
-    POST "/containers/{name}/stop" => containers::stop;
-    POST "/containers/{name}/restart" => containers::restart;
-    POST "/containers/{name}/kill" => containers::kill;
-    POST "/containers/{name}/pause" => containers::pause;
-    POST "/containers/{name}/unpause" => containers::unpause;
-    POST "/containers/{name}/rename" => containers::rename;
-    POST "/containers/{name}/update" => update::update;
-    POST "/containers/{name}/resize" => containers::resize;
-    POST "/containers/{name}/wait" => containers::wait;
-    POST "/containers/{name}/attach" => streams::attach;
-    GET "/containers/{name}/changes" => archive::changes;
-    GET "/containers/{name}/export" => archive::export;
+    GET "/containers/{name*}/json" => containers::inspect;
+    GET "/containers/{name*}/top" => containers::top;
+    GET "/containers/{name*}/logs" => streams::logs;
+    DELETE "/containers/{name*}/logs" => streams::clear_logs;
+    GET "/containers/{name*}/stats" => stats::stream;
+    POST "/containers/{name*}/start" => containers::start;
+    POST "/containers/{name*}/stop" => containers::stop;
+    POST "/containers/{name*}/restart" => containers::restart;
+    POST "/containers/{name*}/kill" => containers::kill;
+    POST "/containers/{name*}/pause" => containers::pause;
+    POST "/containers/{name*}/unpause" => containers::unpause;
+    POST "/containers/{name*}/rename" => containers::rename;
+    POST "/containers/{name*}/update" => update::update;
+    POST "/containers/{name*}/resize" => containers::resize;
+    POST "/containers/{name*}/wait" => containers::wait;
+    POST "/containers/{name*}/attach" => streams::attach;
+    GET "/containers/{name*}/changes" => archive::changes;
+    GET "/containers/{name*}/export" => archive::export;
     POST "/commit" => commit::create;
-    HEAD "/containers/{name}/archive" => archive::stat;
-    GET "/containers/{name}/archive" => archive::get;
-    PUT "/containers/{name}/archive" => archive::put;
-    GET "/containers/{name}/attach/ws" => websocket::attach;
-    DELETE "/containers/{name}" => containers::remove;
+    HEAD "/containers/{name*}/archive" => archive::stat;
+    GET "/containers/{name*}/archive" => archive::get;
+    PUT "/containers/{name*}/archive" => archive::put;
+    GET "/containers/{name*}/attach/ws" => websocket::attach;
+    DELETE "/containers/{name*}" => containers::remove;
 
-    POST "/containers/{name}/exec" => execs::create;
+    POST "/containers/{name*}/exec" => execs::create;
     POST "/exec/{name}/start" => execs::start;
     POST "/exec/{name}/resize" => execs::resize;
     GET "/exec/{name}/json" => execs::inspect;
@@ -110,9 +110,9 @@ pub(crate) static ROUTES: &[Route] = routes! {
 
 /// Docker has these, Wharf not yet: 501 with their name, never a 404 as if nobody had heard of them.
 pub(crate) const NOT_BUILT: &[(&str, &str)] = &[
-    ("POST", "/containers/{name}/copy"),
-    ("GET", "/containers/{name}/checkpoints"),
-    ("POST", "/containers/{name}/checkpoints"),
+    ("POST", "/containers/{name*}/copy"),
+    ("GET", "/containers/{name*}/checkpoints"),
+    ("POST", "/containers/{name*}/checkpoints"),
     ("POST", "/build"),
     ("POST", "/build/prune"),
     ("POST", "/build/cancel"),

@@ -286,6 +286,14 @@ impl NetworkFabric for NoNetwork {
     fn unpublish<'a>(&'a self, _: &'a str) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
+    fn open_links<'a>(
+        &'a self,
+        _: &'a str,
+        _: Option<std::net::Ipv4Addr>,
+        _: Vec<(std::net::Ipv4Addr, Vec<(u16, PortProtocol)>)>,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
     fn adopt_ports(
         &self,
         _: Vec<(String, Endpoint, Vec<PortMapping>)>,

@@ -88,6 +88,7 @@ pub(crate) fn build(
     files: &Files,
     joined: &Joined,
     volumes: &BTreeMap<String, VolumeSource>,
+    variables: &[String],
 ) -> Result<Built> {
     let spec = &record.spec;
     let host = &spec.host;
@@ -113,7 +114,10 @@ pub(crate) fn build(
         console_size: console_size(record),
         user: numeric_user(&spec.user),
         args,
-        env: super::merge::merge_env(&base_environment(hostname, spec.tty), &spec.env),
+        env: super::merge::merge_env(
+            &[base_environment(hostname, spec.tty), variables.to_vec()].concat(),
+            &spec.env,
+        ),
         cwd: if spec.working_dir.is_empty() { "/".into() } else { spec.working_dir.clone() },
         capabilities: Some(ambientless),
         rlimits,

@@ -37,6 +37,7 @@ impl Owner {
                 self.begin_health();
                 self.publish();
                 self.event("start", &[]);
+                self.tell_linked();
                 Ok(())
             }
             Err(failure) => {
@@ -64,6 +65,7 @@ impl Owner {
 
     /// One try: a start that fails ends the policy's work, as in Docker (`handleContainerExit` sets it stopped).
     pub(super) async fn restart(&mut self) {
+        self.await_linked().await;
         let ended = (self.record.exit_code, self.record.finished_at);
         match self.start().await {
             Ok(()) => self.save_started().await,

@@ -160,6 +160,7 @@ pub(super) fn view_of(core: &Core, record: &Record) -> Container {
         mount_label: String::new(),
         process_label: String::new(),
         log_driver: record.log_driver.clone(),
+        link_names: Vec::new(),
         stopped_by_user: record.stopped_by_user,
         size_rw: None,
         size_rootfs: None,
