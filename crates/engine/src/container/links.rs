@@ -128,6 +128,11 @@ impl Linked {
         format!("{}\t{}\n", self.address, self.names())
     }
 
+    /// Whether a line of `/etc/hosts` is of this link: by the alias, as the other may have been renamed.
+    fn is_in(&self, line: &str) -> bool {
+        line.split_once('\t').is_some_and(|(_, names)| names.split(' ').next() == Some(self.alias.as_str()))
+    }
+
     fn names(&self) -> String {
         let mut names = format!("{} {}", self.alias, self.target.spec.hostname);
         if self.target.name != self.alias {
@@ -190,9 +195,8 @@ fn environment(
 pub(crate) fn in_hosts(text: &str, links: &[Linked]) -> String {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     for link in links {
-        let names = link.names();
         let line = link.hosts_line().trim_end().to_owned();
-        match lines.iter_mut().find(|line| line.split_once('\t').is_some_and(|(_, of)| of == names)) {
+        match lines.iter_mut().find(|line| link.is_in(line)) {
             Some(old) => *old = line,
             None => lines.push(line),
         }
@@ -202,8 +206,7 @@ pub(crate) fn in_hosts(text: &str, links: &[Linked]) -> String {
 
 /// Without the line of a link that is no more.
 pub(crate) fn not_in_hosts(text: &str, link: &Linked) -> String {
-    let names = link.names();
-    let others = text.lines().filter(|line| line.split_once('\t').is_none_or(|(_, of)| of != names));
+    let others = text.lines().filter(|line| !link.is_in(line));
     others.map(|line| format!("{line}\n")).collect()
 }
 

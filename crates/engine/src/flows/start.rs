@@ -244,9 +244,6 @@ async fn publish(
 
 /// What the linked containers expose is open to this one, where others are kept apart.
 pub(crate) async fn open_links(core: &Core, record: &Record, linked: &[Linked]) {
-    if record.links.is_empty() {
-        return;
-    }
     let own = record.endpoints.iter().find(|endpoint| endpoint.is_gateway).and_then(|endpoint| endpoint.ipv4);
     core.ports.network.open_links(&record.id, own, linked.iter().map(Linked::opened).collect()).await;
 }
