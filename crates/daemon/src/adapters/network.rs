@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use engine::Class;
 use engine::ports::{
     BoxFuture, BridgeNetwork, Endpoint, EndpointRequest, NetworkError, NetworkFabric, NetworkFacts,
-    PortMapping, PortWish, PublishedPorts, Sandbox, SandboxRequest,
+    PortMapping, PortProtocol, PortWish, PublishedPorts, Sandbox, SandboxRequest,
 };
 use net::{Address, AddressPool, BridgeConfig, Desired, Fabric, Mac, Place, Pool};
 
@@ -435,21 +435,20 @@ impl NetworkFabric for Network {
         to: Vec<(Ipv4Addr, Vec<(u16, PortProtocol)>)>,
     ) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let Some(fabric) = &self.inner.fabric else { return };
             let all = from.into_iter().flat_map(|from| {
-                let one = move |(to, ports): &(Ipv4Addr, Vec<(u16, PortProtocol)>)| {
+                let one = move |(to, opened): &(Ipv4Addr, Vec<(u16, PortProtocol)>)| {
                     let to = *to;
                     let open = |(port, protocol): &(u16, PortProtocol)| net::Opening {
                         from,
                         to,
-                        protocol: net_protocol(*protocol),
+                        protocol: ports::net_protocol(*protocol),
                         port: *port,
                     };
-                    ports.iter().map(open).collect::<Vec<_>>()
+                    opened.iter().map(open).collect::<Vec<_>>()
                 };
                 to.iter().flat_map(one).collect::<Vec<_>>()
             });
-            if let Err(error) = fabric.open(container, all.collect()) {
+            if let Err(error) = self.inner.fabric.open(container, all.collect()) {
                 tracing::warn!(%container, %error, "could not open what its links need");
             }
         })

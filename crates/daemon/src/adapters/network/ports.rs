@@ -22,7 +22,7 @@ pub(super) fn net_mapping(mapping: PortMapping) -> net::PortMapping {
     net::PortMapping { protocol: net_protocol(protocol), address, host, container, count }
 }
 
-fn net_protocol(protocol: PortProtocol) -> net::Protocol {
+pub(super) fn net_protocol(protocol: PortProtocol) -> net::Protocol {
     match protocol {
         PortProtocol::Tcp => net::Protocol::Tcp,
         PortProtocol::Udp => net::Protocol::Udp,
