@@ -166,7 +166,8 @@ mod tests {
         assert_eq!(path("image remove x"), "image rm -> rm");
         assert_eq!(path("container"), "noun container");
         assert_eq!(path("volume list"), "volume ls -> ls");
-        assert!(path("network ls").starts_with("NotSupported"));
+        assert_eq!(path("network ls"), "network ls -> ls");
+        assert!(path("search x").starts_with("NotSupported"));
         assert!(path("container foo").starts_with("NotInNoun"));
     }
 

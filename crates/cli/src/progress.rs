@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_bar_is_drawn_where_there_is_room() {
         let at = |current, total| ProgressDetail { current, total, ..ProgressDetail::default() };
-        let bar = format!("[{}>{}]    25MB/100MB", "=".repeat(12), " ".repeat(38));
+        let bar = format!("[{}>{}]     25MB/100MB", "=".repeat(12), " ".repeat(38));
         assert_eq!(how_far(&at(25_000_000, 100_000_000), 120), bar);
         assert_eq!(how_far(&at(25_000_000, 100_000_000), 110), "    25MB/100MB");
         assert_eq!(how_far(&at(512, 0), 200), "    512B");

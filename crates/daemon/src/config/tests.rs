@@ -119,6 +119,7 @@ fn sample(option: &Option_) -> (&'static str, &'static str) {
         ("log-format", _) => ("json", "\"json\""),
         ("firewall-backend", _) => ("nftables", "\"nftables\""),
         ("exec-opt", _) => ("native.cgroupdriver=cgroupfs", "[\"native.cgroupdriver=cgroupfs\"]"),
+        ("registry-mirror", _) => ("http://b", "[\"http://b\"]"),
         (_, Kind::Bool) => ("true", "true"),
         (_, Kind::Text) => ("x", "\"x\""),
         (_, Kind::Number) => ("1", "1"),
@@ -158,6 +159,7 @@ fn every_built_option_is_read_somewhere() {
     // A flag that is parsed and then forgotten would be worse than one that is refused.
     let sources = [
         include_str!("mod.rs"),
+        include_str!("registries.rs"),
         include_str!("../wire.rs"),
         include_str!("../lib.rs"),
         include_str!("../log.rs"),

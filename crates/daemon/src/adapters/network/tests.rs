@@ -73,7 +73,7 @@ fn none_needs_no_bridge_and_bridge_says_so() {
         let isolated = network.take("a", &SandboxRequest::default()).await.unwrap();
         assert_eq!(isolated.endpoints, []);
         let refused = network.take("a", &wish(None, None)).await.unwrap_err();
-        assert_eq!(refused.class, Class::Unsupported);
+        assert_eq!(refused.class, Class::NotFound);
         assert_eq!(network.facts().bridge, None);
     });
 }
