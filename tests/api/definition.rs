@@ -36,6 +36,7 @@ const NULLS: &[(&[&str], &str)] = &[
     (&["/images/prune.ImagesDeleted"], "nothing went"),
     (&[".io_service_bytes_recursive"], "of a container that does not run, or has no devices yet"),
     (&[".arguments"], "a command without arguments"),
+    (&["/history[].Tags"], "nothing is called so"),
     (
         &[".Aliases", ".DNSNames", ".Networks.none.Links", ".Networks.bridge.Links", ".Networks.kept.Links"],
         "nobody asked for any",

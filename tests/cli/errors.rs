@@ -15,9 +15,9 @@ fn wrong_lines_are_refused_in_dockers_words() {
         ("run -z", 125, format!("unknown shorthand flag: 'z' in -z\n\n{run}")),
         ("run --memory abc x", 125, format!("invalid argument \"abc\" for \"-m, --memory\" flag: invalid size: 'abc'\n\n{run}")),
         (
-            "run -p 80:80 x",
+            "run --gpus all x",
             125,
-            "docker: --publish is not supported yet: it comes with networking\n\nRun 'docker run --help' for more information".into(),
+            "docker: --gpus is not supported yet: it comes with device requests\n\nRun 'docker run --help' for more information".into(),
         ),
         (
             "ps x",
@@ -34,7 +34,7 @@ fn wrong_lines_are_refused_in_dockers_words() {
             125,
             "unknown shorthand flag: 'i' in -i\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n\nRun 'docker --help' for more information\n\nDid you mean this?\n\tdocker run -i -t debian bash".into(),
         ),
-        ("network ls", 1, "docker: 'docker network' is not supported yet: it comes with networking".into()),
+        ("compose up", 1, "docker: 'docker compose' is not supported yet: it comes with Compose".into()),
     ] {
         let got = outcome(NOBODY, &line.split(' ').collect::<Vec<_>>());
         assert_eq!((got.status, got.stderr.trim_end()), (status, text.as_str()), "{line}");

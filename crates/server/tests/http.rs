@@ -69,7 +69,7 @@ async fn bad_input_is_refused_in_docker_s_words() {
         (get("/containers/json?filters=x"), 400, "invalid filter"),
         (get("/containers/json?limit=x"), 400, "invalid syntax"),
         (get("/events?since=x"), 400, "invalid value for 'since'"),
-        (get("/networks"), 501, "GET /networks is not supported yet"),
+        (get("/plugins"), 501, "GET /plugins is not supported yet"),
     ] {
         let answer = fixture.raw(request.as_bytes(), false).await;
         let line = request.lines().next().unwrap();

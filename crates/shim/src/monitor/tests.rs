@@ -366,7 +366,8 @@ fn the_next_engine_finds_it() {
 
 #[test]
 fn a_million_lines_are_all_logged() {
-    let run = launch("yes 0123456789012345678901234567890123456789 | head -n 1000000", Setup::default());
+    let setup = Setup { log_options: &[("max-size", "-1")], ..Setup::default() };
+    let run = launch("yes 0123456789012345678901234567890123456789 | head -n 1000000", setup);
     assert_eq!(run.exit().code, 0);
     let log = run.log();
     assert_eq!(log.lines().count(), 1_000_000);
