@@ -12,7 +12,14 @@ const CREATE: &[&str] =
 const VOLUME: &[&str] = &["volume.directory", "volume.record", "volume.data", "volume.publish"];
 const VOLUME_RENAME: &[&str] = &["volume.renaming", "volume.rename", "volume.renamed"];
 const VOLUME_REMOVE: &[&str] = &["volume.mark", "volume.tree", "volume.forget"];
-const START: &[&str] = &["start.network", "start.files", "start.spec", "start.process", "start.publish"];
+const NETWORK: &[&str] = &["network.bridge", "network.record", "network.publish"];
+const NETWORK_REMOVE: &[&str] = &["network.unmake", "network.forget"];
+const UPDATE: &str = "update.apply";
+const EXTRACT: &str = "extract.unpack";
+/// `tests/engine/commit.rs` has it.
+const ELSEWHERE: &[&str] = &["commit.read"];
+const START: &[&str] =
+    &["start.network", "start.ports", "start.files", "start.spec", "start.process", "start.publish"];
 const STOP: &[&str] = &["stop.signal", "stop.wait", "stop.release", "stop.record"];
 const REMOVE: &[&str] =
     &["remove.mark", "remove.process", "remove.layer", "remove.directory", "remove.volumes", "remove.record"];
@@ -37,7 +44,10 @@ fn in_the_code(directory: &Path, found: &mut BTreeSet<String>) {
 fn these_are_all_the_steps() {
     let mut found = BTreeSet::new();
     in_the_code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/engine/src"), &mut found);
-    let known = [CREATE, VOLUME, VOLUME_RENAME, VOLUME_REMOVE, START, STOP, REMOVE, &[BEHIND]]
+    let single = [BEHIND, UPDATE, EXTRACT];
+    let of_volumes = [VOLUME, VOLUME_RENAME, VOLUME_REMOVE].concat();
+    let of_networks = [NETWORK, NETWORK_REMOVE].concat();
+    let known = [CREATE, START, STOP, REMOVE, &single, &of_volumes, &of_networks, ELSEWHERE]
         .concat()
         .into_iter()
         .map(str::to_owned)
@@ -226,4 +236,52 @@ fn killed_while_a_volume_is_made_or_removed() {
         private.clean(point);
         use_again(&private, point);
     }
+}
+
+#[test]
+fn killed_while_a_network_is_made_or_removed() {
+    let mut private = with_bystanders();
+    let is_there = |private: &Private| private.engine.wharf(&["network", "inspect", "net"]).status == 0;
+    for point in NETWORK {
+        crash(&mut private, point, &["network", "create", "--label", "a=b", "net"]);
+        // Whole, although nobody was told, or not at all.
+        assert_eq!(is_there(&private), *point == "network.publish", "{point}");
+        if !is_there(&private) {
+            private.clean(point);
+            private.ok(&["network", "create", "--label", "a=b", "net"]);
+        }
+        assert_eq!(private.ok(&["network", "inspect", "-f", "{{.Labels.a}}", "net"]), "b", "{point}");
+        private.ok(&["run", "--rm", "--network", "net", "bb", "true"]);
+        private.ok(&["network", "rm", "net"]);
+        use_again(&private, point);
+    }
+    for point in NETWORK_REMOVE {
+        private.ok(&["network", "create", "net"]);
+        crash(&mut private, point, &["network", "rm", "net"]);
+        // As long as its record is there, so is the network.
+        private.ok(&["run", "--rm", "--network", "net", "bb", "true"]);
+        private.ok(&["network", "rm", "net"]);
+        use_again(&private, point);
+    }
+}
+
+#[test]
+fn killed_in_update_and_in_cp() {
+    let mut private = with_bystanders();
+    let memory = |private: &Private| private.ok(&["inspect", "-f", "{{.HostConfig.Memory}}", "web"]);
+    private.ok(&["run", "-d", "--name", "web", "--memory", "64m", "bb", "sleep", "1000"]);
+    crash(&mut private, UPDATE, &["update", "--memory", "32m", "--memory-swap", "64m", "web"]);
+    private.ok(&["update", "--memory", "48m", "--memory-swap", "96m", "web"]);
+    assert_eq!(memory(&private), (48 << 20).to_string());
+    private.ok(&["exec", "web", "true"]);
+
+    let file = private.directory.path().join("brought");
+    std::fs::write(&file, "brought").unwrap();
+    let file = file.display().to_string();
+    crash(&mut private, EXTRACT, &["cp", &file, "web:/tmp/brought"]);
+    assert_ne!(private.engine.wharf(&["exec", "web", "test", "-e", "/tmp/brought"]).status, 0);
+    private.ok(&["cp", &file, "web:/tmp/brought"]);
+    assert_eq!(private.ok(&["exec", "web", "cat", "/tmp/brought"]), "brought");
+    private.ok(&["rm", "-f", "web"]);
+    use_again(&private, EXTRACT);
 }

@@ -191,6 +191,7 @@ impl ShimRuntime {
                     self.discard(&spawner).await;
                     continue;
                 }
+                Err(shim::Error::Gone(_)) => return Err(died_twice()),
                 Err(error) => return Err(failed(error)),
             };
             let monitor = Monitor::new(connection)?;
@@ -198,7 +199,7 @@ impl ShimRuntime {
                 Birth::Started(state) => return Ok((state, Peer::Monitor(monitor))),
                 Birth::Failed(failure) => return Err(failure),
                 Birth::NeverBorn if tries == 1 => self.discard(&spawner).await,
-                Birth::NeverBorn => return Err(other("the spawner died twice while starting a process")),
+                Birth::NeverBorn => return Err(died_twice()),
             }
         }
     }
@@ -717,6 +718,10 @@ fn not_running() -> RuntimeError {
 
 fn failed(error: shim::Error) -> RuntimeError {
     other(error.to_string())
+}
+
+fn died_twice() -> RuntimeError {
+    other("the spawner died twice while starting a process")
 }
 
 fn other(message: impl Into<String>) -> RuntimeError {
