@@ -112,7 +112,7 @@ fn the_next_engine_goes_on_with_the_same_networks() {
         &id[..12]
     ));
     home.engine.run();
-    assert!(!home.host.sh("ip -o link").contains("br-stray"));
+    crate::until("the bridge of nobody goes", || !home.host.sh("ip -o link").contains("br-stray"));
     crate::until("they reach each other", || pings(&home, "ca", "172.18.0.3"));
     assert_eq!(
         home.ok(&["network", "inspect", "-f", "{{.ID}} {{.Labels}}", "kept"]),
