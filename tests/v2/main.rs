@@ -11,8 +11,17 @@ use testkit::vm::{Initramfs, Kernel, boot, stripped};
 const GUEST: &str = include_str!("guest.sh");
 
 /// What a container needs, and what Debian's cloud kernel has as modules.
-const MODULES: &[&str] =
-    &["overlay", "veth", "bridge", "nf_tables", "nft_ct", "nft_chain_nat", "nft_masq", "loop"];
+const MODULES: &[&str] = &[
+    "overlay",
+    "veth",
+    "bridge",
+    "nf_tables",
+    "nft_ct",
+    "nft_chain_nat",
+    "nft_fib_inet",
+    "nft_masq",
+    "loop",
+];
 
 /// Emulated, and beside other tests; alone it takes about a minute.
 const DEADLINE: Duration = Duration::from_secs(900);

@@ -110,10 +110,12 @@ pub(crate) async fn run(app: &App, format: &str, names: &[String], what: &Wanted
         };
         match &template {
             None => objects.push(object),
-            Some(template) => match template.execute(&Data::from_json(&object), Missing::Key) {
-                Ok(line) => text.push_str(&format!("{line}\n")),
-                Err(error) => failures.push(format!("template parsing error: {error}")),
-            },
+            Some(template) => {
+                match template.execute(&Data::from_json(&with_go_names(object, format)), Missing::Key) {
+                    Ok(line) => text.push_str(&format!("{line}\n")),
+                    Err(error) => failures.push(format!("template parsing error: {error}")),
+                }
+            }
         }
     }
     match (&template, format) {
@@ -123,6 +125,17 @@ pub(crate) async fn run(app: &App, format: &str, names: &[String], what: &Wanted
         (None, _) => output::out(&format!("{}\n", indented(&Value::from(objects)))),
     }
     if failures.is_empty() { Ok(0) } else { Err(Failure::new(failures.join("\n"))) }
+}
+
+/// Docker's templates see its structs, in which the field `Id` is called `ID`; the JSON's name works as well.
+fn with_go_names(mut object: Value, format: &str) -> Value {
+    if format.contains(".ID")
+        && let Some(fields) = object.as_object_mut()
+        && let Some(id) = fields.get("Id").cloned()
+    {
+        fields.entry("ID").or_insert(id);
+    }
+    object
 }
 
 async fn find(app: &App, name: &str, what: &Wanted<'_>) -> Result<Value, Failure> {
