@@ -20,6 +20,7 @@ const MODULES: &[&str] = &[
     "nft_chain_nat",
     "nft_fib_inet",
     "nft_masq",
+    "nft_nat",
     "loop",
 ];
 

@@ -23,8 +23,8 @@ pub enum Error {
     NotPermitted { bridge: String, source: Box<Error> },
     /// The kernel has no nftables, or this process may not use it.
     #[error(
-        "no nftables on this kernel ({0}): enable CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET, CONFIG_NFT_CT and \
-         CONFIG_NFT_MASQ, or start the engine with --iptables=false"
+        "no nftables on this kernel ({0}): enable CONFIG_NF_TABLES, CONFIG_NF_TABLES_INET, CONFIG_NFT_CT, \
+         CONFIG_NFT_FIB_INET, CONFIG_NFT_MASQ and CONFIG_NFT_NAT, or start the engine with --iptables=false"
     )]
     NoNftables(String),
     /// The configured name is taken by something else.

@@ -35,7 +35,7 @@ pub(super) fn probe(machine: &Machine) -> Vec<Finding> {
             "nftables",
             firewall,
             Status::Missing,
-            "modprobe nf_tables nft_ct nft_fib_inet nft_masq, or start the engine with --iptables=false",
+            "modprobe nf_tables nft_ct nft_fib_inet nft_masq nft_nat, or start the engine with --iptables=false",
         ),
         forwarding,
         Finding::of(Group::Network, "forward policy", drops, Status::Missing, &remedy),
