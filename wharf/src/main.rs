@@ -25,6 +25,8 @@ enum Face {
     Check,
     /// `wharf registry`: a registry for images.
     Registry,
+    /// Called as `registry`, or by the built-in image: the same, with the command line of Docker's.
+    RegistryImage,
     /// `docker` and `wharf`: the command line.
     Client,
 }
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
         // refused to a session leader, and then there is nothing to do.
         let _ = rustix::process::setsid();
     }
-    match face(&args, || std::env::current_exe().is_ok_and(|exe| exe == Path::new("/hello"))) {
+    match face(&args, |path| std::env::current_exe().is_ok_and(|exe| exe == Path::new(path))) {
         Face::Spawner => shim::spawner::main(),
         Face::Runtime => {
             let named = args.first().is_some_and(|name| base_name(name) == "runc");
@@ -50,20 +52,23 @@ fn main() -> ExitCode {
         }
         Face::Check => check::main(args.into_iter().skip(2)),
         Face::Registry => registry::command::main(args.into_iter().skip(1)),
+        Face::RegistryImage => registry::image::main(args),
         Face::Client => cli::main(args),
     }
 }
 
 /// Decides by the base name of `argv[0]`, then by the first argument.
 ///
-/// `is_hello_image` is asked only when `argv[0]` is `hello`: a user may well have named a copy of the binary so.
-fn face(args: &[OsString], is_hello_image: impl FnOnce() -> bool) -> Face {
+/// `lies_at` is asked only for names that mean something in a built-in image: a user may well have named a copy so.
+fn face(args: &[OsString], lies_at: impl Fn(&str) -> bool) -> Face {
     let called = args.first().map_or(OsStr::new(""), |name| base_name(name));
     match called.as_bytes() {
         b"wharf-spawner" => Face::Spawner,
         b"runc" => Face::Runtime,
         b"dockerd" => Face::Daemon,
-        b"hello" if is_hello_image() => Face::Hello,
+        b"registry" => Face::RegistryImage,
+        b"hello" if lies_at("/hello") => Face::Hello,
+        b"entrypoint.sh" if lies_at("/bin/registry") => Face::RegistryImage,
         _ => match args.get(1).map(|first| first.as_bytes()) {
             Some(b"oci") => Face::Runtime,
             Some(b"check") => Face::Check,
@@ -84,13 +89,16 @@ mod tests {
 
     fn face_of(line: &str) -> Face {
         let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        face(&args, || line.starts_with("/hello"))
+        face(&args, |path| line.starts_with('/') && (path == "/hello" || path == "/bin/registry"))
     }
 
     #[test]
     fn argv0_decides_first() {
         assert_eq!(face_of("/hello"), Face::Hello);
-        assert_eq!(face_of("/usr/bin/hello"), Face::Client);
+        assert_eq!(face_of("hello"), Face::Client);
+        assert_eq!(face_of("/entrypoint.sh /etc/docker/registry/config.yml"), Face::RegistryImage);
+        assert_eq!(face_of("./entrypoint.sh"), Face::Client);
+        assert_eq!(face_of("/bin/registry serve"), Face::RegistryImage);
         assert_eq!(face_of("wharf-spawner"), Face::Spawner);
         assert_eq!(face_of("/usr/sbin/runc --version"), Face::Runtime);
         assert_eq!(face_of("wharf oci list"), Face::Runtime);

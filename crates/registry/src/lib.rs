@@ -19,6 +19,7 @@ pub mod command;
 mod error;
 mod handlers;
 mod htpasswd;
+pub mod image;
 mod listen;
 mod log;
 mod metrics;

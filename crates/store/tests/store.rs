@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use archive::{FileEntry, Kind, TarWriter};
 use oci::{Digest, Reference};
+use store::builtin::Builtin;
 use store::{Access, Deleted, DriverKind, Error, Image, ImageUse, ImportOptions, LoadEvent, Root, Store};
 
 fn tar(files: &[(&str, &str)]) -> Vec<u8> {
@@ -429,12 +430,20 @@ fn a_layer_of_an_earlier_boot_that_was_not_synced_is_unpacked_again() {
 }
 
 #[test]
-fn hello_world_is_made_from_a_binary() {
+fn built_in_images_are_made_from_a_binary() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());
-    assert!(store::builtin::is_builtin(&Reference::parse("hello-world").unwrap()));
-    assert!(!store::builtin::is_builtin(&Reference::parse("hello-world:linux").unwrap()));
-    let make = || store::builtin::hello_world(store.images(), File::open("/bin/true").unwrap()).unwrap();
+    let builtin = |name: &str| Builtin::of(&Reference::parse(name).unwrap());
+    assert_eq!(builtin("hello-world"), Some(Builtin::HelloWorld));
+    assert_eq!(builtin("registry:3"), Some(Builtin::Registry));
+    for other in ["hello-world:linux", "registry:2.8.3", "x.example/registry", "me/registry"] {
+        assert_eq!(builtin(other), None, "{other}");
+    }
+    let make_as = |builtin: Builtin, name: &str| {
+        let name = Reference::parse(name).unwrap().or_latest();
+        builtin.make(store.images(), name, File::open("/bin/true").unwrap()).unwrap()
+    };
+    let make = || make_as(Builtin::HelloWorld, "hello-world");
     let image = make();
     assert_eq!(make().id, image.id);
     assert_eq!(store.images().resolve("hello-world").unwrap().id, image.id);
@@ -444,6 +453,10 @@ fn hello_world_is_made_from_a_binary() {
         open_below(&view, "hello").metadata().unwrap().len(),
         fs::metadata("/bin/true").unwrap().len()
     );
+    let registry = make_as(Builtin::Registry, "registry");
+    assert_eq!(make_as(Builtin::Registry, "registry:2").id, registry.id);
+    let view = store.snapshots().open_image(&registry).unwrap();
+    assert_eq!(names_below(&view), ["bin", "entrypoint.sh", "etc", "tmp", "var"]);
 }
 
 #[test]

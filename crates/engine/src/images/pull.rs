@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use distribution::{Access, Credentials, MANIFEST_BYTES_MAX, RemoteManifest, Repository};
 use oci::{Descriptor, Digest, Digester, Index, Manifest, Platform, Reference, media_type};
+use store::builtin::Builtin;
 use store::{Image, ImageLayer, Lease};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -54,13 +55,13 @@ impl Images {
     pub async fn pull(&self, request: PullRequest, report: Report) -> Result<()> {
         let report: Shared = Arc::new(Mutex::new(report));
         let reference = given_name(&request)?;
-        if store::builtin::is_builtin(&reference) {
-            return self.make_builtin(&reference.or_latest(), &report).await;
-        }
         let platform = match request.platform.as_str() {
             "" => Platform::host(),
             text => text.parse().map_err(|error: oci::PlatformError| Error::invalid(error.to_string()))?,
         };
+        if let Some(builtin) = Builtin::of(&reference).filter(|_| Platform::host().satisfies(&platform)) {
+            return self.pull_builtin(builtin, &reference, &report).await;
+        }
         let client = self.registries.client();
         let repository = client
             .repository(&reference, &request.credentials, Access::Pull)
@@ -94,18 +95,29 @@ impl Images {
         Ok(())
     }
 
-    async fn make_builtin(&self, reference: &Reference, report: &Shared) -> Result<()> {
-        let store = self.store.clone();
-        let image = blocking(move || -> Result<Arc<Image>> {
-            let executable = std::fs::File::open("/proc/self/exe")
-                .map_err(|error| Error::internal(format!("open /proc/self/exe: {error}")))?;
-            Ok(store::builtin::hello_world(store.images(), executable)?)
-        })
-        .await?;
-        say(report, Progress::Line(format!("Made {} from this binary", reference.familiar())));
-        say(report, Progress::Line(format!("Digest: {}", image.manifest)));
-        say_status(report, true, &reference.familiar());
-        self.event("pull", &reference.familiar(), &reference.familiar_name());
+    /// Under the name that was asked for; a bare one stands for all of its tags, as ever.
+    async fn pull_builtin(&self, builtin: Builtin, reference: &Reference, report: &Shared) -> Result<()> {
+        let mut names = vec![reference.clone()];
+        if reference.is_name_only() {
+            let tagged = builtin.tags().iter().map(|tag| reference.with_tag(tag));
+            names = tagged.collect::<Result<_, _>>().map_err(|error| Error::internal(error.to_string()))?;
+        }
+        let mut newer = false;
+        for name in names {
+            let before = self.store.images().by_name(&name).map(|image| image.id.clone());
+            let (store, wanted) = (self.store.clone(), name.clone());
+            let image = blocking(move || -> Result<Arc<Image>> {
+                let executable = std::fs::File::open("/proc/self/exe")
+                    .map_err(|error| Error::internal(format!("open /proc/self/exe: {error}")))?;
+                Ok(builtin.make(store.images(), wanted, executable)?)
+            })
+            .await?;
+            newer |= before.as_ref() != Some(&image.id);
+            say(report, Progress::Line(format!("Made {} from this binary", name.familiar())));
+            say(report, Progress::Line(format!("Digest: {}", image.manifest)));
+            self.event("pull", &name.familiar(), &name.familiar_name());
+        }
+        say_status(report, newer, &reference.familiar());
         Ok(())
     }
 }
