@@ -3,8 +3,16 @@
 //! Not by glibc's `getaddrinfo`: the binary is static, and that would load the host's NSS modules into it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+
+/// For a name, over all servers, attempts and search domains: without a network they add up to minutes.
+const LOOKUP_MAX: Duration = Duration::from_secs(6);
+/// For one question to one server, so that a second server, or a second try, fits in.
+const QUESTION_MAX: Duration = Duration::from_millis(2500);
 
 /// A name that leads nowhere; in Go's words, which clients show.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,12 +43,29 @@ pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, LookupErr
 async fn ask(host: &str) -> Result<Vec<IpAddr>, LookupError> {
     let failed =
         |why: &dyn std::fmt::Display| LookupError::Failed { host: host.to_owned(), why: why.to_string() };
-    let resolver =
-        TokioResolver::builder_tokio().and_then(|builder| builder.build()).map_err(|e| failed(&e))?;
-    match resolver.lookup_ip(host).await {
-        Ok(found) => Ok(found.iter().collect()),
-        Err(error) if error.is_no_records_found() => Err(LookupError::UnknownHost(host.to_owned())),
-        Err(error) => Err(failed(&error)),
+    let mut builder = TokioResolver::builder_tokio().map_err(|error| failed(&error))?;
+    let options = builder.options_mut();
+    options.timeout = options.timeout.min(QUESTION_MAX);
+    let resolver = builder.build().map_err(|error| failed(&error))?;
+    match tokio::time::timeout(LOOKUP_MAX, resolver.lookup_ip(host)).await {
+        Ok(Ok(found)) => Ok(found.iter().collect()),
+        Ok(Err(error)) if error.is_no_records_found() => Err(LookupError::UnknownHost(host.to_owned())),
+        Ok(Err(error)) => Err(failed(&reason(&error))),
+        Err(_) => Err(failed(&TIMED_OUT)),
+    }
+}
+
+const TIMED_OUT: &str = "i/o timeout";
+
+/// As Go, or the C library that it asks, says it.
+fn reason(error: &NetError) -> String {
+    match error {
+        NetError::Timeout => TIMED_OUT.to_owned(),
+        NetError::NoConnections => "Temporary failure in name resolution".to_owned(),
+        NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail | ResponseCode::Refused)) => {
+            "server misbehaving".to_owned()
+        }
+        other => other.to_string(),
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Settings {
 /// Patience.
 #[derive(Debug, Clone)]
 pub struct Network {
-    /// Until a connection stands, with TLS.
+    /// Until a connection stands, with its name looked up, and TLS. Not tried again.
     pub connect: Duration,
     /// Until an answer begins; and while it comes, for [`Network::least_bytes`] more of it.
     pub stall: Duration,
@@ -41,7 +41,7 @@ pub struct Network {
 impl Default for Network {
     fn default() -> Self {
         Self {
-            connect: Duration::from_secs(30),
+            connect: Duration::from_secs(12),
             stall: Duration::from_secs(30),
             least_bytes: 16 << 10,
             attempts: 5,

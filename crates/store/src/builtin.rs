@@ -102,7 +102,11 @@ impl Builtin {
         }
     }
 
-    fn pack(self, executable: File, mut tar: TarWriter<impl Write>) -> std::result::Result<(), archive::Error> {
+    fn pack(
+        self,
+        executable: File,
+        mut tar: TarWriter<impl Write>,
+    ) -> std::result::Result<(), archive::Error> {
         let size = executable.metadata()?.len();
         let program = executable.take(size);
         match self {

@@ -91,7 +91,8 @@ impl Way {
             Ok(stream) => stream?,
             Err(_) => {
                 let to = self.origin.authority();
-                return Err(asked.failed(format!("dial tcp {to}: i/o timeout"), true));
+                // Nor is what was refused at once: the user would wait for each attempt.
+                return Err(asked.failed(format!("dial tcp {to}: i/o timeout"), false));
             }
         };
         let (sender, connection) = Builder::new()
