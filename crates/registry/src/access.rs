@@ -73,7 +73,10 @@ impl Access {
                 }
             }
         }
-        let tokens = settings.token_auth.then(|| Tokens::open(&settings.root)).transpose()?;
+        let tokens = settings
+            .token_auth
+            .then(|| Tokens::open(&settings.root, settings.secret.as_deref()))
+            .transpose()?;
         Ok(Access {
             users,
             tokens,

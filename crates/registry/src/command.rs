@@ -1,26 +1,33 @@
-//! `wharf registry`: serving one, and removing what nobody has any more. Each flag is also a variable of the environment,
-//! under the name that Docker's registry has for it.
+//! `wharf registry`: serving one, and removing what nobody has any more. What Docker's registry has in its `config.yml`
+//! and in its variables of the environment is understood (`config/`); flags come before both.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::config::{self, address, duration};
 use crate::error::{Code, Error, Result};
-use crate::settings::{Settings, Tls};
+use crate::listen::Listener;
+use crate::log::Level;
+use crate::settings::{Address, Settings, Tls};
+use crate::socket;
 use crate::storage::Storage;
+use crate::validation::Indexes;
 
 /// A registry for images: the OCI distribution API
 #[derive(Debug, Parser)]
-#[command(name = "wharf registry", disable_help_subcommand = true)]
+#[command(name = "wharf registry", version, disable_version_flag = true, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
+    /// Show the version and exit
+    #[arg(short, long, action = clap::ArgAction::Version)]
+    version: (),
 }
 
 #[derive(Debug, Subcommand)]
@@ -34,42 +41,45 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct ServeArgs {
-    /// Address and port to listen on
-    #[arg(long, env = "REGISTRY_HTTP_ADDR", default_value = ":5000", value_parser = address)]
-    addr: SocketAddr,
-    /// Directory that holds everything
-    #[arg(long, env = "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", default_value = "/var/lib/registry")]
-    root: PathBuf,
+    /// The file with the settings, as Docker's registry has it; flags come before it, and before REGISTRY_* variables
+    #[arg(env = "REGISTRY_CONFIGURATION_PATH")]
+    config: Option<PathBuf>,
+    /// Address and port to listen on [default: :5000]
+    #[arg(long, value_parser = address)]
+    addr: Option<SocketAddr>,
+    /// Directory that holds everything [default: /var/lib/registry]
+    #[arg(long)]
+    root: Option<PathBuf>,
     /// Serve TLS with this certificate chain (PEM)
-    #[arg(long, env = "REGISTRY_HTTP_TLS_CERTIFICATE", requires = "tls_key")]
+    #[arg(long, requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
     /// Private key of the certificate (PEM)
-    #[arg(long, env = "REGISTRY_HTTP_TLS_KEY", requires = "tls_certificate")]
+    #[arg(long, requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
     /// Clients must have a certificate of this authority (PEM); may be given several times
-    #[arg(long, env = "REGISTRY_HTTP_TLS_CLIENTCAS", value_delimiter = ',', requires = "tls_certificate")]
+    #[arg(long, value_delimiter = ',')]
     tls_client_ca: Vec<PathBuf>,
     /// Users and their passwords, as `htpasswd -B` writes them; without it everybody may do everything
-    #[arg(long, env = "REGISTRY_AUTH_HTPASSWD_PATH")]
+    #[arg(long)]
     htpasswd: Option<PathBuf>,
-    /// What clients are told that they log in to
-    #[arg(long, env = "REGISTRY_AUTH_HTPASSWD_REALM", default_value = "Registry")]
-    realm: String,
+    /// What clients are told that they log in to [default: Registry]
+    #[arg(long)]
+    realm: Option<String>,
     /// Clients get a token for their password at /token, and bring that
-    #[arg(long, env = "REGISTRY_TOKEN_AUTH", requires = "htpasswd")]
+    #[arg(long, env = "REGISTRY_TOKEN_AUTH")]
     token_auth: bool,
     /// The address under which clients see this registry, such as https://registry.example
-    #[arg(long, env = "REGISTRY_HTTP_HOST")]
+    #[arg(long)]
     url: Option<String>,
     /// Who may do what where: lines of `<user,...|*> <pull,push,delete> <repository>`
     #[arg(long, env = "REGISTRY_RULES")]
     rules: Option<PathBuf>,
     /// Nothing may be pushed or deleted
-    #[arg(long, env = "REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED", num_args = 0..=1, default_missing_value = "true", default_value_t = false, require_equals = true, action = clap::ArgAction::Set)]
-    read_only: bool,
-    /// Tags, manifests and blobs may be deleted
-    #[arg(long, env = "REGISTRY_STORAGE_DELETE_ENABLED", num_args = 0..=1, default_missing_value = "true", default_value_t = true, require_equals = true, action = clap::ArgAction::Set)]
-    delete: bool,
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    read_only: Option<bool>,
+    /// Tags, manifests and blobs may be deleted [default: true without a file, false with one]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    delete: Option<bool>,
     /// An index may name manifests that were not pushed
     #[arg(long)]
     sparse_indexes: bool,
@@ -83,9 +93,12 @@ struct ServeArgs {
 
 #[derive(Debug, Args)]
 struct CollectArgs {
-    /// Directory of the registry
-    #[arg(long, env = "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", default_value = "/var/lib/registry")]
-    root: PathBuf,
+    /// The file with the settings, as Docker's registry has it
+    #[arg(env = "REGISTRY_CONFIGURATION_PATH")]
+    config: Option<PathBuf>,
+    /// Directory of the registry [default: /var/lib/registry]
+    #[arg(long)]
+    root: Option<PathBuf>,
     /// Only say what would go
     #[arg(short, long)]
     dry_run: bool,
@@ -95,6 +108,9 @@ struct CollectArgs {
     /// What is younger stays
     #[arg(long, default_value = "1h", value_parser = duration)]
     grace: Duration,
+    /// Say nothing
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 /// Runs `wharf registry`; `args` begins with the program's name.
@@ -108,7 +124,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match cli.verb {
         Verb::Serve(args) => serve(*args),
-        Verb::GarbageCollect(args) => collect(&args),
+        Verb::GarbageCollect(args) => collect(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -120,43 +136,33 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn serve(args: ServeArgs) -> Result<()> {
-    let tls = args.tls_certificate.zip(args.tls_key).map(|(certificate, key)| Tls {
-        certificate,
-        key,
-        client_authorities: args.tls_client_ca,
-    });
-    let settings = Settings {
-        address: args.addr,
-        root: args.root,
-        tls,
-        htpasswd: args.htpasswd,
-        realm: args.realm,
-        token_auth: args.token_auth,
-        url: args.url.map(|url| url.trim_end_matches('/').to_owned()),
-        rules: args.rules,
-        read_only: args.read_only,
-        delete: args.delete,
-        sparse_indexes: args.sparse_indexes,
-        access_log: !args.no_access_log,
-        collect_every: args.collect_every,
-    };
+    let settings = args.settings()?;
     let failed = |what: &str, error: std::io::Error| Error::new(Code::Unknown, format!("{what}: {error}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| failed("start threads", error))?.block_on(async move {
-        let address = settings.address;
-        let mut listener = TcpListener::bind(address).await;
-        if address.ip() == Ipv6Addr::UNSPECIFIED && listener.is_err() {
-            // Every address of a kernel without IPv6.
-            listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await.or(listener);
-        }
-        let listener = listener.map_err(|error| failed(&format!("listen on {address}"), error))?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = settings.threads {
+        runtime.max_blocking_threads(threads);
+    }
+    let runtime = runtime.enable_all().build().map_err(|error| failed("start threads", error))?;
+    runtime.block_on(async move {
+        let scheme = if settings.tls.is_some() { "https" } else { "http" };
+        let (listener, place) = match &settings.address {
+            Address::Tcp(address) => {
+                let listener = socket::bind(*address).await;
+                let listener = listener.map_err(|error| failed(&format!("listen on {address}"), error))?;
+                let bound = listener.local_addr().map_err(|error| failed("listen", error))?;
+                (Listener::Tcp(listener), format!("{scheme}://{bound}"))
+            }
+            Address::Unix(path) => {
+                let what = || format!("listen on {}", path.display());
+                let listener = socket::bind_unix(path).map_err(|error| failed(&what(), error))?;
+                (Listener::Unix(listener), format!("{scheme}+unix://{}", path.display()))
+            }
+        };
         let mut terminate =
             signal(SignalKind::terminate()).map_err(|error| failed("wait for signals", error))?;
         let mut interrupt =
             signal(SignalKind::interrupt()).map_err(|error| failed("wait for signals", error))?;
-        let bound = listener.local_addr().map_err(|error| failed("listen", error))?;
-        let scheme = if settings.tls.is_some() { "https" } else { "http" };
-        say(&format!("listening on {scheme}://{bound}, serving {}", settings.root.display()));
+        say(&format!("listening on {place}, serving {}", settings.root.display()));
         crate::serve(settings, listener, async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -167,8 +173,64 @@ fn serve(args: ServeArgs) -> Result<()> {
     })
 }
 
-fn collect(args: &CollectArgs) -> Result<()> {
-    let collected = Storage::open(&args.root)?.collect(args.grace, args.untagged, args.dry_run)?;
+impl ServeArgs {
+    /// Flags over the environment over the file.
+    fn settings(self) -> Result<Settings> {
+        let mut settings = load(self.config.as_deref())?;
+        if let Some(address) = self.addr {
+            settings.address = Address::Tcp(address);
+        }
+        settings.root = self.root.unwrap_or(settings.root);
+        if let Some((certificate, key)) = self.tls_certificate.zip(self.tls_key) {
+            settings.tls = Some(Tls {
+                certificate,
+                key,
+                client_authorities: Vec::new(),
+                client_optional: false,
+                only_1_3: false,
+                cipher_suites: Vec::new(),
+            });
+        }
+        if !self.tls_client_ca.is_empty() {
+            let message = "--tls-client-ca needs --tls-certificate and --tls-key";
+            let tls = settings.tls.as_mut().ok_or_else(|| Error::new(Code::Unknown, message))?;
+            tls.client_authorities = self.tls_client_ca;
+        }
+        settings.htpasswd = self.htpasswd.or(settings.htpasswd);
+        settings.realm = self.realm.unwrap_or(settings.realm);
+        settings.token_auth |= self.token_auth;
+        settings.url = self.url.map(|url| url.trim_end_matches('/').to_owned()).or(settings.url);
+        settings.rules = self.rules.or(settings.rules);
+        settings.read_only = self.read_only.unwrap_or(settings.read_only);
+        settings.delete = self.delete.unwrap_or(settings.delete);
+        if self.sparse_indexes {
+            settings.validation.indexes = Indexes::Sparse;
+        }
+        settings.log.access &= !self.no_access_log;
+        settings.collect_every = self.collect_every.or(settings.collect_every);
+        Ok(settings)
+    }
+}
+
+fn load(file: Option<&Path>) -> Result<Settings> {
+    let variables = std::env::vars_os();
+    let variables =
+        variables.filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
+    let loaded = config::load(file, variables)?;
+    for name in &loaded.strangers {
+        let message = format!("Ignoring unrecognized environment variable {name}");
+        loaded.settings.log.say(Level::Warn, &message);
+    }
+    Ok(loaded.settings)
+}
+
+fn collect(args: CollectArgs) -> Result<()> {
+    let root = load(args.config.as_deref())?.root;
+    let root = args.root.unwrap_or(root);
+    let collected = Storage::open(&root)?.collect(args.grace, args.untagged, args.dry_run)?;
+    if args.quiet {
+        return Ok(());
+    }
     let lines = collected.blobs.iter().map(|digest| format!("{digest}\n"));
     let verb = if args.dry_run { "would be" } else { "were" };
     let sum = format!(
@@ -179,34 +241,6 @@ fn collect(args: &CollectArgs) -> Result<()> {
     );
     print(&lines.chain([sum]).collect::<String>());
     Ok(())
-}
-
-/// `:5000` is every address, as in Go.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let wrong = || format!("{text}: an address and a port are needed, such as 127.0.0.1:5000 or :5000");
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let port = port.parse().map_err(|_| wrong())?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let ip = match host {
-        "" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        "localhost" => IpAddr::from([127, 0, 0, 1]),
-        host => host.parse().map_err(|_| wrong())?,
-    };
-    Ok(SocketAddr::new(ip, port))
-}
-
-/// `90s`, `15m`, `24h`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text}: a number with s, m or h is needed");
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    Ok(Duration::from_secs(number.saturating_mul(seconds)))
 }
 
 #[expect(clippy::print_stderr, reason = "the command's own words")]
@@ -224,16 +258,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_and_times() {
+    fn addresses() {
         assert_eq!(address(":5000").unwrap().to_string(), "[::]:5000");
         assert_eq!(address("127.0.0.1:0").unwrap().to_string(), "127.0.0.1:0");
         assert_eq!(address("[::1]:80").unwrap().to_string(), "[::1]:80");
         for bad in ["", "5000", "name:80", ":x"] {
             assert!(address(bad).is_err(), "{bad}");
-        }
-        assert_eq!(duration("24h").unwrap(), Duration::from_secs(86400));
-        for bad in ["", "h", "5", "5d", "-1s"] {
-            assert!(duration(bad).is_err(), "{bad}");
         }
     }
 }

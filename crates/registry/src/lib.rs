@@ -6,6 +6,8 @@
 //!                  └ log.rs, metrics.rs: what was answered
 //! ```
 //!
+//! What it is told comes from `config/` (Docker's `config.yml` and variables) and `command.rs` (flags): `settings.rs`.
+//!
 //! The layout on disk is that of the registry that Docker publishes (`storage/layout.rs`), so that a directory of
 //! that one can be served here and the other way round. Everything is on disk before it is acknowledged, and
 //! nothing is kept in memory that another process would need: any number of processes may serve one directory.
@@ -16,8 +18,11 @@ mod access;
 mod action;
 mod body;
 pub mod command;
+mod config;
+mod debug;
 mod error;
 mod handlers;
+mod health;
 mod htpasswd;
 pub mod image;
 mod listen;
@@ -29,10 +34,15 @@ mod range;
 mod route;
 mod service;
 mod settings;
+mod socket;
 mod storage;
+mod tls;
 mod token;
+mod validation;
 
 pub use error::{Code, Error, Result};
-pub use listen::serve;
-pub use settings::{Settings, Tls};
+pub use listen::{Listener, serve};
+pub use log::{Form, Level, Log};
+pub use settings::{Address, Check, Checked, Debug, Purge, Settings, Tls};
 pub use storage::{Collected, Storage};
+pub use validation::{Indexes, Validation};

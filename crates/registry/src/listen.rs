@@ -1,10 +1,9 @@
-//! Accepting connections, with or without TLS, until told to stop.
+//! Accepting connections, with or without TLS, until told to stop; and what goes on beside them.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
-use std::path::Path;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,23 +11,23 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::error::{Code, Error, Result};
+use crate::debug;
+use crate::error::Result;
+use crate::health::Health;
+use crate::log::{Level, Log};
+use crate::metrics::Metrics;
 use crate::service::Service;
-use crate::settings::{Settings, Tls};
+use crate::settings::{Purge, Settings};
 use crate::storage::Storage;
+use crate::tls;
 
 /// A client that does not send its head within this time is let go.
 const HEAD: Duration = Duration::from_secs(30);
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long open requests may go on once the registry is told to stop.
-const DRAIN: Duration = Duration::from_secs(10);
 /// After accept failed (out of descriptors, mostly) there is no point in asking again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Uploads read in pieces of this size: a system call costs little beside it.
@@ -36,21 +35,60 @@ const BUFFER_BYTES: usize = 512 << 10;
 /// What nobody has is kept this long: an upload may be about to name it.
 const GRACE: Duration = Duration::from_secs(3600);
 
+/// Where connections come from.
+#[derive(Debug)]
+pub enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+enum Stream {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, remote) = listener.accept().await?;
+                let _ = stream.set_nodelay(true);
+                Ok(Stream::Tcp(stream, remote))
+            }
+            Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+        }
+    }
+}
+
 /// Serves until `shutdown` resolves.
 ///
 /// # Errors
-/// A file of the settings cannot be read or understood.
-pub async fn serve(
-    settings: Settings,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-) -> Result<()> {
-    let tls = settings.tls.as_ref().map(acceptor).transpose()?;
+/// A file of the settings cannot be read or understood, or the address for debugging is not to be had.
+pub async fn serve(settings: Settings, listener: Listener, shutdown: impl Future<Output = ()>) -> Result<()> {
+    let tls = settings.tls.as_ref().map(|tls| tls::acceptor(tls, settings.http2)).transpose()?;
     let storage = Storage::open(&settings.root)?;
-    if let Some(every) = settings.collect_every {
-        tokio::spawn(collect(storage.clone(), every));
+    let health = Health::watch(&settings.health, &settings.root);
+    let metrics = Arc::new(Metrics::default());
+    // Those that go on for as long as this does.
+    let mut beside = tokio::task::JoinSet::new();
+    for check in health.checks() {
+        beside.spawn(check);
     }
-    let service = Arc::new(Service::new(settings, storage)?);
+    if let Some(debug) = &settings.debug {
+        beside.spawn(debug::serve(debug.clone(), health.clone(), metrics.clone()).await?);
+    }
+    if let Some(every) = settings.collect_every {
+        beside.spawn(collect(storage.clone(), every, settings.log.clone()));
+    }
+    if let Some(purge) = settings.purge.filter(|_| !settings.read_only) {
+        beside.spawn(self::purge(storage.clone(), purge, settings.log.clone()));
+    }
+    let drain = settings.drain;
+    let http1_only = match settings.tls {
+        Some(_) => !settings.http2,
+        None => !settings.h2c,
+    };
+    let service = Arc::new(Service::new(settings, storage, health, metrics)?);
     let graceful = GracefulShutdown::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -58,91 +96,93 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
             () = &mut shutdown => break,
         };
-        let Ok((stream, remote)) = accepted else {
+        let Ok(stream) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let (service, tls, watcher) = (service.clone(), tls.clone(), graceful.watcher());
         tokio::spawn(async move {
-            let _ = stream.set_nodelay(true);
+            let remote = match &stream {
+                Stream::Tcp(_, remote) => Some(*remote),
+                Stream::Unix(_) => None,
+            };
+            let conversation = Conversation { service, remote, watcher, http1_only };
             // What goes wrong with one connection is its client's business; requests are in the access log.
-            let _ = match tls {
-                None => converse(service, stream, remote.ip(), watcher).await,
-                Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => converse(service, stream, remote.ip(), watcher).await,
-                    Ok(Err(error)) => Err(error),
-                    Err(_) => Ok(()),
-                },
+            let _ = match (stream, tls) {
+                (Stream::Tcp(stream, _), None) => conversation.hold(stream).await,
+                (Stream::Unix(stream), None) => conversation.hold(stream).await,
+                (Stream::Tcp(stream, _), Some(tls)) => conversation.secretly(tls, stream).await,
+                (Stream::Unix(stream), Some(tls)) => conversation.secretly(tls, stream).await,
             };
         });
     }
     drop(listener);
-    let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
+    let _ = tokio::time::timeout(drain, graceful.shutdown()).await;
+    beside.shutdown().await;
     Ok(())
 }
 
-async fn converse(
+struct Conversation {
     service: Arc<Service>,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    remote: IpAddr,
-    watcher: hyper_util::server::graceful::Watcher,
-) -> io::Result<()> {
-    let answer = service_fn(move |request| {
-        let service = service.clone();
-        async move { Ok::<_, Infallible>(service.answer(request, remote).await) }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER_BYTES);
-    builder.http2().timer(TokioTimer::new()).adaptive_window(true);
-    let connection = builder.serve_connection(TokioIo::new(stream), answer).into_owned();
-    watcher.watch(connection).await.map_err(io::Error::other)
+    remote: Option<SocketAddr>,
+    watcher: Watcher,
+    http1_only: bool,
 }
 
-async fn collect(storage: Storage, every: Duration) {
-    loop {
-        tokio::time::sleep(every).await;
-        let storage = storage.clone();
-        let _ = tokio::task::spawn_blocking(move || storage.collect(GRACE, false, false)).await;
+impl Conversation {
+    async fn secretly(
+        self,
+        tls: tokio_rustls::TlsAcceptor,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> io::Result<()> {
+        match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+            Ok(stream) => self.hold(stream?).await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn hold(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> io::Result<()> {
+        let Conversation { service, remote, watcher, http1_only } = self;
+        let answer = service_fn(move |request| {
+            let service = service.clone();
+            async move { Ok::<_, Infallible>(service.answer(request, remote).await) }
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        if http1_only {
+            builder = builder.http1_only();
+        }
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER_BYTES);
+        builder.http2().timer(TokioTimer::new()).adaptive_window(true);
+        let connection = builder.serve_connection(TokioIo::new(stream), answer).into_owned();
+        watcher.watch(connection).await.map_err(io::Error::other)
     }
 }
 
-fn acceptor(tls: &Tls) -> Result<TlsAcceptor> {
-    let wrong = |path: &Path, error: &dyn std::fmt::Display| {
-        Error::new(Code::Unknown, format!("{}: {error}", path.display()))
-    };
-    let certificates = certificates(&tls.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| wrong(&tls.key, &error))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ServerConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(&tls.certificate, &error))?;
-    let builder = match tls.client_authorities.first() {
-        None => builder.with_no_client_auth(),
-        Some(first) => {
-            let mut roots = rustls::RootCertStore::empty();
-            for path in &tls.client_authorities {
-                for certificate in self::certificates(path)? {
-                    roots.add(certificate).map_err(|error| wrong(path, &error))?;
-                }
-            }
-            let verifier =
-                rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                    .build();
-            builder.with_client_cert_verifier(verifier.map_err(|error| wrong(first, &error))?)
+async fn collect(storage: Storage, every: Duration, log: Log) {
+    loop {
+        tokio::time::sleep(every).await;
+        let storage = storage.clone();
+        let done = tokio::task::spawn_blocking(move || storage.collect(GRACE, false, false)).await;
+        if let Ok(Err(error)) = done {
+            log.say(Level::Error, &format!("what nobody has could not be removed: {error}"));
         }
-    };
-    let config = builder.with_single_cert(certificates, key);
-    let mut config = config.map_err(|error| wrong(&tls.certificate, &error))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let read =
-        CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>);
-    let found = read.map_err(|error| Error::new(Code::Unknown, format!("{}: {error}", path.display())))?;
-    match found.is_empty() {
-        true => Err(Error::new(Code::Unknown, format!("{}: no certificate in it", path.display()))),
-        false => Ok(found),
+async fn purge(storage: Storage, purge: Purge, log: Log) {
+    loop {
+        let storage = storage.clone();
+        let done = tokio::task::spawn_blocking(move || storage.purge(purge.age, purge.dry_run)).await;
+        match done {
+            Ok(Ok(ids)) => {
+                let verb = if purge.dry_run { "would be" } else { "was" };
+                for id in ids {
+                    log.say(Level::Info, &format!("upload {id}: nobody went on with it, it {verb} removed"));
+                }
+            }
+            Ok(Err(error)) => log.say(Level::Error, &format!("uploads could not be purged: {error}")),
+            Err(_) => return,
+        }
+        tokio::time::sleep(purge.every).await;
     }
 }

@@ -19,11 +19,12 @@ code{background:#f3f3f3;padding:.1rem .3rem}td.number{text-align:right}";
 
 pub(crate) async fn show(call: Call, repository: Option<String>) -> Result<Response<Body>> {
     let host = escape(call.header(HOST).unwrap_or("localhost"));
+    let prefix = call.house.settings.prefix.clone();
     let html = match repository {
-        None => all(&catalog::readable(&call).await?, &host),
+        None => all(&catalog::readable(&call).await?, &host, &prefix),
         Some(name) => {
             let storage = call.house.storage.clone();
-            blocking(move || one(&storage, &name, &host)).await?
+            blocking(move || one(&storage, &name, &host, &prefix)).await?
         }
     };
     let mut response = handlers::bytes(StatusCode::OK, "text/html; charset=utf-8", html);
@@ -41,22 +42,22 @@ fn frame(title: &str, body: &str) -> String {
     )
 }
 
-fn all(names: &[String], host: &str) -> String {
+fn all(names: &[String], host: &str, prefix: &str) -> String {
     let mut body = format!("<h1>{host}</h1>");
     if names.is_empty() {
         let _ = write!(body, "<p>Nothing was pushed yet: <code>docker push {host}/name:tag</code></p>");
     } else {
         body.push_str("<table><tr><th>Repository</th></tr>");
         for name in names {
-            let _ = write!(body, "<tr><td><a href=\"/r/{name}\">{name}</a></td></tr>");
+            let _ = write!(body, "<tr><td><a href=\"{prefix}/r/{name}\">{name}</a></td></tr>");
         }
         body.push_str("</table>");
     }
     frame(host, &body)
 }
 
-fn one(storage: &Storage, name: &str, host: &str) -> Result<String> {
-    let mut body = format!("<p><a href=\"/\">{host}</a></p><h1>{name}</h1><table>");
+fn one(storage: &Storage, name: &str, host: &str, prefix: &str) -> Result<String> {
+    let mut body = format!("<p><a href=\"{prefix}/\">{host}</a></p><h1>{name}</h1><table>");
     body.push_str("<tr><th>Tag</th><th>Digest</th><th>Size</th><th>Pull</th></tr>");
     for tag in storage.tags(name)? {
         // Removed while we look.

@@ -50,6 +50,8 @@ pub(crate) enum Target {
     Token,
     /// `/healthz`
     Health,
+    /// `/readyz`
+    Ready,
     /// `/metrics`
     Metrics,
     /// The web page: `/`, or of one repository.
@@ -84,6 +86,7 @@ pub(crate) fn target(path: &str) -> Result<Option<Target>> {
             "/v1/search" => Some(Target::Search),
             "/token" => Some(Target::Token),
             "/healthz" => Some(Target::Health),
+            "/readyz" => Some(Target::Ready),
             "/metrics" => Some(Target::Metrics),
             _ => match path.strip_prefix("/r/") {
                 Some(repository) => {

@@ -1,11 +1,13 @@
 //! One request, from its head to its answer.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{ALLOW, AUTHORIZATION, HOST, USER_AGENT, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderName, Method, Request, Response, StatusCode};
+use http::header::{
+    ALLOW, AUTHORIZATION, HOST, LINK, LOCATION, USER_AGENT, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 
 use crate::access::{Access, Caller};
@@ -13,6 +15,7 @@ use crate::action::Action;
 use crate::body::Body;
 use crate::error::{Code, Error, Result};
 use crate::handlers::{self, Call, House, Query, blocking};
+use crate::health::Health;
 use crate::log::Line;
 use crate::metrics::Metrics;
 use crate::page;
@@ -26,22 +29,41 @@ const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api
 #[derive(Debug)]
 pub(crate) struct Service {
     house: Arc<House>,
-    metrics: Metrics,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    /// Of every answer, in place of ours.
+    headers: HeaderMap,
 }
 
 impl Service {
-    pub(crate) fn new(settings: Settings, storage: Storage) -> Result<Service> {
+    pub(crate) fn new(
+        settings: Settings,
+        storage: Storage,
+        health: Arc<Health>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Service> {
         let access = Access::new(&settings)?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &settings.headers {
+            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
+                headers.append(name, value);
+            }
+        }
         let house = Arc::new(House { storage, access, settings });
-        Ok(Service { house, metrics: Metrics::default() })
+        Ok(Service { house, health, metrics, headers })
     }
 
-    pub(crate) async fn answer(&self, request: Request<Incoming>, remote: IpAddr) -> Response<Body> {
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        remote: Option<SocketAddr>,
+    ) -> Response<Body> {
         let began = Instant::now();
         self.metrics.begin();
         let (head, body) = request.into_parts();
         let mut caller = Caller::Nobody;
-        let target = route::target(head.uri.path());
+        let path = head.uri.path().strip_prefix(self.house.settings.prefix.as_str());
+        let target = path.map_or(Ok(None), route::target);
         let kind = target.as_ref().map_or("unknown", |target| target.as_ref().map_or("unknown", kind));
         let query = Query::parse(head.uri.query().unwrap_or_default());
         let (mut wanted, mut place) = (Action::Pull, None);
@@ -76,25 +98,21 @@ impl Service {
         });
         handlers::set(&mut response, API_VERSION, "registry/2.0");
         handlers::set(&mut response, X_CONTENT_TYPE_OPTIONS, "nosniff");
+        self.dress(&mut response);
         let bytes = response.body().size_hint().exact().unwrap_or(0);
         let (status, took) = (response.status().as_u16(), began.elapsed());
         self.metrics.end(kind, head.method.as_str(), status, took, bytes);
-        if self.house.settings.access_log {
-            let agent = head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-            let line = Line {
-                time: jiff::Timestamp::now().to_string(),
-                remote,
-                user: caller.name(),
-                method: head.method.as_str(),
-                uri: head.uri.path_and_query().map_or("/", |uri| uri.as_str()),
-                status,
-                bytes,
-                took,
-                agent,
-                error: refused.as_deref(),
-            };
-            line.write();
-        }
+        self.house.settings.log.request(&Line {
+            remote: remote.map(|remote| remote.ip()),
+            user: caller.name(),
+            method: head.method.as_str(),
+            uri: head.uri.path_and_query().map_or("/", |uri| uri.as_str()),
+            status,
+            bytes,
+            took,
+            agent: head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()),
+            error: refused.as_deref(),
+        });
         response
     }
 
@@ -102,10 +120,24 @@ impl Service {
         // Those two are for machines that look after this one, and tell nothing of what is in it.
         match target {
             Target::Health => return Ok(handlers::bytes(StatusCode::OK, "text/plain", "OK\n")),
+            Target::Ready => {
+                return Ok(match self.health.failing() {
+                    None => handlers::bytes(StatusCode::OK, "text/plain", "OK\n"),
+                    Some(failing) => handlers::bytes(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "application/json",
+                        failing.to_string(),
+                    ),
+                });
+            }
             Target::Metrics => {
                 return Ok(handlers::bytes(StatusCode::OK, "text/plain; version=0.0.4", self.metrics.text()));
             }
             _ => {}
+        }
+        if let Some(failing) = self.health.failing() {
+            let error = Error::new(Code::Unavailable, "health check failed: please see /readyz");
+            return Err(Error { detail: failing, ..error });
         }
         let action = action(&target, &call.method)?;
         let house = self.house.clone();
@@ -146,18 +178,46 @@ impl Service {
                 Method::DELETE => handlers::manifests::delete(call, repository, reference).await,
                 _ => handlers::manifests::get(call, repository, reference).await,
             },
-            Target::Token | Target::Health | Target::Metrics => Ok(handlers::empty(StatusCode::OK)),
+            Target::Token | Target::Health | Target::Ready | Target::Metrics => {
+                Ok(handlers::empty(StatusCode::OK))
+            }
+        }
+    }
+
+    /// What the settings want of every answer. Handlers know no prefix and no host: they get them here.
+    fn dress(&self, response: &mut Response<Body>) {
+        let settings = &self.house.settings;
+        let host = settings.url.as_deref().filter(|_| !settings.relative_urls).unwrap_or_default();
+        let prefix = &settings.prefix;
+        let text = |response: &Response<Body>, name| {
+            let value: &http::HeaderValue = response.headers().get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        if let Some(path) = text(response, LOCATION).filter(|path| path.starts_with('/')) {
+            handlers::set(response, LOCATION, &format!("{host}{prefix}{path}"));
+        }
+        if let Some(link) = text(response, LINK)
+            && let Some(path) = link.strip_prefix('<')
+        {
+            handlers::set(response, LINK, &format!("<{prefix}{path}"));
+        }
+        for name in self.headers.keys() {
+            response.headers_mut().remove(name);
+        }
+        for (name, value) in &self.headers {
+            response.headers_mut().append(name, value.clone());
         }
     }
 
     /// Where the client sees this registry: as it was told to say, or as the client calls it.
-    fn url(&self, headers: &http::HeaderMap) -> String {
+    fn url(&self, headers: &HeaderMap) -> String {
+        let prefix = &self.house.settings.prefix;
         if let Some(url) = &self.house.settings.url {
-            return url.clone();
+            return format!("{url}{prefix}");
         }
         let scheme = if self.house.settings.tls.is_some() { "https" } else { "http" };
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-        format!("{scheme}://{}", page::escape(host))
+        format!("{scheme}://{}{prefix}", page::escape(host))
     }
 }
 
@@ -206,6 +266,7 @@ fn kind(target: &Target) -> &'static str {
         Target::Search => "search",
         Target::Token => "token",
         Target::Health => "health",
+        Target::Ready => "ready",
         Target::Metrics => "metrics",
         Target::Page { .. } => "page",
     }

@@ -1,13 +1,16 @@
 //! What a registry is told before it serves.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// All of it. The names are those of `wharf registry serve --help`.
+use crate::log::Log;
+use crate::validation::Validation;
+
+/// All of it. The names are those of `wharf registry serve --help`, and of `config.yml` (`config/keys.rs`).
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub address: SocketAddr,
+    pub address: Address,
     /// The directory that holds everything.
     pub root: PathBuf,
     pub tls: Option<Tls>,
@@ -16,19 +19,47 @@ pub struct Settings {
     pub realm: String,
     /// Clients get a token for their password, and bring that.
     pub token_auth: bool,
+    /// What processes that serve one registry sign tokens with; without it, they share a key beside the data.
+    pub secret: Option<String>,
     /// `https://registry.example`, where a client sees this registry under another address than it is told.
     pub url: Option<String>,
+    /// Locations of answers have no host, even where [`Settings::url`] would give them one.
+    pub relative_urls: bool,
+    /// `/registry`: what is before every path. No slash at its end; empty: nothing.
+    pub prefix: String,
+    /// Of every answer.
+    pub headers: Vec<(String, String)>,
     /// Who may do what where; without it, whoever is known may do everything.
     pub rules: Option<PathBuf>,
     /// Nothing is pushed or deleted.
     pub read_only: bool,
     pub delete: bool,
-    /// An index may name manifests that are not here.
-    pub sparse_indexes: bool,
-    /// A line of JSON for each request, on standard output.
-    pub access_log: bool,
+    /// What manifests have to be.
+    pub validation: Validation,
+    /// Most that one page of the catalog, or of tags, may have.
+    pub catalog_max: Option<usize>,
+    pub tags_max: Option<usize>,
+    pub log: Log,
     /// How often what nobody has any more is removed; `None`: never by itself.
     pub collect_every: Option<Duration>,
+    /// Uploads that nobody goes on with; `None`: they stay.
+    pub purge: Option<Purge>,
+    pub debug: Option<Debug>,
+    /// How long open requests may go on once the registry is told to stop.
+    pub drain: Duration,
+    /// With TLS, and without it.
+    pub http2: bool,
+    pub h2c: bool,
+    /// Threads that wait for the disk, at most.
+    pub threads: Option<usize>,
+    pub health: Vec<Check>,
+}
+
+/// Where it listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
 }
 
 /// PEM files.
@@ -38,4 +69,84 @@ pub struct Tls {
     pub key: PathBuf,
     /// Clients must have a certificate of one of these authorities.
     pub client_authorities: Vec<PathBuf>,
+    /// They may also have none.
+    pub client_optional: bool,
+    /// 1.2 is no longer spoken.
+    pub only_1_3: bool,
+    /// By the names of TLS; empty: all that are good.
+    pub cipher_suites: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purge {
+    /// Nobody has written to it for so long.
+    pub age: Duration,
+    pub every: Duration,
+    /// It is only told of.
+    pub dry_run: bool,
+}
+
+/// A second address, for machines that look after this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Debug {
+    pub address: SocketAddr,
+    /// The path of the metrics.
+    pub metrics: Option<String>,
+}
+
+/// What is looked at again and again. While it fails, requests are refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    pub what: Checked,
+    pub every: Duration,
+    /// It fails when it did so often, one after another.
+    pub threshold: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// The directory can be read.
+    Storage,
+    /// A file that must not be there.
+    File(PathBuf),
+    /// `host:port` takes connections.
+    Tcp { address: String, timeout: Duration },
+}
+
+impl Settings {
+    /// What holds without a word.
+    pub fn new(root: &Path) -> Settings {
+        Settings {
+            address: Address::Tcp(([0u16; 8], 5000).into()),
+            root: root.to_owned(),
+            tls: None,
+            htpasswd: None,
+            realm: "Registry".into(),
+            token_auth: false,
+            secret: None,
+            url: None,
+            relative_urls: false,
+            prefix: String::new(),
+            headers: Vec::new(),
+            rules: None,
+            read_only: false,
+            delete: true,
+            validation: Validation::default(),
+            catalog_max: None,
+            tags_max: None,
+            log: Log::default(),
+            collect_every: None,
+            purge: Some(Purge {
+                age: Duration::from_secs(168 * 3600),
+                every: Duration::from_secs(24 * 3600),
+                dry_run: false,
+            }),
+            debug: None,
+            drain: Duration::from_secs(10),
+            http2: true,
+            h2c: true,
+            threads: None,
+            health: Vec::new(),
+        }
+    }
 }

@@ -13,6 +13,7 @@ use data_encoding::BASE64URL_NOPAD;
 use jiff::Timestamp;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::action::Action;
 use crate::error::{Code, Error, Result, disk};
@@ -70,11 +71,15 @@ impl Scope {
 }
 
 impl Tokens {
-    /// Takes the key of the directory, or makes one.
+    /// Takes the key of the directory, or makes one. With a secret, it is made of that.
     ///
     /// # Errors
     /// The key's file cannot be read or made, or is none.
-    pub(crate) fn open(root: &Path) -> Result<Tokens> {
+    pub(crate) fn open(root: &Path, secret: Option<&str>) -> Result<Tokens> {
+        if let Some(secret) = secret {
+            let key = Sha256::digest(format!("tokens of a registry\n{secret}"));
+            return Ok(Tokens { key: hmac::Key::new(hmac::HMAC_SHA256, &key) });
+        }
         let path = root.join("token.key");
         let bytes = match fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => make_key(root, &path)?,
@@ -158,14 +163,14 @@ mod tests {
     #[test]
     fn only_what_was_signed_is_believed() {
         let directory = tempfile::tempdir().unwrap();
-        let tokens = Tokens::open(directory.path()).unwrap();
+        let tokens = Tokens::open(directory.path(), None).unwrap();
         let access = vec![Scope::parse("repository:a:pull").unwrap()];
         let token = tokens.sign("me", "ann", "registry", access.clone());
         // Another process on the same directory.
-        let claims = Tokens::open(directory.path()).unwrap().verify(&token).unwrap();
+        let claims = Tokens::open(directory.path(), None).unwrap().verify(&token).unwrap();
         assert_eq!((claims.sub.as_str(), claims.access), ("ann", access));
         let other = tempfile::tempdir().unwrap();
-        assert_eq!(Tokens::open(other.path()).unwrap().verify(&token), None);
+        assert_eq!(Tokens::open(other.path(), None).unwrap().verify(&token), None);
         let (signed, signature) = token.rsplit_once('.').unwrap();
         let (_, payload) = signed.split_once('.').unwrap();
         let none = BASE64URL_NOPAD.encode(br#"{"alg":"none"}"#);
@@ -178,7 +183,10 @@ mod tests {
         ] {
             assert_eq!(tokens.verify(&forged), None, "{forged}");
         }
+        let with = |secret| Tokens::open(directory.path(), Some(secret)).unwrap();
+        let token = with("s").sign("me", "ann", "registry", Vec::new());
+        assert!(with("s").verify(&token).is_some() && with("t").verify(&token).is_none());
         fs::write(directory.path().join("token.key"), "short").unwrap();
-        assert!(Tokens::open(directory.path()).is_err());
+        assert!(Tokens::open(directory.path(), None).is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use oci::{Digest, Digester, media_type};
-use registry::{Settings, Storage};
+use registry::{Address, Check, Checked, Debug, Listener, Purge, Settings, Storage};
 use serde_json::{Value, json};
 
 /// A registry that serves until it is dropped.
@@ -17,21 +17,8 @@ struct Registry {
 }
 
 fn settings(root: &Path) -> Settings {
-    Settings {
-        address: ([127, 0, 0, 1], 0).into(),
-        root: root.to_owned(),
-        tls: None,
-        htpasswd: None,
-        realm: "Registry".into(),
-        token_auth: false,
-        url: None,
-        rules: None,
-        read_only: false,
-        delete: true,
-        sparse_indexes: false,
-        access_log: false,
-        collect_every: None,
-    }
+    let log = registry::Log { access: false, ..registry::Log::default() };
+    Settings { address: Address::Tcp(([127, 0, 0, 1], 0).into()), log, ..Settings::new(root) }
 }
 
 impl Registry {
@@ -41,8 +28,10 @@ impl Registry {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             runtime.unwrap().block_on(async move {
-                let listener = tokio::net::TcpListener::bind(settings.address).await.unwrap();
+                let Address::Tcp(address) = settings.address else { panic!("an address of TCP") };
+                let listener = tokio::net::TcpListener::bind(address).await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
+                let listener = Listener::Tcp(listener);
                 registry::serve(settings, listener, async move { drop(stopped.await) }).await.unwrap();
             });
         });
@@ -534,4 +523,118 @@ fn repositories_are_found() {
     assert_eq!(registry.ask("POST", "/v2/a/tags/list", &[], b"").code(), "UNSUPPORTED");
     let metrics = String::from_utf8(registry.get("/metrics").body).unwrap();
     assert!(metrics.contains("handler=\"catalog\",method=\"GET\",code=\"200\",le=\"+Inf\"} 3"), "{metrics}");
+}
+
+/// Asks again until it is so.
+#[track_caller]
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(std::time::Instant::now() < deadline, "{what}: not in time");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn addresses_and_headers_are_those_of_the_settings() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut settings = Settings {
+        url: Some("https://registry.example".into()),
+        prefix: "/sub".into(),
+        headers: vec![("X-A".into(), "1".into()), ("X-A".into(), "2".into())],
+        catalog_max: Some(1),
+        tags_max: Some(1),
+        ..settings(directory.path())
+    };
+    let registry = Registry::start(settings.clone());
+    assert_eq!(registry.get("/v2/").status, 404);
+    let begun = registry.ask("POST", "/sub/v2/a/blobs/uploads/", &[], b"");
+    let location = begun.header("location");
+    assert!(location.starts_with("https://registry.example/sub/v2/a/blobs/uploads/"), "{location}");
+    assert_eq!(begun.headers.iter().filter(|(name, _)| name == "x-a").count(), 2);
+    let path = location.strip_prefix("https://registry.example").unwrap();
+    let digest = Digest::of(b"{}");
+    assert_eq!(registry.ask("PUT", &format!("{path}?digest={digest}"), &[], b"{}").status, 201);
+    let manifest = json!({ "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "layers": [],
+        "config": { "mediaType": media_type::OCI_CONFIG, "digest": digest.as_str(), "size": 2 } });
+    for tag in ["v1", "v2"] {
+        let path = format!("/sub/v2/a/manifests/{tag}");
+        assert_eq!(registry.ask("PUT", &path, &[], manifest.to_string().as_bytes()).status, 201);
+    }
+    let tags = registry.get("/sub/v2/a/tags/list");
+    assert_eq!(
+        (&tags.json()["tags"], tags.header("link")),
+        (&json!(["v1"]), "</sub/v2/a/tags/list?n=1&last=v1>; rel=\"next\"")
+    );
+    assert_eq!(registry.get("/sub/v2/_catalog?n=50").json(), json!({ "repositories": ["a"] }));
+    let page = String::from_utf8(registry.get("/sub/").body).unwrap();
+    assert!(page.contains("<a href=\"/sub/r/a\">"), "{page}");
+    settings.relative_urls = true;
+    let registry = Registry::start(settings);
+    let begun = registry.ask("POST", "/sub/v2/a/blobs/uploads/", &[], b"");
+    assert!(begun.header("location").starts_with("/sub/v2/a/"), "{begun:?}");
+}
+
+#[test]
+fn what_fails_takes_the_registry_out_of_service_until_it_is_mended() {
+    let directory = tempfile::tempdir().unwrap();
+    let down = directory.path().join("down");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let every = Duration::from_millis(20);
+    let check = |what| Check { what, every, threshold: 2 };
+    let tcp = Checked::Tcp { address: address.to_string(), timeout: Duration::from_secs(5) };
+    // Somebody else may take the port in between.
+    let debug = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let registry = Registry::start(Settings {
+        health: vec![check(Checked::File(down.clone())), check(Checked::Storage), check(tcp)],
+        debug: Some(Debug { address: debug, metrics: Some("/numbers".into()) }),
+        ..settings(&directory.path().join("data"))
+    });
+    let aside = |path: &str| {
+        let mut stream = TcpStream::connect(debug).unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        Answer::read(&mut stream)
+    };
+    assert_eq!((registry.get("/readyz").status, registry.get("/v2/").status), (200, 200));
+    assert_eq!((aside("/debug/health").body, aside("/metrics").status), (b"{}".to_vec(), 404));
+    assert!(String::from_utf8(aside("/numbers").body).unwrap().contains("wharf_registry_http"));
+    std::fs::write(&down, "").unwrap();
+    wait_until("the file is seen", || registry.get("/readyz").status == 503);
+    let refused = registry.get("/v2/");
+    assert_eq!((refused.status, refused.code().as_str()), (503, "UNAVAILABLE"));
+    let told = aside("/debug/health");
+    assert_eq!((told.status, told.json()), (503, json!({ down.to_str().unwrap(): "file exists" })));
+    // It lives, though: nobody needs to start it again.
+    assert_eq!(registry.get("/healthz").status, 200);
+    std::fs::remove_file(&down).unwrap();
+    wait_until("it is well again", || registry.get("/v2/").status == 200);
+    drop(taken);
+    wait_until("nobody listens there", || registry.get("/readyz").status == 503);
+    assert!(registry.get("/readyz").json()[address.to_string()].is_string());
+}
+
+#[test]
+fn uploads_that_nobody_goes_on_with_are_purged() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = Registry::start(settings(directory.path()));
+    let begin = || registry.ask("POST", "/v2/a/blobs/uploads/", &[], b"").header("location").to_owned();
+    let (old, young, busy) = (begin(), begin(), begin());
+    let age = |location: &str| {
+        let id = location.rsplit('/').next().unwrap();
+        let path = directory.path().join("docker/registry/v2/repositories/a/_uploads").join(id).join("data");
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(7200)).unwrap();
+        file
+    };
+    age(&old);
+    let held = age(&busy);
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let purge = Purge { age: Duration::from_secs(3600), every: Duration::from_millis(20), dry_run: false };
+    let _other = Registry::start(Settings { purge: Some(purge), ..settings(directory.path()) });
+    wait_until("it is purged", || registry.get(&old).status == 404);
+    assert_eq!((registry.get(&young).status, registry.get(&busy).status), (204, 204));
+    drop(held);
+    wait_until("that one, too", || registry.get(&busy).status == 404);
 }

@@ -14,7 +14,8 @@ const PAGE: usize = 100;
 const PAGE_MAX: usize = 1000;
 
 pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
-    let limit = call.query.limit()?.unwrap_or(PAGE).min(PAGE_MAX);
+    let most = call.house.settings.catalog_max.unwrap_or(PAGE_MAX);
+    let limit = call.query.limit()?.unwrap_or(PAGE).min(most);
     let page = page(readable(&call).await?, call.query.get("last"), Some(limit));
     let mut response = super::json("application/json", &json!({ "repositories": page.items }));
     if page.more

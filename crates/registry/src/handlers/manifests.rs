@@ -75,14 +75,15 @@ pub(crate) async fn put(call: Call, repository: String, reference: Reference) ->
         }
     };
     let digest = promised.map_or_else(|| Ok(Digest::of(&bytes)), |promised| verified(promised, &bytes))?;
-    let sparse_indexes = call.house.settings.sparse_indexes;
+    let house = call.house.clone();
     let storage = call.house.storage.clone();
     let location = format!("/v2/{repository}/manifests/{digest}");
     let subject = {
         let (digest, tags) = (digest.clone(), tags.clone());
         blocking(move || {
             let tags = tags.iter().map(String::as_str).collect();
-            let put = Put { bytes: &bytes, digest, media_type: media_type.as_deref(), tags, sparse_indexes };
+            let validation = &house.settings.validation;
+            let put = Put { bytes: &bytes, digest, media_type: media_type.as_deref(), tags, validation };
             storage.put_manifest(&repository, &put)
         })
         .await?

@@ -9,7 +9,10 @@ use crate::body::Body;
 use crate::error::Result;
 
 pub(crate) async fn list(call: Call, repository: String) -> Result<Response<Body>> {
-    let limit = call.query.limit()?;
+    let limit = match (call.query.limit()?, call.house.settings.tags_max) {
+        (Some(asked), Some(most)) => Some(asked.min(most)),
+        (asked, most) => asked.or(most),
+    };
     let storage = call.house.storage.clone();
     let (tags, repository) = blocking(move || Ok((storage.tags(&repository)?, repository))).await?;
     let page = page(tags, call.query.get("last"), limit);

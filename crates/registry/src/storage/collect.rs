@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use oci::{Digest, media_type};
+use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
 use super::{Storage, files};
@@ -46,14 +47,7 @@ impl Storage {
             }
             wanted.extend(self.linked(&self.layout().layers(&repository))?);
             for id in files::names(&self.layout().uploads(&repository))? {
-                let directory = self.layout().upload(&repository, &id);
-                if old(&directory.join("data")) {
-                    collected.uploads += 1;
-                    if !dry_run {
-                        files::remove(&directory)?;
-                        self.digesters().remove(&id);
-                    }
-                }
+                collected.uploads += usize::from(self.purge_one(&repository, &id, &old, dry_run)?);
             }
         }
         for digest in self.stored()? {
@@ -68,6 +62,50 @@ impl Storage {
             collected.blobs.push(digest);
         }
         Ok(collected)
+    }
+
+    /// Removes uploads that nobody has written to for `age`; with `dry_run` it only says which.
+    pub(crate) fn purge(&self, age: Duration, dry_run: bool) -> Result<Vec<String>> {
+        let now = SystemTime::now();
+        let old = |path: &Path| {
+            let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+            modified.is_ok_and(|at| now.duration_since(at).is_ok_and(|since| since >= age))
+        };
+        let mut purged = Vec::new();
+        for repository in self.all_repositories()? {
+            for id in files::names(&self.layout().uploads(&repository))? {
+                if self.purge_one(&repository, &id, &old, dry_run)? {
+                    purged.push(id);
+                }
+            }
+        }
+        Ok(purged)
+    }
+
+    /// Whether it is gone, or would be. One that somebody has open goes on, however slowly.
+    fn purge_one(
+        &self,
+        repository: &str,
+        id: &str,
+        old: &dyn Fn(&Path) -> bool,
+        dry_run: bool,
+    ) -> Result<bool> {
+        let directory = self.layout().upload(repository, id);
+        let data = directory.join("data");
+        if !(old(&data) || old(&directory) && !data.exists()) {
+            return Ok(false);
+        }
+        let open = fs::File::open(&data).ok();
+        if let Some(open) = &open
+            && flock(open, FlockOperation::NonBlockingLockExclusive).is_err()
+        {
+            return Ok(false);
+        }
+        if !dry_run {
+            files::remove(&directory)?;
+            self.digesters().remove(id);
+        }
+        Ok(true)
     }
 
     /// Keeps, in `wanted`, manifests that a tag leads to, with their referrers; and takes the others out.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Storage, files, referrers};
 use crate::error::{Code, Error, Result, disk};
+use crate::validation::Validation;
 
 /// As Docker's registry: four mebibytes.
 pub(crate) const MANIFEST_BYTES_MAX: usize = 4 << 20;
@@ -27,8 +28,8 @@ pub(crate) struct Put<'a> {
     /// `Content-Type`, if the client sent one.
     pub(crate) media_type: Option<&'a str>,
     pub(crate) tags: Vec<&'a str>,
-    /// An index may name manifests that are not here.
-    pub(crate) sparse_indexes: bool,
+    /// What it has to be, too.
+    pub(crate) validation: &'a Validation,
 }
 
 impl Storage {
@@ -53,7 +54,7 @@ impl Storage {
         let value: Value = serde_json::from_slice(put.bytes)
             .map_err(|error| invalid(format!("manifest invalid: {error}")))?;
         let media_type = check_kind(&value, put.media_type)?;
-        let subject = self.check(repository, &value, media_type, put.sparse_indexes)?;
+        let subject = self.check(repository, &value, media_type, put.validation)?;
         self.store(&put.digest, put.bytes)?;
         files::link(&self.layout().revision(repository, &put.digest), &put.digest)?;
         if let Some(subject) = &subject {
@@ -84,12 +85,13 @@ impl Storage {
         repository: &str,
         value: &Value,
         kind: &str,
-        sparse_indexes: bool,
+        validation: &Validation,
     ) -> Result<Option<Digest>> {
+        validation.class(value)?;
         if media_type::is_index(kind) {
             for child in list(value, "manifests")? {
                 let digest = digest_of(child)?;
-                if !sparse_indexes && !self.has_revision(repository, &digest)? {
+                if validation.wants(child) && !self.has_revision(repository, &digest)? {
                     return Err(missing(&digest));
                 }
             }
@@ -97,7 +99,9 @@ impl Storage {
             let config = value.get("config").ok_or_else(|| invalid("manifest invalid: it has no config"))?;
             for descriptor in std::iter::once(config).chain(list(value, "layers")?) {
                 let digest = digest_of(descriptor)?;
-                if !is_elsewhere(descriptor) && !self.has_blob(repository, &digest)? {
+                if is_elsewhere(descriptor) {
+                    validation.elsewhere(descriptor)?;
+                } else if !self.has_blob(repository, &digest)? {
                     return Err(missing(&digest));
                 }
             }
