@@ -16,6 +16,7 @@ mod prune;
 mod stats;
 mod update;
 mod volumes;
+mod why;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -356,6 +356,18 @@ pub struct TopResponse {
     pub titles: Vec<String>,
 }
 
+/// Answer of `GET /containers/{id}/why`, of Wharf's engine alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct WhyResponse {
+    /// A word for programs: `oom`, `signal`, `missing-loader` ...
+    pub cause: String,
+    /// A sentence.
+    pub why: String,
+    /// What it is concluded from.
+    pub evidence: Vec<String>,
+}
+
 /// Answer of `POST /containers/prune`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]

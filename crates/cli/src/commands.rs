@@ -58,6 +58,7 @@ const TOP: &[(&str, &Command)] = &[
     ("update", &container::update::COMMAND),
     ("version", &version::COMMAND),
     ("wait", &container::wait::COMMAND),
+    ("why", &container::why::COMMAND),
 ];
 
 /// Docker's commands whose part is not built yet: a name that is known deserves a better answer than "unknown".

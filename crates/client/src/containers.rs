@@ -7,7 +7,7 @@ use crate::query::{Target, escape};
 use crate::stream::{ByteStream, JsonStream};
 use api::container::{
     ContainerInspectResponse, ContainerSummary, ContainersPruneResponse, CreateRequest, CreateResponse,
-    TopResponse, WaitCondition, WaitResponse,
+    TopResponse, WaitCondition, WaitResponse, WhyResponse,
 };
 use api::exec::{ExecCreateRequest, IdResponse};
 use api::filters::Filters;
@@ -189,6 +189,11 @@ impl Containers<'_> {
     /// `ps_args` as for ps(1); empty for `-ef`.
     pub async fn top(&self, container: &str, ps_args: &str) -> Result<TopResponse> {
         self.http.json(Method::GET, Self::on(container, "top")?.arg_if("ps_args", ps_args), no_body()).await
+    }
+
+    /// Why it ended. Of Wharf's engine alone.
+    pub async fn why(&self, container: &str) -> Result<WhyResponse> {
+        self.http.json(Method::GET, Self::on(container, "why")?, no_body()).await
     }
 
     pub async fn attach(&self, container: &str, what: &Attach<'_>) -> Result<Hijacked> {

@@ -30,6 +30,7 @@ pub(crate) mod top;
 pub(crate) mod unpause;
 pub(crate) mod update;
 pub(crate) mod wait;
+pub(crate) mod why;
 
 pub(crate) const NOUN: Noun = Noun {
     name: "container",
@@ -61,6 +62,7 @@ pub(crate) const NOUN: Noun = Noun {
         &unpause::COMMAND,
         &update::COMMAND,
         &wait::COMMAND,
+        &why::COMMAND,
     ],
 };
 

@@ -15,6 +15,7 @@ pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod oci_spec;
 mod probe;
+pub(crate) mod program;
 pub(crate) mod published;
 mod requests;
 mod resolv_conf;
@@ -25,6 +26,7 @@ pub(crate) mod update;
 pub(crate) mod user;
 pub(crate) mod validate;
 mod view;
+pub(crate) mod why;
 
 pub use health::{Health, HealthResult, HealthStatus};
 pub use limits::Limits;
@@ -41,3 +43,4 @@ pub use spec::{
 };
 pub use update::UpdateRequest;
 pub use view::{Container, MountPoint, NetworkView, StateView, Status, human_duration};
+pub use why::{End, EndedBy, Who, Why};

@@ -70,9 +70,18 @@ pub(crate) fn parse(text: &str) -> Result<i32> {
     Ok(number)
 }
 
+/// As people write it: `SIGTERM`, `SIGRTMIN+3`.
+pub(crate) fn name(number: i32) -> String {
+    match NAMES.iter().find(|(_, known)| *known == number) {
+        Some((name, _)) => format!("SIG{name}"),
+        None if (RTMIN..=RTMAX).contains(&number) => format!("SIGRTMIN+{}", number - RTMIN),
+        None => format!("signal {number}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{name, parse};
 
     #[test]
     fn dockers_spellings() {
@@ -80,6 +89,7 @@ mod tests {
             [("TERM", 15), ("sigkill", 9), ("SIGHUP", 1), ("9", 9), ("RTMIN+3", 37), ("SIGRTMAX-1", 63)]
         {
             assert_eq!(parse(text).unwrap(), number, "{text}");
+            assert_eq!(parse(&name(number)).unwrap(), number, "{text}");
         }
         for text in ["", "0", "65", "-1", "NOPE", "RTMIN+x", "RTMIN+31"] {
             assert_eq!(parse(text).unwrap_err().message, format!("invalid signal: {text}"));

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::health::Health;
 use super::spec::{ContainerSpec, MountSpec};
+use super::why::End;
 use crate::ports::{Endpoint, PortMapping, Rootfs};
 
 /// `State.Status`.
@@ -54,6 +55,7 @@ pub struct StateView {
     pub finished_at: Option<Timestamp>,
     /// `None`: it has no check, or was never started.
     pub health: Option<Health>,
+    pub end: End,
 }
 
 impl StateView {

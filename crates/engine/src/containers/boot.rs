@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::task::Owner;
-use crate::container::{RestartPolicy, Status, links};
+use crate::container::{End, EndedBy, RestartPolicy, Status, Who, links};
 use crate::core::Core;
 use crate::error::Result;
 use crate::flows::{create, remove, start};
@@ -113,13 +113,17 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<Owner> {
             ended = true;
             record.status = Status::Exited;
             record.exit_code = exit.code;
+            record.end.signal = exit.signal;
             record.oom_killed = exit.oom_killed;
             record.finished_at = Some(exit.at);
             record.error = exit.error.unwrap_or_default();
         }
         Reconnected::Gone if was_alive => {
             record.status = Status::Exited;
-            record.exit_code = if record.pid == 0 { record.exit_code } else { 255 };
+            if record.pid != 0 {
+                record.exit_code = 255;
+                record.end = End { by: Some(EndedBy { who: Who::Machine, signal: 0 }), ..End::default() };
+            }
             record.finished_at = Some(core.ports.clock.now());
         }
         Reconnected::Exited(_) | Reconnected::Gone => {}

@@ -15,6 +15,7 @@ pub(crate) mod task;
 mod tests;
 mod top;
 mod update;
+mod why;
 
 pub use archive::{Archive, ExtractRequest, PathStat};
 pub use changes::{Change, ChangeKind};
@@ -28,5 +29,5 @@ pub use crate::container::{
     Limits, ListRequest, LogLine, LogSpec, LogStream, LogsRequest, MountKind, MountPoint, MountSpec,
     NetworkMode, NetworkView, PidMode, Place, PortBinding, Probe, Pruned, RemoveRequest, RenderLine,
     Resources, RestartPolicy, StateView, Status, StopRequest, Stream, TmpfsOptions, Top, Ulimit,
-    UpdateRequest, UtsMode, VolumeOptions, WaitAnswer, WaitCondition, human_duration,
+    UpdateRequest, UtsMode, VolumeOptions, WaitAnswer, WaitCondition, Why, human_duration,
 };

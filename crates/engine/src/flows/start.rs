@@ -22,11 +22,13 @@ use crate::volumes::source;
 pub(crate) struct StartFailure {
     pub(crate) error: Error,
     pub(crate) exit_code: i32,
+    /// Of the runtime's; `Other` when it was not even asked.
+    pub(crate) kind: RuntimeErrorKind,
 }
 
 impl From<Error> for StartFailure {
     fn from(error: Error) -> Self {
-        Self { error, exit_code: 128 }
+        Self { error, exit_code: 128, kind: RuntimeErrorKind::Other }
     }
 }
 
@@ -44,16 +46,17 @@ pub(crate) async fn run(
     attachments: Vec<Attachment>,
 ) -> Result<Started, StartFailure> {
     let mut undo = Undo::default();
-    let mut failed_code = 128;
-    let result = steps(core, record, attachments, &mut undo, &mut failed_code).await;
-    let failed = result.is_err();
+    let mut failed = (128, RuntimeErrorKind::Other);
+    let result = steps(core, record, attachments, &mut undo, &mut failed).await;
+    let is_failed = result.is_err();
     let result = finish(undo, result).await;
-    if failed {
+    if is_failed {
         record.sandbox_id.clear();
         record.endpoints.clear();
         record.ports.clear();
     }
-    result.map_err(|error| StartFailure { error, exit_code: failed_code })
+    let (exit_code, kind) = failed;
+    result.map_err(|error| StartFailure { error, exit_code, kind })
 }
 
 async fn steps(
@@ -61,7 +64,7 @@ async fn steps(
     record: &mut Record,
     attachments: Vec<Attachment>,
     undo: &mut Undo,
-    failed_code: &mut i32,
+    failure: &mut (i32, RuntimeErrorKind),
 ) -> Result<Started> {
     let settings = core.settings();
     let id = record.id.clone();
@@ -164,8 +167,9 @@ async fn steps(
         if let Some(error) = is_mount.then(|| source::failed(core, record, &error.message)).flatten() {
             return error;
         }
+        let kind = error.kind.clone();
         let (code, error) = runtime_error(error);
-        *failed_code = code;
+        *failure = (code, kind);
         error
     })?;
     {

@@ -121,7 +121,7 @@ fn started(world: &Arc<World>, ended: &watch::Sender<Option<i32>>) -> Started {
     let world = world.clone();
     let exit = async move {
         let code = ended.wait_for(Option::is_some).await.ok().and_then(|code| *code).unwrap_or(255);
-        Exit { code, oom_killed: false, timed_out: false, at: world.now(), error: None }
+        Exit { code, at: world.now(), ..Exit::default() }
     };
     Started { pid: 4242, started_at: at, exit: Box::pin(exit), oom: watch::channel(0).1 }
 }
@@ -166,7 +166,7 @@ impl ContainerRuntime for Fake {
                     () = world.clock.sleep(exec.takes.min(limit)) => if timed_out { 137 } else { exec.code },
                     code = killed.wait_for(Option::is_some) => code.unwrap().unwrap(),
                 };
-                Exit { code, oom_killed: false, timed_out, at: world.now(), error: None }
+                Exit { code, timed_out, at: world.now(), ..Exit::default() }
             };
             let exit = Box::pin(exit);
             Ok(Started { pid: 4243, started_at: self.0.now(), exit, oom: watch::channel(0).1 })
@@ -206,13 +206,7 @@ impl ContainerRuntime for Fake {
                 None => Reconnected::Gone,
                 Some(ended) => match *ended.borrow() {
                     None => Reconnected::Running { started: started(&self.0, ended), paused: false },
-                    Some(code) => Reconnected::Exited(Exit {
-                        code,
-                        oom_killed: false,
-                        timed_out: false,
-                        at: self.0.now(),
-                        error: None,
-                    }),
+                    Some(code) => Reconnected::Exited(Exit { code, at: self.0.now(), ..Exit::default() }),
                 },
             }
         })

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{BoxFuture, Meter};
@@ -138,10 +139,14 @@ impl fmt::Debug for Started {
 }
 
 /// How a process ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exit {
     /// 0 to 255; death by signal is 128 + number.
     pub code: i32,
+    /// What ended it; `None`: it exited, or nobody knows.
+    pub signal: Option<i32>,
+    /// Its monitor was killed, and it was ended with that.
+    pub is_lost: bool,
     pub oom_killed: bool,
     /// [`ExecRequest::time_limit`] ended it.
     pub timed_out: bool,
@@ -170,7 +175,8 @@ pub enum Reconnected {
 }
 
 /// Why a process did not come up. The engine turns the kind into Docker's text and exit code (127, 126, 128).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RuntimeErrorKind {
     /// ENOENT of the executable, or not in `$PATH`.
     ExecutableNotFound,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::container::links::Link;
-use crate::container::{ContainerSpec, Health, MountPoint, Status};
+use crate::container::{ContainerSpec, End, Health, MountPoint, Status};
 use crate::ports::{Endpoint, PortMapping, Rootfs};
 
 pub(super) const VERSION: u32 = 1;
@@ -70,6 +70,8 @@ pub(crate) struct Record {
     /// As of its last change of status: single checks are not written down.
     #[serde(default)]
     pub(crate) health: Option<Health>,
+    #[serde(default)]
+    pub(crate) end: End,
 }
 
 /// [`Rootfs`] on disk.

@@ -6,6 +6,7 @@ use crate::convert;
 use crate::versions::{ApiVersion, answers, requests};
 use api::container::{
     ContainersPruneResponse, CreateRequest, CreateResponse, TopResponse, WaitExitError, WaitResponse,
+    WhyResponse,
 };
 use bytes::Bytes;
 use engine::containers::{ListRequest, RemoveRequest, StopRequest, WaitCondition};
@@ -138,6 +139,13 @@ pub(crate) async fn prune(call: Call) -> Result<Response<Body>> {
 pub(crate) async fn top(call: Call) -> Result<Response<Body>> {
     let top = call.engine().containers.top(&call.name, call.query.get("ps_args")).await?;
     Ok(body::json(StatusCode::OK, &TopResponse { processes: top.processes, titles: top.titles }))
+}
+
+/// Of Wharf alone: why it ended.
+pub(crate) async fn why(call: Call) -> Result<Response<Body>> {
+    let found = call.engine().containers.why(&call.name).await?;
+    let cause = found.cause.to_owned();
+    Ok(body::json(StatusCode::OK, &WhyResponse { cause, why: found.sentence, evidence: found.evidence }))
 }
 
 /// The head goes out as soon as the wait is registered, so that a client may start the container then.

@@ -46,6 +46,8 @@ pub(crate) static ROUTES: &[Route] = routes! {
     POST "/containers/prune" => containers::prune, since 25;
     GET "/containers/{name*}/json" => containers::inspect;
     GET "/containers/{name*}/top" => containers::top;
+    // Not in Docker.
+    GET "/containers/{name*}/why" => containers::why;
     GET "/containers/{name*}/logs" => streams::logs;
     DELETE "/containers/{name*}/logs" => streams::clear_logs;
     GET "/containers/{name*}/stats" => stats::stream;

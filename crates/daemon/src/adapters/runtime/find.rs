@@ -66,22 +66,19 @@ pub(super) async fn wait_for_orphan(orphan: &AsyncFd<Orphan>, container: &str) -
     let (path, id) = (orphan.state.cgroup.clone(), container.to_owned());
     let kills = blocking(move || open_cgroup(&path, &id).and_then(|cgroup| cgroup.oom_kills())).await;
     exit.oom_killed = matches!(kills, Ok(Ok(kills)) if kills > 0);
+    exit.is_lost = true;
     exit
 }
 
 pub(super) fn lost(why: &str) -> Exit {
-    Exit {
-        code: 255,
-        oom_killed: false,
-        timed_out: false,
-        at: shim::record::now(),
-        error: Some(why.to_owned()),
-    }
+    Exit { code: 255, is_lost: true, at: shim::record::now(), error: Some(why.to_owned()), ..Exit::default() }
 }
 
 pub(super) fn ended(exit: shim::record::Exit) -> Exit {
     Exit {
         code: exit.code,
+        signal: exit.signal,
+        is_lost: false,
         oom_killed: exit.oom_killed,
         timed_out: exit.timed_out,
         at: exit.finished_at,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{AfterExit, BACKOFF_FIRST, BACKOFF_LAST, BACKOFF_RESET, Owner};
-use crate::container::{RemoveRequest, RestartPolicy, Status};
+use crate::container::{EndedBy, RemoveRequest, RestartPolicy, Status, Who};
 use crate::flows;
 use crate::ports::Exit;
 
@@ -27,6 +27,10 @@ impl Owner {
         self.exits += 1;
         self.record.pid = 0;
         self.record.exit_code = exit.code;
+        self.record.end.signal = exit.signal;
+        if exit.is_lost {
+            self.record.end.by = Some(EndedBy { who: Who::MonitorLost, signal: 0 });
+        }
         // Of which nobody heard: it happened while no engine listened, or in the very last moment.
         let is_news = exit.oom_killed && !self.record.oom_killed;
         self.record.oom_killed |= exit.oom_killed;

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{AfterExit, Owner};
 use crate::container::health::{Check, HealthResult, HealthStatus, OnFailure};
-use crate::container::{RestartPolicy, StopRequest, signal};
+use crate::container::{EndedBy, RestartPolicy, StopRequest, Who, signal};
 
 impl Owner {
     /// A process has been started.
@@ -89,6 +89,7 @@ impl Owner {
         tracing::info!(container = %self.record.id, action = action.word(), "it is unhealthy");
         self.unhealthy = true;
         if action == OnFailure::Kill {
+            self.record.end.by = Some(EndedBy { who: Who::Health, signal: signal::KILL });
             // Not a person's doing: the restart policy goes on.
             match self.send(signal::KILL).await {
                 Ok(()) => self.event("kill", &[("signal", signal::KILL.to_string())]),
@@ -96,7 +97,7 @@ impl Owner {
             }
             return;
         }
-        if let Err(error) = self.begin_stop(&StopRequest::default(), false).await {
+        if let Err(error) = self.begin_stop(&StopRequest::default(), Who::Health).await {
             tracing::warn!(container = %self.record.id, %error, "could not stop it, which is unhealthy");
             return;
         }

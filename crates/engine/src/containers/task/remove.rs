@@ -3,7 +3,7 @@
 use super::{AfterExit, Owner};
 use crate::container::command::Reply;
 use crate::container::state::Action;
-use crate::container::{RemoveRequest, Status, signal};
+use crate::container::{EndedBy, RemoveRequest, Status, Who, signal};
 use crate::error::{Class, Result};
 use crate::flows;
 
@@ -17,6 +17,7 @@ impl Owner {
         self.restart_at = None;
         if self.exit.is_some() {
             self.note_signal(signal::KILL);
+            self.record.end.by = Some(EndedBy { who: Who::Remove, signal: signal::KILL });
             match self.send(signal::KILL).await {
                 Ok(()) => self.event("kill", &[("signal", signal::KILL.to_string())]),
                 // Its exit is on the way.

@@ -1,8 +1,8 @@
 //! Start, and the restart policy's next try.
 
 use super::{ATTACH_WAIT, BACKOFF_FIRST, Owner};
-use crate::container::Status;
 use crate::container::state::Action;
+use crate::container::{End, Status};
 use crate::error::Result;
 use crate::flows;
 
@@ -32,6 +32,7 @@ impl Owner {
                 self.record.started_at = Some(started.started_at);
                 self.record.error.clear();
                 self.record.oom_killed = false;
+                self.record.end = End::default();
                 self.exit = Some(started.exit);
                 self.oom = Some(started.oom);
                 self.begin_health();
@@ -46,6 +47,7 @@ impl Owner {
                 self.record.pid = 0;
                 self.record.exit_code = failure.exit_code;
                 self.record.error.clone_from(&failure.error.message);
+                self.record.end = End { failed_start: Some(failure.kind), ..End::default() };
                 if self.record.status == Status::Exited {
                     self.record.finished_at = Some(self.core.ports.clock.now());
                 }

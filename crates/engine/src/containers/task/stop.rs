@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{AfterExit, Owner};
 use crate::container::command::Reply;
 use crate::container::state::Action;
-use crate::container::{Status, StopRequest, signal};
+use crate::container::{EndedBy, Status, StopRequest, Who, signal};
 use crate::error::{Error, Result};
 use crate::ports::RuntimeErrorKind;
 
@@ -21,7 +21,7 @@ impl Owner {
             let _ = reply.send(Ok(()));
             return;
         }
-        match self.begin_stop(&request, true).await {
+        match self.begin_stop(&request, Who::Stop).await {
             Ok(()) => self.after_exit.push(AfterExit::Stopped(reply)),
             Err(error) => {
                 let _ = reply.send(Err(error));
@@ -34,7 +34,7 @@ impl Owner {
             let _ = reply.send(Ok(()));
             return;
         }
-        match self.begin_stop(&StopRequest::default(), false).await {
+        match self.begin_stop(&StopRequest::default(), Who::Shutdown).await {
             Ok(()) => self.after_exit.push(AfterExit::Stopped(reply)),
             Err(error) => {
                 let _ = reply.send(Err(error));
@@ -57,18 +57,18 @@ impl Owner {
         true
     }
 
-    /// `by_user`: a restart policy has no say in what follows.
-    pub(super) async fn begin_stop(&mut self, request: &StopRequest, by_user: bool) -> Result<()> {
+    pub(super) async fn begin_stop(&mut self, request: &StopRequest, who: Who) -> Result<()> {
         let number = match (&request.signal, &self.record.spec.stop_signal) {
             (Some(asked), _) => signal::parse(asked)?,
             (None, Some(own)) => signal::parse(own)?,
             (None, None) => signal::TERM,
         };
         let timeout_s = request.timeout_s.or(self.record.spec.stop_timeout_s).unwrap_or(10);
-        self.stop_by_user = by_user;
-        if by_user {
+        self.stop_by_user = who.is_person();
+        if self.stop_by_user {
             self.note_signal(number);
         }
+        self.record.end.by = Some(EndedBy { who, signal: number });
         self.core.failpoints.hit("stop.signal")?;
         let sent = self.send(number).await;
         if sent.is_ok() {
@@ -92,6 +92,9 @@ impl Owner {
         tracing::info!(container = %self.record.id, "did not stop in time, killing it");
         if self.stop_by_user {
             self.note_signal(signal::KILL);
+        }
+        if let Some(by) = &mut self.record.end.by {
+            by.signal = signal::KILL;
         }
         match self.send(signal::KILL).await {
             Ok(()) => self.event("kill", &[("signal", signal::KILL.to_string())]),
@@ -120,7 +123,7 @@ impl Owner {
             }
             return;
         }
-        match self.begin_stop(&request, true).await {
+        match self.begin_stop(&request, Who::Restart).await {
             Ok(()) => self.after_exit.push(AfterExit::Restart(reply)),
             Err(error) => {
                 let _ = reply.send(Err(error));
@@ -136,6 +139,10 @@ impl Owner {
                 self.cancel_restart().await;
             }
             return Ok(());
+        }
+        // What comes of a stop that is on its way is the stop's.
+        if self.kill_at.is_none() {
+            self.record.end.by = Some(EndedBy { who: Who::Kill, signal: number });
         }
         self.send(number).await?;
         self.event("kill", &[("signal", number.to_string())]);

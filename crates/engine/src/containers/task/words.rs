@@ -128,6 +128,7 @@ pub(super) fn view_of(core: &Core, record: &Record) -> Container {
             started_at: record.started_at,
             finished_at: record.finished_at,
             health: record.health.clone(),
+            end: record.end.clone(),
         },
         image_id: record.image_id.clone(),
         image_manifest: record.image_manifest.clone(),
