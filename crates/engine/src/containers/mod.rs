@@ -25,9 +25,9 @@ pub use service::{AttachTicket, Containers, WaitHandle};
 
 pub use crate::container::{
     AttachRequest, BindOptions, CgroupnsMode, Container, ContainerSpec, Created, DeviceLimit, DeviceMapping,
-    DeviceRequest, EndpointSpec, Filters, Health, HealthResult, HealthStatus, Healthcheck, HostSpec, IpcMode,
-    Limits, ListRequest, LogLine, LogSpec, LogStream, LogsRequest, MountKind, MountPoint, MountSpec,
-    NetworkMode, NetworkView, PidMode, Place, PortBinding, Probe, Pruned, RemoveRequest, RenderLine,
-    Resources, RestartPolicy, StateView, Status, StopRequest, Stream, TmpfsOptions, Top, Ulimit,
-    UpdateRequest, UtsMode, VolumeOptions, WaitAnswer, WaitCondition, Why, human_duration,
+    DeviceRequest, End, EndedBy, EndpointSpec, Filters, Health, HealthResult, HealthStatus, Healthcheck,
+    HostSpec, IpcMode, Limits, ListRequest, LogLine, LogSpec, LogStream, LogsRequest, MountKind, MountPoint,
+    MountSpec, NetworkMode, NetworkView, PidMode, Place, PortBinding, Probe, Pruned, RemoveRequest,
+    RenderLine, Resources, RestartPolicy, StateView, Status, StopRequest, Stream, TmpfsOptions, Top, Ulimit,
+    UpdateRequest, UtsMode, VolumeOptions, WaitAnswer, WaitCondition, Who, Why, human_duration,
 };
