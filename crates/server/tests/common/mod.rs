@@ -115,7 +115,7 @@ impl Processes {
         self.running.lock().unwrap().insert(process, sender);
         let exit = async move {
             let code = receiver.await.unwrap_or(0);
-            Exit { code, oom_killed: false, timed_out: false, at: jiff::Timestamp::now(), error: None }
+            Exit { code, at: jiff::Timestamp::now(), ..Exit::default() }
         };
         let oom = tokio::sync::watch::channel(0).1;
         Started { pid: 4242, started_at: jiff::Timestamp::now(), exit: Box::pin(exit), oom }
