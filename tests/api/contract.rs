@@ -2,6 +2,7 @@
 //! field. What is not shown here has its reason in [`NOT_SHOWN`]; what is not built says so.
 
 use super::definition::Definition;
+use super::registry::Registry;
 use super::*;
 use std::collections::BTreeSet;
 
@@ -45,6 +46,7 @@ const BUILT: &[&str] = &[
     "GET /exec/{id}/json",
     "GET /images/json",
     "GET /images/get",
+    "GET /images/search",
     "POST /images/create",
     "POST /images/load",
     "POST /images/prune",
@@ -99,13 +101,7 @@ const NOT_SHOWN: &[(&str, u16, &str)] = &[
         "nothing in the request can be wrong; links, which can, are not built yet",
     ),
     ("POST /images/{name}/push", 404, "told in the stream, as Docker does"),
-    ("POST /images/{name}/push", 200, "of a registry, which `tests/registry` has"),
-    ("POST /auth", 200, "of a registry, which `tests/registry` has"),
     ("POST /auth", 204, "the answer has a body, as Docker's"),
-    ("POST /auth", 401, "of a registry with a token server, which `crates/distribution` has"),
-    ("GET /distribution/{name}/json", 200, "of a registry, which `tests/registry` has"),
-    ("GET /distribution/{name}/json", 401, "of a registry with passwords, which `tests/registry` has"),
-    ("POST /images/create", 404, "of a pull from a registry, which `tests/registry` has"),
 ];
 
 struct Contract {
@@ -210,6 +206,47 @@ impl Contract {
         self.note(200, "POST /images/create", &answer);
         self.show(200, "POST /images/prune", "/images/prune", None);
         self.show(200, "POST /images/prune", "/images/prune?filters={\"until\":[\"24h\"]}", None);
+    }
+
+    /// With a registry of our own, and one that wants to know who asks.
+    fn registries(&mut self) {
+        let directory = self.house.engine.directory().to_owned();
+        let open = Registry::start(&directory, false);
+        let guarded = Registry::start(&directory, true);
+        let (here, there) = (format!("{}/team/bb", open.host), format!("{}/bb", guarded.host));
+        for name in [&here, &there] {
+            let path = format!("/images/bb/tag?repo={name}&tag=1");
+            self.show(201, "POST /images/{name}/tag", &path, None);
+        }
+        self.show(200, "POST /images/{name}/push", &format!("/images/{here}/push?tag=1"), None);
+        self.show(200, "GET /images/search", &format!("/images/search?term={}/bb", open.host), None);
+        let found = self.house.get(&format!("/images/search?term={}/bb&limit=5", open.host));
+        assert_eq!(found.json()[0]["name"], "team/bb", "{}", found.text());
+
+        let distribution = "GET /distribution/{name}/json";
+        let told = self.show(200, distribution, &format!("/distribution/{here}:1/json"), None).json();
+        let known = self.house.get("/images/bb/json").json();
+        assert_eq!(told["Descriptor"]["digest"], known["Descriptor"]["digest"], "{told}");
+        assert_eq!(told["Platforms"], json!([{"architecture": "amd64", "os": "linux"}]), "{told}");
+        self.show(401, distribution, &format!("/distribution/{there}:1/json"), None);
+        let pull = format!("/images/create?fromImage={here}&tag=nosuch");
+        self.show(404, "POST /images/create", &pull, None);
+
+        let login = |password: &str| {
+            Some(json!({"username": "me", "password": password, "serveraddress": guarded.host}))
+        };
+        self.show(200, "POST /auth", "/auth", login("secret"));
+        self.show(401, "POST /auth", "/auth", login("wrong"));
+        // What Docker's definition does not have.
+        let tags = self.house.get(&format!("/distribution/{here}/tags"));
+        assert_eq!(tags.json(), json!({"Name": here, "Tags": ["1"]}));
+        let manifest = self.house.get(&format!("/distribution/{here}:1/manifest")).json();
+        assert_eq!(manifest["Descriptor"], told["Descriptor"]);
+        let put = self.house.ask("PUT", &format!("/distribution/{here}:2/manifest"), Some(&manifest));
+        assert_eq!((put.status, &put.json()["Descriptor"]), (201, &told["Descriptor"]), "{}", put.text());
+        for name in [&here, &there] {
+            self.show(200, "DELETE /images/{name}", &format!("/images/{name}:1"), None);
+        }
     }
 
     fn networks(&mut self) {
@@ -456,6 +493,7 @@ fn every_answer_is_as_docker_defines_it() {
     let mut contract = Contract::new();
     contract.system();
     contract.images();
+    contract.registries();
     contract.containers();
     contract.volumes();
     contract.networks();

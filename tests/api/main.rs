@@ -4,6 +4,7 @@ mod connections;
 mod contract;
 mod definition;
 mod records;
+mod registry;
 mod requests;
 mod states;
 mod stats;

@@ -5,7 +5,7 @@ use testkit::{Engine, Output};
 use crate::kit::{binary, engine, good, wait_until};
 
 /// The address on this host under which a container's registry answers.
-fn address(engine: &Engine, container: &str) -> String {
+pub(crate) fn address(engine: &Engine, container: &str) -> String {
     let address = good(engine.wharf(&["port", container, "5000/tcp"]));
     let address = address.lines().next().expect("a published port").to_owned();
     wait_until("the registry answers", || std::net::TcpStream::connect(&address).is_ok());

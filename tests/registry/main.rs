@@ -2,6 +2,7 @@
 //! lie, be slow) is done by a proxy in front of it, or by a server of the test's own.
 
 mod builtin;
+mod copy;
 mod kit;
 mod login;
 mod pull;

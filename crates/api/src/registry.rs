@@ -77,6 +77,56 @@ pub struct DistributionInspect {
     pub platforms: Vec<crate::image::Platform>,
 }
 
+/// One answer of `GET /images/search`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SearchResult {
+    pub star_count: i64,
+    pub is_official: bool,
+    pub name: String,
+    /// Of builds that are no more: always false.
+    pub is_automated: bool,
+    pub description: String,
+}
+
+/// Answer to `GET /distribution/{name}/tags`, which Docker does not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct RepositoryTags {
+    pub name: String,
+    pub tags: Vec<String>,
+}
+
+/// A manifest or index, as a registry has it or shall have it: `/distribution/{name}/manifest`, which Docker does not have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct DistributionManifest {
+    pub descriptor: crate::image::Descriptor,
+    pub platforms: Vec<crate::image::Platform>,
+    /// Byte by byte, in base64.
+    pub raw: String,
+}
+
+impl DistributionManifest {
+    /// `None`: it is no base64.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        PLAIN.decode(&self.raw).ok()
+    }
+
+    pub fn set_bytes(&mut self, bytes: &[u8]) {
+        self.raw = PLAIN.encode(bytes);
+    }
+}
+
+/// Body of `POST /distribution/{name}/copy`, which Docker does not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct CopyTarget {
+    pub to: String,
+    /// Who asks there.
+    pub auth: AuthConfig,
+}
+
 /// `user:password` in base64.
 pub fn encode_pair(username: &str, password: &str) -> String {
     PLAIN.encode(format!("{username}:{password}"))

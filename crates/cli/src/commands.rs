@@ -49,10 +49,12 @@ const TOP: &[(&str, &Command)] = &[
     ("rmi", &image::rm::COMMAND),
     ("run", &container::run::COMMAND),
     ("save", &image::save::COMMAND),
+    ("search", &registry::search::COMMAND),
     ("start", &container::start::COMMAND),
     ("stats", &container::stats::COMMAND),
     ("stop", &container::stop::COMMAND),
     ("tag", &image::tag::COMMAND),
+    ("tags", &registry::tags::COMMAND),
     ("top", &container::top::COMMAND),
     ("unpause", &container::unpause::COMMAND),
     ("update", &container::update::COMMAND),
@@ -65,7 +67,7 @@ const TOP: &[(&str, &Command)] = &[
 const LATER: &[(&[&str], &str)] = &[
     (&["build", "builder", "buildx"], "it comes with the builder"),
     (&["compose"], "it comes with Compose"),
-    (&["search", "manifest"], "it comes with the rest of the registry commands"),
+    (&["manifest"], "it comes with the rest of the registry commands"),
     (
         &["context"],
         "contexts made by Docker's client are used, with --context, DOCKER_CONTEXT or its \"use\"",
@@ -168,7 +170,7 @@ mod tests {
         assert_eq!(path("container"), "noun container");
         assert_eq!(path("volume list"), "volume ls -> ls");
         assert_eq!(path("network ls"), "network ls -> ls");
-        assert!(path("search x").starts_with("NotSupported"));
+        assert!(path("manifest x").starts_with("NotSupported"));
         assert!(path("container foo").starts_with("NotInNoun"));
     }
 

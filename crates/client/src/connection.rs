@@ -206,6 +206,23 @@ impl Http {
         Ok(ByteStream::new(response))
     }
 
+    /// As [`Http::json`], on behalf of somebody at a registry; `auth` is the header, or empty.
+    pub(crate) async fn json_as<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        target: Target,
+        auth: &str,
+        body: Body,
+    ) -> Result<T> {
+        let mut headers = registry_auth(auth);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(api::media_type::JSON));
+        let (response, sender) = self.send(&method, &target, headers, body).await?;
+        let bytes = response.into_body().collect().await.map_err(transport(&method, &target))?.to_bytes();
+        self.keep(sender);
+        let what = format!("{method} {}", target.as_str());
+        api::go::from_slice(&bytes).map_err(|source| Error::Decode { what, source })
+    }
+
     /// A request that takes the connection over (`Upgrade: tcp`).
     pub(crate) async fn hijack(&self, target: Target, body: Body) -> Result<Hijacked> {
         let mut headers = HeaderMap::new();

@@ -32,12 +32,20 @@ pub enum Pushed {
     Uploaded,
 }
 
+/// What became of asking for a mount.
+pub(crate) enum Mount {
+    Done(Pushed),
+    /// Not mounted, but an upload has begun, which is as good.
+    Begun(Url),
+    Refused,
+}
+
 impl Repository {
     fn registry(&self) -> Result<&Arc<Endpoint>> {
         self.endpoints.last().ok_or_else(|| Error::Invalid(format!("{}: no registry to ask", self.path)))
     }
 
-    async fn ask(&self, caller: &Caller, asked: Asked) -> Result<Answer> {
+    pub(crate) async fn ask(&self, caller: &Caller, asked: Asked) -> Result<Answer> {
         self.registry()?.ask(caller, asked).await
     }
 
@@ -84,22 +92,31 @@ impl Repository {
         source: Option<&str>,
         report: impl Fn(u64) + Send + Sync,
     ) -> Result<Pushed> {
-        let begun = match source {
-            Some(source) => match self.begin(Some((digest, source))).await {
-                Ok(None) => return Ok(Pushed::Mounted(source.to_owned())),
-                // Not mounted, but an upload has begun, which is as good.
-                Ok(begun) => begun,
-                // Nor may it be looked at.
-                Err(error)
-                    if matches!(error.class(), Class::Denied | Class::Unauthorized | Class::NotFound) =>
-                {
-                    None
-                }
-                Err(error) => return Err(error),
-            },
-            None => None,
+        let begun = match self.mount(digest, source).await? {
+            Mount::Done(pushed) => return Ok(pushed),
+            Mount::Begun(at) => Some(at),
+            Mount::Refused => None,
         };
         self.upload(digest, size, Arc::new(file), begun, &report).await
+    }
+
+    /// Asks for a blob that another repository of the registry may have.
+    pub(crate) async fn mount(&self, digest: &Digest, source: Option<&str>) -> Result<Mount> {
+        let Some(source) = source else { return Ok(Mount::Refused) };
+        match self.begin(Some((digest, source))).await {
+            Ok(None) => Ok(Mount::Done(Pushed::Mounted(source.to_owned()))),
+            Ok(Some(at)) => Ok(Mount::Begun(at)),
+            // It may not be looked at.
+            Err(error) if matches!(error.class(), Class::Denied | Class::Unauthorized | Class::NotFound) => {
+                Ok(Mount::Refused)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A new upload.
+    pub(crate) async fn begun(&self) -> Result<Url> {
+        self.begin(None).await?.ok_or_else(|| Error::Invalid("an upload did not begin".into()))
     }
 
     /// Begins an upload. `None`: the blob was mounted.
@@ -137,9 +154,7 @@ impl Repository {
             attempt += 1;
             let at = match begun.take() {
                 Some(at) => at,
-                None => {
-                    self.begin(None).await?.ok_or_else(|| Error::Invalid("an upload did not begin".into()))?
-                }
+                None => self.begun().await?,
             };
             match self.send(digest, size, &file, at, report).await {
                 Ok(()) => return Ok(Pushed::Uploaded),
@@ -227,7 +242,7 @@ impl Repository {
     }
 
     /// How much of an upload the registry has, and where it goes on.
-    async fn progress_of(&self, at: &Url) -> Result<(Url, u64)> {
+    pub(crate) async fn progress_of(&self, at: &Url) -> Result<(Url, u64)> {
         let answer = self.ask(&self.caller, Asked::new(Method::GET, at.clone())).await?;
         if answer.status != StatusCode::NO_CONTENT {
             return Err(answer.refusal().await);
@@ -260,7 +275,7 @@ impl Repository {
 }
 
 /// Where an answer says that it goes on. Its body, if it has one, is of no interest.
-async fn location(answer: Answer) -> Result<Url> {
+pub(crate) async fn location(answer: Answer) -> Result<Url> {
     let here = answer.asked.url.clone();
     let there = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     drop(answer.refusal().await);

@@ -4,6 +4,7 @@ use oci::{Digest, Reference, ReferenceError};
 
 use crate::command::Noun;
 
+pub(crate) mod copy;
 pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod inspect;
@@ -22,6 +23,7 @@ pub(crate) const NOUN: Noun = Noun {
     usage: "",
     about: "Manage images",
     verbs: &[
+        &copy::COMMAND,
         &history::COMMAND,
         &import::COMMAND,
         &inspect::COMMAND,

@@ -1,4 +1,6 @@
-//! What the user has to do with registries: `login`, `logout`.
+//! What the user has to do with registries: `login`, `logout`, `search`, `tags`.
 
 pub(crate) mod login;
 pub(crate) mod logout;
+pub(crate) mod search;
+pub(crate) mod tags;

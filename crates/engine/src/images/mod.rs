@@ -1,19 +1,23 @@
 //! Images: listing, inspecting, tagging, removing, moving them in and out. The store keeps them; here are the
 //! decisions (what a reference means, what may be removed) and the events.
 
+mod copy;
 mod layers;
 mod prune;
 mod pull;
 mod push;
 mod registry;
 mod remote;
+mod search;
 mod service;
 
-pub use distribution::Credentials;
+pub use copy::CopyRequest;
+pub use distribution::{Credentials, Found};
 pub use prune::ImagesPruned;
 pub use pull::PullRequest;
 pub use push::PushRequest;
-pub use remote::RemoteView;
+pub use remote::{RemoteDocument, RemoteView};
+pub use search::SearchRequest;
 pub use service::Images;
 pub(crate) use service::name_of;
 

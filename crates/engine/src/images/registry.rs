@@ -22,6 +22,17 @@ impl Registries {
     pub(super) fn client(&self) -> Arc<Client> {
         self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// As [`Registries::client`], but for one that believes a registry for this once, if it is to be insecure.
+    pub(super) fn client_for(&self, domain: &str, insecure: bool) -> Arc<Client> {
+        let client = self.client();
+        if !insecure {
+            return client;
+        }
+        let mut settings = client.settings().clone();
+        settings.insecure.push(domain.to_owned());
+        Arc::new(Client::new(settings))
+    }
 }
 
 impl Images {

@@ -78,6 +78,7 @@ pub(crate) static ROUTES: &[Route] = routes! {
 
     GET "/images/json" => images::list;
     GET "/images/get" => images::save_many;
+    GET "/images/search" => registries::search;
     POST "/images/load" => images::load;
     POST "/images/create" => images::create;
     POST "/images/prune" => images::prune, since 25;
@@ -98,6 +99,11 @@ pub(crate) static ROUTES: &[Route] = routes! {
 
     POST "/auth" => registries::login;
     GET "/distribution/{name*}/json" => registries::inspect, since 30;
+    // Not in Docker.
+    GET "/distribution/{name*}/tags" => registries::tags;
+    GET "/distribution/{name*}/manifest" => registries::manifest;
+    PUT "/distribution/{name*}/manifest" => registries::put_manifest;
+    POST "/distribution/{name*}/copy" => registries::copy;
 
     GET "/volumes" => volumes::list;
     POST "/volumes/create" => volumes::create;
@@ -119,7 +125,6 @@ pub(crate) const NOT_BUILT: &[(&str, &str)] = &[
     ("POST", "/build/prune"),
     ("POST", "/build/cancel"),
     ("GET", "/images/{name*}/attestations"),
-    ("GET", "/images/search"),
     ("POST", "/session"),
     ("POST", "/grpc"),
     ("GET", "/plugins"),
