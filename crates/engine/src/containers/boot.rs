@@ -188,10 +188,10 @@ async fn sweep(core: &Arc<Core>, known: &HashSet<String>) {
         // Only what this engine made: names of 64 hex digits.
         if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) && !known.contains(&id) {
             for name in create::begun_volumes(&entry.path()) {
-                let _ = create::remove_directory(layout::volume(&core.settings().data_root, &name)).await;
+                let _ = create::remove_directory(&layout::volume(&core.settings().data_root, &name));
                 core.volumes.remove(&name);
             }
-            let _ = create::remove_directory(entry.path()).await;
+            let _ = create::remove_directory(&entry.path());
         }
     }
     for id in core.ports.runtime.leftovers().await {

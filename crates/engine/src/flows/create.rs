@@ -1,10 +1,10 @@
 //! Create: image → names → directory → layer → volumes → record → task. One durable commit, and none for
 //! `--rm`, whose record is written when it is started; the network gets its sandbox ready meanwhile.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
-use super::{Undo, finish};
+use super::{Undo, finish, patiently};
 use crate::container::merge::Merged;
 use crate::container::{
     ContainerSpec, MountPoint, NetworkMode, health, links, merge, mounts, names, validate,
@@ -67,13 +67,13 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
     core.failpoints.hit("create.directory")?;
     let directory = layout::container(&settings.data_root, &id);
     make_directory(&directory)?;
-    undo.push("directory", remove_directory(directory));
+    undo.push("directory", patiently(move || remove_directory(&directory)));
 
     core.failpoints.hit("create.layer")?;
     let rootfs = core.ports.storage.create_layer(&id, &image)?;
     {
         let (storage, id) = (core.ports.storage.clone(), id.clone());
-        undo.push("layer", async move { storage.remove_layer(&id) });
+        undo.push("layer", patiently(move || storage.remove_layer(&id)));
     }
 
     core.failpoints.hit("create.volumes")?;
@@ -139,7 +139,7 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
         let (storage, id) = (core.ports.storage.clone(), record.id.clone());
         blocking(move || storage.put_record(&id, &json, true)).await?;
         let (storage, id) = (core.ports.storage.clone(), record.id.clone());
-        undo.push("record", async move { storage.delete_record(&id, false) });
+        undo.push("record", patiently(move || storage.delete_record(&id, false)));
     }
     core.failpoints.hit("create.publish")?;
     Ok(record)
@@ -162,7 +162,7 @@ fn take_name(core: &Core, asked: Option<String>, id: &str) -> Result<String> {
     Ok(name)
 }
 
-fn make_directory(directory: &std::path::Path) -> Result<()> {
+fn make_directory(directory: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -173,7 +173,7 @@ fn make_directory(directory: &std::path::Path) -> Result<()> {
 
 /// Anonymous volumes have no owner but their container's record. Until that is written, a list in the container's
 /// directory tells the next engine what to sweep.
-fn note_volumes(directory: &std::path::Path, volumes: &[mounts::VolumePlan]) -> Result<()> {
+fn note_volumes(directory: &Path, volumes: &[mounts::VolumePlan]) -> Result<()> {
     let anonymous = volumes.iter().filter(|v| v.wanted.anonymous);
     let names: Vec<&str> = anonymous.map(|v| v.wanted.name.as_str()).collect();
     if names.is_empty() {
@@ -193,7 +193,7 @@ fn mount_images(core: &Arc<Core>, undo: &mut Undo, points: &mut [MountPoint]) ->
         let image = storage.resolve(&point.name)?;
         let rootfs = storage.create_layer(&point.layer, &image)?;
         let layer = point.layer.clone();
-        undo.push("image", async move { storage.remove_layer(&layer) });
+        undo.push("image", patiently(move || storage.remove_layer(&layer)));
         point.lower = match rootfs {
             Rootfs::Directory(path) => vec![path],
             Rootfs::Overlay { lower, .. } => lower,
@@ -209,19 +209,20 @@ async fn give_back(core: Arc<Core>, name: String, container: String, goes: bool)
     if !goes {
         core.volumes.release(&name, &container);
     } else if let Ok(Some(entry)) = core.volumes.take(&name, Some(&container)) {
-        remove_directory(layout::volume(&core.settings().data_root, &name)).await?;
+        let place = layout::volume(&core.settings().data_root, &name);
+        patiently(|| remove_directory(&place)).await?;
         volumes::remove::gone(&core, &entry);
     }
     Ok(())
 }
 
 /// What [`note_volumes`] wrote. Only names that an engine makes up.
-pub(crate) fn begun_volumes(directory: &std::path::Path) -> Vec<String> {
+pub(crate) fn begun_volumes(directory: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(layout::begun_volumes(directory)).unwrap_or_default();
     text.lines().filter(|name| volumes::is_made_up(name)).map(str::to_owned).collect()
 }
 
 /// Idempotent.
-pub(crate) async fn remove_directory(directory: PathBuf) -> Result<()> {
-    archive::remove_tree(&directory).map_err(|error| Error::internal(error.to_string()))
+pub(crate) fn remove_directory(directory: &Path) -> Result<()> {
+    archive::remove_tree(directory).map_err(|error| Error::internal(error.to_string()))
 }

@@ -84,11 +84,11 @@ async fn thoroughly(core: &Arc<Core>, record: &Record, directory: PathBuf, volum
         blocking(move || storage.remove_layer(&id)).await?;
     }
     core.failpoints.hit("remove.directory")?;
-    remove_directory(directory).await?;
+    remove_directory(&directory)?;
     core.failpoints.hit("remove.volumes")?;
     for volume in volumes {
         if let Some(place) = place(core, &volume.name) {
-            remove_directory(place).await?;
+            remove_directory(&place)?;
         }
         volume.entry.iter().for_each(|entry| gone(core, entry));
     }

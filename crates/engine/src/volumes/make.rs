@@ -14,6 +14,8 @@ use super::{ANONYMOUS, LOCAL, Volume, boot, event, local, remove};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::failpoints::is_crash;
+use crate::flows::create::remove_directory;
+use crate::flows::patiently;
 use crate::layout;
 
 /// A volume that must be there.
@@ -48,7 +50,8 @@ pub(crate) async fn make(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Re
                 _ => Ok(()),
             };
             if filled.is_err() && wanted.anonymous {
-                let _ = archive::remove_tree(&layout::volume(&core.settings().data_root, &volume.name));
+                let place = layout::volume(&core.settings().data_root, &volume.name);
+                let _ = patiently(|| remove_directory(&place)).await;
                 if let Ok(Some(entry)) = core.volumes.take(&volume.name, None) {
                     remove::gone(core, &entry);
                 }
@@ -135,10 +138,13 @@ async fn fresh(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Result<Arc<V
     let made = steps(core, &volume, &begun, whom, recorded).await;
     if made.is_err() && !is_crash(&made) {
         // What the one had been renamed to: it was not there before.
-        let _ = archive::remove_tree(&begun).and(archive::remove_tree(&volume.mountpoint));
+        let trees = || remove_directory(&begun).and(remove_directory(&volume.mountpoint));
+        let _ = patiently(trees).await;
         // Unless there is something in it.
         let _ = std::fs::remove_dir(&place);
-        if recorded && let Err(error) = core.ports.storage.delete_volume(&volume.name, false) {
+        if recorded
+            && let Err(error) = patiently(|| core.ports.storage.delete_volume(&volume.name, false)).await
+        {
             tracing::warn!(volume = %volume.name, %error, "could not take its record back");
         }
     }
@@ -235,7 +241,7 @@ async fn fill_empty(
     };
     let filled = filled.await;
     if begun.exists() {
-        let _ = archive::remove_tree(&begun);
+        let _ = patiently(|| remove_directory(&begun)).await;
     }
     filled
 }

@@ -185,9 +185,8 @@ impl Snapshots {
             lock(&self.containers).insert(container.into(), top.as_ref().map(|layer| layer.chain_id.clone()));
         let made = self.make_writable(container, top.as_deref());
         if made.is_err() && previous.is_none() {
-            lock(&self.containers).remove(container);
-            // The first error is the one to tell; what stays is swept by `remove` or the next start.
-            let _ = remove_tree(&self.container_dir(container));
+            // The first error is the one to tell; what stays is swept in a moment, or by the next start.
+            let _ = self.remove(container);
         }
         made?;
         Ok(self.driver.root(&self.container_dir(container), &self.stack(top.as_deref())))

@@ -4,6 +4,11 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How often the thread tries by itself what cannot be deleted, and its first pause, which doubles.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 pub(super) struct Sweeper {
@@ -15,7 +20,7 @@ struct Queue {
     /// Somebody is at work. No thread is kept while there is nothing to do.
     running: bool,
     doomed: Vec<PathBuf>,
-    /// What could not be deleted is tried again when there is more to do, and at the next start.
+    /// What could not be deleted, even after a while, is tried again when there is more to do, and at the next start.
     failed: Vec<PathBuf>,
 }
 
@@ -40,8 +45,16 @@ impl Sweeper {
 }
 
 fn work(queue: &Mutex<Queue>) {
-    let mut failed = Vec::new();
+    let mut failed: Vec<PathBuf> = Vec::new();
+    let mut tries = 1;
     loop {
+        // Descriptors may have been short: for a moment, usually.
+        if !failed.is_empty() && tries < TRIES && lock(queue).doomed.is_empty() {
+            std::thread::sleep(PAUSE * 2_u32.pow(tries - 1));
+            tries += 1;
+            failed.retain(|path| super::remove_tree(path).is_err());
+            continue;
+        }
         let batch = {
             let mut queue = lock(queue);
             if queue.doomed.is_empty() {
