@@ -98,9 +98,10 @@ fn hammered_by_eight_for_ten_seconds() {
     ];
     let end = Instant::now() + Duration::from_secs(10);
     std::thread::scope(|scope| {
+        let mut hammers = Vec::new();
         for seed in 1..=8_u32 {
             let private = &private;
-            scope.spawn(move || {
+            hammers.push(scope.spawn(move || {
                 let mut random = seed;
                 while Instant::now() < end {
                     random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -108,8 +109,14 @@ fn hammered_by_eight_for_ten_seconds() {
                     let output = private.engine.wharf(order);
                     assert!(!output.stderr.contains("panicked"), "{order:?}: {output:?}");
                 }
-            });
+            }));
         }
+        std::thread::sleep(end.saturating_duration_since(Instant::now()));
+        // The last word may have been `pause`, which an exec waits out.
+        until("all are back", || {
+            private.engine.wharf(&["rm", "-f", "cc"]);
+            hammers.iter().all(std::thread::ScopedJoinHandle::is_finished)
+        });
     });
     private.engine.wharf(&["rm", "-f", "cc"]);
     until("it is gone", || private.ok(&["ps", "-aq"]).is_empty());

@@ -13,7 +13,7 @@ pub(crate) const BLOCK: usize = 512;
 /// Long names and PAX headers above this are refused: names and attributes are far smaller.
 const EXTENSION_BYTES_MAX: u64 = 1 << 20;
 /// Pieces of a sparse file.
-const SPARSE_PIECES_MAX: usize = 1 << 16;
+pub(crate) const SPARSE_PIECES_MAX: usize = 1 << 16;
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,6 +19,7 @@ mod extract;
 mod pack;
 mod path;
 mod pax;
+mod sparse;
 mod tree;
 mod whiteout;
 

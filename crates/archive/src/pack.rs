@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 use crate::changes::{Change, ChangeKind};
 use crate::entries::{BLOCK, Kind};
 use crate::error::{At, Error};
+use crate::sparse::{self, Piece};
 use crate::tree;
 use crate::whiteout::{self, Mode};
 
@@ -29,11 +31,14 @@ pub struct PackOptions {
     pub root_entry: bool,
     /// Times without their fraction, as Docker's archives have them: then few entries need a PAX header.
     pub whole_seconds: bool,
+    /// For a copy that comes back to a file system: access lists too, and the holes of sparse files stay holes. Layers and
+    /// Docker's archives have neither.
+    pub faithful: bool,
 }
 
 impl Default for PackOptions {
     fn default() -> PackOptions {
-        PackOptions { mode: Mode::Verbatim, root_entry: true, whole_seconds: false }
+        PackOptions { mode: Mode::Verbatim, root_entry: true, whole_seconds: false, faithful: false }
     }
 }
 
@@ -138,13 +143,38 @@ impl<W: Write> TarWriter<W> {
         self.append_data(entry, data, Short::Fails)
     }
 
-    fn append_data(&mut self, entry: &FileEntry, mut data: impl Read, short: Short) -> Result<(), Error> {
+    fn append_data(&mut self, entry: &FileEntry, data: impl Read, short: Short) -> Result<(), Error> {
         self.header(entry)?;
         if entry.kind != Kind::File || entry.size == 0 {
             return Ok(());
         }
+        self.data(&entry.name, entry.size, data, short)?;
+        self.pad(entry.size)
+    }
+
+    /// The form of GNU tar's that its manual calls PAX 1.0: the map of pieces stands before the data.
+    fn append_sparse(&mut self, entry: &FileEntry, file: &File, pieces: &[Piece]) -> Result<(), Error> {
+        let map = sparse::map(pieces);
+        let size = map.len() as u64 + pieces.iter().map(|piece| piece.len).sum::<u64>();
+        let mut pax = Vec::new();
+        record(&mut pax, "GNU.sparse.major", b"1");
+        record(&mut pax, "GNU.sparse.minor", b"0");
+        record(&mut pax, "GNU.sparse.name", &entry.name);
+        record(&mut pax, "GNU.sparse.realsize", entry.size.to_string().as_bytes());
+        let name = sparse::stand_in(&entry.name);
+        self.header_with(&FileEntry { name, size, ..entry.clone() }, pax)?;
+        self.writer.write_all(&map)?;
+        for piece in pieces {
+            let mut file = file;
+            file.seek(SeekFrom::Start(piece.start)).at("seek", &entry.name)?;
+            self.data(&entry.name, piece.len, file, Short::IsFilled)?;
+        }
+        self.pad(size)
+    }
+
+    fn data(&mut self, name: &[u8], size: u64, mut data: impl Read, short: Short) -> Result<(), Error> {
         self.buffer.resize(COPY_LEN, 0);
-        let mut left = entry.size;
+        let mut left = size;
         while left > 0 {
             let want = left.min(self.buffer.len() as u64) as usize;
             match data.read(&mut self.buffer[..want]) {
@@ -154,7 +184,7 @@ impl<W: Write> TarWriter<W> {
                 }
                 Ok(0) => {
                     return Err(Error::Entry {
-                        name: crate::path::show(&entry.name),
+                        name: crate::path::show(name),
                         reason: format!("shrank by {left} bytes while it was read"),
                     });
                 }
@@ -163,10 +193,10 @@ impl<W: Write> TarWriter<W> {
                     left -= n as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).at("read", &entry.name),
+                Err(error) => return Err(error).at("read", name),
             }
         }
-        self.pad(entry.size)
+        Ok(())
     }
 
     /// All that is below a directory, by names that begin in it.
@@ -230,7 +260,7 @@ impl<W: Write> TarWriter<W> {
     fn append_root(&mut self, root: &OwnedFd, name: &[u8], options: PackOptions) -> Result<(), Error> {
         let metadata = rustix::fs::fstat(root).at("stat", name)?;
         let mut entry = entry_of(name.to_vec(), Kind::Directory, &metadata, options);
-        entry.xattrs = xattrs(Attributes::Of(root), name)?;
+        entry.xattrs = xattrs(Attributes::Of(root), name, options)?;
         self.header(&entry)
     }
 
@@ -301,7 +331,7 @@ impl<W: Write> TarWriter<W> {
                     Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
                     other => other.at("open", &entry.name)?,
                 };
-                entry.xattrs = xattrs(Attributes::Of(&below), &entry.name)?;
+                entry.xattrs = xattrs(Attributes::Of(&below), &entry.name, options)?;
                 self.header(&entry)?;
                 if options.mode == Mode::Overlay && is_opaque(&below) {
                     self.mark([&entry.name[..], whiteout::OPAQUE].concat(), &metadata, options)?;
@@ -313,7 +343,7 @@ impl<W: Write> TarWriter<W> {
                     Err(Errno::NOENT | Errno::INVAL) => return Ok(None),
                     other => other.at("read link", &entry.name)?.into_bytes(),
                 };
-                entry.xattrs = xattrs(Attributes::At(dir, name), &entry.name)?;
+                entry.xattrs = xattrs(Attributes::At(dir, name), &entry.name, options)?;
                 self.header(&entry)?;
             }
             Kind::File => {
@@ -328,11 +358,15 @@ impl<W: Write> TarWriter<W> {
                     return Ok(None);
                 }
                 let mut entry = entry_of(entry.name, kind, &metadata, options);
-                entry.xattrs = xattrs(Attributes::Of(&file), &entry.name)?;
-                self.append_data(&entry, std::fs::File::from(file), Short::IsFilled)?;
+                entry.xattrs = xattrs(Attributes::Of(&file), &entry.name, options)?;
+                let file = File::from(file);
+                match options.faithful.then(|| sparse::pieces(&file, &metadata)).flatten() {
+                    Some(pieces) => self.append_sparse(&entry, &file, &pieces)?,
+                    None => self.append_data(&entry, file, Short::IsFilled)?,
+                }
             }
             _ => {
-                entry.xattrs = xattrs(Attributes::At(dir, name), &entry.name)?;
+                entry.xattrs = xattrs(Attributes::At(dir, name), &entry.name, options)?;
                 self.header(&entry)?;
             }
         }
@@ -359,8 +393,12 @@ impl<W: Write> TarWriter<W> {
     }
 
     fn header(&mut self, entry: &FileEntry) -> Result<(), Error> {
+        self.header_with(entry, Vec::new())
+    }
+
+    /// `pax`: records beside those that the entry needs itself.
+    fn header_with(&mut self, entry: &FileEntry, mut pax: Vec<u8>) -> Result<(), Error> {
         let mut header = tar::Header::new_ustar();
-        let mut pax: Vec<u8> = Vec::new();
         header.set_entry_type(match entry.kind {
             Kind::File => tar::EntryType::Regular,
             Kind::Directory => tar::EntryType::Directory,
@@ -509,7 +547,7 @@ const LIST_LEN: usize = 1 << 10;
 const LIST_LEN_MAX: usize = 64 << 10;
 
 /// Attributes worth keeping: capabilities and the user's own. Others belong to this machine.
-fn xattrs(of: Attributes<'_>, name: &[u8]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+fn xattrs(of: Attributes<'_>, name: &[u8], options: PackOptions) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let mut short = [0; LIST_LEN];
     let mut long = Vec::new();
     let list = match of.list(&mut short) {
@@ -525,8 +563,9 @@ fn xattrs(of: Attributes<'_>, name: &[u8]) -> Result<Vec<(String, Vec<u8>)>, Err
     let mut found = Vec::new();
     for key in list.split(|&b| b == 0).filter(|key| !key.is_empty()) {
         let Ok(key) = std::str::from_utf8(key) else { continue };
-        let wanted =
-            key == "security.capability" || (key.starts_with("user.") && !key.starts_with("user.overlay."));
+        let wanted = key == "security.capability"
+            || (key.starts_with("user.") && !key.starts_with("user.overlay."))
+            || (options.faithful && key.starts_with("system.posix_acl_"));
         if !wanted {
             continue;
         }

@@ -325,6 +325,54 @@ fn a_tree_survives_packing_and_unpacking() {
     assert_eq!(fs::metadata(copy.join("d/g")).unwrap().nlink(), 2);
 }
 
+/// The access list of user 1234, who may read, as the kernel writes it (linux/posix_acl_xattr.h).
+const ACL: &[u8] = b"\x02\0\0\0\x01\0\x06\0\xff\xff\xff\xff\x02\0\x04\0\xd2\x04\0\0\x04\0\x04\0\xff\xff\xff\xff\x10\0\x04\0\xff\xff\xff\xff \0\x04\0\xff\xff\xff\xff";
+
+#[test]
+fn a_faithful_pack_keeps_holes_and_access_lists_and_gnu_tar_reads_it() {
+    use std::os::unix::fs::FileExt as _;
+    const MIB: u64 = 1 << 20;
+    let (_outside, root) = cage();
+    let file = |name: &str, pieces: &[(u64, &[u8])], size: u64| {
+        let file = fs::File::create(root.join(name)).unwrap();
+        pieces.iter().for_each(|(at, data)| file.write_all_at(data, *at).unwrap());
+        file.set_len(size).unwrap();
+    };
+    file("begins", &[(0, b"head"), (30 * MIB, b"middle")], 40 * MIB);
+    file("ends", &[(64 * MIB, &[9; 5000])], 64 * MIB + 5000);
+    file("empty", &[], 10 * MIB);
+    file("dense", &[(0, &[1; 50_000])], 50_000);
+    rustix::fs::setxattr(root.join("dense"), "system.posix_acl_access", ACL, rustix::fs::XattrFlags::empty())
+        .unwrap();
+    let options = PackOptions { faithful: true, ..PackOptions::default() };
+    let mut tar = Vec::new();
+    pack(&root, &mut tar, options).unwrap();
+    assert!(tar.len() < 200_000, "{} bytes for what has 60 KB", tar.len());
+    let (_outside, ours) = cage();
+    Extractor::open(&ours, Mode::Verbatim).unwrap().extract(&tar[..]).unwrap();
+    let (outside, theirs) = cage();
+    fs::write(outside.path().join("tar"), &tar).unwrap();
+    let mut gnu = std::process::Command::new("tar");
+    gnu.arg("-xpf").arg(outside.path().join("tar")).arg("-C").arg(&theirs);
+    assert!(gnu.status().unwrap().success());
+    for name in ["begins", "ends", "empty", "dense"] {
+        let blocks = |root: &Path| fs::metadata(root.join(name)).unwrap().blocks();
+        for copy in [&ours, &theirs] {
+            let mut compare = std::process::Command::new("cmp");
+            assert!(compare.arg(root.join(name)).arg(copy.join(name)).status().unwrap().success(), "{name}");
+            assert!(
+                blocks(copy) <= blocks(&root) + 32,
+                "{name}: {} blocks of {}",
+                blocks(copy),
+                blocks(&root)
+            );
+        }
+    }
+    let mut value = [0; 64];
+    let n = rustix::fs::getxattr(ours.join("dense"), "system.posix_acl_access", &mut value[..]).unwrap();
+    assert_eq!(&value[..n], ACL);
+}
+
 #[test]
 fn gnu_tar_understands_us_and_we_understand_it() {
     let (_outside, source) = cage();

@@ -120,7 +120,7 @@ impl Images {
 
     fn pack_changes(&self, container: &str, changes: &[Change], to: impl Write) -> Result<()> {
         let (root, mode) = self.snapshots.changed(container)?;
-        let options = PackOptions { mode, root_entry: false, whole_seconds: true };
+        let options = PackOptions { mode, root_entry: false, whole_seconds: true, faithful: false };
         let mut tar = TarWriter::new(BufWriter::with_capacity(PIPE_LEN, to));
         tar.append_changes(&root, changes, options)?;
         tar.finish()?;
