@@ -158,6 +158,36 @@ fn an_anonymous_volume_stays_as_long_as_anybody_has_it() {
 }
 
 #[test]
+fn a_volume_is_exported_and_imported() {
+    let mut house = House::new();
+    house.ok(&["volume", "create", "data"]);
+    let script = "mkdir /x/d; echo kept > /x/d/f; ln /x/d/f /x/hard; ln -s d/f /x/link; chown -R 5:6 /x; chmod 4750 /x/hard; \
+                  truncate -s 300M /x/sparse";
+    house.sh(&["-v", "data:/x"], script);
+    let tar = house.engine.directory().join("data.tar");
+    let path = tar.to_str().unwrap();
+    house.ok(&["volume", "export", "-o", path, "data"]);
+    assert!(std::fs::metadata(&tar).unwrap().len() < 1 << 20, "the hole was written");
+    assert_eq!(house.ok(&["volume", "import", "--label", "a=b", "copy", path]), "copy");
+    assert_eq!(house.inspect("copy", "{{.Labels.a}}"), "b");
+    house.engine.kill();
+    house.engine.run();
+    let look = "cat /x/link; stat -c '%u %g %a %h' /x/d/f; stat -c '%u' /x; stat -c %s /x/sparse";
+    assert_eq!(house.sh(&["-v", "copy:/x"], look), "kept\n5 6 4750 2\n5\n314572800");
+    // What is there is not written over, and what breaks off is not there.
+    let (_, said) = house.fails(&["volume", "import", "copy", path]);
+    assert!(said.contains("import copy: volume name copy is already in use"), "{said}");
+    let whole = std::fs::read(&tar).unwrap();
+    std::fs::write(&tar, &whole[..whole.len() / 2]).unwrap();
+    assert!(house.fails(&["volume", "import", "half", path]).1.contains("import half: "));
+    assert!(house.fails(&["volume", "inspect", "half"]).1.contains("no such volume"));
+    assert!(!house.engine.directory().join("data/volumes/half").exists());
+    assert!(
+        house.fails(&["volume", "export", "nosuch", "-o", path]).1.contains("get nosuch: no such volume")
+    );
+}
+
+#[test]
 fn a_volume_is_renamed_and_cloned() {
     let mut house = House::new();
     house.ok(&["volume", "create", "--label", "a=b", "old"]);

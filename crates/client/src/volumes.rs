@@ -1,11 +1,13 @@
 //! `/volumes`.
 
-use crate::connection::{Http, json_body, no_body};
+use crate::connection::{Http, json_body, no_body, stream_body};
 use crate::error::{Error, Result};
 use crate::query::{Target, escape};
+use crate::stream::ByteStream;
 use api::filters::Filters;
 use api::volume::{Volume, VolumeCreateRequest, VolumeListResponse, VolumePruneResponse};
 use http::Method;
+use tokio::io::AsyncRead;
 
 /// Everything about volumes.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +52,24 @@ impl Volumes<'_> {
     pub async fn clone_of(&self, source: &str, new: &str) -> Result<Volume> {
         let target = Target::new(format!("/volumes/{}/clone", escape(source))).arg_if("name", new);
         self.http.json(Method::POST, target, no_body()).await
+    }
+
+    /// Not in Docker.
+    pub async fn export(&self, name: &str) -> Result<ByteStream> {
+        let target = Target::new(format!("/volumes/{}/export", escape(name)));
+        self.http.stream(Method::GET, target, no_body()).await
+    }
+
+    /// Not in Docker. `labels` are `key` or `key=value`.
+    pub async fn import(
+        &self,
+        name: &str,
+        labels: &[String],
+        from: impl AsyncRead + Send + Unpin + 'static,
+    ) -> Result<Volume> {
+        let target = Target::new(format!("/volumes/{}/import", escape(name)));
+        let target = labels.iter().fold(target, |target, label| target.arg("label", label));
+        self.http.json(Method::POST, target, stream_body(from)).await
     }
 
     pub async fn prune(&self, filters: &Filters) -> Result<VolumePruneResponse> {

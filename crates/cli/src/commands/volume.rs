@@ -11,6 +11,8 @@ use crate::output::units::human_size;
 
 pub(crate) mod clone;
 pub(crate) mod create;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod ls;
 pub(crate) mod prune;
@@ -25,6 +27,8 @@ pub(crate) const NOUN: Noun = Noun {
     verbs: &[
         &clone::COMMAND,
         &create::COMMAND,
+        &export::COMMAND,
+        &import::COMMAND,
         &inspect::COMMAND,
         &ls::COMMAND,
         &prune::COMMAND,

@@ -4,9 +4,10 @@
 //! where one is needed, comes first; one without data is of a volume that nobody was told of.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::record::Record;
 use super::registry::Entry;
@@ -29,11 +30,32 @@ pub(crate) struct Wanted {
     pub(crate) anonymous: bool,
 }
 
+/// What puts the first data into a client's new volume; called once, with its directory, in a blocking thread.
+pub(crate) struct Filling(Mutex<Option<Fill>>);
+
+type Fill = Box<dyn FnOnce(&Path) -> Result<()> + Send>;
+
+impl Filling {
+    pub(super) fn new(fill: impl FnOnce(&Path) -> Result<()> + Send + 'static) -> Self {
+        Self(Mutex::new(Some(Box::new(fill))))
+    }
+
+    fn take(&self) -> Option<Fill> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for Filling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Filling").finish_non_exhaustive()
+    }
+}
+
 /// For whom.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum For<'a> {
-    /// A client: it must survive a power cut when it is told. A new one may be a copy of a directory.
-    Client { copy_of: Option<&'a Path> },
+    /// A client: it must survive a power cut when it is told.
+    Client { filling: Option<&'a Filling> },
     /// A container, which refers to it from now on. An empty volume takes over what the image has at `copy_from`.
     Container { id: &'a str, copy_from: Option<&'a str> },
 }
@@ -162,10 +184,11 @@ async fn steps(core: &Arc<Core>, volume: &Volume, begun: &Path, whom: For<'_>, r
     {
         fill(core, id, path, begun).await?;
     }
-    if let For::Client { copy_of: Some(from) } = whom {
-        let (from, begun) = (from.to_owned(), begun.to_owned());
-        let copied = blocking(move || archive::copy_tree(&from, &begun)).await;
-        copied.map_err(|error| Error::internal(error.to_string()))?;
+    if let For::Client { filling } = whom
+        && let Some(fill) = filling.and_then(Filling::take)
+    {
+        let begun = begun.to_owned();
+        blocking(move || fill(&begun)).await?;
     }
     core.failpoints.hit("volume.record")?;
     if recorded {

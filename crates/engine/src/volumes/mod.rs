@@ -7,6 +7,9 @@
 
 pub(crate) mod boot;
 mod clone;
+mod export;
+mod held;
+mod import;
 pub(crate) mod local;
 pub(crate) mod make;
 mod record;
@@ -15,6 +18,7 @@ pub(crate) mod remove;
 mod rename;
 mod service;
 pub(crate) mod source;
+pub use export::Export;
 pub use service::Volumes;
 
 use std::collections::BTreeMap;

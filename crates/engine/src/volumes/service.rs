@@ -1,11 +1,13 @@
 //! The volume service: the methods the server calls.
 
+use std::io::Read;
 use std::sync::Arc;
 
+use super::export::Export;
 use super::make::{For, Wanted, make};
 use super::registry::Entry;
 use super::remove::no_such_volume;
-use super::{ANONYMOUS, CreateRequest, LOCAL, Usage, Volume, clone, event, remove, rename};
+use super::{ANONYMOUS, CreateRequest, LOCAL, Usage, Volume, clone, event, export, import, remove, rename};
 use crate::container::{Filters, Pruned, names_match};
 use crate::core::{Core, blocking};
 use crate::error::{Class, Error, Result};
@@ -29,7 +31,7 @@ impl Volumes {
             options: request.options,
             anonymous,
         };
-        Ok(make(&self.core, &wanted, For::Client { copy_of: None }).await?.0)
+        Ok(make(&self.core, &wanted, For::Client { filling: None }).await?.0)
     }
 
     /// One that no container refers to.
@@ -40,6 +42,16 @@ impl Volumes {
     /// A copy, with its labels; `new` empty: an anonymous one.
     pub async fn clone_of(&self, source: &str, new: &str) -> Result<Arc<Volume>> {
         clone::run(&self.core, source, new).await
+    }
+
+    /// Its data, to be packed.
+    pub async fn export(&self, name: &str) -> Result<Export> {
+        export::run(&self.core, name)
+    }
+
+    /// A new one with what an archive has, compressed or not; `from` is read in a blocking thread.
+    pub async fn import(&self, request: CreateRequest, from: Box<dyn Read + Send>) -> Result<Arc<Volume>> {
+        import::run(&self.core, request, from).await
     }
 
     /// By name.

@@ -114,6 +114,8 @@ pub(crate) static ROUTES: &[Route] = routes! {
     // Not in Docker.
     POST "/volumes/{name}/rename" => volumes::rename;
     POST "/volumes/{name}/clone" => volumes::clone;
+    GET "/volumes/{name}/export" => volumes::export;
+    POST "/volumes/{name}/import" => volumes::import;
 };
 
 /// Docker has these, Wharf not yet: 501 with their name, never a 404 as if nobody had heard of them.

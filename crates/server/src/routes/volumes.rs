@@ -5,6 +5,7 @@ use crate::call::Call;
 use crate::convert;
 use crate::versions::ApiVersion;
 use api::volume::{VolumeCreateRequest, VolumeListResponse, VolumePruneResponse};
+use engine::volumes::CreateRequest;
 use engine::{Error, Result};
 use http::{Response, StatusCode};
 
@@ -56,6 +57,24 @@ pub(crate) async fn rename(call: Call) -> Result<Response<Body>> {
 /// Called `name`, or made up.
 pub(crate) async fn clone(call: Call) -> Result<Response<Body>> {
     let made = call.engine().volumes.clone_of(&call.name, call.query.get("name")).await?;
+    Ok(body::json(StatusCode::CREATED, &convert::volume::volume(&made)))
+}
+
+pub(crate) async fn export(call: Call) -> Result<Response<Body>> {
+    let export = call.engine().volumes.export(&call.name).await?;
+    Ok(body::written("application/x-tar", "volume export", move |to| export.write_to(to)))
+}
+
+/// A new one, with `label`s.
+pub(crate) async fn import(call: Call) -> Result<Response<Body>> {
+    let (engine, name) = (call.engine().clone(), call.name.clone());
+    let labels = call.query.all("label").into_iter().map(|label| {
+        let (key, value) = label.split_once('=').unwrap_or((&label, ""));
+        (key.to_owned(), value.to_owned())
+    });
+    let request = CreateRequest { name, labels: labels.collect(), ..CreateRequest::default() };
+    let from = Box::new(body::reader(call.request.into_body()));
+    let made = engine.volumes.import(request, from).await?;
     Ok(body::json(StatusCode::CREATED, &convert::volume::volume(&made)))
 }
 

@@ -63,13 +63,13 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
 }
 
 /// Our stdin, read as a file: on threads of the event loop's, since a pipe's end and a file's are the same there.
-pub(super) fn stdin() -> Result<tokio::fs::File, Failure> {
+pub(crate) fn stdin() -> Result<tokio::fs::File, Failure> {
     let fd = rustix::stdio::stdin().try_clone_to_owned()?;
     Ok(tokio::fs::File::from_std(std::fs::File::from(fd)))
 }
 
 /// Opens an archive, with the path in what is said about a failure.
-pub(super) async fn open(path: &str) -> Result<tokio::fs::File, Failure> {
+pub(crate) async fn open(path: &str) -> Result<tokio::fs::File, Failure> {
     tokio::fs::File::open(path)
         .await
         .map_err(|error| Failure::new(format!("open {path}: {}", output::reason(&error))))

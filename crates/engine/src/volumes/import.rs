@@ -1,0 +1,46 @@
+//! A new volume with what an archive has. It is there when all of it is in place.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use archive::{Decoder, Extractor, Mode};
+
+use super::make::{Filling, For, Wanted, make};
+use super::{CreateRequest, Volume};
+use crate::core::Core;
+use crate::error::{Error, Result};
+
+pub(super) async fn run(
+    core: &Arc<Core>,
+    request: CreateRequest,
+    from: Box<dyn Read + Send>,
+) -> Result<Arc<Volume>> {
+    let anonymous = request.name.is_empty();
+    let name = if anonymous { core.ports.ids.id() } else { request.name };
+    let doing = format!("import {name}");
+    if core.volumes.get(&name).is_some() {
+        return Err(taken(&doing, &name));
+    }
+    let filling = Filling::new(move |begun| unpack(from, begun));
+    let wanted = Wanted { name: name.clone(), labels: request.labels, anonymous, ..Wanted::default() };
+    match make(core, &wanted, For::Client { filling: Some(&filling) }).await {
+        Ok((made, true)) => Ok(made),
+        Ok((_, false)) => Err(taken(&doing, &name)),
+        Err(error) => Err(error.context(doing)),
+    }
+}
+
+fn taken(doing: &str, name: &str) -> Error {
+    Error::conflict(format!("{doing}: volume name {name} is already in use"))
+}
+
+fn unpack(from: Box<dyn Read + Send>, to: &Path) -> Result<()> {
+    let wrong = |error: archive::Error| match error.is_input() {
+        true => Error::invalid(error.to_string()),
+        false => Error::internal(error.to_string()),
+    };
+    let decoder = Decoder::new(from).map_err(wrong)?;
+    Extractor::open(to, Mode::Verbatim).and_then(|to| to.extract(decoder)).map_err(wrong)?;
+    Ok(())
+}
