@@ -23,6 +23,7 @@ mod settings;
 pub mod stats;
 mod storage;
 pub mod system;
+mod takeback;
 pub mod volumes;
 
 pub use containers::Containers;

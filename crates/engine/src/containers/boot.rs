@@ -15,7 +15,7 @@ use crate::flows::{create, remove, start};
 use crate::layout;
 use crate::ports::{BridgeNetwork, ProcessRef, Reconnected};
 use crate::records::{self, Record};
-use crate::volumes;
+use crate::{takeback, volumes};
 
 /// `bridges`: of the networks that there are.
 pub(crate) async fn run(core: &Arc<Core>, bridges: Vec<BridgeNetwork>) -> Result<()> {
@@ -188,10 +188,10 @@ async fn sweep(core: &Arc<Core>, known: &HashSet<String>) {
         // Only what this engine made: names of 64 hex digits.
         if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) && !known.contains(&id) {
             for name in create::begun_volumes(&entry.path()) {
-                let _ = create::remove_directory(&layout::volume(&core.settings().data_root, &name));
+                let _ = takeback::remove_directory(&layout::volume(&core.settings().data_root, &name));
                 core.volumes.remove(&name);
             }
-            let _ = create::remove_directory(&entry.path());
+            let _ = takeback::remove_directory(&entry.path());
         }
     }
     for id in core.ports.runtime.leftovers().await {

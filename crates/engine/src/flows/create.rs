@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Undo, finish, patiently};
+use super::{Undo, finish};
 use crate::container::merge::Merged;
 use crate::container::{
     ContainerSpec, MountPoint, NetworkMode, health, links, merge, mounts, names, validate,
@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::layout;
 use crate::ports::Rootfs;
 use crate::records::{self, Record};
+use crate::takeback::{patiently, remove_directory};
 use crate::volumes::make::{For, make};
 use crate::volumes::remove::no_such_volume;
 use crate::volumes::{self, ANONYMOUS};
@@ -220,9 +221,4 @@ async fn give_back(core: Arc<Core>, name: String, container: String, goes: bool)
 pub(crate) fn begun_volumes(directory: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(layout::begun_volumes(directory)).unwrap_or_default();
     text.lines().filter(|name| volumes::is_made_up(name)).map(str::to_owned).collect()
-}
-
-/// Idempotent.
-pub(crate) fn remove_directory(directory: &Path) -> Result<()> {
-    archive::remove_tree(directory).map_err(|error| Error::internal(error.to_string()))
 }

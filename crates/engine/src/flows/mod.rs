@@ -11,15 +11,9 @@ pub(crate) mod start;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::time::Duration;
-
 use crate::error::Result;
 use crate::failpoints::is_crash;
 use crate::ports::BoxFuture;
-
-/// How often something is taken back that nobody tries again later, and the pause between two tries.
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Undo steps in the order in which the steps were done.
 #[derive(Default)]
@@ -50,18 +44,6 @@ impl Undo {
             }
         }
     }
-}
-
-/// Taking something back fails, too, when descriptors or memory are what was short in the first place: for a moment,
-/// usually. `step` may be repeated.
-pub(crate) async fn patiently(mut step: impl FnMut() -> Result<()>) -> Result<()> {
-    for _ in 1..TRIES {
-        if step().is_ok() {
-            return Ok(());
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    step()
 }
 
 /// Finish a flow: disarm on success; on failure unwind, unless the failure plays a killed engine.

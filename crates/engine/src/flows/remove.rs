@@ -5,12 +5,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::create::remove_directory;
 use crate::core::{Core, blocking};
 use crate::error::Result;
 use crate::layout;
 use crate::ports::ProcessRef;
 use crate::records::{self, Record};
+use crate::takeback::remove_directory;
 use crate::volumes::registry::Entry;
 use crate::volumes::remove::gone;
 

@@ -15,9 +15,8 @@ use super::{ANONYMOUS, LOCAL, Volume, boot, event, local, remove};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::failpoints::is_crash;
-use crate::flows::create::remove_directory;
-use crate::flows::patiently;
 use crate::layout;
+use crate::takeback::{patiently, remove_directory};
 
 /// A volume that must be there.
 #[derive(Debug, Clone, Default)]
