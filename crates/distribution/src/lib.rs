@@ -24,6 +24,7 @@ mod proxy;
 mod repository;
 mod search;
 mod settings;
+mod size;
 mod transport;
 mod upload;
 mod url;

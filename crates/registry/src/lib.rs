@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  listen.rs ─► service.rs ─► access.rs (who is it, may they?) ─► handlers/<noun>.rs ─► storage/<noun>.rs ─► disk
+//!                  │                                              └► upstream/ (what is another registry's)
 //!                  │ route.rs: path → what is meant
 //!                  └ log.rs, metrics.rs: what was answered
 //! ```
@@ -16,6 +17,7 @@
 
 mod access;
 mod action;
+mod blocking;
 mod body;
 pub mod command;
 mod config;
@@ -38,11 +40,12 @@ mod socket;
 mod storage;
 mod tls;
 mod token;
+mod upstream;
 mod validation;
 
 pub use error::{Code, Error, Result};
 pub use listen::{Listener, serve};
 pub use log::{Form, Level, Log};
-pub use settings::{Address, Check, Checked, Debug, Purge, Settings, Tls};
+pub use settings::{Address, Check, Checked, Debug, Purge, Settings, Tls, Upstream};
 pub use storage::{Collected, Storage};
 pub use validation::{Indexes, Validation};

@@ -24,6 +24,7 @@ use crate::service::Service;
 use crate::settings::{Purge, Settings};
 use crate::storage::Storage;
 use crate::tls;
+use crate::upstream::Upstreams;
 
 /// A client that does not send its head within this time is let go.
 const HEAD: Duration = Duration::from_secs(30);
@@ -83,12 +84,18 @@ pub async fn serve(settings: Settings, listener: Listener, shutdown: impl Future
     if let Some(purge) = settings.purge.filter(|_| !settings.read_only) {
         beside.spawn(self::purge(storage.clone(), purge, settings.log.clone()));
     }
+    let upstreams = Upstreams::new(&settings.upstreams, &storage, &settings.log)?;
+    for upstream in upstreams.all() {
+        if let Some(expiry) = upstream.expiry() {
+            beside.spawn(expiry);
+        }
+    }
     let drain = settings.drain;
     let http1_only = match settings.tls {
         Some(_) => !settings.http2,
         None => !settings.h2c,
     };
-    let service = Arc::new(Service::new(settings, storage, health, metrics)?);
+    let service = Arc::new(Service::new(settings, storage, upstreams, health, metrics)?);
     let graceful = GracefulShutdown::new();
     let mut shutdown = pin!(shutdown);
     loop {

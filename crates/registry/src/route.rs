@@ -61,6 +61,22 @@ pub(crate) enum Target {
 }
 
 impl Target {
+    /// Under another name.
+    pub(crate) fn renamed(mut self, rename: impl FnOnce(&str) -> Result<String>) -> Result<Target> {
+        if let Target::Blob { repository, .. }
+        | Target::Uploads { repository }
+        | Target::Upload { repository, .. }
+        | Target::Manifest { repository, .. }
+        | Target::Tags { repository }
+        | Target::Referrers { repository, .. } = &mut self
+        {
+            let name = rename(repository)?;
+            name::check_repository(&name)?;
+            *repository = name;
+        }
+        Ok(self)
+    }
+
     /// The repository whose rules decide.
     pub(crate) fn repository(&self) -> Option<&str> {
         match self {

@@ -22,6 +22,7 @@ use crate::page;
 use crate::route::{self, Target};
 use crate::settings::Settings;
 use crate::storage::Storage;
+use crate::upstream::Upstreams;
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
@@ -39,6 +40,7 @@ impl Service {
     pub(crate) fn new(
         settings: Settings,
         storage: Storage,
+        upstreams: Upstreams,
         health: Arc<Health>,
         metrics: Arc<Metrics>,
     ) -> Result<Service> {
@@ -49,7 +51,7 @@ impl Service {
                 headers.append(name, value);
             }
         }
-        let house = Arc::new(House { storage, access, settings });
+        let house = Arc::new(House { storage, upstreams, access, settings });
         Ok(Service { house, health, metrics, headers })
     }
 
@@ -62,10 +64,14 @@ impl Service {
         self.metrics.begin();
         let (head, body) = request.into_parts();
         let mut caller = Caller::Nobody;
-        let path = head.uri.path().strip_prefix(self.house.settings.prefix.as_str());
-        let target = path.map_or(Ok(None), route::target);
-        let kind = target.as_ref().map_or("unknown", |target| target.as_ref().map_or("unknown", kind));
         let query = Query::parse(head.uri.query().unwrap_or_default());
+        let path = head.uri.path().strip_prefix(self.house.settings.prefix.as_str());
+        let target = path.map_or(Ok(None), route::target).and_then(|target| {
+            let Some(namespace) = query.get("ns") else { return Ok(target) };
+            let at_home = |name: &str| self.house.upstreams.place(namespace, name);
+            target.map(|target| target.renamed(at_home)).transpose()
+        });
+        let kind = target.as_ref().map_or("unknown", |target| target.as_ref().map_or("unknown", kind));
         let (mut wanted, mut place) = (Action::Pull, None);
         let result = match target {
             Ok(Some(target)) => {
@@ -150,6 +156,12 @@ impl Service {
             return handlers::tokens::give(&call, &self.url(&call.headers));
         }
         self.house.access.check(&call.caller, action, target.repository())?;
+        if action != Action::Pull
+            && let Some(upstream) = target.repository().and_then(|name| self.house.upstreams.of(name))
+        {
+            let message = format!("the operation is unsupported: this is fetched from {}", upstream.url());
+            return Err(Error::new(Code::Unsupported, message));
+        }
         let method = call.method.clone();
         let is_read = matches!(method, Method::GET | Method::HEAD);
         match target {

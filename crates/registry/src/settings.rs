@@ -53,6 +53,8 @@ pub struct Settings {
     /// Threads that wait for the disk, at most.
     pub threads: Option<usize>,
     pub health: Vec<Check>,
+    /// Other registries, whose images are fetched when somebody asks for them.
+    pub upstreams: Vec<Upstream>,
 }
 
 /// Where it listens.
@@ -113,6 +115,27 @@ pub enum Checked {
     Tcp { address: String, timeout: Duration },
 }
 
+/// Another registry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its repositories are those below this name here; empty: all are.
+    pub place: String,
+    /// Who asks in this registry's name (`ns=`) means this one; `None`: whatever name.
+    pub namespace: Option<String>,
+    /// `https://registry-1.docker.io`
+    pub url: String,
+    pub username: String,
+    pub password: String,
+    /// What was fetched is given up after so long.
+    pub ttl: Option<Duration>,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("place", &self.place).field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
 impl Settings {
     /// What holds without a word.
     pub fn new(root: &Path) -> Settings {
@@ -147,6 +170,7 @@ impl Settings {
             h2c: true,
             threads: None,
             health: Vec::new(),
+            upstreams: Vec::new(),
         }
     }
 }

@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("logs", &["gotemplate"]),
     ("store", &["archive", "oci", "sys"]),
     ("net", &["sys"]),
-    ("registry", &["dial", "oci"]),
+    ("registry", &["dial", "distribution", "oci"]),
     ("runtime", &["cgroups", "oci", "sys"]),
     ("shim", &["cgroups", "logs", "oci", "runtime", "sys"]),
     ("dial", &[]),

@@ -87,7 +87,12 @@ pub(crate) const KEYS: &[(&str, Rule)] = &[
     ("health.http", Refused("health.tcp and health.file are looked at")),
     ("catalog.maxentries", Honoured),
     ("tags.maxtags", Honoured),
-    ("proxy", Refused("this registry fetches nothing from another one")),
+    ("proxy.remoteurl", Honoured),
+    ("proxy.username", Honoured),
+    ("proxy.password", Honoured),
+    ("proxy.ttl", Honoured),
+    ("proxy.exec", Refused("no program is run for a password: proxy.username and proxy.password")),
+    ("proxy.cachewritetimeout", Refused("what comes is stored as it comes, and the sender waits")),
     ("validation.enabled", Honoured),
     ("validation.disabled", Honoured),
     ("validation.manifests.urls.allow", Honoured),
@@ -103,6 +108,12 @@ pub(crate) const KEYS: &[(&str, Rule)] = &[
     ("wharf.tokens", Honoured),
     ("wharf.sparseindexes", Honoured),
     ("wharf.collect.every", Honoured),
+    ("wharf.upstreams.#.prefix", Honoured),
+    ("wharf.upstreams.#.namespace", Honoured),
+    ("wharf.upstreams.#.remoteurl", Honoured),
+    ("wharf.upstreams.#.username", Honoured),
+    ("wharf.upstreams.#.password", Honoured),
+    ("wharf.upstreams.#.ttl", Honoured),
 ];
 
 /// What a word can be below a path: `None` if nothing is there.

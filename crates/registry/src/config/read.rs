@@ -8,9 +8,11 @@ use regex::Regex;
 
 use super::yaml::{Node, Value};
 use crate::log::{Form, Level};
-use crate::settings::{Address, Check, Checked, Debug, Purge, Settings, Tls};
+use crate::settings::{Address, Check, Checked, Debug, Purge, Settings, Tls, Upstream};
 use crate::validation::Indexes;
 
+/// What was fetched from another registry is kept for a week.
+const CACHED: Duration = Duration::from_secs(168 * 3600);
 const ROOT: &str = "/var/lib/registry";
 
 type Result<T> = std::result::Result<T, String>;
@@ -47,7 +49,45 @@ pub(super) fn settings(root: &Node, from_file: bool) -> Result<Settings> {
         settings.validation.indexes = Indexes::Sparse;
     }
     settings.collect_every = ours.at("collect").duration("every")?;
+    upstreams(&tree, &mut settings)?;
     Ok(settings)
+}
+
+fn upstreams(tree: &Tree<'_>, settings: &mut Settings) -> Result<()> {
+    let of = |tree: &Tree<'_>, place: String, url: String| {
+        Ok::<_, String>(Upstream {
+            namespace: tree
+                .text("namespace")?
+                .or_else(|| Some(place.clone()).filter(|name| !name.is_empty())),
+            place,
+            url,
+            username: tree.text("username")?.unwrap_or_default(),
+            password: tree.text("password")?.unwrap_or_default(),
+            // As in Docker's registry; 0: for ever.
+            ttl: Some(tree.duration("ttl")?.unwrap_or(CACHED)).filter(|ttl| !ttl.is_zero()),
+        })
+    };
+    let proxy = tree.at("proxy");
+    match proxy.text("remoteurl")?.filter(|url| !url.is_empty()) {
+        Some(url) => settings.upstreams.push(of(&proxy, String::new(), url)?),
+        None if proxy.entries().iter().any(|(_, node)| !super::is_nothing(node)) => {
+            return Err("proxy: proxy.remoteurl is missing: where from".into());
+        }
+        None => {}
+    }
+    for tree in tree.at("wharf").items("upstreams") {
+        let url = tree.text("remoteurl")?.ok_or_else(|| tree.wrong("remoteurl", "it is missing"))?;
+        let place = tree.text("prefix")?.unwrap_or_default();
+        if !place.is_empty() && crate::name::check_repository(&place).is_err() {
+            return Err(tree.wrong("prefix", "not the beginning of a repository's name"));
+        }
+        let upstream = of(&tree, place, url)?;
+        if settings.upstreams.iter().any(|other| other.place == upstream.place) {
+            return Err(tree.wrong("prefix", "two upstreams for the same names"));
+        }
+        settings.upstreams.push(upstream);
+    }
+    Ok(())
 }
 
 fn http(http: &Tree<'_>, settings: &mut Settings) -> Result<()> {

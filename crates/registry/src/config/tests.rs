@@ -141,6 +141,27 @@ wharf: {rules: /rules, tokens: true, collect: {every: 24h}}
 }
 
 #[test]
+fn other_registries_are_named() {
+    let text = "
+proxy: {remoteurl: 'https://registry-1.docker.io', username: u, password: 0123}
+wharf:
+  upstreams:
+    - {prefix: ghcr.io, remoteurl: 'https://ghcr.io', ttl: 0}
+    - {prefix: local, namespace: 'registry:5000', remoteurl: 'http://registry:5000', ttl: 1h}
+";
+    let all = load(text, &[]).unwrap().settings.upstreams;
+    let of =
+        |n: usize| (all[n].place.as_str(), all[n].namespace.as_deref(), all[n].ttl.map(|ttl| ttl.as_secs()));
+    assert_eq!(of(0), ("", None, Some(168 * 3600)));
+    assert_eq!((all[0].username.as_str(), all[0].password.as_str()), ("u", "0123"));
+    assert_eq!(of(1), ("ghcr.io", Some("ghcr.io"), None));
+    assert_eq!(of(2), ("local", Some("registry:5000"), Some(3600)));
+    let variables = [("REGISTRY_PROXY_REMOTEURL", "https://x.example"), ("REGISTRY_PROXY_TTL", "1h")];
+    assert_eq!(load("", &variables).unwrap().settings.upstreams[0].url, "https://x.example");
+    assert!(error("proxy: {username: u}\n").contains("proxy.remoteurl is missing"));
+}
+
+#[test]
 fn what_cannot_be_honoured_is_refused_by_name() {
     for (text, expected) in [
         ("http:\n  adr: x\n", "config.yml:2: unknown key http.adr"),

@@ -8,32 +8,44 @@ use super::{CONTENT_DIGEST, Call, blocking, empty, set};
 use crate::body::{Body, FileBody};
 use crate::error::Result;
 use crate::range::{self, Wanted};
+use crate::upstream::Found;
 
 /// What has this digest never changes.
 const FOR_EVER: &str = "max-age=31536000";
 
 pub(crate) async fn get(call: Call, repository: String, digest: Digest) -> Result<Response<Body>> {
     let etag = format!("\"{digest}\"");
-    let storage = call.house.storage.clone();
-    let blob = {
-        let digest = digest.clone();
-        blocking(move || storage.blob(&repository, &digest)).await?
+    let found = match call.house.upstreams.of(&repository) {
+        Some(upstream) => upstream.blob(&repository, &digest, !call.is_head()).await?,
+        None => {
+            let (storage, digest) = (call.house.storage.clone(), digest.clone());
+            Found::Here(blocking(move || storage.blob(&repository, &digest)).await?)
+        }
+    };
+    let size = match &found {
+        Found::Here(blob) => blob.size,
+        Found::There(size) => *size,
+        Found::Coming(arriving) => arriving.size,
     };
     let mut response = if call.header(IF_NONE_MATCH).is_some_and(|known| known.contains(&etag)) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
         // A range of a blob that has changed would be a mixture; it never does, so If-Range needs no look.
-        let (first, length, partial) = match range::wanted(call.header(RANGE), blob.size)? {
-            Wanted::All => (0, blob.size, false),
+        let (first, length, partial) = match range::wanted(call.header(RANGE), size)? {
+            Wanted::All => (0, size, false),
             Wanted::Part { first, length } => (first, length, true),
         };
         let mut response = super::bytes(StatusCode::OK, "application/octet-stream", Vec::new());
         if partial {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            let range = format!("bytes {first}-{}/{}", first + length - 1, blob.size);
+            let range = format!("bytes {first}-{}/{size}", first + length - 1);
             set(&mut response, CONTENT_RANGE, &range);
         }
-        response.map(|_| Body::File(FileBody::new(blob.file, first, length)))
+        response.map(|_| match found {
+            Found::Here(blob) => Body::File(FileBody::new(blob.file, first, length)),
+            Found::There(_) => Body::Length(length),
+            Found::Coming(arriving) => arriving.body(first, length),
+        })
     };
     set(&mut response, CONTENT_DIGEST, digest.as_str());
     set(&mut response, ETAG, &etag);

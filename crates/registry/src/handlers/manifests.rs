@@ -19,6 +19,9 @@ pub(crate) async fn get(call: Call, repository: String, reference: Reference) ->
         Reference::Digest(_) => true,
         Reference::Tag(_) => accepts_index(&call),
     };
+    if let Some(upstream) = call.house.upstreams.of(&repository) {
+        upstream.refresh(&repository, &reference).await?;
+    }
     let storage = call.house.storage.clone();
     let manifest = blocking(move || {
         let digest = match &reference {
@@ -82,7 +85,7 @@ pub(crate) async fn put(call: Call, repository: String, reference: Reference) ->
         let (digest, tags) = (digest.clone(), tags.clone());
         blocking(move || {
             let tags = tags.iter().map(String::as_str).collect();
-            let validation = &house.settings.validation;
+            let validation = Some(&house.settings.validation);
             let put = Put { bytes: &bytes, digest, media_type: media_type.as_deref(), tags, validation };
             storage.put_manifest(&repository, &put)
         })

@@ -16,15 +16,18 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::access::{Access, Caller};
+pub(crate) use crate::blocking::blocking;
 use crate::body::Body;
 use crate::error::{Code, Error, Result};
 use crate::settings::Settings;
 use crate::storage::Storage;
+use crate::upstream::Upstreams;
 
 /// What handlers share.
 #[derive(Debug)]
 pub(crate) struct House {
     pub(crate) storage: Storage,
+    pub(crate) upstreams: Upstreams,
     pub(crate) access: Access,
     pub(crate) settings: Settings,
 }
@@ -106,14 +109,6 @@ fn decode(text: &str) -> String {
         };
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Storage waits for the disk: where waiting is allowed.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(Error::new(Code::Unknown, format!("a handler was broken off: {error}"))))
 }
 
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {

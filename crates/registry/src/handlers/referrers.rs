@@ -7,8 +7,14 @@ use serde_json::json;
 use super::{Call, FILTERS_APPLIED, blocking, set};
 use crate::body::Body;
 use crate::error::Result;
+use crate::route::Reference;
 
 pub(crate) async fn list(call: Call, repository: String, subject: Digest) -> Result<Response<Body>> {
+    if let Some(upstream) = call.house.upstreams.of(&repository) {
+        // Of an upstream there is what clients keep under the fallback tag, if they do.
+        let tag = Reference::Tag(subject.as_str().replace(':', "-"));
+        let _ = upstream.refresh(&repository, &tag).await;
+    }
     let storage = call.house.storage.clone();
     let mut found = blocking(move || storage.referrers(&repository, &subject)).await?;
     let filter = call.query.get("artifactType");

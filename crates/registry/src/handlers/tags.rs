@@ -13,8 +13,17 @@ pub(crate) async fn list(call: Call, repository: String) -> Result<Response<Body
         (Some(asked), Some(most)) => Some(asked.min(most)),
         (asked, most) => asked.or(most),
     };
-    let storage = call.house.storage.clone();
-    let (tags, repository) = blocking(move || Ok((storage.tags(&repository)?, repository))).await?;
+    let there = match call.house.upstreams.of(&repository) {
+        Some(upstream) => upstream.tags(&repository).await?,
+        None => None,
+    };
+    let (tags, repository) = match there {
+        Some(tags) => (tags, repository),
+        None => {
+            let storage = call.house.storage.clone();
+            blocking(move || Ok((storage.tags(&repository)?, repository))).await?
+        }
+    };
     let page = page(tags, call.query.get("last"), limit);
     let mut response = super::json("application/json", &json!({ "name": repository, "tags": page.items }));
     if page.more

@@ -147,7 +147,7 @@ impl Storage {
     }
 
     /// Digests of the links below a directory: `<algorithm>/<hex>/link`.
-    fn linked(&self, directory: &Path) -> Result<Vec<Digest>> {
+    pub(super) fn linked(&self, directory: &Path) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
         for algorithm in files::names(directory)? {
             for hex in files::names(&directory.join(&algorithm))? {

@@ -28,8 +28,8 @@ pub(crate) struct Put<'a> {
     /// `Content-Type`, if the client sent one.
     pub(crate) media_type: Option<&'a str>,
     pub(crate) tags: Vec<&'a str>,
-    /// What it has to be, too.
-    pub(crate) validation: &'a Validation,
+    /// What it has to be, too. `None`: it comes from another registry, and is kept as it is; what it names comes later.
+    pub(crate) validation: Option<&'a Validation>,
 }
 
 impl Storage {
@@ -54,7 +54,10 @@ impl Storage {
         let value: Value = serde_json::from_slice(put.bytes)
             .map_err(|error| invalid(format!("manifest invalid: {error}")))?;
         let media_type = check_kind(&value, put.media_type)?;
-        let subject = self.check(repository, &value, media_type, put.validation)?;
+        if let Some(validation) = put.validation {
+            self.check(repository, &value, media_type, validation)?;
+        }
+        let subject = value.get("subject").filter(|subject| !subject.is_null()).map(digest_of).transpose()?;
         self.store(&put.digest, put.bytes)?;
         files::link(&self.layout().revision(repository, &put.digest), &put.digest)?;
         if let Some(subject) = &subject {
@@ -79,14 +82,8 @@ impl Storage {
         files::remove(link.parent().unwrap_or(&link)).map(drop)
     }
 
-    /// Is all there that it needs? Its subject, if it names one.
-    fn check(
-        &self,
-        repository: &str,
-        value: &Value,
-        kind: &str,
-        validation: &Validation,
-    ) -> Result<Option<Digest>> {
+    /// Is all there that it needs?
+    fn check(&self, repository: &str, value: &Value, kind: &str, validation: &Validation) -> Result<()> {
         validation.class(value)?;
         if media_type::is_index(kind) {
             for child in list(value, "manifests")? {
@@ -106,7 +103,7 @@ impl Storage {
                 }
             }
         }
-        value.get("subject").filter(|subject| !subject.is_null()).map(digest_of).transpose()
+        Ok(())
     }
 }
 

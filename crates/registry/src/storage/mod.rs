@@ -5,6 +5,7 @@
 
 mod blobs;
 mod collect;
+mod fetches;
 mod files;
 mod layout;
 mod manifests;
@@ -22,7 +23,9 @@ use oci::{Digest, Digester};
 use crate::error::{Result, disk};
 use layout::Layout;
 
+pub(crate) use blobs::Blob;
 pub use collect::Collected;
+pub(crate) use fetches::Fetched;
 pub(crate) use manifests::{MANIFEST_BYTES_MAX, Manifest, Put};
 pub(crate) use uploads::Upload;
 
@@ -60,6 +63,11 @@ impl Storage {
 
     fn layout(&self) -> &Layout {
         &self.inner.layout
+    }
+
+    /// Whether a manifest of that digest is in the repository, and its bytes are there.
+    pub(crate) fn has_manifest(&self, repository: &str, digest: &Digest) -> Result<bool> {
+        Ok(self.has_revision(repository, digest)? && self.layout().blob(digest).exists())
     }
 
     /// Whether a manifest of that digest is in the repository.

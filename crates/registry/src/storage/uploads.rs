@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use oci::{Algorithm, Digest, Digester};
@@ -37,12 +37,7 @@ impl Storage {
     pub(crate) fn begin_upload(&self, repository: &str) -> Result<String> {
         let id = uuid().map_err(|error| Error::new(Code::Unknown, format!("get random bytes: {error}")))?;
         let directory = self.layout().upload(repository, &id);
-        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let begun = (|| {
-            files::create_directories(&directory)?;
-            fs::write(directory.join("startedat"), now)?;
-            File::create_new(directory.join("data")).map(drop)
-        })();
+        let begun = start(&directory).and_then(|()| File::create_new(directory.join("data")).map(drop));
         begun.map_err(|error| disk("make", &directory, &error))?;
         self.digesters().insert(id.clone(), (0, Digester::default()));
         Ok(id)
@@ -63,7 +58,7 @@ impl Storage {
         let directory = self.layout().upload(repository, id);
         let path = directory.join("data");
         let opened = File::options().read(true).write(true).open(&path);
-        let mut file = opened.map_err(|error| match files::is_absent(&error) {
+        let file = opened.map_err(|error| match files::is_absent(&error) {
             true => Error::upload_unknown(id),
             false => disk("open", &path, &error),
         })?;
@@ -82,18 +77,7 @@ impl Storage {
         if !path.exists() {
             return Err(Error::upload_unknown(id));
         }
-        let size = file.seek(SeekFrom::End(0)).map_err(|error| disk("seek in", &path, &error))?;
-        let known = self.digesters().remove(id);
-        let digester = known.filter(|(bytes, _)| *bytes == size).map(|(_, digester)| digester);
-        Ok(Upload {
-            storage: self.clone(),
-            repository: repository.to_owned(),
-            id: id.to_owned(),
-            directory,
-            file,
-            digester,
-            size,
-        })
+        Upload::of(self, repository, id, file)
     }
 
     /// Gives one up.
@@ -110,6 +94,27 @@ impl Storage {
 }
 
 impl Upload {
+    /// Of a file that is locked.
+    pub(super) fn of(storage: &Storage, repository: &str, id: &str, mut file: File) -> Result<Upload> {
+        let directory = storage.layout().upload(repository, id);
+        let size = file.seek(SeekFrom::End(0));
+        let size = size.map_err(|error| disk("seek in", &directory.join("data"), &error))?;
+        let known = storage.digesters().remove(id);
+        let digester = match size {
+            0 => Some(Digester::default()),
+            size => known.filter(|(bytes, _)| *bytes == size).map(|(_, digester)| digester),
+        };
+        Ok(Upload {
+            storage: storage.clone(),
+            repository: repository.to_owned(),
+            id: id.to_owned(),
+            directory,
+            file,
+            digester,
+            size,
+        })
+    }
+
     /// Bytes that have arrived.
     pub(crate) fn size(&self) -> u64 {
         self.size
@@ -172,12 +177,27 @@ impl Upload {
     }
 }
 
+/// The directory of one, with the time at which it began.
+pub(super) fn start(directory: &Path) -> std::io::Result<()> {
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    files::create_directories(directory)?;
+    match directory.join("startedat").exists() {
+        true => Ok(()),
+        false => fs::write(directory.join("startedat"), now),
+    }
+}
+
 /// A random UUID (RFC 9562, version 4).
 fn uuid() -> std::io::Result<String> {
     let mut bytes = [0u8; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex = data_encoding::HEXLOWER.encode(&bytes);
-    Ok(format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
+    Ok(form(&bytes))
+}
+
+/// Sixteen bytes as a UUID is written.
+pub(super) fn form(bytes: &[u8]) -> String {
+    let hex = data_encoding::HEXLOWER.encode(bytes);
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
