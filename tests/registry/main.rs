@@ -5,6 +5,7 @@ mod builtin;
 mod copy;
 mod kit;
 mod login;
+mod manifest;
 mod pull;
 mod push;
 mod resume;

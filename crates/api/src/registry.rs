@@ -125,6 +125,8 @@ pub struct CopyTarget {
     pub to: String,
     /// Who asks there.
     pub auth: AuthConfig,
+    /// Whatever the registries' certificates are.
+    pub insecure: bool,
 }
 
 /// `user:password` in base64.

@@ -5,6 +5,7 @@ use crate::command::{Command, Noun};
 pub(crate) mod container;
 pub(crate) mod image;
 pub(crate) mod inspect;
+pub(crate) mod manifest;
 pub(crate) mod network;
 pub(crate) mod prune;
 pub(crate) mod registry;
@@ -13,7 +14,7 @@ pub(crate) mod version;
 pub(crate) mod volume;
 
 pub(crate) const NOUNS: &[&Noun] =
-    &[&container::NOUN, &image::NOUN, &network::NOUN, &system::NOUN, &volume::NOUN];
+    &[&container::NOUN, &image::NOUN, &manifest::NOUN, &network::NOUN, &system::NOUN, &volume::NOUN];
 
 /// Listed first on the first help page.
 pub(crate) const COMMON: &[&str] = &["run", "exec", "ps", "pull", "images", "version", "info"];
@@ -67,7 +68,6 @@ const TOP: &[(&str, &Command)] = &[
 const LATER: &[(&[&str], &str)] = &[
     (&["build", "builder", "buildx"], "it comes with the builder"),
     (&["compose"], "it comes with Compose"),
-    (&["manifest"], "it comes with the rest of the registry commands"),
     (
         &["context"],
         "contexts made by Docker's client are used, with --context, DOCKER_CONTEXT or its \"use\"",
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(path("container"), "noun container");
         assert_eq!(path("volume list"), "volume ls -> ls");
         assert_eq!(path("network ls"), "network ls -> ls");
-        assert!(path("manifest x").starts_with("NotSupported"));
+        assert!(path("buildx x").starts_with("NotSupported"));
         assert!(path("container foo").starts_with("NotInNoun"));
     }
 

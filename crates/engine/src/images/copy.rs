@@ -26,10 +26,12 @@ const LINE_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Default)]
 pub struct CopyRequest {
     pub from: String,
-    /// Without a tag: the source's.
+    /// Without a tag: the source's. With a digest, which must be what the source has: without a tag there, either.
     pub to: String,
     pub credentials: Credentials,
     pub credentials_there: Credentials,
+    /// Whatever the registries' certificates are.
+    pub insecure: bool,
 }
 
 type Shared = Arc<Mutex<Report>>;
@@ -53,20 +55,35 @@ impl Images {
         let parse = |text: &str| Reference::parse(text).map_err(|error| Error::invalid(error.to_string()));
         let from = parse(&request.from)?.or_latest();
         let to = parse(&request.to)?;
-        if to.digest().is_some() {
-            return Err(Error::invalid("cannot copy to a digest reference"));
-        }
-        let tag = to.tag().or(from.tag()).unwrap_or(oci::DEFAULT_TAG).to_owned();
-        let client = self.registries.client();
+        let tag = match to.digest() {
+            Some(digest) => digest.to_string(),
+            None => to.tag().or(from.tag()).unwrap_or(oci::DEFAULT_TAG).to_owned(),
+        };
+        let (client, client_there) = (
+            self.registries.client_for(from.domain(), request.insecure),
+            self.registries.client_for(to.domain(), request.insecure),
+        );
         let source = client
             .repository(&from, &request.credentials, Access::Pull)
             .map_err(|error| pull_error(&error, &from))?;
-        let target = client.repository(&to, &request.credentials_there, Access::Push)?;
+        let target = client_there.repository(&to, &request.credentials_there, Access::Push)?;
         let what = from
             .digest()
             .map_or_else(|| from.tag().unwrap_or(oci::DEFAULT_TAG).to_owned(), |digest| digest.to_string());
         let top = source.manifest(&what).await.map_err(|error| pull_error(&error, &from))?;
-        let names = format!("{} to {}:{tag}", from.familiar(), to.familiar_name());
+        if to.digest().is_some_and(|wanted| *wanted != top.digest) {
+            return Err(Error::invalid(format!(
+                "{} has the digest {}, not {tag}",
+                from.familiar(),
+                top.digest
+            )));
+        }
+        let names = format!(
+            "{} to {}{}{tag}",
+            from.familiar(),
+            to.familiar_name(),
+            if to.digest().is_some() { '@' } else { ':' }
+        );
         say(&report, Progress::Line(format!("Copying {names}")));
         if target.has_manifest(&tag, &top.digest).await? {
             say(&report, Progress::Line("All of it is there".into()));

@@ -64,6 +64,7 @@ pub(crate) async fn copy(call: Call) -> Result<Response<Body>> {
         to: target.to,
         credentials,
         credentials_there: convert::registry::of(target.auth),
+        insecure: target.insecure,
     };
     transfer(peer, move |lines| async move { engine.images.copy(request, lines.report()).await }).await
 }

@@ -37,7 +37,7 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     };
     let auth = credentials::header(app, from.domain());
     let there = credentials::get(app, credentials::key(to.domain()))?;
-    let target = CopyTarget { to: to.to_string(), auth: there };
+    let target = CopyTarget { to: to.to_string(), auth: there, insecure: false };
     let stream = app.client.registries().copy(&from.to_string(), &target, &auth).await?;
     let quiet = line.switch("quiet");
     progress::show(stream, if quiet { progress::To::Nowhere } else { progress::To::Stdout }).await?;
