@@ -23,6 +23,15 @@ pub(crate) fn good(output: Output) -> String {
     output.stdout.trim_end().to_owned()
 }
 
+#[track_caller]
+pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");
+        std::thread::sleep(PAUSE);
+    }
+}
+
 /// A server on a port of loopback; killed when it is dropped.
 pub(crate) struct Served {
     pub(crate) child: Child,

@@ -1,4 +1,7 @@
 //! Black box: `wharf registry serve` as a user starts it, with the clients that people have.
 
+mod bad;
+mod clients;
 mod config;
 mod kit;
+mod processes;

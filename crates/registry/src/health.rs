@@ -6,6 +6,8 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method};
 use serde_json::{Map, Value};
 use tokio::net::TcpStream;
 
@@ -45,6 +47,7 @@ impl Health {
             Checked::Storage => "storagedriver_filesystem".to_owned(),
             Checked::File(path) => path.display().to_string(),
             Checked::Tcp { address, .. } => address.clone(),
+            Checked::Http { url, .. } => url.clone(),
         };
         let mut in_a_row = 0;
         loop {
@@ -74,6 +77,23 @@ impl Health {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
                 Err(error) => Err(error.to_string()),
             },
+            Checked::Http { place, headers, status, timeout, .. } => {
+                let mut map = HeaderMap::new();
+                for (name, value) in headers {
+                    if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
+                        map.append(name, value);
+                    }
+                }
+                let asked = place.ask(Method::HEAD, &map, Bytes::new());
+                match tokio::time::timeout(*timeout, asked).await {
+                    Ok(Ok(found)) if found.as_u16() == *status => Ok(()),
+                    Ok(Ok(found)) => {
+                        Err(format!("downstream service returned unexpected status: {}", found.as_u16()))
+                    }
+                    Ok(Err(why)) => Err(why),
+                    Err(_) => Err("i/o timeout".into()),
+                }
+            }
             Checked::Tcp { address, timeout } => {
                 let connected = async {
                     let (host, port) = address.rsplit_once(':').ok_or("no port in it")?;

@@ -7,6 +7,8 @@
 //!                  └ log.rs, metrics.rs: what was answered
 //! ```
 //!
+//! What was done is told to whoever wants to know: `notify/`.
+//!
 //! What it is told comes from `config/` (Docker's `config.yml` and variables) and `command.rs` (flags): `settings.rs`.
 //!
 //! The layout on disk is that of the registry that Docker publishes (`storage/layout.rs`), so that a directory of
@@ -31,6 +33,7 @@ mod listen;
 mod log;
 mod metrics;
 mod name;
+mod notify;
 mod page;
 mod range;
 mod route;
@@ -41,11 +44,14 @@ mod storage;
 mod tls;
 mod token;
 mod upstream;
+mod uuid;
 mod validation;
+mod web;
 
 pub use error::{Code, Error, Result};
 pub use listen::{Listener, serve};
 pub use log::{Form, Level, Log};
-pub use settings::{Address, Check, Checked, Debug, Purge, Settings, Tls, Upstream};
+pub use settings::{Address, Check, Checked, Debug, Endpoint, Notifications, Purge, Settings, Tls, Upstream};
 pub use storage::{Collected, Storage};
 pub use validation::{Indexes, Validation};
+pub use web::Place;

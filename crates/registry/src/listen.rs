@@ -20,6 +20,7 @@ use crate::error::Result;
 use crate::health::Health;
 use crate::log::{Level, Log};
 use crate::metrics::Metrics;
+use crate::notify::Notifier;
 use crate::service::Service;
 use crate::settings::{Purge, Settings};
 use crate::storage::Storage;
@@ -90,12 +91,20 @@ pub async fn serve(settings: Settings, listener: Listener, shutdown: impl Future
             beside.spawn(expiry);
         }
     }
+    let port = match &listener {
+        Listener::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
+        Listener::Unix(_) => None,
+    };
+    let notifier = Notifier::new(&settings.notifications, port, &storage, &settings.log);
+    for sender in notifier.senders() {
+        beside.spawn(sender);
+    }
     let drain = settings.drain;
     let http1_only = match settings.tls {
         Some(_) => !settings.http2,
         None => !settings.h2c,
     };
-    let service = Arc::new(Service::new(settings, storage, upstreams, health, metrics)?);
+    let service = Arc::new(Service::new(settings, storage, upstreams, health, metrics, notifier)?);
     let graceful = GracefulShutdown::new();
     let mut shutdown = pin!(shutdown);
     loop {

@@ -18,6 +18,7 @@ use crate::handlers::{self, Call, House, Query, blocking};
 use crate::health::Health;
 use crate::log::Line;
 use crate::metrics::Metrics;
+use crate::notify::{Happened, Notifier};
 use crate::page;
 use crate::route::{self, Target};
 use crate::settings::Settings;
@@ -32,6 +33,7 @@ pub(crate) struct Service {
     house: Arc<House>,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
+    notifier: Arc<Notifier>,
     /// Of every answer, in place of ours.
     headers: HeaderMap,
 }
@@ -43,6 +45,7 @@ impl Service {
         upstreams: Upstreams,
         health: Arc<Health>,
         metrics: Arc<Metrics>,
+        notifier: Arc<Notifier>,
     ) -> Result<Service> {
         let access = Access::new(&settings)?;
         let mut headers = HeaderMap::new();
@@ -52,7 +55,7 @@ impl Service {
             }
         }
         let house = Arc::new(House { storage, upstreams, access, settings });
-        Ok(Service { house, health, metrics, headers })
+        Ok(Service { house, health, metrics, notifier, headers })
     }
 
     pub(crate) async fn answer(
@@ -77,6 +80,7 @@ impl Service {
             Ok(Some(target)) => {
                 wanted = action(&target, &head.method).unwrap_or(Action::Pull);
                 place = target.repository().map(str::to_owned);
+                let told = (!self.notifier.is_idle()).then(|| (target.clone(), query.clone()));
                 let call = Call {
                     house: self.house.clone(),
                     caller: Caller::Nobody,
@@ -85,7 +89,14 @@ impl Service {
                     headers: head.headers.clone(),
                     body,
                 };
-                self.serve(target, call, &mut caller).await
+                let result = self.serve(target, call, &mut caller).await;
+                if let (Ok(response), Some((target, query))) = (&result, told) {
+                    let happened = self.happened(target, &head, &query, response, &caller, remote);
+                    if let Some(happened) = happened {
+                        self.notifier.tell(happened).await;
+                    }
+                }
+                result
             }
             Ok(None) => Err(Error::new(Code::NameUnknown, "page not found")),
             Err(error) => Err(error),
@@ -194,6 +205,43 @@ impl Service {
                 Ok(handlers::empty(StatusCode::OK))
             }
         }
+    }
+
+    /// What there may be to tell of a request that was answered well.
+    fn happened(
+        &self,
+        target: Target,
+        head: &http::request::Parts,
+        query: &Query,
+        response: &Response<Body>,
+        caller: &Caller,
+        remote: Option<SocketAddr>,
+    ) -> Option<Happened> {
+        let status = response.status();
+        // Nothing was given, or it is not at its end.
+        let done = status.is_success() && !matches!(status, StatusCode::NO_CONTENT);
+        let done = done && (status != StatusCode::ACCEPTED || head.method == Method::DELETE);
+        let about = matches!(
+            target,
+            Target::Blob { .. } | Target::Uploads { .. } | Target::Upload { .. } | Target::Manifest { .. }
+        );
+        if !done || !about {
+            return None;
+        }
+        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let digest = response.headers().get(handlers::CONTENT_DIGEST);
+        let is_mount = query.get("mount").is_some() && matches!(target, Target::Uploads { .. });
+        Some(Happened {
+            target,
+            method: head.method.clone(),
+            digest: digest.and_then(|value| value.to_str().ok()?.parse().ok()),
+            mounted: is_mount.then(|| query.get("from").unwrap_or_default().to_owned()),
+            user: caller.name().map(str::to_owned),
+            remote,
+            host: text(HOST).to_owned(),
+            agent: text(USER_AGENT).to_owned(),
+            url: self.url(&head.headers),
+        })
     }
 
     /// What the settings want of every answer. Handlers know no prefix and no host: they get them here.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::log::Log;
 use crate::validation::Validation;
+use crate::web::Place;
 
 /// All of it. The names are those of `wharf registry serve --help`, and of `config.yml` (`config/keys.rs`).
 #[derive(Clone, Debug)]
@@ -55,6 +56,7 @@ pub struct Settings {
     pub health: Vec<Check>,
     /// Other registries, whose images are fetched when somebody asks for them.
     pub upstreams: Vec<Upstream>,
+    pub notifications: Notifications,
 }
 
 /// Where it listens.
@@ -113,6 +115,31 @@ pub enum Checked {
     File(PathBuf),
     /// `host:port` takes connections.
     Tcp { address: String, timeout: Duration },
+    /// A server answers HEAD with this status.
+    Http { url: String, place: Place, headers: Vec<(String, String)>, status: u16, timeout: Duration },
+}
+
+/// Who is told of what is done here.
+#[derive(Clone, Debug, Default)]
+pub struct Notifications {
+    pub endpoints: Vec<Endpoint>,
+    /// An event of a manifest has what that names.
+    pub references: bool,
+}
+
+/// A server that takes events.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    pub name: String,
+    pub place: Place,
+    pub headers: Vec<(String, String)>,
+    pub timeout: Duration,
+    /// After so many failures, one after another, it is left alone for [`Endpoint::backoff`] each time.
+    pub threshold: u32,
+    pub backoff: Duration,
+    /// What it is not told of.
+    pub ignored_types: Vec<String>,
+    pub ignored_actions: Vec<String>,
 }
 
 /// Another registry.
@@ -171,6 +198,7 @@ impl Settings {
             threads: None,
             health: Vec::new(),
             upstreams: Vec::new(),
+            notifications: Notifications::default(),
         }
     }
 }

@@ -8,8 +8,9 @@ use regex::Regex;
 
 use super::yaml::{Node, Value};
 use crate::log::{Form, Level};
-use crate::settings::{Address, Check, Checked, Debug, Purge, Settings, Tls, Upstream};
+use crate::settings::{Address, Check, Checked, Debug, Endpoint, Purge, Settings, Tls, Upstream};
 use crate::validation::Indexes;
+use crate::web::Place;
 
 /// What was fetched from another registry is kept for a week.
 const CACHED: Duration = Duration::from_secs(168 * 3600);
@@ -50,7 +51,60 @@ pub(super) fn settings(root: &Node, from_file: bool) -> Result<Settings> {
     }
     settings.collect_every = ours.at("collect").duration("every")?;
     upstreams(&tree, &mut settings)?;
+    notifications(&tree.at("notifications"), &mut settings)?;
     Ok(settings)
+}
+
+fn notifications(tree: &Tree<'_>, settings: &mut Settings) -> Result<()> {
+    settings.notifications.references = tree.at("events").flag("includereferences")?.unwrap_or(false);
+    for (index, tree) in tree.items("endpoints").into_iter().enumerate() {
+        let url = tree.text("url")?.ok_or_else(|| tree.wrong("url", "it is missing"))?;
+        let place = Place::parse(&url).map_err(|what| tree.wrong("url", &what))?;
+        let name = tree.text("name")?.unwrap_or_else(|| format!("endpoint-{index}"));
+        if settings.notifications.endpoints.iter().any(|other| other.name == name) {
+            return Err(tree.wrong("name", &format!("{name} is there twice")));
+        }
+        let long = |key: &str| Ok::<_, String>(tree.duration(key)?.filter(|time| !time.is_zero()));
+        let threshold = tree.number("threshold")?.filter(|times| *times > 0).unwrap_or(10);
+        let mut ignored_types = tree.list("ignoredmediatypes")?;
+        ignored_types.extend(tree.at("ignore").list("mediatypes")?);
+        if tree.flag("disabled")? == Some(true) {
+            continue;
+        }
+        settings.notifications.endpoints.push(Endpoint {
+            name,
+            place,
+            headers: headers(&tree.at("headers"))?,
+            timeout: long("timeout")?.unwrap_or(Duration::from_secs(1)),
+            threshold: u32::try_from(threshold).unwrap_or(u32::MAX),
+            backoff: long("backoff")?.unwrap_or(Duration::from_secs(1)),
+            ignored_types,
+            ignored_actions: tree.at("ignore").list("actions")?,
+        });
+    }
+    Ok(())
+}
+
+/// Names with their values, which may be several each.
+fn headers(tree: &Tree<'_>) -> Result<Vec<(String, String)>> {
+    let mut all = Vec::new();
+    for (name, _) in tree.entries() {
+        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+            return Err(tree.wrong(name, "not the name of a header"));
+        }
+        // Of one word, commas are its own.
+        let values = match tree.text_of(name) {
+            Some(text) => vec![text.to_owned()],
+            None => tree.list(name)?,
+        };
+        for value in values {
+            if http::HeaderValue::from_str(&value).is_err() {
+                return Err(tree.wrong(name, "not the value of a header"));
+            }
+            all.push((name.clone(), value));
+        }
+    }
+    Ok(all)
 }
 
 fn upstreams(tree: &Tree<'_>, settings: &mut Settings) -> Result<()> {
@@ -121,23 +175,7 @@ fn http(http: &Tree<'_>, settings: &mut Settings) -> Result<()> {
     }
     settings.http2 = !http.at("http2").flag("disabled")?.unwrap_or(false);
     settings.h2c = http.at("h2c").flag("enabled")?.unwrap_or(true) && settings.http2;
-    let headers = http.at("headers");
-    for (name, _) in headers.entries() {
-        if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
-            return Err(headers.wrong(name, "not the name of a header"));
-        }
-        // Of one word, commas are its own.
-        let values = match headers.text_of(name) {
-            Some(text) => vec![text.to_owned()],
-            None => headers.list(name)?,
-        };
-        for value in values {
-            if http::HeaderValue::from_str(&value).is_err() {
-                return Err(headers.wrong(name, "not the value of a header"));
-            }
-            settings.headers.push((name.clone(), value));
-        }
-    }
+    settings.headers = headers(&http.at("headers"))?;
     let debug = http.at("debug");
     if let Some(text) = debug.text("addr")?.filter(|text| !text.is_empty()) {
         let prometheus = debug.at("prometheus");
@@ -271,6 +309,19 @@ fn health(health: &Tree<'_>, settings: &mut Settings) -> Result<()> {
     for tree in health.items("file") {
         let path = tree.text("file")?.ok_or_else(|| tree.wrong("file", "it is missing"))?;
         settings.health.push(check(&tree, Checked::File(path.into()), 1)?);
+    }
+    for tree in health.items("http") {
+        let url = tree.text("uri")?.ok_or_else(|| tree.wrong("uri", "it is missing"))?;
+        let place = Place::parse(&url).map_err(|what| tree.wrong("uri", &what))?;
+        let status = tree.number("statuscode")?.filter(|status| *status > 0).unwrap_or(200);
+        let what = Checked::Http {
+            url,
+            place,
+            headers: headers(&tree.at("headers"))?,
+            status: u16::try_from(status).map_err(|_| tree.wrong("statuscode", "no status"))?,
+            timeout: tree.duration("timeout")?.filter(|time| !time.is_zero()).unwrap_or(usual),
+        };
+        settings.health.push(check(&tree, what, 1)?);
     }
     for tree in health.items("tcp") {
         let address = tree.text("addr")?.ok_or_else(|| tree.wrong("addr", "it is missing"))?;

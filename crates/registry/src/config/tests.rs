@@ -141,6 +141,35 @@ wharf: {rules: /rules, tokens: true, collect: {every: 24h}}
 }
 
 #[test]
+fn who_is_told_is_read() {
+    let text = "
+notifications:
+  events: {includereferences: true}
+  endpoints:
+    - name: alistener
+      url: https://mylistener.example.com/event
+      headers: {Authorization: ['Bearer <your token>']}
+      timeout: 500ms
+      threshold: 5
+      backoff: 2s
+      ignoredmediatypes: [application/octet-stream]
+      ignore: {mediatypes: [a/b], actions: [pull]}
+    - {name: off, disabled: true, url: 'http://x'}
+health:
+  http: [{uri: 'http://a/b', statuscode: 204, headers: {X-A: b}}]
+";
+    let settings = load(text, &[]).unwrap().settings;
+    let [endpoint] = &settings.notifications.endpoints[..] else { panic!("{settings:?}") };
+    assert_eq!((endpoint.threshold, endpoint.timeout), (5, Duration::from_millis(500)));
+    assert_eq!(endpoint.ignored_types, ["application/octet-stream", "a/b"]);
+    assert_eq!(endpoint.headers[0].1, "Bearer <your token>");
+    assert!(settings.notifications.references);
+    assert!(matches!(settings.health[0].what, Checked::Http { status: 204, .. }));
+    let refused = load("notifications: {endpoints: [{url: x}]}\n", &[]).unwrap_err().message;
+    assert!(refused.contains("endpoints.0.url: x is no address"), "{refused}");
+}
+
+#[test]
 fn other_registries_are_named() {
     let text = "
 proxy: {remoteurl: 'https://registry-1.docker.io', username: u, password: 0123}

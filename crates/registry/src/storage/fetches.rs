@@ -102,12 +102,12 @@ impl Storage {
     }
 }
 
-/// In the form of a UUID (RFC 9562, version 8: made of a hash).
+/// Made of a hash: version 8.
 fn id_of(digest: &Digest) -> String {
-    let mut bytes: [u8; 32] = Sha256::digest(digest.as_str()).into();
-    bytes[6] = bytes[6] & 0x0f | 0x80;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    super::uploads::form(&bytes[..16])
+    let hash: [u8; 32] = Sha256::digest(digest.as_str()).into();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    crate::uuid::of(bytes, 8)
 }
 
 fn is_at(file: &File, path: &Path) -> bool {

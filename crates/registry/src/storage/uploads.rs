@@ -35,7 +35,8 @@ pub(crate) struct Upload {
 impl Storage {
     /// Begins one; its id.
     pub(crate) fn begin_upload(&self, repository: &str) -> Result<String> {
-        let id = uuid().map_err(|error| Error::new(Code::Unknown, format!("get random bytes: {error}")))?;
+        let id = crate::uuid::random()
+            .map_err(|error| Error::new(Code::Unknown, format!("get random bytes: {error}")))?;
         let directory = self.layout().upload(repository, &id);
         let begun = start(&directory).and_then(|()| File::create_new(directory.join("data")).map(drop));
         begun.map_err(|error| disk("make", &directory, &error))?;
@@ -185,19 +186,4 @@ pub(super) fn start(directory: &Path) -> std::io::Result<()> {
         true => Ok(()),
         false => fs::write(directory.join("startedat"), now),
     }
-}
-
-/// A random UUID (RFC 9562, version 4).
-fn uuid() -> std::io::Result<String> {
-    let mut bytes = [0u8; 16];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    Ok(form(&bytes))
-}
-
-/// Sixteen bytes as a UUID is written.
-pub(super) fn form(bytes: &[u8]) -> String {
-    let hex = data_encoding::HEXLOWER.encode(bytes);
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
