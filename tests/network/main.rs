@@ -3,11 +3,13 @@
 mod addresses;
 mod bridge;
 mod check;
+mod dns;
 mod files;
 mod firewall;
 mod flags;
 mod land;
 mod links;
+mod names;
 mod networks;
 mod ports;
 

@@ -15,6 +15,8 @@ mod hello;
 enum Face {
     /// The engine's helper that forks a monitor for each process.
     Spawner,
+    /// The engine's helper that answers what containers ask for names.
+    Resolver,
     /// `wharf oci`, or called as `runc`: the OCI runtime on its own.
     Runtime,
     /// The program of the built-in `hello-world` image.
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     }
     match face(&args, |path| std::env::current_exe().is_ok_and(|exe| exe == Path::new(path))) {
         Face::Spawner => shim::spawner::main(),
+        Face::Resolver => resolver::main(),
         Face::Runtime => {
             let named = args.first().is_some_and(|name| base_name(name) == "runc");
             runtime::command::main(args.into_iter().skip(usize::from(!named)))
@@ -64,6 +67,7 @@ fn face(args: &[OsString], lies_at: impl Fn(&str) -> bool) -> Face {
     let called = args.first().map_or(OsStr::new(""), |name| base_name(name));
     match called.as_bytes() {
         b"wharf-spawner" => Face::Spawner,
+        b"wharf-resolver" => Face::Resolver,
         b"runc" => Face::Runtime,
         b"dockerd" => Face::Daemon,
         b"registry" => Face::RegistryImage,
@@ -100,6 +104,7 @@ mod tests {
         assert_eq!(face_of("./entrypoint.sh"), Face::Client);
         assert_eq!(face_of("/bin/registry serve"), Face::RegistryImage);
         assert_eq!(face_of("wharf-spawner"), Face::Spawner);
+        assert_eq!(face_of("wharf-resolver"), Face::Resolver);
         assert_eq!(face_of("/usr/sbin/runc --version"), Face::Runtime);
         assert_eq!(face_of("wharf oci list"), Face::Runtime);
         assert_eq!(face_of("wharf check"), Face::Check);

@@ -241,10 +241,11 @@ pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
     let ids = Arc::new(RandomIds);
     let network_id = engine::ports::Ids::id(&*ids);
     let network_id_path = settings.data_root.join("network-id");
+    let exec_root = settings.exec_root.clone();
     let network = tokio::task::spawn_blocking(move || {
         let id = kept_id(&network_id_path, network_id);
         let desired = net::Desired { incomplete: true, owner: id[..12].to_owned(), ..desired };
-        Network::start(desired, pools, id)
+        Network::start(desired, pools, id, exec_root)
     });
     let runtime = Arc::new(
         ShimRuntime::new(&settings.exec_root)

@@ -27,19 +27,16 @@ pub struct DnsSockets {
     pub udp: OwnedFd,
     /// Listens.
     pub tcp: OwnedFd,
-    /// Questions to other servers go out from here: in the container's name, as in Docker.
-    pub upstream: OwnedFd,
 }
 
 impl DnsSockets {
     /// In the calling thread's network namespace, whose loopback is up.
     pub(crate) fn open() -> Result<Self> {
-        let udp = bound(SocketType::DGRAM, DNS_ADDRESS)?;
-        let tcp = bound(SocketType::STREAM, DNS_ADDRESS)?;
+        let udp = bound(SocketType::DGRAM)?;
+        let tcp = bound(SocketType::STREAM)?;
         listen(&tcp, BACKLOG).map_err(|e| Error::kernel("listen for names", e))?;
-        let upstream = bound(SocketType::DGRAM, Ipv4Addr::UNSPECIFIED)?;
         redirect(port(&udp)?, port(&tcp)?)?;
-        Ok(Self { udp, tcp, upstream })
+        Ok(Self { udp, tcp })
     }
 
     /// In a namespace where a process lives, after whoever answered there is gone.
@@ -52,11 +49,11 @@ impl DnsSockets {
     }
 }
 
-fn bound(kind: SocketType, address: Ipv4Addr) -> Result<OwnedFd> {
-    let failed = |e| Error::kernel(format!("open a socket at {address} for names"), e);
+fn bound(kind: SocketType) -> Result<OwnedFd> {
+    let failed = |e| Error::kernel(format!("open a socket at {DNS_ADDRESS} for names"), e);
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::INET, kind, flags, None).map_err(failed)?;
-    bind(&socket, &SocketAddrV4::new(address, 0)).map_err(failed)?;
+    bind(&socket, &SocketAddrV4::new(DNS_ADDRESS, 0)).map_err(failed)?;
     Ok(socket)
 }
 

@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use ipnet::Ipv4Net;
 
 use crate::br_netfilter::bridges_filter;
+use crate::dns::DnsSockets;
 use crate::error::{Error, Result};
 use crate::mac::Mac;
 use crate::netlink::route::Veth;
@@ -39,6 +40,8 @@ pub struct Sandbox {
     /// Opened inside.
     socket: Socket,
     leg: Option<Leg>,
+    /// Where names are asked for, made ahead.
+    dns: Option<DnsSockets>,
 }
 
 /// `eth0`, made ahead.
@@ -67,7 +70,8 @@ pub(crate) enum Furnishing {
     Isolated,
     /// `eth0` on the default bridge.
     Bridged(Attachment),
-    /// For users' networks: whichever they are, their legs are plugged when the sandbox is taken.
+    /// For users' networks: whichever they are, their legs are plugged when the sandbox is taken. With sockets at
+    /// which names are asked for.
     Unplugged,
 }
 
@@ -109,7 +113,8 @@ impl Sandbox {
             }
         };
         socket.send(&batch)?;
-        Ok(Self { netns, socket, leg })
+        let dns = (*furnishing == Furnishing::Unplugged).then(DnsSockets::open).transpose()?;
+        Ok(Self { netns, socket, leg, dns })
     }
 
     /// One in which a process lives. Visits it with a thread of its own.
@@ -120,7 +125,7 @@ impl Sandbox {
     pub fn of(netns: OwnedFd) -> Result<Self> {
         let netns = NetNs::from(netns);
         let socket = netns.visit(Socket::route)??;
-        Ok(Self { netns, socket, leg: None })
+        Ok(Self { netns, socket, leg: None, dns: None })
     }
 
     /// Gives `eth0` its addresses and the default route.
@@ -196,6 +201,11 @@ impl Sandbox {
     /// Name of the prepared leg's end on the host.
     pub fn host_interface(&self) -> Option<&str> {
         self.leg.as_ref().map(|leg| leg.host_name.as_str())
+    }
+
+    /// Where names are asked for: once, in one that was made for users' networks.
+    pub fn take_dns(&mut self) -> Option<DnsSockets> {
+        self.dns.take()
     }
 
     /// The namespace, and nothing else.

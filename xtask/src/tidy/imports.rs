@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["archive", "oci", "sys"]),
     ("net", &["sys"]),
     ("registry", &["dial", "distribution", "oci"]),
+    ("resolver", &[]),
     ("runtime", &["cgroups", "oci", "sys"]),
     ("shim", &["cgroups", "logs", "oci", "runtime", "sys"]),
     ("dial", &[]),
@@ -32,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "logs",
             "net",
             "oci",
+            "resolver",
             "runtime",
             "server",
             "shim",
@@ -42,7 +44,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("client", &["api", "dial"]),
     ("cli", &["api", "archive", "client", "gotemplate", "oci"]),
     ("testkit", &[]),
-    ("wharf", &["check", "cli", "daemon", "registry", "runtime", "shim"]),
+    ("wharf", &["check", "cli", "daemon", "registry", "resolver", "runtime", "shim"]),
     ("xtask", &[]),
 ];
 

@@ -5,20 +5,26 @@
 //! taken and plugged. Only when no sandbox is ready does a thread of the runtime's blocking pool wait for one; the
 //! namespaces themselves are made by `net`'s own threads.
 
+mod convert;
+mod names;
 mod ports;
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::Class;
 use engine::ports::{
-    BoxFuture, BridgeNetwork, Endpoint, EndpointRequest, NetworkError, NetworkFabric, NetworkFacts,
+    BoxFuture, BridgeNetwork, Endpoint, EndpointRequest, Named, NetworkError, NetworkFabric, NetworkFacts,
     PortMapping, PortProtocol, PortWish, PublishedPorts, Sandbox, SandboxRequest,
 };
-use net::{Address, AddressPool, BridgeConfig, Desired, Fabric, Mac, Place, Pool};
+use net::{Address, AddressPool, BridgeConfig, Desired, Fabric, Pool};
+
+use self::convert::{config, convert, endpoint, place, random_id, refused};
+use self::names::Names;
 
 /// The name of the default network, whatever its bridge is called.
 const NETWORK: &str = "bridge";
@@ -33,6 +39,7 @@ pub struct Network {
 struct Inner {
     fabric: Fabric,
     isolated: Pool,
+    names: Names,
     /// Where subnets come from that nobody names.
     pools: Vec<AddressPool>,
     /// Id of the default network.
@@ -62,7 +69,8 @@ struct Claim {
 
 impl Network {
     /// Brings the default network up in the calling thread's network namespace; no bridge is `--bridge none`.
-    /// `network_id` is the 64-digit id that the default network keeps over restarts.
+    /// `network_id` is the 64-digit id that the default network keeps over restarts;
+    /// under `exec_root` lives what outlives the engine.
     ///
     /// # Errors
     ///
@@ -71,6 +79,7 @@ impl Network {
         desired: Desired,
         pools: Vec<AddressPool>,
         network_id: String,
+        exec_root: PathBuf,
     ) -> Result<Self, NetworkError> {
         let default = desired.bridges.first();
         let (inter_container, masquerade) =
@@ -82,10 +91,20 @@ impl Network {
             tracing::info!("network: {change}");
         }
         let isolated = Fabric::isolated().map_err(convert)?;
+        let names = Names::new(exec_root);
         let books = Mutex::new(books);
         let warnings = Mutex::default();
-        let inner =
-            Inner { fabric, isolated, pools, network_id, inter_container, masquerade, books, warnings };
+        let inner = Inner {
+            fabric,
+            isolated,
+            names,
+            pools,
+            network_id,
+            inter_container,
+            masquerade,
+            books,
+            warnings,
+        };
         inner.warn(inner.fabric.warnings.clone());
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -117,13 +136,9 @@ impl Network {
     }
 
     /// On whichever networks.
-    async fn take_plugged(
-        &self,
-        container: &str,
-        requests: &[EndpointRequest],
-    ) -> Result<Sandbox, NetworkError> {
-        let mut claims = Vec::with_capacity(requests.len());
-        let taken = self.plugged(container, requests, &mut claims).await;
+    async fn take_plugged(&self, container: &str, request: &SandboxRequest) -> Result<Sandbox, NetworkError> {
+        let mut claims = Vec::with_capacity(request.endpoints.len());
+        let taken = self.plugged(container, request, &mut claims).await;
         if taken.is_err() {
             claims.iter().for_each(|claim| self.inner.give_back(container, claim));
         }
@@ -133,9 +148,10 @@ impl Network {
     async fn plugged(
         &self,
         container: &str,
-        requests: &[EndpointRequest],
+        request: &SandboxRequest,
         claims: &mut Vec<Claim>,
     ) -> Result<Sandbox, NetworkError> {
+        let requests = &request.endpoints;
         for request in requests {
             claims.push(self.inner.claim(container, request)?);
         }
@@ -150,7 +166,24 @@ impl Network {
             plugged.map_err(convert)?;
             endpoints.push(endpoint(request, &claim.address, &interface)?);
         }
-        Ok(Sandbox { netns: sandbox.into_netns(), sandbox_id: random_id()?, endpoints })
+        let (dns, netns) = (sandbox.take_dns(), sandbox.into_netns());
+        let member = names::member(container, &endpoints, request.names.clone());
+        if !member.places.is_empty() {
+            let names = self.inner.names.clone();
+            let inside = netns.try_clone().map_err(|error| names::failed(&error))?;
+            let begun = match names.is_ready() {
+                true => names.begin(member, dns, inside),
+                false => self.waiting(move |inner| inner.names.begin(member, dns, inside)).await,
+            };
+            begun.map_err(|error| names::failed(&error))?;
+        }
+        Ok(Sandbox { netns, sandbox_id: random_id()?, endpoints })
+    }
+
+    /// The same of what speaks to others.
+    async fn waiting(&self, act: impl FnOnce(&Inner) -> io::Result<()> + Send + 'static) -> io::Result<()> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || act(&inner)).await.map_err(io::Error::other)?
     }
 
     async fn blocking<T: Send + 'static>(
@@ -254,13 +287,14 @@ impl NetworkFabric for Network {
                     let bridge = self.inner.bridge(NETWORK, &self.inner.network_id)?;
                     self.take_bridged(container, bridge, one).await
                 }
-                several => self.take_plugged(container, several).await,
+                _ => self.take_plugged(container, request).await,
             }
         })
     }
 
     fn release<'a>(&'a self, container: &'a str, endpoints: &'a [Endpoint]) -> BoxFuture<'a, ()> {
         Box::pin(async move {
+            self.inner.names.forget(container);
             endpoints.iter().for_each(|endpoint| self.inner.release_endpoint(container, endpoint));
         })
     }
@@ -399,6 +433,24 @@ impl NetworkFabric for Network {
         })
     }
 
+    fn name(&self, named: Named) -> BoxFuture<'_, Result<(), NetworkError>> {
+        Box::pin(async move {
+            let names = &self.inner.names;
+            let told = match names.is_ready() && names.knows(&named.container) {
+                true => names.name(named),
+                false => self.waiting(move |inner| inner.names.name(named)).await,
+            };
+            told.map_err(|error| names::failed(&error))
+        })
+    }
+
+    fn adopt_names(&self, running: Vec<Named>) -> BoxFuture<'_, Result<(), NetworkError>> {
+        Box::pin(async move {
+            let adopted = self.waiting(move |inner| inner.names.adopt(running)).await;
+            adopted.map_err(|error| names::failed(&error))
+        })
+    }
+
     fn publish<'a>(
         &'a self,
         container: &'a str,
@@ -488,65 +540,6 @@ impl NetworkFabric for Network {
     }
 }
 
-/// A user's network as `net` makes it.
-fn config(network: &BridgeNetwork) -> BridgeConfig {
-    let prefix = network.subnet.map(|subnet| subnet.prefix_len());
-    let first = network.range.filter(|range| Some(range.trunc()) != network.subnet.map(|s| s.trunc()));
-    // As Docker: without a gateway the bridge has the first address, of the range if there is one.
-    let gateway = network.gateway.or_else(|| match first {
-        Some(range) => Some(range.network()),
-        None => network.subnet.and_then(|subnet| subnet.hosts().next()),
-    });
-    let address = gateway.zip(prefix).and_then(|(ip, prefix)| net::Ipv4Net::new(ip, prefix).ok());
-    BridgeConfig {
-        name: network.bridge.clone(),
-        address,
-        range: network.range,
-        mtu: network.mtu,
-        gateway: network.default_gateway,
-        reserved: network.auxiliary.clone(),
-        inter_container: network.inter_container,
-        masquerade: network.masquerade,
-        internal: network.internal,
-        bare: network.bare,
-        owned: true,
-    }
-}
-
-fn place(request: &EndpointRequest) -> Result<Place, NetworkError> {
-    let mac: Option<Mac> = request.mac.as_deref().map(str::parse).transpose().map_err(convert)?;
-    Ok(Place { ipv4: request.ipv4, mac, is_gateway: request.is_gateway })
-}
-
-fn endpoint(request: &EndpointRequest, address: &Address, interface: &str) -> Result<Endpoint, NetworkError> {
-    Ok(Endpoint {
-        network: request.network.clone(),
-        network_id: request.network_id.clone(),
-        endpoint_id: random_id()?,
-        mac: address.mac.to_string(),
-        ipv4: Some(address.ipv4.addr()),
-        ipv4_prefix: address.ipv4.prefix_len(),
-        gateway: address.leads_to,
-        is_gateway: request.is_gateway,
-        interface: interface.to_owned(),
-        dns_names: request.dns_names.clone(),
-    })
-}
-
-fn refused(error: net::Error, request: &EndpointRequest) -> NetworkError {
-    match error {
-        // As Docker, which names the network.
-        net::Error::AddressesExhausted(_) => NetworkError {
-            class: Class::Internal,
-            message: format!(
-                "no available IPv4 addresses on this network's address pools: {} ({})",
-                request.network, request.network_id
-            ),
-        },
-        other => convert(other),
-    }
-}
-
 /// So many ports are published where it is called: in less time than it takes to give them to another thread.
 const FEW_PORTS: usize = 32;
 
@@ -560,29 +553,6 @@ fn report_mended(result: net::Result<net::Plan>) {
         }
         Err(error) => tracing::error!(%error, "network: somebody changed it, and it cannot be put back"),
     }
-}
-
-fn convert(error: net::Error) -> NetworkError {
-    let class = match &error {
-        net::Error::PoolOverlaps { .. } | net::Error::AddressInUse(_) => Class::Forbidden,
-        net::Error::NoFreePool | net::Error::AddressOutside { .. } => Class::Invalid,
-        net::Error::BridgeTaken(_) => Class::Forbidden,
-        net::Error::NoSuchNetwork(_) => Class::NotFound,
-        other if other.is_permanent() => Class::Unsupported,
-        _ => Class::Internal,
-    };
-    NetworkError { class, message: error.to_string() }
-}
-
-/// 32 random bytes in hex, Docker's form of an id.
-fn random_id() -> Result<String, NetworkError> {
-    let mut bytes = [0u8; 32];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(|e| NetworkError { class: Class::Internal, message: format!("get random bytes: {e}") })?;
-    Ok(bytes.iter().fold(String::with_capacity(64), |mut id, byte| {
-        let _ = write!(id, "{byte:02x}");
-        id
-    }))
 }
 
 #[cfg(test)]

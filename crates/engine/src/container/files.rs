@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use super::NetworkMode;
 use super::links::Linked;
 use super::oci_spec::Joined;
-use super::{NetworkMode, resolv_conf};
+use super::resolv_conf::{self, Whom};
 use crate::error::{Error, Result};
+use crate::networks::names;
 use crate::records::Record;
 use crate::settings::Settings;
 
@@ -92,14 +94,37 @@ fn hosts(settings: &Settings, record: &Record, gateway: Option<IpAddr>, linked: 
     Ok(text)
 }
 
-fn resolv_conf(settings: &Settings, record: &Record) -> String {
+/// What was asked for, of the container or of the engine.
+pub(crate) fn asked(settings: &Settings, record: &Record) -> resolv_conf::Asked {
     let host = &record.spec.host;
     let pick =
         |own: &[String], default: &[String]| if own.is_empty() { default.to_vec() } else { own.to_vec() };
-    let asked = resolv_conf::Asked {
+    resolv_conf::Asked {
         servers: pick(&host.dns, &settings.dns),
         search: pick(&host.dns_search, &settings.dns_search),
         options: pick(&host.dns_options, &settings.dns_options),
+    }
+}
+
+fn resolv_conf(settings: &Settings, record: &Record) -> String {
+    let whom = match record.spec.host.network_mode {
+        NetworkMode::Host => Whom::HostsOwn,
+        _ if names::are_asked_here(&record.endpoints) => Whom::Us,
+        _ => Whom::HostsReachable,
     };
-    resolv_conf::text(&asked, host.network_mode == NetworkMode::Host)
+    resolv_conf::text(&asked(settings, record), whom)
+}
+
+/// For a container that has come to its first network on which others have names. A file that was changed since the
+/// start is its user's.
+pub(crate) fn rewrite_resolv_conf(settings: &Settings, record: &Record, directory: &Path) -> Result<()> {
+    let path = directory.join("resolv.conf");
+    let failed = |error| Error::internal(format!("write {}: {error}", path.display()));
+    let changed = std::fs::metadata(&path).and_then(|file| file.modified()).map_err(failed)?;
+    let changed = jiff::Timestamp::try_from(changed).map_err(|error| Error::internal(error.to_string()))?;
+    if record.started_at.is_none_or(|started| changed > started) {
+        return Ok(());
+    }
+    // In place: the container has it bound by inode.
+    std::fs::write(&path, resolv_conf(settings, record)).map_err(failed)
 }

@@ -18,7 +18,7 @@ mod probe;
 pub(crate) mod program;
 pub(crate) mod published;
 mod requests;
-mod resolv_conf;
+pub(crate) mod resolv_conf;
 pub(crate) mod signal;
 mod spec;
 pub(crate) mod state;

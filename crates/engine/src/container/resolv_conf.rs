@@ -18,35 +18,81 @@ pub(crate) struct Asked {
     pub(crate) options: Vec<String>,
 }
 
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// The host's servers: the container is in its network.
+    HostsOwn,
+    /// Those of the host's servers that can be reached from another network.
+    HostsReachable,
+    /// Us, at 127.0.0.11, since containers have names there. We ask the host's in turn.
+    Us,
+}
+
+const US: &str = "127.0.0.11";
+/// All that a container asks goes to us first as it is: names of containers have no dots.
+const OUR_NDOTS: &str = "ndots:0";
+
 impl Asked {
     fn is_nothing(&self) -> bool {
         self.servers.is_empty() && self.search.is_empty() && self.options.is_empty()
     }
 }
 
-/// The text for a container, by the files of this machine. `host_network`: it is in the host's network.
-pub(crate) fn text(asked: &Asked, host_network: bool) -> String {
-    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    let mut path = HOST_FILE;
-    let mut host_file = read(path);
-    if !host_network && servers(&host_file) == [RESOLVED.to_string()] {
-        path = RESOLVED_FILE;
-        host_file = read(path);
-    }
-    match host_network && asked.is_nothing() {
+/// Whether search domains are meant to be tried for names without a dot.
+pub(crate) fn has_ndots(asked: &Asked) -> bool {
+    let options = match asked.options.is_empty() {
+        true => entries(&host_file(Whom::Us).1, &["options"]).concat(),
+        false => asked.options.clone(),
+    };
+    ndots(&options).is_some_and(|dots| dots > 0)
+}
+
+/// The text for a container, by the files of this machine.
+pub(crate) fn text(asked: &Asked, whom: Whom) -> String {
+    let (path, host_file) = host_file(whom);
+    match whom == Whom::HostsOwn && asked.is_nothing() {
         true => host_file,
-        false => generate(&host_file, path, asked, host_network),
+        false => generate(&host_file, path, asked, whom),
     }
 }
 
-fn generate(host_file: &str, path: &str, asked: &Asked, host_network: bool) -> String {
+/// Which it is, and what it says.
+fn host_file(whom: Whom) -> (&'static str, String) {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let mut path = HOST_FILE;
+    let mut host_file = read(path);
+    if whom != Whom::HostsOwn && servers(&host_file) == [RESOLVED.to_string()] {
+        path = RESOLVED_FILE;
+        host_file = read(path);
+    }
+    (path, host_file)
+}
+
+/// With Docker's comments at its end, which tell where everything comes from.
+fn generate(host_file: &str, path: &str, asked: &Asked, whom: Whom) -> String {
     let mut names = asked.servers.clone();
+    let mut comments = Vec::new();
     if names.is_empty() {
-        names =
-            servers(host_file).into_iter().filter(|server| host_network || is_reachable(server)).collect();
-        if names.is_empty() && !host_network {
+        let of_host = servers(host_file).into_iter();
+        names = of_host.filter(|server| whom != Whom::HostsReachable || is_reachable(server)).collect();
+        if names.is_empty() && whom == Whom::HostsReachable {
             names = FALLBACK_SERVERS.map(str::to_owned).to_vec();
+            comments.push("Used default nameservers.".to_owned());
         }
+    }
+    if whom == Whom::Us {
+        let others = names.iter().filter(|server| server.parse::<IpAddr>().is_ok());
+        let others = others.map(|server| match asked.servers.is_empty() {
+            true => format!("host({server})"),
+            false => server.clone(),
+        });
+        let others = others.collect::<Vec<_>>().join(" ");
+        comments.push(match others.is_empty() {
+            true => "NO EXTERNAL NAMESERVERS DEFINED".to_owned(),
+            false => format!("ExtServers: [{others}]"),
+        });
+        names = vec![US.to_owned()];
     }
     let search = match asked.search.is_empty() {
         // The last line of either holds.
@@ -54,9 +100,23 @@ fn generate(host_file: &str, path: &str, asked: &Asked, host_network: bool) -> S
         // `--dns-search .` means none.
         false => asked.search.iter().filter(|domain| *domain != ".").cloned().collect(),
     };
-    let options = match asked.options.is_empty() {
+    let mut options = match asked.options.is_empty() {
         true => entries(host_file, &["options"]).concat(),
         false => asked.options.clone(),
+    };
+    if whom == Whom::Us {
+        options.retain(|option| {
+            !option.starts_with("ndots:") || option["ndots:".len()..].parse::<u32>().is_ok()
+        });
+    }
+    let ndots_from = match ndots(&options) {
+        Some(_) if asked.options.is_empty() => Some("host"),
+        Some(_) => Some("override"),
+        None if whom == Whom::Us => {
+            options.push(OUR_NDOTS.to_owned());
+            Some("internal")
+        }
+        None => None,
     };
     let mut text = String::from(
         "# Generated by Wharf.\n# This file can be edited; it is made anew when the container starts.\n\n",
@@ -73,8 +133,21 @@ fn generate(host_file: &str, path: &str, asked: &Asked, host_network: bool) -> S
     let overrides = [("nameservers", &asked.servers), ("search", &asked.search), ("options", &asked.options)];
     let overrides: Vec<_> =
         overrides.iter().filter(|(_, words)| !words.is_empty()).map(|(name, _)| *name).collect();
-    let _ = write!(text, "\n# Based on host file: '{path}'\n# Overrides: [{}]\n", overrides.join(" "));
+    let how = match whom {
+        Whom::HostsOwn => "",
+        Whom::HostsReachable => " (legacy)",
+        Whom::Us => " (internal resolver)",
+    };
+    let _ = write!(text, "\n# Based on host file: '{path}'{how}\n");
+    comments.push(format!("Overrides: [{}]", overrides.join(" ")));
+    comments.extend(ndots_from.map(|from| format!("Option ndots from: {from}")));
+    comments.iter().for_each(|comment| text.push_str(&format!("# {comment}\n")));
     text
+}
+
+/// The last one that says so holds.
+fn ndots(options: &[String]) -> Option<u32> {
+    options.iter().rev().find_map(|option| option.strip_prefix("ndots:")?.parse().ok())
 }
 
 /// The words after one of the keys, a list for each line.
@@ -108,8 +181,8 @@ mod tests {
     use super::*;
 
     /// Without comments.
-    fn made(host_file: &str, asked: &Asked, host_network: bool) -> String {
-        let text = generate(host_file, "/etc/resolv.conf", asked, host_network);
+    fn made(host_file: &str, asked: &Asked, whom: Whom) -> String {
+        let text = generate(host_file, "/etc/resolv.conf", asked, whom);
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         lines.collect::<Vec<_>>().join("|")
     }
@@ -120,13 +193,13 @@ mod tests {
         let file = "# x\nnameserver 127.0.0.1\nnameserver 10.0.0.2\nnameserver fd00::1\ndomain a.b\noptions rotate\n\
                     options ndots:2\nsortlist 10.0.0.0\n";
         assert_eq!(
-            made(file, &nothing, false),
+            made(file, &nothing, Whom::HostsReachable),
             "nameserver 10.0.0.2|search a.b|options rotate ndots:2|sortlist 10.0.0.0"
         );
         let only_local = "nameserver ::1\nnameserver 127.0.1.1\n";
-        assert_eq!(made(only_local, &nothing, false), "nameserver 8.8.8.8|nameserver 8.8.4.4");
-        assert_eq!(made(only_local, &nothing, true), "nameserver ::1|nameserver 127.0.1.1");
-        assert_eq!(made("", &nothing, true), "");
+        assert_eq!(made(only_local, &nothing, Whom::HostsReachable), "nameserver 8.8.8.8|nameserver 8.8.4.4");
+        assert_eq!(made(only_local, &nothing, Whom::HostsOwn), "nameserver ::1|nameserver 127.0.1.1");
+        assert_eq!(made("", &nothing, Whom::HostsOwn), "");
     }
 
     #[test]
@@ -139,9 +212,32 @@ mod tests {
         };
         let file = "nameserver 10.0.0.2\nsearch a b\noptions rotate\n";
         let wanted = "nameserver 127.0.0.1|nameserver fd00::7|options debug";
-        assert_eq!(made(file, &asked, false), wanted);
-        let text = generate(file, "/etc/resolv.conf", &asked, false);
-        let ends = "\n# Based on host file: '/etc/resolv.conf'\n# Overrides: [nameservers search options]\n";
+        assert_eq!(made(file, &asked, Whom::HostsReachable), wanted);
+        let text = generate(file, "/etc/resolv.conf", &asked, Whom::HostsReachable);
+        let ends = "\n# Based on host file: '/etc/resolv.conf' (legacy)\n# Overrides: [nameservers search options]\n";
         assert!(text.ends_with(ends), "{text}");
+    }
+
+    #[test]
+    fn where_containers_have_names_we_are_asked() {
+        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let of = |file: &str, asked: &Asked| {
+            let text = generate(file, "/etc/resolv.conf", asked, Whom::Us);
+            text.split_once("\n\n").unwrap().1.to_owned()
+        };
+        assert_eq!(
+            of("nameserver 127.0.0.1\nnameserver fd00::1\nsearch lan\noptions rotate\n", &Asked::default()),
+            "nameserver 127.0.0.11\nsearch lan\noptions rotate ndots:0\n\n# Based on host file: '/etc/resolv.conf' \
+             (internal resolver)\n# ExtServers: [host(127.0.0.1) host(fd00::1)]\n# Overrides: []\n# Option ndots from: \
+             internal\n"
+        );
+        let asked =
+            Asked { servers: list(&["10.1.1.1"]), search: vec![], options: list(&["ndots:x", "ndots:2"]) };
+        assert_eq!(
+            of("", &asked),
+            "nameserver 127.0.0.11\noptions ndots:2\n\n# Based on host file: '/etc/resolv.conf' (internal resolver)\n# \
+             ExtServers: [10.1.1.1]\n# Overrides: [nameservers options]\n# Option ndots from: override\n"
+        );
+        assert!(of("", &Asked::default()).contains("# NO EXTERNAL NAMESERVERS DEFINED\n"));
     }
 }

@@ -13,6 +13,7 @@ use crate::core::Core;
 use crate::error::Result;
 use crate::flows::{create, remove, start};
 use crate::layout;
+use crate::networks::names;
 use crate::ports::{BridgeNetwork, ProcessRef, Reconnected};
 use crate::records::{self, Record};
 use crate::{takeback, volumes};
@@ -58,6 +59,12 @@ pub(crate) async fn run(core: &Arc<Core>, bridges: Vec<BridgeNetwork>) -> Result
     }
     if let Err(error) = core.ports.network.reconcile(bridges, running).await {
         tracing::error!(%error, "could not put the network in order");
+    }
+    // Now that all are known: links are to others.
+    let with_names = owners.iter().filter(|owner| names::are_asked_here(&owner.record.endpoints));
+    let named = with_names.map(|owner| names::named(core, &owner.record)).collect();
+    if let Err(error) = core.ports.network.adopt_names(named).await {
+        tracing::error!(%error, "could not put the names of containers in order");
     }
     if let Err(error) = core.ports.network.adopt_ports(publishing).await {
         tracing::error!(%error, "could not put published ports in order");

@@ -282,6 +282,12 @@ impl NetworkFabric for Fake {
     ) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
+    fn name(&self, _: Named) -> BoxFuture<'_, Result<(), NetworkError>> {
+        Box::pin(async { Ok(()) })
+    }
+    fn adopt_names(&self, _: Vec<Named>) -> BoxFuture<'_, Result<(), NetworkError>> {
+        Box::pin(async { Ok(()) })
+    }
     fn adopt_ports(
         &self,
         _: Vec<(String, Endpoint, Vec<PortMapping>)>,

@@ -3,7 +3,7 @@
 use crate::container::{EndpointSpec, NetworkMode};
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::ports::{Endpoint, EndpointRequest, SandboxRequest};
+use crate::ports::{Endpoint, EndpointRequest, NameRules, SandboxRequest};
 use crate::records::Record;
 
 use super::Network;
@@ -46,8 +46,12 @@ pub(crate) fn sandbox_request(core: &Core, record: &Record) -> Result<Option<San
     {
         endpoints[at].0.is_gateway = true;
     }
-    let endpoints = endpoints.into_iter().map(|(request, _)| request).collect();
-    Ok(Some(SandboxRequest { endpoints }))
+    let endpoints: Vec<_> = endpoints.into_iter().map(|(request, _)| request).collect();
+    let mut names = NameRules::default();
+    if endpoints.iter().any(|endpoint| !endpoint.dns_names.is_empty()) {
+        names = super::names::rules(core, record);
+    }
+    Ok(Some(SandboxRequest { endpoints, names }))
 }
 
 /// One place, checked.

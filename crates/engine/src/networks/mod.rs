@@ -9,6 +9,7 @@ pub(crate) mod attach;
 pub(crate) mod boot;
 mod check;
 mod create;
+pub(crate) mod names;
 mod options;
 mod record;
 pub(crate) mod registry;

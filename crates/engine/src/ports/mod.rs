@@ -16,8 +16,8 @@ use std::pin::Pin;
 
 pub use machine::{Clock, Ids, Mirror, SeccompCompiler};
 pub use network::{
-    BridgeNetwork, Endpoint, EndpointRequest, NetworkError, NetworkFabric, NetworkFacts, PortMapping,
-    PortProtocol, PortWish, PublishedPorts, Sandbox, SandboxRequest,
+    BridgeNetwork, Endpoint, EndpointRequest, NameRules, Named, NetworkError, NetworkFabric, NetworkFacts,
+    PortMapping, PortProtocol, PortWish, PublishedPorts, Sandbox, SandboxRequest,
 };
 pub use processes::{
     Attachment, ContainerRuntime, ExecRequest, Exit, OpenRoot, Probed, ProcessRef, Reconnected, RootView,

@@ -43,6 +43,28 @@ pub struct Sandbox {
 pub struct SandboxRequest {
     /// In the order of their interfaces (`eth0`, `eth1` ...). None of them: `--network none`.
     pub endpoints: Vec<EndpointRequest>,
+    /// Of importance on users' networks.
+    pub names: NameRules,
+}
+
+/// What a container on users' networks may ask for names, beside those of others there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NameRules {
+    /// Asked in place of the host's.
+    pub servers: Vec<IpAddr>,
+    /// A name without a dot that no container has is not asked for elsewhere.
+    pub keeps_bare_names: bool,
+    /// What only this one calls others: alias and full id.
+    pub links: Vec<(String, String)>,
+}
+
+/// A running container and its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub container: String,
+    pub pid: u32,
+    pub endpoints: Vec<Endpoint>,
+    pub rules: NameRules,
 }
 
 /// One of its places on networks.
@@ -218,6 +240,11 @@ pub trait NetworkFabric: Send + Sync + fmt::Debug {
         from: Option<Ipv4Addr>,
         to: Vec<(Ipv4Addr, Vec<(u16, PortProtocol)>)>,
     ) -> BoxFuture<'a, ()>;
+    /// What a running container is called, and what it may ask, from now on. It is told so before its process is there,
+    /// too, by [`NetworkFabric::take`].
+    fn name(&self, named: Named) -> BoxFuture<'_, Result<(), NetworkError>>;
+    /// At boot, after [`NetworkFabric::reconcile`]: these running containers have names, and nobody else has any.
+    fn adopt_names(&self, running: Vec<Named>) -> BoxFuture<'_, Result<(), NetworkError>>;
     /// At boot, after [`NetworkFabric::reconcile`]: these running containers have these ports, and nobody else has any.
     fn adopt_ports(
         &self,

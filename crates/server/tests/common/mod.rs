@@ -294,6 +294,12 @@ impl NetworkFabric for NoNetwork {
     ) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
+    fn name(&self, _: Named) -> BoxFuture<'_, Result<(), NetworkError>> {
+        ready(Ok(()))
+    }
+    fn adopt_names(&self, _: Vec<Named>) -> BoxFuture<'_, Result<(), NetworkError>> {
+        ready(Ok(()))
+    }
     fn adopt_ports(
         &self,
         _: Vec<(String, Endpoint, Vec<PortMapping>)>,

@@ -6,7 +6,9 @@ fn on_a_host(test: impl AsyncFnOnce(&dyn Fn() -> Network) + Send + 'static) {
     let body = move || {
         net::NetNs::unshare().expect("this test needs root");
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let start = || Network::start(Desired::default(), default_pools(), "ab".repeat(32)).unwrap();
+        let start = || {
+            Network::start(Desired::default(), default_pools(), "ab".repeat(32), "/nowhere".into()).unwrap()
+        };
         runtime.block_on(test(&start));
     };
     std::thread::spawn(body).join().unwrap();
@@ -27,6 +29,7 @@ fn wish(mac: Option<&str>, ipv4: Option<Ipv4Addr>) -> SandboxRequest {
             is_gateway: true,
             ..EndpointRequest::default()
         }],
+        ..SandboxRequest::default()
     }
 }
 
@@ -69,7 +72,7 @@ fn a_restarted_engine_learns_who_has_what() {
 fn none_needs_no_bridge_and_bridge_says_so() {
     on_a_host(async |_| {
         let none = Desired { bridges: Vec::new(), incomplete: true, ..Desired::default() };
-        let network = Network::start(none, default_pools(), String::new()).unwrap();
+        let network = Network::start(none, default_pools(), String::new(), "/nowhere".into()).unwrap();
         let isolated = network.take("a", &SandboxRequest::default()).await.unwrap();
         assert_eq!(isolated.endpoints, []);
         let refused = network.take("a", &wish(None, None)).await.unwrap_err();
@@ -115,6 +118,7 @@ fn networks_are_made_used_and_removed() {
         host.add_network(&network("br-two-2")).await.unwrap();
         let request = SandboxRequest {
             endpoints: vec![on("br-one-1"), EndpointRequest { is_gateway: true, ..on("br-two-2") }],
+            ..SandboxRequest::default()
         };
         let taken = host.take("a", &request).await.unwrap();
         let said: Vec<_> =
@@ -123,9 +127,10 @@ fn networks_are_made_used_and_removed() {
         let refused = host.remove_network(&one.id).await.unwrap_err();
         assert_eq!(refused.class, Class::Forbidden);
         // What fails at the second leaves nothing of the first.
-        let missing = SandboxRequest { endpoints: vec![on("br-one-1"), on("br-not-3")] };
+        let missing =
+            SandboxRequest { endpoints: vec![on("br-one-1"), on("br-not-3")], ..SandboxRequest::default() };
         assert_eq!(host.take("b", &missing).await.unwrap_err().message, "network br-not-3 not found");
-        let again = SandboxRequest { endpoints: vec![on("br-one-1")] };
+        let again = SandboxRequest { endpoints: vec![on("br-one-1")], ..SandboxRequest::default() };
         let next = host.take("b", &again).await.unwrap().endpoints;
         assert_eq!(next[0].ipv4.unwrap().to_string(), "172.18.0.3");
         host.release("a", &taken.endpoints).await;

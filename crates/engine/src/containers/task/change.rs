@@ -8,6 +8,7 @@ use crate::container::Status;
 use crate::container::state::Action;
 use crate::containers::logs;
 use crate::error::{Error, Result};
+use crate::networks::names;
 
 impl Owner {
     pub(super) async fn pause(&mut self) -> Result<()> {
@@ -72,6 +73,11 @@ impl Owner {
             return Err(error);
         }
         self.core.index.release(&old, &self.record.id);
+        if names::are_asked_here(&self.record.endpoints) {
+            names::rename(&mut self.record);
+            names::tell(&self.core, &self.record).await;
+            self.save(false).await;
+        }
         self.publish();
         self.event("rename", &[("oldName", format!("/{old}"))]);
         Ok(())

@@ -1,10 +1,11 @@
 //! Connect and disconnect: at once if the container runs, with its next start otherwise.
 
 use super::Owner;
-use crate::container::{EndpointSpec, NetworkMode, Status};
+use crate::container::{EndpointSpec, NetworkMode, Status, files};
 use crate::error::{Error, Result};
 use crate::flows::start;
-use crate::networks::{Network, attach};
+use crate::layout;
+use crate::networks::{Network, attach, names};
 use crate::ports::NetworkError;
 
 impl Owner {
@@ -35,6 +36,9 @@ impl Owner {
             return Err(error);
         }
         self.choose_gateway().await;
+        if self.exit.is_some() {
+            self.follow_names().await;
+        }
         self.publish();
         if self.exit.is_some() {
             let connected = self.record.endpoints.last().into_iter();
@@ -66,6 +70,9 @@ impl Owner {
         }
         self.drop_endpoint(network).await;
         self.choose_gateway().await;
+        if running {
+            self.follow_names().await;
+        }
         self.save(false).await;
         self.publish();
         Ok(())
@@ -123,6 +130,18 @@ impl Owner {
             tracing::warn!(container = %id, network = %network.name, %error, "could not remove its interface");
         }
         start::endpoint_event(&self.core, id, &endpoint, "disconnect");
+    }
+
+    /// What it is called and whom it may ask for names, after a network came or went.
+    async fn follow_names(&mut self) {
+        if names::are_asked_here(&self.record.endpoints) {
+            let settings = self.core.settings();
+            let directory = layout::container(&settings.data_root, &self.record.id);
+            if let Err(error) = files::rewrite_resolv_conf(&settings, &self.record, &directory) {
+                tracing::warn!(container = %self.record.id, %error, "could not rewrite its resolv.conf");
+            }
+        }
+        names::tell(&self.core, &self.record).await;
     }
 
     /// After a network came or went.

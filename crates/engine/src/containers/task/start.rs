@@ -5,6 +5,7 @@ use crate::container::state::Action;
 use crate::container::{End, Status};
 use crate::error::Result;
 use crate::flows;
+use crate::networks::names;
 
 impl Owner {
     pub(super) async fn start_by_user(&mut self) -> Result<()> {
@@ -35,6 +36,9 @@ impl Owner {
                 self.record.end = End::default();
                 self.exit = Some(started.exit);
                 self.oom = Some(started.oom);
+                if names::are_asked_here(&self.record.endpoints) {
+                    names::tell(&self.core, &self.record).await;
+                }
                 self.begin_health();
                 self.publish();
                 self.event("start", &[]);
