@@ -37,6 +37,8 @@ enum Verb {
     /// Remove blobs that no repository has; the registry may be serving meanwhile
     #[command(visible_alias = "gc")]
     GarbageCollect(CollectArgs),
+    /// Remove tags that no rule of the configuration keeps (wharf.retention.rules), and manifests that only those lead to
+    Retain(RetainArgs),
 }
 
 #[derive(Debug, Args)]
@@ -113,6 +115,19 @@ struct CollectArgs {
     quiet: bool,
 }
 
+#[derive(Debug, Args)]
+struct RetainArgs {
+    /// The file with the settings and the rules
+    #[arg(env = "REGISTRY_CONFIGURATION_PATH")]
+    config: PathBuf,
+    /// Directory of the registry [default: the configuration's]
+    #[arg(long)]
+    root: Option<PathBuf>,
+    /// Only say what would go
+    #[arg(short, long)]
+    dry_run: bool,
+}
+
 /// Runs `wharf registry`; `args` begins with the program's name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
@@ -125,6 +140,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match cli.verb {
         Verb::Serve(args) => serve(*args),
         Verb::GarbageCollect(args) => collect(args),
+        Verb::Retain(args) => retain(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -240,6 +256,22 @@ fn collect(args: CollectArgs) -> Result<()> {
         collected.uploads
     );
     print(&lines.chain([sum]).collect::<String>());
+    Ok(())
+}
+
+fn retain(args: RetainArgs) -> Result<()> {
+    let settings = load(Some(&args.config))?;
+    let rules = settings.retention.rules;
+    if rules.is_empty() {
+        let message = format!("{}: there are no rules: wharf.retention.rules", args.config.display());
+        return Err(Error::new(Code::Unknown, message));
+    }
+    let root = args.root.unwrap_or(settings.root);
+    let retired = Storage::open(&root)?.retain(&rules, args.dry_run)?;
+    let tags = retired.iter().filter(|one| one.tag.is_some()).count();
+    let verb = if args.dry_run { "would be" } else { "were" };
+    let sum = format!("{tags} tags and {} manifests {verb} removed\n", retired.len() - tags);
+    print(&retired.iter().map(|one| format!("{one}\n")).chain([sum]).collect::<String>());
     Ok(())
 }
 

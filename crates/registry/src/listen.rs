@@ -21,6 +21,7 @@ use crate::health::Health;
 use crate::log::{Level, Log};
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
+use crate::retention::Rule;
 use crate::service::Service;
 use crate::settings::{Purge, Settings};
 use crate::storage::Storage;
@@ -81,6 +82,9 @@ pub async fn serve(settings: Settings, listener: Listener, shutdown: impl Future
     }
     if let Some(every) = settings.collect_every {
         beside.spawn(collect(storage.clone(), every, settings.log.clone()));
+    }
+    if let Some(every) = settings.retention.every.filter(|_| !settings.read_only) {
+        beside.spawn(retain(storage.clone(), every, settings.retention.rules.clone(), settings.log.clone()));
     }
     if let Some(purge) = settings.purge.filter(|_| !settings.read_only) {
         beside.spawn(self::purge(storage.clone(), purge, settings.log.clone()));
@@ -181,6 +185,24 @@ async fn collect(storage: Storage, every: Duration, log: Log) {
         let done = tokio::task::spawn_blocking(move || storage.collect(GRACE, false, false)).await;
         if let Ok(Err(error)) = done {
             log.say(Level::Error, &format!("what nobody has could not be removed: {error}"));
+        }
+    }
+}
+
+async fn retain(storage: Storage, every: Duration, rules: Vec<Rule>, log: Log) {
+    loop {
+        tokio::time::sleep(every).await;
+        let (storage, rules) = (storage.clone(), rules.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let retired = storage.retain(&rules, false)?;
+            storage.collect(GRACE, false, false).map(|_| retired)
+        });
+        match done.await {
+            Ok(Ok(retired)) => {
+                retired.iter().for_each(|one| log.say(Level::Info, &format!("removed {one}")));
+            }
+            Ok(Err(error)) => log.say(Level::Error, &format!("tags could not be removed: {error}")),
+            Err(_) => return,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Names of repositories and tags, by the grammar of the distribution specification ("Pulling manifests").
 
+use oci::Digest;
+
 use crate::error::{Code, Error, Result};
 
 /// Bytes of a repository's name, as Docker's registry has it.
@@ -36,6 +38,13 @@ pub(crate) fn is_tag(tag: &str) -> bool {
     bytes.len() <= TAG_BYTES_MAX
         && bytes.first().is_some_and(|b| word(*b))
         && bytes.iter().all(|b| word(*b) || matches!(b, b'.' | b'-'))
+}
+
+/// Of `sha256-<hex>`, with or without something behind it: what clients keep about a digest.
+pub(crate) fn subject(tag: &str) -> Option<Digest> {
+    let word = tag.split('.').next()?;
+    let (algorithm, hex) = word.split_once('-')?;
+    format!("{algorithm}:{hex}").parse().ok()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::body::Body;
+use crate::bytes::human;
 use crate::error::Result;
 use crate::handlers::{self, Call, blocking, catalog};
 use crate::storage::Storage;
@@ -94,20 +95,6 @@ fn size_of(value: &Value, is_index: bool, child: impl Fn(&oci::Digest) -> Option
     digests.filter_map(|digest| child(&digest)).map(|value| layers(&value)).sum()
 }
 
-fn human(bytes: u64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1000.0 && unit + 1 < units.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    match unit {
-        0 => format!("{bytes} B"),
-        _ => format!("{value:.1} {}", units[unit]),
-    }
-}
-
 /// What a client says of itself is not ours.
 pub(crate) fn escape(text: &str) -> String {
     text.chars()
@@ -126,9 +113,6 @@ mod tests {
 
     #[test]
     fn sizes() {
-        assert_eq!(human(0), "0 B");
-        assert_eq!(human(1500), "1.5 kB");
-        assert_eq!(human(350_000_000), "350.0 MB");
         let image = serde_json::json!({ "layers": [{ "size": 3 }, { "size": 4 }] });
         assert_eq!(size_of(&image, false, |_| None), 7);
         let digest = oci::Digest::of(b"");

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::log::Log;
+use crate::quota::Quota;
+use crate::retention::Rule;
 use crate::validation::Validation;
 use crate::web::Place;
 
@@ -57,6 +59,9 @@ pub struct Settings {
     /// Other registries, whose images are fetched when somebody asks for them.
     pub upstreams: Vec<Upstream>,
     pub notifications: Notifications,
+    pub retention: Retention,
+    /// How much may be pushed where.
+    pub quotas: Vec<Quota>,
 }
 
 /// Where it listens.
@@ -117,6 +122,14 @@ pub enum Checked {
     Tcp { address: String, timeout: Duration },
     /// A server answers HEAD with this status.
     Http { url: String, place: Place, headers: Vec<(String, String)>, status: u16, timeout: Duration },
+}
+
+/// Which tags stay.
+#[derive(Clone, Debug, Default)]
+pub struct Retention {
+    /// How often the others are removed; `None`: by `wharf registry retain` only.
+    pub every: Option<Duration>,
+    pub rules: Vec<Rule>,
 }
 
 /// Who is told of what is done here.
@@ -199,6 +212,8 @@ impl Settings {
             health: Vec::new(),
             upstreams: Vec::new(),
             notifications: Notifications::default(),
+            retention: Retention::default(),
+            quotas: Vec::new(),
         }
     }
 }

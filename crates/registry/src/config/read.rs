@@ -8,6 +8,8 @@ use regex::Regex;
 
 use super::yaml::{Node, Value};
 use crate::log::{Form, Level};
+use crate::quota::Quota;
+use crate::retention::Rule;
 use crate::settings::{Address, Check, Checked, Debug, Endpoint, Purge, Settings, Tls, Upstream};
 use crate::validation::Indexes;
 use crate::web::Place;
@@ -50,9 +52,39 @@ pub(super) fn settings(root: &Node, from_file: bool) -> Result<Settings> {
         settings.validation.indexes = Indexes::Sparse;
     }
     settings.collect_every = ours.at("collect").duration("every")?;
+    limits(&ours, &mut settings)?;
     upstreams(&tree, &mut settings)?;
     notifications(&tree.at("notifications"), &mut settings)?;
     Ok(settings)
+}
+
+fn limits(ours: &Tree<'_>, settings: &mut Settings) -> Result<()> {
+    let retention = ours.at("retention");
+    settings.retention.every = retention.duration("every")?.filter(|every| !every.is_zero());
+    for tree in retention.items("rules") {
+        let (keep, age) = (tree.text("keep")?, tree.duration("age")?);
+        let all = keep.as_deref() == Some("all");
+        if keep.is_none() && age.is_none() {
+            return Err(tree.wrong("keep", "how many stay (a number, or all) or age is missing"));
+        }
+        settings.retention.rules.push(Rule {
+            repositories: tree.text("repositories")?.unwrap_or_else(|| "**".into()),
+            tags: tree.text("tags")?.unwrap_or_else(|| "*".into()),
+            keep: if all { None } else { tree.number("keep")? },
+            age: age.filter(|_| !all),
+        });
+    }
+    if settings.retention.every.is_some() && settings.retention.rules.is_empty() {
+        return Err(retention.wrong("every", "there are no rules: wharf.retention.rules"));
+    }
+    for tree in ours.items("quotas") {
+        let text = tree.text("bytes")?.ok_or_else(|| tree.wrong("bytes", "how many is missing"))?;
+        let wrong = || tree.wrong("bytes", &format!("{text} is no number of bytes, such as 10GiB"));
+        let bytes = crate::bytes::parse(&text).ok_or_else(wrong)?;
+        let repositories = tree.text("repositories")?.unwrap_or_else(|| "**".into());
+        settings.quotas.push(Quota { repositories, bytes });
+    }
+    Ok(())
 }
 
 fn notifications(tree: &Tree<'_>, settings: &mut Settings) -> Result<()> {

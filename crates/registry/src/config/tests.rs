@@ -141,6 +141,31 @@ wharf: {rules: /rules, tokens: true, collect: {every: 24h}}
 }
 
 #[test]
+fn limits_are_read() {
+    let text = "
+wharf:
+  retention:
+    every: 24h
+    rules: [{repositories: 'team/**', tags: 'v*', keep: 10, age: 720h}, {tags: keep-*, keep: all}]
+  quotas: [{repositories: 'team/*', bytes: 10GiB}, {bytes: 500MB}]
+";
+    let settings = load(text, &[]).unwrap().settings;
+    let rules = &settings.retention.rules;
+    assert_eq!((rules[0].keep, rules[0].age), (Some(10), Some(Duration::from_secs(720 * 3600))));
+    assert_eq!((rules[1].repositories.as_str(), rules[1].keep, rules[1].age), ("**", None, None));
+    let quotas: Vec<_> =
+        settings.quotas.iter().map(|quota| (quota.repositories.as_str(), quota.bytes)).collect();
+    assert_eq!(quotas, [("team/*", 10 << 30), ("**", 500_000_000)]);
+    for (text, expected) in [
+        ("wharf: {retention: {rules: [{tags: x}]}}\n", "wharf.retention.rules.0.keep: how many stay"),
+        ("wharf: {retention: {every: 1h}}\n", "there are no rules"),
+        ("wharf: {quotas: [{bytes: much}]}\n", "much is no number of bytes"),
+    ] {
+        assert!(error(text).contains(expected), "{text}: {}", error(text));
+    }
+}
+
+#[test]
 fn who_is_told_is_read() {
     let text = "
 notifications:

@@ -10,6 +10,7 @@ use super::{CONTENT_DIGEST, Call, SUBJECT, TAG, blocking, empty, set};
 use crate::body::Body;
 use crate::error::{Code, Error, Result};
 use crate::name;
+use crate::quota;
 use crate::route::Reference;
 use crate::storage::{MANIFEST_BYTES_MAX, Manifest, Put, Storage};
 
@@ -87,6 +88,8 @@ pub(crate) async fn put(call: Call, repository: String, reference: Reference) ->
             let tags = tags.iter().map(String::as_str).collect();
             let validation = Some(&house.settings.validation);
             let put = Put { bytes: &bytes, digest, media_type: media_type.as_deref(), tags, validation };
+            let (quotas, size) = (&house.settings.quotas, put.bytes.len() as u64);
+            let _admitted = quota::admit(quotas, &storage, &repository, &put.digest, size)?;
             storage.put_manifest(&repository, &put)
         })
         .await?

@@ -1,5 +1,7 @@
 //! `/v2/<name>/blobs/uploads/`: at once, in pieces, or from another repository.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE};
 use http::{Response, StatusCode};
@@ -8,10 +10,11 @@ use hyper::body::Incoming;
 use oci::Digest;
 use tokio::sync::mpsc;
 
-use super::{CONTENT_DIGEST, Call, UPLOAD_ID, blocking, empty, set};
+use super::{CONTENT_DIGEST, Call, House, UPLOAD_ID, blocking, empty, set};
 use crate::action::Action;
 use crate::body::Body;
 use crate::error::{Code, Error, Result};
+use crate::quota;
 use crate::range;
 use crate::route;
 use crate::storage::Upload;
@@ -28,6 +31,7 @@ pub(crate) async fn begin(call: Call, repository: String) -> Result<Response<Bod
         }
     }
     let whole = call.query.get("digest").map(route::digest).transpose()?;
+    let room = room(&call, &repository, 0).await?;
     let storage = call.house.storage.clone();
     let (id, name) = {
         let name = repository.clone();
@@ -37,10 +41,12 @@ pub(crate) async fn begin(call: Call, repository: String) -> Result<Response<Bod
         None => Ok(progress(StatusCode::ACCEPTED, &name, &id, 0)),
         Some(digest) => {
             let storage = call.house.storage.clone();
-            let upload = blocking(move || storage.upload(&name, &id)).await?;
+            let upload = blocking(move || storage.upload(&name, &id)).await?.at_most(room);
             let (upload, received) = receive(upload, call.body).await?;
-            received?;
-            commit(upload, repository, digest).await
+            if let Err(error) = received {
+                return Err(given_up(upload, error).await);
+            }
+            commit(call.house, upload, repository, digest).await
         }
     }
 }
@@ -58,9 +64,24 @@ async fn mount(call: &Call, repository: &str, digest: &Digest) -> Result<bool> {
                 return Ok(false);
             }
             let from = from.to_owned();
-            blocking(move || storage.mount(&from, &to, &digest)).await
+            let house = call.house.clone();
+            blocking(move || {
+                // What is not there is not mounted, and fits.
+                let size = storage.blob(&from, &digest).map_or(0, |blob| blob.size);
+                let _admitted = quota::admit(&house.settings.quotas, &storage, &to, &digest, size)?;
+                storage.mount(&from, &to, &digest)
+            })
+            .await
         }
-        None if call.house.access.is_open() => blocking(move || storage.mount_from_any(&to, &digest)).await,
+        None if call.house.access.is_open() => {
+            let house = call.house.clone();
+            blocking(move || {
+                let size = storage.size_of(&digest);
+                let _admitted = quota::admit(&house.settings.quotas, &storage, &to, &digest, size)?;
+                storage.mount_from_any(&to, &digest)
+            })
+            .await
+        }
         None => Ok(false),
     }
 }
@@ -78,12 +99,21 @@ pub(crate) async fn append(call: Call, repository: String, id: String) -> Result
     let (name, number) = (repository.clone(), id.clone());
     let upload = blocking(move || storage.upload(&name, &number)).await?;
     let before = upload.size();
+    let upload = match room(&call, &repository, before).await {
+        Ok(room) => upload.at_most(room),
+        Err(error) => return Err(given_up(upload, error).await),
+    };
     if let Some(response) = out_of_order(&call, &repository, &id, before) {
         upload.suspend();
         return Ok(response);
     }
     let announced = announced(&call);
     let (upload, received) = receive(upload, call.body).await?;
+    if let Err(error) = &received
+        && error.code == Code::Denied
+    {
+        return Err(given_up(upload, error.clone()).await);
+    }
     let size = upload.size();
     // Also what came of a body that broke off: the client asks how far it is, and goes on from there.
     upload.suspend();
@@ -110,12 +140,15 @@ pub(crate) async fn finish(call: Call, repository: String, id: String) -> Result
         upload.suspend();
         return Ok(response);
     }
+    let upload = match room(&call, &repository, upload.size()).await {
+        Ok(room) => upload.at_most(room),
+        Err(error) => return Err(given_up(upload, error).await),
+    };
     let (upload, received) = receive(upload, call.body).await?;
     if let Err(error) = received {
-        upload.suspend();
-        return Err(error);
+        return Err(given_up(upload, error).await);
     }
-    commit(upload, repository, digest).await
+    commit(call.house, upload, repository, digest).await
 }
 
 /// `DELETE`: it is given up.
@@ -176,10 +209,45 @@ async fn receive(mut upload: Upload, mut body: Incoming) -> Result<(Upload, Resu
     Ok((upload, written.and(received)))
 }
 
-async fn commit(upload: Upload, repository: String, digest: Digest) -> Result<Response<Body>> {
+async fn commit(
+    house: Arc<House>,
+    upload: Upload,
+    repository: String,
+    digest: Digest,
+) -> Result<Response<Body>> {
     let response = created(&repository, &digest);
-    blocking(move || upload.commit(&digest)).await?;
+    blocking(move || {
+        let quotas = &house.settings.quotas;
+        match quota::admit(quotas, &house.storage, &repository, &digest, upload.size()) {
+            Ok(_admitted) => upload.commit(&digest),
+            Err(error) => upload.discard().and(Err(error)),
+        }
+    })
+    .await?;
     Ok(response)
+}
+
+/// Bytes that the upload may have in all; `None`: any number.
+async fn room(call: &Call, repository: &str, before: u64) -> Result<Option<u64>> {
+    if call.house.settings.quotas.is_empty() {
+        return Ok(None);
+    }
+    let (house, repository) = (call.house.clone(), repository.to_owned());
+    let more = announced(call);
+    // Nothing is announced by who only begins.
+    let wanted = more.filter(|more| before + more > 0).map(|more| before + more);
+    blocking(move || quota::room(&house.settings.quotas, &house.storage, &repository, wanted)).await
+}
+
+/// What does not fit will not fit later: it is gone. What broke off is gone on with.
+async fn given_up(upload: Upload, error: Error) -> Error {
+    match error.code {
+        Code::Denied => blocking(move || upload.discard()).await.err().unwrap_or(error),
+        _ => {
+            upload.suspend();
+            error
+        }
+    }
 }
 
 fn created(repository: &str, digest: &Digest) -> Response<Body> {

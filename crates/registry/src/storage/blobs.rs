@@ -26,6 +26,11 @@ impl Storage {
         }
     }
 
+    /// Bytes of a blob, whoever has it; of one that is not there, none.
+    pub(crate) fn size_of(&self, digest: &Digest) -> u64 {
+        fs::metadata(self.layout().blob(digest)).map_or(0, |metadata| metadata.len())
+    }
+
     pub(super) fn data(&self, digest: &Digest) -> Result<Blob> {
         let path = self.layout().blob(digest);
         match File::open(&path) {

@@ -9,9 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use oci::{Digest, media_type};
+use oci::Digest;
 use rustix::fs::{FlockOperation, flock};
-use serde_json::Value;
 
 use super::{Storage, files};
 use crate::error::Result;
@@ -116,25 +115,11 @@ impl Storage {
         dry_run: bool,
         wanted: &mut HashSet<Digest>,
     ) -> Result<()> {
-        let mut reached = HashSet::new();
-        let mut open = Vec::new();
+        let mut tagged = Vec::new();
         for tag in files::names(&self.layout().tags(repository))? {
-            open.extend(files::read_link(&self.layout().tag_current(repository, &tag))?);
+            tagged.extend(files::read_link(&self.layout().tag_current(repository, &tag))?);
         }
-        while let Some(digest) = open.pop() {
-            if !reached.insert(digest.clone()) {
-                continue;
-            }
-            for referrer in self.referrers(repository, &digest)? {
-                open.extend(referrer["digest"].as_str().and_then(|text| text.parse().ok()));
-            }
-            let Ok(manifest) = self.manifest(repository, &digest) else { continue };
-            if media_type::is_index(&manifest.media_type) {
-                let index: Value = serde_json::from_slice(&manifest.bytes).unwrap_or(Value::Null);
-                let children = index["manifests"].as_array().into_iter().flatten();
-                open.extend(children.filter_map(|child| child["digest"].as_str()?.parse().ok()));
-            }
-        }
+        let reached = self.reach(repository, tagged)?;
         for digest in self.linked(&self.layout().revisions(repository))? {
             let young = !old(&self.layout().revision(repository, &digest));
             if young || reached.contains(&digest) {

@@ -11,8 +11,10 @@ mod layout;
 mod manifests;
 mod referrers;
 mod repositories;
+mod retain;
 mod tags;
 mod uploads;
+mod usage;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +29,7 @@ pub(crate) use blobs::Blob;
 pub use collect::Collected;
 pub(crate) use fetches::Fetched;
 pub(crate) use manifests::{MANIFEST_BYTES_MAX, Manifest, Put};
+pub use retain::Retired;
 pub(crate) use uploads::Upload;
 
 /// One directory of a registry. Cheap to clone.

@@ -30,6 +30,8 @@ pub(crate) struct Upload {
     file: File,
     digester: Option<Digester>,
     size: u64,
+    /// More is not taken; `None`: any number of bytes.
+    bytes_max: Option<u64>,
 }
 
 impl Storage {
@@ -113,6 +115,7 @@ impl Upload {
             file,
             digester,
             size,
+            bytes_max: None,
         })
     }
 
@@ -123,6 +126,12 @@ impl Upload {
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let path = self.directory.join("data");
+        if self.bytes_max.is_some_and(|most| self.size + bytes.len() as u64 > most) {
+            return Err(Error::new(
+                Code::Denied,
+                "quota exceeded: this blob is larger than what is left of it",
+            ));
+        }
         self.file.write_all(bytes).map_err(|error| {
             // What was written of it would be a hole in what the digest covers.
             self.digester = None;
@@ -133,6 +142,17 @@ impl Upload {
         }
         self.size += bytes.len() as u64;
         Ok(())
+    }
+
+    #[must_use]
+    pub(crate) fn at_most(mut self, bytes: Option<u64>) -> Upload {
+        self.bytes_max = bytes;
+        self
+    }
+
+    /// Nobody will go on with it.
+    pub(crate) fn discard(self) -> Result<()> {
+        files::remove(&self.directory).map(drop)
     }
 
     /// For the next request.
