@@ -19,6 +19,8 @@ pub(crate) struct Exec {
 pub(crate) struct Registry {
     /// Held for map operations only.
     execs: Mutex<HashMap<String, Exec>>,
+    /// One has been started, or could not be.
+    changed: tokio::sync::Notify,
 }
 
 impl Registry {
@@ -54,6 +56,7 @@ impl Registry {
         if let Some(exec) = self.lock().get_mut(id) {
             exec.taken = false;
         }
+        self.changed.notify_waiters();
     }
 
     pub(crate) fn started(&self, id: &str, pid: u32) {
@@ -61,6 +64,20 @@ impl Registry {
         if let Some(exec) = self.lock().get_mut(id).filter(|exec| exec.view.exit_code.is_none()) {
             exec.view.running = true;
             exec.view.pid = pid;
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// As [`Registry::get`], when a start that is under way has come to its end.
+    pub(crate) async fn settled(&self, id: &str) -> Result<Exec> {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let exec = self.get(id)?;
+            if !exec.taken || exec.view.running || exec.view.exit_code.is_some() {
+                return Ok(exec);
+            }
+            changed.await;
         }
     }
 
@@ -72,6 +89,7 @@ impl Registry {
             exec.view.exit_code = Some(code);
             exec.view.error = error.unwrap_or_default();
         }
+        self.changed.notify_waiters();
     }
 
     /// Ids of a container's execs that have not ended.
@@ -94,9 +112,11 @@ impl Registry {
 
     pub(crate) fn forget(&self, id: &str) {
         self.lock().remove(id);
+        self.changed.notify_waiters();
     }
 
     pub(crate) fn container_removed(&self, container: &str) {
         self.lock().retain(|_, exec| exec.view.container_id != container);
+        self.changed.notify_waiters();
     }
 }

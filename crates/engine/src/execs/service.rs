@@ -1,6 +1,7 @@
 //! The exec service.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::registry::Exec;
 use super::{Connection, ExecSpec, ExecStartRequest, ExecView, request};
@@ -11,7 +12,9 @@ use crate::error::{Error, Result};
 use crate::ports::{Attachment, ExecRequest, ProcessRef, RuntimeError, RuntimeErrorKind, Stdio};
 
 /// Docker keeps ended execs for inspect about this long.
-const KEEP_ENDED: std::time::Duration = std::time::Duration::from_secs(5 * 60);
+const KEEP_ENDED: Duration = Duration::from_secs(5 * 60);
+/// How long a resize waits for a start that is under way.
+const START_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Everything about execs. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -72,7 +75,9 @@ impl Execs {
     }
 
     pub async fn resize(&self, id: &str, rows: u16, columns: u16) -> Result<()> {
-        let exec = self.core.execs.get(id)?;
+        // Clients resize as soon as the connection is theirs, which is before there is a terminal.
+        let settled = tokio::time::timeout(START_PATIENCE, self.core.execs.settled(id)).await;
+        let exec = settled.map_err(|_| Error::internal("timeout waiting for exec session ready"))??;
         if !exec.view.running {
             return Err(Error::conflict(format!("exec process is not running: {id}")));
         }
