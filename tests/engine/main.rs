@@ -4,6 +4,7 @@
 mod commit;
 mod containers;
 mod daemon;
+mod debug;
 mod events;
 mod files;
 mod health;

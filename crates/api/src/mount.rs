@@ -13,6 +13,8 @@ text_enum! {
         NPIPE = "npipe",
         CLUSTER = "cluster",
         IMAGE = "image",
+        // Not in Docker.
+        CONTAINER = "container",
     }
 }
 

@@ -25,6 +25,7 @@ const TOP: &[(&str, &Command)] = &[
     ("commit", &container::commit::COMMAND),
     ("cp", &container::cp::COMMAND),
     ("create", &container::create::COMMAND),
+    ("debug", &container::debug::COMMAND),
     ("diff", &container::diff::COMMAND),
     ("events", &system::events::COMMAND),
     ("exec", &container::exec::COMMAND),

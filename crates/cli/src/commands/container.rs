@@ -9,6 +9,7 @@ pub(crate) mod attach;
 pub(crate) mod commit;
 pub(crate) mod cp;
 pub(crate) mod create;
+pub(crate) mod debug;
 pub(crate) mod diff;
 pub(crate) mod exec;
 pub(crate) mod export;
@@ -41,6 +42,7 @@ pub(crate) const NOUN: Noun = Noun {
         &commit::COMMAND,
         &cp::COMMAND,
         &create::COMMAND,
+        &debug::COMMAND,
         &diff::COMMAND,
         &exec::COMMAND,
         &export::COMMAND,

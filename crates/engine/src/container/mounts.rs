@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{ContainerSpec, HostSpec, MountKind, MountPoint, MountSpec};
+use super::{ContainerSpec, HostSpec, MountKind, MountPoint, MountSpec, Status};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::layout;
-use crate::ports::StoredImage;
+use crate::ports::{Rootfs, StoredImage};
 use crate::volumes::make::Wanted;
 use crate::volumes::{LOCAL, event, local};
 
@@ -188,8 +188,34 @@ fn parse_mount(core: &Core, mount: &MountSpec) -> Result<(MountPoint, Option<Vol
             point.propagation = "rprivate".into();
             Ok((point, None))
         }
+        MountKind::Container => {
+            point.read_write = false;
+            point.propagation = "rprivate".into();
+            point.lower = files_of(core, &mount.source).map_err(|error| wrong(&error.message))?;
+            point.name.clone_from(&mount.source);
+            point.source =
+                point.lower.first().map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+            Ok((point, None))
+        }
         MountKind::Npipe | MountKind::Cluster => Err(wrong("mount type unknown")),
     }
+}
+
+/// The layers of a container that does not run: only then do they stay as they are.
+fn files_of(core: &Core, reference: &str) -> Result<Vec<std::path::PathBuf>> {
+    let other = core.index.find(reference)?.view();
+    if !matches!(other.state.status, Status::Created | Status::Exited) {
+        return Err(Error::conflict(format!(
+            "container {} is {}, and only the files of one that does not run can be mounted: share its PID namespace, \
+             and look at /proc/1/root",
+            other.name,
+            other.state.status.word()
+        )));
+    }
+    Ok(match other.rootfs.clone() {
+        Rootfs::Directory(path) => vec![path],
+        Rootfs::Overlay { lower, upper, .. } => std::iter::once(upper).chain(lower).collect(),
+    })
 }
 
 /// Below the source, by its text: what links lead to is looked at when it is mounted.

@@ -288,6 +288,8 @@ pub enum MountKind {
     Volume,
     Tmpfs,
     Image,
+    /// The files of a container that does not run, for reading. Not in Docker.
+    Container,
     Npipe,
     Cluster,
 }
@@ -299,6 +301,7 @@ impl MountKind {
             Self::Volume => "volume",
             Self::Tmpfs => "tmpfs",
             Self::Image => "image",
+            Self::Container => "container",
             Self::Npipe => "npipe",
             Self::Cluster => "cluster",
         }

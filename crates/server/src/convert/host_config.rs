@@ -220,6 +220,7 @@ fn mount_spec(mount: mount::Mount) -> Result<MountSpec> {
         "tmpfs" => MountKind::Tmpfs,
         "volume" => MountKind::Volume,
         "image" => MountKind::Image,
+        "container" => MountKind::Container,
         "npipe" | "cluster" => {
             return Err(not_yet(&format!("HostConfig.Mounts of type {kind_name}")));
         }

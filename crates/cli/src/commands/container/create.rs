@@ -106,8 +106,30 @@ fn platform(line: &Parsed) -> String {
     }
 }
 
+/// Creates a container without a name, and pulls its image where that is missing.
+pub(super) async fn create_plain(
+    app: &App,
+    name: &str,
+    request: &CreateRequest,
+) -> Result<CreateResponse, Failure> {
+    let image = request.config.image.as_str();
+    let containers = app.client.containers();
+    match containers.create(name, "", request).await {
+        Err(error) if error.is_not_found() && error.to_string().contains("No such image") => {
+            output::err(&format!("Unable to find image '{image}' locally\n"));
+            pull_to(app, progress::To::Stderr, image, "").await?;
+            Ok(containers.create(name, "", request).await?)
+        }
+        result => Ok(result?),
+    }
+}
+
 async fn pull(app: &App, line: &Parsed, image: &str, platform: &str) -> Result<(), Failure> {
     let to = if line.switch("quiet") { progress::To::Nowhere } else { progress::To::Stderr };
+    pull_to(app, to, image, platform).await
+}
+
+async fn pull_to(app: &App, to: progress::To, image: &str, platform: &str) -> Result<(), Failure> {
     let (name, tag) = split_reference(image);
     let domain = Reference::parse(image).map_err(|error| Failure::new(error.to_string()))?;
     let auth = crate::credentials::header(app, domain.domain());

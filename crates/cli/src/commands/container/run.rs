@@ -66,9 +66,15 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         .map_err(|error| Failure::new(format!("invalid detach keys ({keys}): {error}")))?;
     let (stdin, stdout, stderr, tty) =
         (config.attach_stdin, config.attach_stdout, config.attach_stderr, config.tty);
-    let auto_remove = line.switch("rm");
-    let sig_proxy = line.switch("sig-proxy");
-
+    let how = How {
+        stdin,
+        stdout,
+        stderr,
+        tty,
+        keys,
+        auto_remove: line.switch("rm"),
+        sig_proxy: line.switch("sig-proxy"),
+    };
     let created = create(app, line, request).await.map_err(|failure| classified(app, failure))?;
     let id = created.id.as_str();
     let attached = stdin || stdout || stderr;
@@ -77,7 +83,24 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         app.client.containers().start(id, "").await.map_err(|error| classified(app, error.into()))?;
         return Ok(0);
     }
+    in_front(app, id, how).await
+}
 
+/// What a user in front of a container wants of it.
+#[derive(Debug)]
+pub(super) struct How {
+    pub(super) stdin: bool,
+    pub(super) stdout: bool,
+    pub(super) stderr: bool,
+    pub(super) tty: bool,
+    pub(super) keys: String,
+    pub(super) auto_remove: bool,
+    pub(super) sig_proxy: bool,
+}
+
+/// Attaches to a container that was just created, starts it, and stays until it ends.
+pub(super) async fn in_front(app: &App, id: &str, how: How) -> Outcome {
+    let How { stdin, stdout, stderr, tty, keys, auto_remove, sig_proxy } = how;
     let containers = app.client.containers();
     let what = Attach { stream: true, stdin, stdout, stderr, detach_keys: &keys, logs: false };
     let condition = if auto_remove { WaitCondition::REMOVED } else { WaitCondition::NEXT_EXIT };
@@ -124,7 +147,7 @@ pub(super) fn status(code: i64) -> u8 {
 /// What stopped the container from running, by the engine's words: 127 not found, 126 not executable, else 125.
 ///
 /// That there is no engine is said as every command says it, with 1.
-fn classified(app: &App, failure: Failure) -> Failure {
+pub(super) fn classified(app: &App, failure: Failure) -> Failure {
     if failure.no_engine {
         return failure;
     }

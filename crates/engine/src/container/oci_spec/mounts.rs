@@ -107,7 +107,7 @@ fn user_mounts(
         let spec = point.spec.clone().or_else(|| spec_of(host, &point.destination));
         list.push(match point.kind.as_str() {
             "tmpfs" => tmpfs(point, spec.as_ref()),
-            "image" => image(point, spec.as_ref()),
+            "image" | "container" => image(point, spec.as_ref()),
             "volume" => volume(point, spec.as_ref(), volumes.get(&point.name)),
             _ => bind(point, spec.as_ref(), linux)?,
         });
