@@ -4,6 +4,7 @@
 mod archives;
 mod calls;
 mod clients;
+mod crash;
 mod disk;
 mod input;
 mod killed;
