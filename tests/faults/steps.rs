@@ -271,6 +271,10 @@ fn killed_in_update_and_in_cp() {
     let memory = |private: &Private| private.ok(&["inspect", "-f", "{{.HostConfig.Memory}}", "web"]);
     private.ok(&["run", "-d", "--name", "web", "--memory", "64m", "bb", "sleep", "1000"]);
     crash(&mut private, UPDATE, &["update", "--memory", "32m", "--memory-swap", "64m", "web"]);
+    // Nobody was told so, but it is in the record: then it is in the kernel, too.
+    let files = "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes || cat memory.max";
+    assert_eq!(memory(&private), (32 << 20).to_string());
+    assert_eq!(private.ok(&["exec", "web", "sh", "-c", files]), (32 << 20).to_string());
     private.ok(&["update", "--memory", "48m", "--memory-swap", "96m", "web"]);
     assert_eq!(memory(&private), (48 << 20).to_string());
     private.ok(&["exec", "web", "true"]);

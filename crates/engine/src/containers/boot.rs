@@ -137,6 +137,8 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<Owner> {
     }
     if adopted.is_none() && (was_alive || ended) {
         record.pid = 0;
+        // The next start does what the specification says.
+        record.unapplied = None;
         record.endpoints.clear();
         record.ports.clear();
         record.sandbox_id.clear();
@@ -154,6 +156,7 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<Owner> {
             paused = false;
         }
         owner.adopt(started, paused);
+        owner.finish_update().await;
     }
     core.index.insert(&id, handle);
     core.index.link(&id, &owner.record.links);

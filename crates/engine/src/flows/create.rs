@@ -133,6 +133,7 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
         remove_volumes: false,
         health: None,
         end: crate::container::End::default(),
+        unapplied: None,
     };
     // A `--rm` container that was not started does not outlive the engine: its record comes with the start.
     if !auto_remove {

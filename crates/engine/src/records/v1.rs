@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::container::links::Link;
-use crate::container::{ContainerSpec, End, Health, MountPoint, Status};
+use crate::container::{ContainerSpec, End, Health, MountPoint, Resources, Status};
 use crate::ports::{Endpoint, PortMapping, Rootfs};
 
 pub(super) const VERSION: u32 = 1;
@@ -72,6 +72,9 @@ pub(crate) struct Record {
     pub(crate) health: Option<Health>,
     #[serde(default)]
     pub(crate) end: End,
+    /// Limits that are in `spec` already, and may not yet be in the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unapplied: Option<Resources>,
 }
 
 /// [`Rootfs`] on disk.
