@@ -40,6 +40,8 @@ fn run_is_left_by_ctrl_p_ctrl_q_and_attach_comes_back() {
     terminal.write(DEFAULT);
     assert_eq!(terminal.end(), 0);
     assert!(house.is_running("box"));
+    // The shell that ended was not left.
+    house.happened("detach", 3);
 }
 
 #[test]
@@ -54,6 +56,7 @@ fn an_exec_is_left_and_goes_on() {
     assert!(terminal.rest().ends_with("read escape sequence\r\n"), "{:?}", terminal.rest());
     house.ok(&["exec", "box", "touch", "/go"]);
     house.ok(&["exec", "box", "sh", "-c", "until [ -e /went ]; do sleep 0.05; done"]);
+    house.happened("exec_detach", 1);
 }
 
 /// By the flag, by the configuration, and by the flag before the configuration.

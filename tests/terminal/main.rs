@@ -61,6 +61,24 @@ impl House {
     }
 }
 
+impl House {
+    /// Waits until there were so many of these events, and no more.
+    #[track_caller]
+    fn happened(&self, action: &str, times: usize) {
+        let filter = format!("event={action}");
+        let mut seen = String::new();
+        let came = eventually(|| {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+            let until = (now.as_secs() + 1).to_string();
+            let words =
+                ["events", "--since", "1", "--until", &until, "--filter", &filter, "--format", "{{.Action}}"];
+            seen = self.ok(&words);
+            seen.lines().count() == times
+        });
+        assert!(came && seen.lines().all(|line| line == action), "{seen}");
+    }
+}
+
 /// Whether it becomes true before the deadline.
 fn eventually(mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + DEADLINE;

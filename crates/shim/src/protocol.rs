@@ -272,8 +272,10 @@ pub struct Status {
 pub enum Leave {
     /// It closed its connection, or the connection broke.
     Hangup,
-    /// It typed the detach keys, or ended an input that does not end the container's.
+    /// It typed the detach keys, or was let go by the engine.
     Detached,
+    /// It ended an input that does not end the container's.
+    InputEnded,
 }
 
 /// Why a process did not start: what the engine needs for Docker's status and exit code, and the text.

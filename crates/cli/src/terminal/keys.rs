@@ -39,6 +39,10 @@ impl Scanner {
         Self { keys, matched: 0 }
     }
 
+    pub(crate) fn keys(&self) -> &[u8] {
+        &self.keys
+    }
+
     /// What of `typed` goes on to the process, and whether the sequence is complete.
     pub(crate) fn feed(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
         let mut through = Vec::with_capacity(typed.len());

@@ -184,6 +184,8 @@ fn copy_input(mut to: File, mut scanner: Option<Scanner>, tell: &UnboundedSender
                 let (through, detach) = scanner.feed(typed);
                 let sent = to.write_all(&through);
                 if detach {
+                    // The process does not get them: they tell the engine that this is no broken connection.
+                    let _ = to.write_all(scanner.keys());
                     restore();
                     let _ = tell.send(End::Detached);
                     return;

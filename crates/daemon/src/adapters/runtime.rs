@@ -23,7 +23,7 @@ use engine::ports::{
     RuntimeError, RuntimeErrorKind, StartRequest, Started,
 };
 use shim::client::{Connection, Orphan};
-use shim::protocol::{self, Event, Order, Reply, Request, Size};
+use shim::protocol::{self, Event, Leave, Order, Reply, Request, Size};
 use shim::record::State;
 use shim::spawner::{self, Attached, Spawner};
 use tokio::io::unix::AsyncFd;
@@ -69,6 +69,7 @@ struct Handle {
     exit: watch::Receiver<Option<Exit>>,
     /// How often its memory ran out.
     oom: watch::Sender<u64>,
+    detached: watch::Sender<u64>,
 }
 
 /// Who looks after it.
@@ -488,7 +489,13 @@ impl Processes {
     /// Enters a process that runs, and sets a task to wait for its end.
     fn adopt(self: &Arc<Self>, process: ProcessRef, directory: PathBuf, state: State, peer: Peer) -> Started {
         let (tell, exit) = watch::channel(None);
-        let handle = Arc::new(Handle { state, peer: Mutex::new(peer), exit, oom: watch::Sender::new(0) });
+        let handle = Arc::new(Handle {
+            state,
+            peer: Mutex::new(peer),
+            exit,
+            oom: watch::Sender::new(0),
+            detached: watch::Sender::new(0),
+        });
         self.lock().running.insert(process.clone(), Arc::clone(&handle));
         let started = handle.started();
         let processes = Arc::clone(self);
@@ -540,7 +547,7 @@ impl Handle {
         loop {
             let peer = match self.peer() {
                 Peer::Nobody(orphan) => return wait_for_orphan(&orphan, &process.container).await,
-                Peer::Monitor(monitor) => match monitor.follow(&self.oom).await {
+                Peer::Monitor(monitor) => match monitor.follow(&self.oom, &self.detached).await {
                     Some(exit) => return exit,
                     // The monitor finished while nobody read, or was killed; or it gave this engine up, which did
                     // not listen in time, and may be asked again.
@@ -564,6 +571,7 @@ impl Handle {
             pid: self.state.pid.cast_unsigned(),
             started_at: self.state.started_at,
             oom: self.oom.subscribe(),
+            detached: self.detached.subscribe(),
             exit: Box::pin(async move {
                 let told = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
                 match told {
@@ -663,7 +671,7 @@ impl Monitor {
     }
 
     /// Hands answers out until the process has ended. `None`: the connection was lost before.
-    async fn follow(&self, oom: &watch::Sender<u64>) -> Option<Exit> {
+    async fn follow(&self, oom: &watch::Sender<u64>, detached: &watch::Sender<u64>) -> Option<Exit> {
         let exit = loop {
             match self.next().await {
                 Ok(Some(Event::Answer { seq, reply })) => {
@@ -673,6 +681,9 @@ impl Monitor {
                     }
                 }
                 Ok(Some(Event::Exited(exit))) => break Some(ended(exit)),
+                Ok(Some(Event::ClientLeft { why: Leave::Detached, .. })) => {
+                    detached.send_modify(|times| *times += 1);
+                }
                 Ok(Some(Event::OutOfMemory)) => oom.send_modify(|times| *times += 1),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break None,

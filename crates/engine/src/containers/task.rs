@@ -59,6 +59,7 @@ pub(crate) struct Owner {
     process: ProcessRef,
     exit: Option<BoxFuture<'static, Exit>>,
     oom: Option<watch::Receiver<u64>>,
+    detached: Option<watch::Receiver<u64>>,
     /// When a stop in progress resorts to SIGKILL.
     kill_at: Option<BoxFuture<'static, ()>>,
     restart_at: Option<BoxFuture<'static, ()>>,
@@ -95,6 +96,7 @@ impl Owner {
             process,
             exit: None,
             oom: None,
+            detached: None,
             kill_at: None,
             restart_at: None,
             backoff: BACKOFF_FIRST,
@@ -117,6 +119,7 @@ impl Owner {
         self.record.status = if paused { Status::Paused } else { Status::Running };
         self.exit = Some(started.exit);
         self.oom = Some(started.oom);
+        self.detached = Some(started.detached);
         if !paused {
             self.resume_health();
         }
@@ -144,6 +147,7 @@ impl Owner {
                     self.on_exit(exit).await;
                 }
                 () = grown(&mut self.oom) => self.on_oom().await,
+                () = grown(&mut self.detached) => self.event("detach", &[]),
                 result = ripe(&mut self.check) => {
                     self.check = None;
                     self.on_check(result).await;

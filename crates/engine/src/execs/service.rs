@@ -132,7 +132,14 @@ impl ExecTicket {
         core.execs.started(&id, started.pid);
         let container = self.container.clone();
         tokio::spawn(async move {
-            let exit = started.exit.await;
+            let mut detached = started.detached;
+            let mut exit = started.exit;
+            let exit = loop {
+                tokio::select! {
+                    exit = &mut exit => break exit,
+                    Ok(()) = detached.changed() => event(&core, &container, "exec_detach".to_owned(), &id, None),
+                }
+            };
             core.execs.ended(&id, exit.code, exit.error);
             event(&core, &container, "exec_die".to_owned(), &id, Some(exit.code));
             core.ports.runtime.forget(&ProcessRef::exec(container.id.clone(), id.clone())).await;

@@ -123,7 +123,13 @@ fn started(world: &Arc<World>, ended: &watch::Sender<Option<i32>>) -> Started {
         let code = ended.wait_for(Option::is_some).await.ok().and_then(|code| *code).unwrap_or(255);
         Exit { code, at: world.now(), ..Exit::default() }
     };
-    Started { pid: 4242, started_at: at, exit: Box::pin(exit), oom: watch::channel(0).1 }
+    Started {
+        pid: 4242,
+        started_at: at,
+        exit: Box::pin(exit),
+        oom: watch::channel(0).1,
+        detached: watch::channel(0).1,
+    }
 }
 
 impl ContainerRuntime for Fake {
@@ -169,7 +175,13 @@ impl ContainerRuntime for Fake {
                 Exit { code, timed_out, at: world.now(), ..Exit::default() }
             };
             let exit = Box::pin(exit);
-            Ok(Started { pid: 4243, started_at: self.0.now(), exit, oom: watch::channel(0).1 })
+            Ok(Started {
+                pid: 4243,
+                started_at: self.0.now(),
+                exit,
+                oom: watch::channel(0).1,
+                detached: watch::channel(0).1,
+            })
         })
     }
     fn signal<'a>(&'a self, process: &'a ProcessRef, signal: i32) -> BoxFuture<'a, Result<(), RuntimeError>> {

@@ -127,6 +127,8 @@ pub struct Started {
     pub exit: BoxFuture<'static, Exit>,
     /// Grows each time the container's memory runs out.
     pub oom: watch::Receiver<u64>,
+    /// Grows each time a client leaves by its detach keys.
+    pub detached: watch::Receiver<u64>,
 }
 
 impl fmt::Debug for Started {

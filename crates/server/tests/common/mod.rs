@@ -118,7 +118,8 @@ impl Processes {
             Exit { code, at: jiff::Timestamp::now(), ..Exit::default() }
         };
         let oom = tokio::sync::watch::channel(0).1;
-        Started { pid: 4242, started_at: jiff::Timestamp::now(), exit: Box::pin(exit), oom }
+        let detached = tokio::sync::watch::channel(0).1;
+        Started { pid: 4242, started_at: jiff::Timestamp::now(), exit: Box::pin(exit), oom, detached }
     }
 
     /// Echoes one line, framed, then ends the process.

@@ -509,7 +509,7 @@ impl Monitor {
                 self.dismiss_client(number, Leave::Hangup);
             }
         } else {
-            self.dismiss_client(number, Leave::Detached);
+            self.dismiss_client(number, Leave::InputEnded);
         }
     }
 

@@ -18,6 +18,7 @@ impl Owner {
 
     pub(super) async fn on_exit(&mut self, exit: Exit) {
         self.oom = None;
+        self.detached = None;
         self.suspend_health();
         let ran = self
             .record

@@ -36,6 +36,7 @@ impl Owner {
                 self.record.end = End::default();
                 self.exit = Some(started.exit);
                 self.oom = Some(started.oom);
+                self.detached = Some(started.detached);
                 if names::are_asked_here(&self.record.endpoints) {
                     names::tell(&self.core, &self.record).await;
                 }
