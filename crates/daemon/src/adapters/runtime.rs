@@ -8,6 +8,7 @@ mod find;
 mod meter;
 mod probe;
 mod remains;
+mod words;
 
 use std::collections::HashMap;
 use std::io;
@@ -32,6 +33,7 @@ use tokio::sync::{oneshot, watch};
 use self::convert::{client, done, kind, streams};
 use self::find::{Found, ended, find, lost, wait_for_orphan};
 use self::remains::{clear, make_directory};
+use self::words::{died_twice, failed, not_running, other, without_a_monitor};
 
 /// How long a monitor may take to greet an engine that connects to it. It may be creating its process.
 const WELCOME: Duration = Duration::from_secs(30);
@@ -717,24 +719,4 @@ fn watched<T: AsRawFd>(owner: T) -> io::Result<AsyncFd<T>> {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RuntimeError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| other(error.to_string()))
-}
-
-fn without_a_monitor() -> RuntimeError {
-    other("its monitor was killed, and it is being killed as well")
-}
-
-fn not_running() -> RuntimeError {
-    RuntimeError { kind: RuntimeErrorKind::NotRunning, message: "the process is not running".into() }
-}
-
-fn failed(error: shim::Error) -> RuntimeError {
-    other(error.to_string())
-}
-
-fn died_twice() -> RuntimeError {
-    other("the spawner died twice while starting a process")
-}
-
-fn other(message: impl Into<String>) -> RuntimeError {
-    RuntimeError { kind: RuntimeErrorKind::Other, message: message.into() }
 }
