@@ -1,6 +1,8 @@
 //! What is measured. Each case names itself, lets all contenders take turns, and checks that what it timed
 //! succeeded (`measure::time` refuses anything else).
 
+mod life;
+
 use std::io::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -74,6 +76,9 @@ pub(crate) fn run(options: &Options) -> Result<String, Error> {
     if wanted("streams") {
         streams(&mut rows, &engines)?;
     }
+    if wanted("life") {
+        life::all(&mut rows, &engines, dir)?;
+    }
     rows.sort_by_key(|row| rank(row.case));
     let mut text = render(&rows);
     text.push('\n');
@@ -102,6 +107,19 @@ const ORDER: &[&str] = &[
     "PSS per running container",
     "1 GiB through attach",
     "1,000,000 lines into the log",
+    "stop of 100 containers",
+    "kill of 100 containers",
+    "rm -f of 100 running containers",
+    "logs of 1,000,000 lines to a pipe",
+    "a line from the container to logs -f",
+    "cp of 500 MB out",
+    "cp of 500 MB in",
+    "cp of 20,000 files out",
+    "cp of 20,000 files in",
+    "export of 500 MB and 20,000 files",
+    "stats of 100 containers at 1 Hz, engine",
+    "100 health checks a second",
+    "100 native health checks a second",
     "engine start to first _ping",
     "idle engine, PSS",
 ];

@@ -31,25 +31,54 @@ impl Engine {
         self.client.iter().cloned().chain(args.iter().map(|a| (*a).to_owned())).collect()
     }
 
-    /// Proportional set size, in KiB, of all processes of this engine outside containers.
-    pub(crate) fn pss_kib(&self) -> f64 {
+    /// All processes of this engine outside containers.
+    fn processes(&self) -> Vec<u32> {
         let daemon = self.daemon.as_ref().map(Child::id);
         let host = fs::read_link("/proc/self/ns/pid").ok();
-        let mut total = 0;
+        let mut found = Vec::new();
         for pid in pids() {
             let proc = PathBuf::from(format!("/proc/{pid}"));
             let ours = fs::read(proc.join("cmdline"))
                 .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&*self.mark.to_string_lossy()))
                 || daemon.is_some_and(|daemon| descends(pid, daemon));
             if ours && pid != std::process::id() && fs::read_link(proc.join("ns/pid")).ok() == host {
-                total += fs::read_to_string(proc.join("smaps_rollup"))
-                    .unwrap_or_default()
-                    .lines()
-                    .find_map(|l| l.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok())
-                    .unwrap_or(0);
+                found.push(pid);
             }
         }
-        total as f64
+        found
+    }
+
+    /// Proportional set size, in KiB, of its processes.
+    pub(crate) fn pss_kib(&self) -> f64 {
+        let of = |pid: &u32| {
+            fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
+                .unwrap_or_default()
+                .lines()
+                .find_map(|l| l.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok())
+                .unwrap_or(0)
+        };
+        self.processes().iter().map(of).sum::<u64>() as f64
+    }
+
+    /// Processor time until now of its processes and of those that they have waited for; without its clients.
+    pub(crate) fn cpu_ms(&self) -> f64 {
+        // A tick is 10 ms wherever Linux tells of ticks (proc(5)).
+        const TICK_MS: u64 = 10;
+        let (own, daemon) = (std::process::id(), self.daemon.as_ref().map(Child::id));
+        let is_client = |pid: u32| descends(pid, own) && !daemon.is_some_and(|daemon| descends(pid, daemon));
+        let of = |pid: &u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let after = stat.rsplit_once(')').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+            // utime, stime, cutime, cstime: fields 14 to 17.
+            after
+                .split_whitespace()
+                .skip(11)
+                .take(4)
+                .filter_map(|field| field.parse::<u64>().ok())
+                .sum::<u64>()
+        };
+        let processes = self.processes();
+        (processes.iter().filter(|&&pid| !is_client(pid)).map(of).sum::<u64>() * TICK_MS) as f64
     }
 
     fn remove_all(&self) {
