@@ -16,6 +16,7 @@ mod mounts;
 mod prune;
 mod stats;
 mod update;
+mod usage;
 mod volumes;
 mod why;
 

@@ -167,6 +167,9 @@ pub struct ContainerSummary {
     pub size_rw: i64,
     #[serde(skip_serializing_if = "go::is_zero")]
     pub size_root_fs: i64,
+    /// Bytes of its log, in the answer about disk usage. Of Wharf's engine alone.
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub size_log: i64,
     pub labels: BTreeMap<String, String>,
     pub state: ContainerStatus,
     /// `Up 3 minutes`, `Exited (0) 2 hours ago`.

@@ -254,3 +254,80 @@ pub struct Usage<T: PartialEq> {
     #[serde(skip_serializing_if = "go::is_zero")]
     pub total_size: i64,
 }
+
+/// `GET /system/df` before 1.52: the lists themselves, to be counted by who asks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct DiskUsageLists {
+    /// Bytes.
+    pub layers_size: i64,
+    pub images: Vec<ImageSummary>,
+    pub containers: Vec<ContainerSummary>,
+    pub volumes: Vec<Volume>,
+    pub build_cache: Vec<serde_json::Value>,
+}
+
+impl From<DiskUsageLists> for DiskUsage {
+    /// Counted as Docker's client does.
+    fn from(lists: DiskUsageLists) -> Self {
+        let used = |image: &&ImageSummary| image.containers != 0;
+        let own = |image: &ImageSummary| match (image.size, image.shared_size) {
+            (-1, _) | (_, -1) => 0,
+            (size, shared) => size - shared,
+        };
+        let images = Usage {
+            active_count: count(lists.images.iter().filter(used)),
+            total_count: count(lists.images.iter()),
+            total_size: lists.layers_size,
+            reclaimable: lists.layers_size - lists.images.iter().filter(used).map(own).sum::<i64>(),
+            items: lists.images,
+        };
+        let runs = |container: &&ContainerSummary| {
+            ["running", "paused", "restarting"].iter().any(|state| container.state == *state)
+        };
+        let containers = Usage {
+            active_count: count(lists.containers.iter().filter(runs)),
+            total_count: count(lists.containers.iter()),
+            total_size: lists.containers.iter().map(|container| container.size_rw).sum(),
+            reclaimable: lists
+                .containers
+                .iter()
+                .filter(|c| !runs(c))
+                .map(|container| container.size_rw)
+                .sum(),
+            items: lists.containers,
+        };
+        // -1: nobody has measured it.
+        let size = |volume: &Volume| volume.usage_data.as_ref().map_or(0, |usage| usage.size.max(0));
+        let held = |volume: &&Volume| volume.usage_data.as_ref().is_some_and(|usage| usage.ref_count > 0);
+        let volumes = Usage {
+            active_count: count(lists.volumes.iter().filter(held)),
+            total_count: count(lists.volumes.iter()),
+            total_size: lists.volumes.iter().map(size).sum(),
+            reclaimable: lists.volumes.iter().filter(|volume| !held(volume)).map(size).sum(),
+            items: lists.volumes,
+        };
+        let flag = |entry: &serde_json::Value, name: &str| entry[name].as_bool().unwrap_or_default();
+        let bytes = |entry: &serde_json::Value| match flag(entry, "Shared") {
+            true => 0,
+            false => entry["Size"].as_i64().unwrap_or_default(),
+        };
+        let cache = Usage {
+            active_count: count(lists.build_cache.iter().filter(|entry| flag(entry, "InUse"))),
+            total_count: count(lists.build_cache.iter()),
+            total_size: lists.build_cache.iter().map(bytes).sum(),
+            reclaimable: lists.build_cache.iter().filter(|entry| !flag(entry, "InUse")).map(bytes).sum(),
+            items: lists.build_cache,
+        };
+        Self {
+            image_usage: Some(images),
+            container_usage: Some(containers),
+            volume_usage: Some(volumes),
+            build_cache_usage: Some(cache),
+        }
+    }
+}
+
+fn count<T>(items: impl Iterator<Item = T>) -> i64 {
+    i64::try_from(items.count()).unwrap_or(i64::MAX)
+}

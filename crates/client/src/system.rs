@@ -1,12 +1,12 @@
 //! `/_ping`, `/version`, `/info`, `/events`, `/system/df`.
 
 use crate::connection::{Http, no_body};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::query::Target;
 use crate::stream::JsonStream;
 use api::events::EventMessage;
 use api::filters::Filters;
-use api::system::{DiskUsage, SystemInfo, VersionResponse};
+use api::system::{DiskUsage, DiskUsageLists, SystemInfo, VersionResponse};
 use http::Method;
 
 /// The engine about itself.
@@ -61,7 +61,17 @@ impl System<'_> {
     /// `kinds`: `container`, `image`, `volume`, `build-cache`; none is all.
     pub async fn disk_usage(&self, kinds: &[&str], verbose: bool) -> Result<DiskUsage> {
         let target = kinds.iter().fold(Target::new("/system/df"), |t, kind| t.arg("type", kind));
-        self.http.json(Method::GET, target.flag("verbose", verbose), no_body()).await
+        let target = target.flag("verbose", verbose);
+        let what = format!("GET {}", target.as_str());
+        let (_, bytes) = self.http.whole(Method::GET, target, no_body()).await?;
+        let failed = |source| Error::Decode { what: what.clone(), source };
+        let usage: DiskUsage = api::go::from_slice(&bytes).map_err(failed)?;
+        if usage != DiskUsage::default() {
+            return Ok(usage);
+        }
+        // An engine of before 1.52, or one that is asked as such.
+        let lists: DiskUsageLists = api::go::from_slice(&bytes).map_err(failed)?;
+        Ok(lists.into())
     }
 
     pub async fn events(&self, which: &Events<'_>) -> Result<JsonStream<EventMessage>> {

@@ -59,6 +59,7 @@ pub(crate) fn register(template: Template, header: bool) -> Template {
                 .collect();
             Ok(Value::String(titled.into()))
         })
+        .func("index", index)
         .func("lower", |args| Ok(Value::String(text("lower", args, 0)?.to_lowercase().into())))
         .func("upper", |args| Ok(Value::String(text("upper", args, 0)?.to_uppercase().into())))
         .func("truncate", |args| {
@@ -69,6 +70,24 @@ pub(crate) fn register(template: Template, header: bool) -> Template {
             }
             Ok(Value::String(text[..end].into()))
         })
+}
+
+/// Go's, whose maps know what they hold: a missing key of a map of texts is an empty text. Here a map of nothing but texts is
+/// taken for one.
+fn index(args: &[Value]) -> Result<Value> {
+    let mut value = argument("index", args, 0)?.clone();
+    argument("index", args, 1)?;
+    for key in &args[1..] {
+        let holds_texts = match &value {
+            Value::Map(map) => map.values().all(|member| matches!(member, Value::String(_))),
+            _ => false,
+        };
+        value = match value.index(key)? {
+            Value::Nil if holds_texts => Value::String("".into()),
+            found => found,
+        };
+    }
+    Ok(value)
 }
 
 fn pad(args: &[Value]) -> Result<Value> {

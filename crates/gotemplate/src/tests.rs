@@ -39,6 +39,8 @@ fn dockers_functions() {
         ("{{.Config.Env}} {{.Config.Labels}}", "[A=1 B=2] map[a:1 b:2]"),
         ("{{len .Config.Env}}{{println}}", "2\n"),
         ("{{index .Config.Labels \"a\"}}", "1"),
+        ("{{index .Config.Labels \"nope\"}}|", "|"),
+        ("{{index .Config.Env 1}}", "B=2"),
         ("{{.Config.Labels.nope}}", "<no value>"),
         ("{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}", "none"),
         ("{{if and .State.Running (eq .Count 3)}}yes{{end}}", "yes"),

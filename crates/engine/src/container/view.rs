@@ -154,6 +154,8 @@ pub struct Container {
     /// Bytes written in the container's own layer and in total; measured only when asked for.
     pub size_rw: Option<u64>,
     pub size_rootfs: Option<u64>,
+    /// Bytes of its log, with what was rotated; measured for the disk usage only.
+    pub size_log: Option<u64>,
 }
 
 impl Container {

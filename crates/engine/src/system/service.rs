@@ -90,9 +90,15 @@ impl System {
     }
 
     pub async fn disk_usage(&self) -> Result<DiskUsage> {
-        let images = self.images.list(ImageListRequest { all: true, ..ImageListRequest::default() }).await?;
-        let containers =
+        let request = ImageListRequest { all: true, shared_size: true, ..ImageListRequest::default() };
+        let images = self.images.list(request).await?;
+        let mut containers =
             self.containers.list(ListRequest { all: true, size: true, ..ListRequest::default() }).await?;
+        for container in &mut containers {
+            let path = layout::log(&container.directory, &container.id, &container.log_driver);
+            let bytes = crate::core::blocking(move || log_bytes(&path)).await;
+            Arc::make_mut(container).size_log = Some(bytes);
+        }
         let layers_bytes = images.iter().map(|image| image.size_bytes).sum();
         let volumes = self.volumes.usage().await;
         Ok(DiskUsage { layers_bytes, images, containers, volumes })
@@ -169,6 +175,22 @@ fn reload_attributes(settings: &crate::Settings) -> std::collections::BTreeMap<S
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into()
+}
+
+/// What a container has written, on disk: the log of its driver, or what is kept of one that is sent elsewhere; also what was
+/// rotated away.
+fn log_bytes(path: &std::path::Path) -> u64 {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+    else {
+        return 0;
+    };
+    let is_log = |entry: &std::fs::DirEntry| {
+        let found = entry.file_name();
+        let rest = found.to_str().and_then(|found| found.strip_prefix(name));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter(is_log).filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
 /// Made once per data root, as Docker's is.

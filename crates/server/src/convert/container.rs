@@ -27,6 +27,7 @@ pub(crate) fn summary(c: &Container, now: Timestamp) -> ContainerSummary {
         ports: port_summaries(c),
         size_rw: size(c.size_rw),
         size_root_fs: size(c.size_rootfs),
+        size_log: size(c.size_log),
         labels: c.spec.labels.clone(),
         state: c.state.status.word().into(),
         status: c.status_text(now),

@@ -47,7 +47,9 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     let verbose = line.switch("verbose");
     let usage = app.client.system().disk_usage(&[], verbose).await?;
     if verbose {
-        output::out(&detailed::page(&usage, line.text("format")).map_err(Failure::new)?);
+        output::out(
+            &detailed::page(&usage, line.text("format"), app.program != "docker").map_err(Failure::new)?,
+        );
         return Ok(0);
     }
     let format = match line.text("format") {

@@ -165,5 +165,6 @@ pub(super) fn view_of(core: &Core, record: &Record) -> Container {
         stopped_by_user: record.stopped_by_user,
         size_rw: None,
         size_rootfs: None,
+        size_log: None,
     }
 }

@@ -14,6 +14,8 @@ use crate::output::units::human_size;
 
 const IMAGES: &str = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}";
 const CONTAINERS: &str = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}";
+/// Under our own name: what is logged takes space, too.
+const CONTAINERS_WITH_LOGS: &str = "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.LogSize}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}";
 const VOLUMES: &str = "table {{.Name}}\t{{.Links}}\t{{.Size}}";
 const CACHE: &str = "table {{.ID}}\t{{.CacheType}}\t{{.Size}}\t{{.CreatedSince}}\t{{.LastUsedSince}}\t{{.UsageCount}}\t{{.Shared}}";
 
@@ -31,11 +33,27 @@ const CACHE_LISTING: Listing = Listing {
     ],
 };
 
+/// As `ps` has them, and the size of their logs.
+const CONTAINER_LISTING: Listing = Listing {
+    type_name: containers::LISTING.type_name,
+    titles: &[
+        ("ID", "CONTAINER ID"),
+        ("Image", "IMAGE"),
+        ("Command", "COMMAND"),
+        ("LocalVolumes", "LOCAL VOLUMES"),
+        ("Size", "SIZE"),
+        ("LogSize", "LOG SIZE"),
+        ("RunningFor", "CREATED"),
+        ("Status", "STATUS"),
+        ("Names", "NAMES"),
+    ],
+};
+
 /// Four tables, or all of it through one template.
 ///
 /// # Errors
 /// What is wrong with the template.
-pub(super) fn page(usage: &DiskUsage, format: &str) -> Result<String, String> {
+pub(super) fn page(usage: &DiskUsage, format: &str, own_name: bool) -> Result<String, String> {
     let as_table = matches!(format, "" | "table");
     let truncate = format.is_empty() || format.starts_with("table");
     let image_rows: Vec<Row> = usage
@@ -48,16 +66,19 @@ pub(super) fn page(usage: &DiskUsage, format: &str) -> Result<String, String> {
         .container_usage
         .iter()
         .flat_map(|usage| &usage.items)
-        .map(|container| of_container(container, truncate))
+        .map(|container| {
+            of_container(container, truncate, (as_table && own_name) || format.contains(".LogSize"))
+        })
         .collect();
     let volume_rows: Vec<Row> =
         usage.volume_usage.iter().flat_map(|usage| &usage.items).map(volumes::row).collect();
     if as_table {
+        let containers_table = if own_name { CONTAINERS_WITH_LOGS } else { CONTAINERS };
         let cache = usage.build_cache_usage.as_ref().map_or(0, |usage| usage.total_size);
         return Ok(format!(
             "Images space usage:\n\n{}\nContainers space usage:\n\n{}\nLocal Volumes space usage:\n\n{}\nBuild cache usage: {}\n\n{}",
             render(&images::LISTING, IMAGES, image_rows)?,
-            render(&containers::LISTING, CONTAINERS, container_rows)?,
+            render(&CONTAINER_LISTING, containers_table, container_rows)?,
             render(&volumes::LISTING, VOLUMES, volume_rows)?,
             human_size(cache as f64, 4),
             render(&CACHE_LISTING, CACHE, Vec::new())?,
@@ -101,6 +122,10 @@ fn of_image(image: &ImageSummary, truncate: bool) -> Row {
 }
 
 /// With the size of its own layer alone: its image stands above.
-fn of_container(container: &ContainerSummary, truncate: bool) -> Row {
-    containers::row(&ContainerSummary { size_root_fs: 0, ..container.clone() }, truncate)
+fn of_container(container: &ContainerSummary, truncate: bool, with_log: bool) -> Row {
+    let mut row = containers::row(&ContainerSummary { size_root_fs: 0, ..container.clone() }, truncate);
+    if with_log {
+        row.cells.push(("LogSize", human_size(container.size_log as f64, 3).into()));
+    }
+    row
 }
