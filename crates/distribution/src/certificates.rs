@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::error::{Error, Result};
+use crate::hosts::HostTls;
 
 /// How to shake hands with the host whose files are in `directory`.
 ///
@@ -51,18 +52,62 @@ pub(crate) fn config(directory: &Path, insecure: bool) -> Result<Arc<ClientConfi
             return Err(Error::Local(format!("missing client certificate {stem}.cert for key {name}")));
         }
     }
-    let failed = |error: rustls::Error| Error::Local(format!("{}: {error}", directory.display()));
+    build(roots, own, insecure).map_err(|error| Error::Local(format!("{}: {error}", directory.display())))
+}
+
+/// How to shake hands with a host of `hosts.toml`.
+///
+/// # Errors
+/// A file of it cannot be read, or is not what it should be.
+pub(crate) fn of_host(tls: &HostTls) -> Result<Arc<ClientConfig>> {
+    let read = |path: &Path| {
+        fs::read(path).map_err(|error| Error::Local(format!("open {}: {error}", path.display())))
+    };
+    let bad = |path: &Path, what: &str| Error::Local(format!("{}: no {what} in it", path.display()));
+    let mut roots = RootCertStore::empty();
+    if let Ok(pem) = system_roots() {
+        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok));
+    }
+    for path in &tls.authorities {
+        let pem = read(path)?;
+        let found = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok);
+        if roots.add_parsable_certificates(found).0 == 0 {
+            return Err(bad(path, "certificate"));
+        }
+    }
+    let own = match &tls.own {
+        None => None,
+        Some((certificate, key)) => {
+            let key = key.as_ref().unwrap_or(certificate);
+            let pem = read(certificate)?;
+            let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
+            if chain.is_empty() {
+                return Err(bad(certificate, "certificate"));
+            }
+            Some((chain, PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|_| bad(key, "private key"))?))
+        }
+    };
+    build(roots, own, tls.skip_verify).map_err(|error| Error::Local(error.to_string()))
+}
+
+/// A chain of certificates, and the key of its first.
+type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn build(
+    roots: RootCertStore,
+    own: Option<Own>,
+    insecure: bool,
+) -> std::result::Result<Arc<ClientConfig>, rustls::Error> {
     let provider = provider();
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(failed)?;
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let builder = if insecure {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody::new(provider)))
     } else {
         builder.with_root_certificates(roots)
     };
     let config = match own {
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(failed)?,
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
         None => builder.with_no_client_auth(),
     };
     Ok(Arc::new(config))

@@ -8,6 +8,7 @@ use oci::{DEFAULT_DOMAIN, Reference};
 use crate::auth::{Auth, Caller};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
+use crate::hosts::{self, Host};
 use crate::repository::{Access, Repository};
 use crate::settings::{Credentials, Settings};
 use crate::transport::Transport;
@@ -54,10 +55,10 @@ impl Client {
             for mirror in self.settings().mirrors.get(reference.domain()).into_iter().flatten() {
                 let url =
                     Url::parse(mirror).map_err(|_| Error::Invalid(format!("invalid mirror: {mirror:?}")))?;
-                endpoints.push(self.endpoint(mirror, || vec![url], true));
+                endpoints.push(self.endpoint(mirror, || vec![url], true, None));
             }
         }
-        endpoints.push(self.registry(reference.domain())?);
+        endpoints.extend(self.hosts(reference.domain(), access)?);
         let actions = match access {
             Access::Pull => "pull",
             Access::Push => "pull,push",
@@ -73,6 +74,42 @@ impl Client {
 
     /// The registry of a domain, without its mirrors.
     pub(crate) fn registry(&self, domain: &str) -> Result<Arc<Endpoint>> {
+        let hosts = self.hosts(domain, Access::Pull)?;
+        let itself = hosts.iter().find(|endpoint| !endpoint.is_mirror).or(hosts.last());
+        itself.cloned().map_or_else(|| self.itself(domain), Ok)
+    }
+
+    /// Who answers for a domain: the hosts that its `hosts.toml` names for this, or the registry itself. Pushes go to one.
+    fn hosts(&self, domain: &str, access: Access) -> Result<Vec<Arc<Endpoint>>> {
+        let name = if domain == DEFAULT_DOMAIN { HUB } else { domain };
+        let directory = self.settings().certificates.join(domain);
+        let Some(hosts) = hosts::load(&directory, name)? else { return Ok(vec![self.itself(domain)?]) };
+        let own = Origin::parse(true, name)?;
+        let server = hosts.last().map(|host| host.url.origin.clone());
+        let good = hosts.into_iter().filter(|host| match access {
+            Access::Pull => host.pull,
+            Access::Push => host.push,
+        });
+        let mut endpoints: Vec<_> = good
+            .map(|host| {
+                let is_mirror = host.url.origin != own && Some(&host.url.origin) != server.as_ref();
+                // Another one when the file says something else.
+                let key = format!("{host:?}");
+                self.endpoint(&key, || vec![host.url.clone()], is_mirror, Some(&host))
+            })
+            .collect();
+        if access == Access::Push {
+            endpoints.truncate(1);
+        }
+        if endpoints.is_empty() {
+            let verb = if access == Access::Push { "push" } else { "pull" };
+            let path = directory.join("hosts.toml");
+            return Err(Error::Unsupported(format!("{}: no host has the capability {verb}", path.display())));
+        }
+        Ok(endpoints)
+    }
+
+    fn itself(&self, domain: &str) -> Result<Arc<Endpoint>> {
         let host = if domain == DEFAULT_DOMAIN { HUB } else { domain };
         let secure = Origin::parse(true, host)?;
         let insecure = self.settings().is_insecure(&secure.host, host);
@@ -80,15 +117,22 @@ impl Client {
         if insecure {
             candidates.push(Origin::parse(false, host)?.with("/"));
         }
-        Ok(self.endpoint(domain, || candidates, false))
+        Ok(self.endpoint(domain, || candidates, false, None))
     }
 
-    fn endpoint(&self, key: &str, candidates: impl FnOnce() -> Vec<Url>, is_mirror: bool) -> Arc<Endpoint> {
+    fn endpoint(
+        &self,
+        key: &str,
+        candidates: impl FnOnce() -> Vec<Url>,
+        is_mirror: bool,
+        host: Option<&Host>,
+    ) -> Arc<Endpoint> {
         let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
         endpoints
             .entry(key.to_owned())
             .or_insert_with(|| {
-                Arc::new(Endpoint::new(candidates(), is_mirror, self.transport.clone(), self.auth.clone()))
+                let (transport, auth) = (self.transport.clone(), self.auth.clone());
+                Arc::new(Endpoint::new(candidates(), is_mirror, host.cloned(), transport, auth))
             })
             .clone()
     }

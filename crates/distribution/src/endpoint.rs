@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use crate::auth::{Auth, Caller};
 use crate::challenge::Challenge;
 use crate::error::{Error, Result, is_transient};
+use crate::hosts::Host;
 use crate::transport::{Answer, Asked, Payload, Transport};
 use crate::url::Url;
 
@@ -25,6 +26,8 @@ pub(crate) struct Endpoint {
     candidates: Vec<Url>,
     /// A mirror gets no credentials.
     pub(crate) is_mirror: bool,
+    /// What `hosts.toml` says of it.
+    host: Option<Host>,
     transport: Arc<Transport>,
     auth: Arc<Auth>,
     // A look or a replacement; never across an await.
@@ -42,16 +45,28 @@ impl Endpoint {
     pub(crate) fn new(
         candidates: Vec<Url>,
         is_mirror: bool,
+        host: Option<Host>,
         transport: Arc<Transport>,
         auth: Arc<Auth>,
     ) -> Self {
-        Self { candidates, is_mirror, transport, auth, ping: Mutex::default() }
+        Self { candidates, is_mirror, host, transport, auth, ping: Mutex::default() }
     }
 
     /// The URL of `path`, which begins with `/v2/`.
     pub(crate) async fn url(&self, path: &str) -> Result<Url> {
         let base = self.ping().await?.base;
-        Ok(base.origin.with(format!("{}{path}", base.target.trim_end_matches('/'))))
+        Ok(self.below(&base, path))
+    }
+
+    fn below(&self, base: &Url, path: &str) -> Url {
+        let bare = self.host.as_ref().is_some_and(|host| host.bare);
+        let path = if bare { path.strip_prefix("/v2").unwrap_or(path) } else { path };
+        base.origin.with(format!("{}{path}", base.target.trim_end_matches('/')))
+    }
+
+    /// May it say which manifest a tag is?
+    pub(crate) fn resolves(&self) -> bool {
+        self.host.as_ref().is_none_or(|host| host.resolve)
     }
 
     /// Its challenges, and the URL that was asked.
@@ -67,7 +82,7 @@ impl Endpoint {
         }
         let mut failed = None;
         for base in &self.candidates {
-            let url = base.origin.with(format!("{}/v2/", base.target.trim_end_matches('/')));
+            let url = self.below(base, "/v2/");
             match self.patiently(Asked::new(Method::GET, url)).await {
                 Ok(answer) => {
                     let challenges = match answer.status {
@@ -142,7 +157,12 @@ impl Endpoint {
     }
 
     /// Asks again what fails for reasons that may pass, if it can be asked again.
-    async fn patiently(&self, asked: Asked) -> Result<Answer> {
+    async fn patiently(&self, mut asked: Asked) -> Result<Answer> {
+        // Nobody else is meant, where redirects may lead.
+        if let Some(host) = self.host.as_ref().filter(|host| host.url.origin == asked.url.origin) {
+            asked.tls = Some(host.tls.clone());
+            asked.headers.extend(host.headers.clone());
+        }
         let network = &self.transport.settings.network;
         let again = !matches!(asked.payload, Payload::File { .. });
         let attempts = if again { network.attempts.max(1) } else { 1 };

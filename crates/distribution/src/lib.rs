@@ -17,6 +17,7 @@ mod challenge;
 mod client;
 mod endpoint;
 mod error;
+mod hosts;
 mod login;
 mod manifest;
 mod pass;

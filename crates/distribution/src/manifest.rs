@@ -69,6 +69,12 @@ impl Repository {
     }
 
     async fn ask_manifest(&self, endpoint: &Endpoint, method: Method, what: &str) -> Result<Answer> {
+        if !endpoint.resolves() && what.parse::<Digest>().is_err() {
+            return Err(Error::Unsupported(format!(
+                "{}: its hosts.toml has no host that resolves tags",
+                self.path
+            )));
+        }
         let url = endpoint.url(&format!("/v2/{}/manifests/{what}", self.path)).await?;
         let mut asked = Asked::new(method, url);
         for accepted in ACCEPTED {

@@ -16,7 +16,8 @@ pub struct Settings {
     pub insecure: Vec<String>,
     /// By domain (`docker.io`): base URLs to ask first, in order.
     pub mirrors: BTreeMap<String, Vec<String>>,
-    /// `<host[:port]>/` below it: authorities (`*.crt`), and our certificates (`*.cert` with `*.key`).
+    /// `<host[:port]>/` below it: authorities (`*.crt`), and our certificates (`*.cert` with `*.key`); or `hosts.toml`, in
+    /// which the hosts to ask in its place stand.
     pub certificates: PathBuf,
     pub proxies: Proxies,
     /// Tells registries who asks.

@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 
 use crate::error::{Error, Result};
+use crate::hosts::HostTls;
 use crate::settings::Settings;
 use crate::url::{Origin, Url};
 
@@ -33,8 +34,11 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Transport {
     pub(crate) settings: Settings,
     // Looked up for each request, held for no longer.
-    hosts: Mutex<HashMap<Origin, Arc<Host>>>,
+    hosts: Mutex<HashMap<Key, Arc<Host>>>,
 }
+
+/// An origin, and how to shake hands with it if that was said.
+type Key = (Origin, Option<Arc<HostTls>>);
 
 /// One origin: the way there, and the connections that nobody uses.
 #[derive(Debug)]
@@ -51,11 +55,13 @@ pub(crate) struct Asked {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload,
+    /// In place of what the machine has for this host.
+    pub(crate) tls: Option<Arc<HostTls>>,
 }
 
 impl Asked {
     pub(crate) fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty }
+        Self { method, url, headers: HeaderMap::new(), payload: Payload::Empty, tls: None }
     }
 
     /// The error of this request, in Go's words.
@@ -76,7 +82,7 @@ impl Transport {
 
     /// Asks once; a kept connection that turns out to be dead is replaced.
     pub(crate) async fn ask(&self, asked: Asked) -> Result<Answer> {
-        let host = self.host(&asked.url.origin)?;
+        let host = self.host(&asked)?;
         loop {
             let (mut sender, kept) = match host.take().await {
                 Some(sender) => (sender, true),
@@ -140,15 +146,17 @@ impl Transport {
         }
     }
 
-    fn host(&self, origin: &Origin) -> Result<Arc<Host>> {
-        if let Some(host) = self.hosts().get(origin) {
+    fn host(&self, asked: &Asked) -> Result<Arc<Host>> {
+        let key = (asked.url.origin.clone(), asked.tls.clone());
+        if let Some(host) = self.hosts().get(&key) {
             return Ok(host.clone());
         }
-        let host = Arc::new(Host { way: Way::to(origin, &self.settings)?, idle: Mutex::default() });
-        Ok(self.hosts().entry(origin.clone()).or_insert(host).clone())
+        let way = Way::to(&key.0, key.1.as_deref(), &self.settings)?;
+        let host = Arc::new(Host { way, idle: Mutex::default() });
+        Ok(self.hosts().entry(key).or_insert(host).clone())
     }
 
-    fn hosts(&self) -> std::sync::MutexGuard<'_, HashMap<Origin, Arc<Host>>> {
+    fn hosts(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Host>>> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -269,6 +277,10 @@ fn broken(asked: &Asked, error: &hyper::Error) -> Error {
     let mut cause = error.source();
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<io::Error>() {
+            // Of TLS 1.3 a client hears only now what the server has against it.
+            if !connect::is_passing(io) {
+                return asked.failed(connect::tls_reason(io, &asked.url.origin.host), false);
+            }
             return asked.failed(connect::reason(io), true);
         }
         cause = inner.source();

@@ -10,7 +10,7 @@ use http::header::{HeaderValue, PROXY_AUTHORIZATION};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig};
+use rustls::{AlertDescription, CertificateError, ClientConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -19,6 +19,7 @@ use super::Asked;
 use super::body::Body;
 use crate::certificates;
 use crate::error::Result;
+use crate::hosts::HostTls;
 use crate::proxy::Proxy;
 use crate::settings::Settings;
 use crate::url::Origin;
@@ -46,7 +47,7 @@ impl std::fmt::Debug for Way {
 }
 
 impl Way {
-    pub(super) fn to(origin: &Origin, settings: &Settings) -> Result<Self> {
+    pub(super) fn to(origin: &Origin, said: Option<&HostTls>, settings: &Settings) -> Result<Self> {
         let tls = |origin: &Origin| -> Result<Option<Arc<ClientConfig>>> {
             if !origin.secure {
                 return Ok(None);
@@ -67,7 +68,11 @@ impl Way {
             }
             None => None,
         };
-        Ok(Self { origin: origin.clone(), tls: tls(origin)?, proxy })
+        let own = match said.filter(|_| origin.secure) {
+            Some(said) => Some(certificates::of_host(said)?),
+            None => tls(origin)?,
+        };
+        Ok(Self { origin: origin.clone(), tls: own, proxy })
     }
 
     /// Do requests on it name the whole URL?
@@ -157,7 +162,7 @@ async fn secured(
 }
 
 /// A connection that broke off may stand the next time; a certificate will be as bad as it is.
-fn is_passing(error: &io::Error) -> bool {
+pub(super) fn is_passing(error: &io::Error) -> bool {
     error.get_ref().is_none_or(|inner| inner.downcast_ref::<rustls::Error>().is_none())
 }
 
@@ -210,7 +215,7 @@ pub(super) fn reason(error: &io::Error) -> String {
     }
 }
 
-fn tls_reason(error: &io::Error, host: &str) -> String {
+pub(super) fn tls_reason(error: &io::Error, host: &str) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let x509 = |why: &str| format!("tls: failed to verify certificate: x509: {why}");
     match inner {
@@ -226,8 +231,22 @@ fn tls_reason(error: &io::Error, host: &str) -> String {
             }
             other => x509(&other.to_string()),
         },
-        Some(rustls::Error::AlertReceived(alert)) => format!("remote error: tls: {alert:?}"),
+        Some(rustls::Error::AlertReceived(alert)) => format!("remote error: tls: {}", alert_words(*alert)),
         Some(other) => other.to_string(),
         None => reason(error),
     }
+}
+
+/// `CertificateRequired` as `certificate required`, as Go has it.
+fn alert_words(alert: AlertDescription) -> String {
+    if alert == AlertDescription::UnknownCA {
+        return "unknown certificate authority".into();
+    }
+    format!("{alert:?}").chars().fold(String::new(), |mut words, letter| {
+        if letter.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(letter.to_ascii_lowercase());
+        words
+    })
 }
