@@ -99,6 +99,13 @@ impl Registry {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
+    /// Where it keeps a blob.
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        let below = format!("data/docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]);
+        self.directory.path().join(below)
+    }
+
     /// Puts an image there, with skopeo: another's client.
     pub(crate) fn put(&self, image: &Layout, name: &str) {
         let target = format!("docker://{}/{name}", self.host());

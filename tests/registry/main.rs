@@ -3,6 +3,7 @@
 
 mod builtin;
 mod copy;
+mod damage;
 mod kit;
 mod login;
 mod manifest;
