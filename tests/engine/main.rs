@@ -5,6 +5,7 @@ mod commit;
 mod containers;
 mod daemon;
 mod debug;
+mod devices;
 mod events;
 mod files;
 mod health;

@@ -99,6 +99,10 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
 pub(crate) fn reloadable(config: &Config, settings: &mut Settings) -> Result<(), String> {
     settings.debug = config.flag("debug", false);
     settings.labels = config.list("label");
+    let directories = config.list("cdi-spec-dir");
+    if !directories.is_empty() {
+        settings.cdi_spec_dirs = directories.into_iter().map(Into::into).collect();
+    }
     settings.live_restore = config.flag("live-restore", true);
     settings.shutdown_timeout_s = config.number("shutdown-timeout").unwrap_or(15);
     settings.registries = config.registries()?;

@@ -31,6 +31,8 @@ pub struct Settings {
     pub debug: bool,
     pub experimental: bool,
     pub labels: Vec<String>,
+    /// Where files about devices lie; a later one's word counts more.
+    pub cdi_spec_dirs: Vec<PathBuf>,
     pub default_runtime: String,
     /// Name → path and arguments; the built-in ones (`wharf`, `runc`, `io.containerd.runc.v2`) not included.
     pub runtimes: BTreeMap<String, (PathBuf, Vec<String>)>,
@@ -79,6 +81,7 @@ impl Settings {
             debug: false,
             experimental: false,
             labels: Vec::new(),
+            cdi_spec_dirs: ["/etc/cdi", "/var/run/cdi"].map(PathBuf::from).into(),
             default_runtime: "runc".into(),
             runtimes: BTreeMap::new(),
             shutdown_timeout_s: 15,

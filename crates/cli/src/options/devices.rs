@@ -1,6 +1,8 @@
 //! Devices: mappings, cgroup rules, weights and rates.
 
-use api::host_config::{DeviceMapping, ThrottleDevice, WeightDevice};
+use std::collections::BTreeMap;
+
+use api::host_config::{DeviceMapping, DeviceRequest, ThrottleDevice, WeightDevice};
 
 use crate::output::units;
 
@@ -27,6 +29,67 @@ pub(crate) fn mapping(text: &str) -> Result<DeviceMapping, String> {
         path_in_container: target.to_owned(),
         cgroup_permissions: permissions.to_owned(),
     })
+}
+
+/// `vendor.com/class=name`, of a file about devices.
+pub(crate) fn is_name(text: &str) -> bool {
+    let word = |text: &str, more: &str| {
+        let ends = |letter: char| letter.is_ascii_alphanumeric();
+        text.starts_with(ends) && text.ends_with(ends) && text.chars().all(|c| ends(c) || more.contains(c))
+    };
+    let Some((kind, name)) = text.split_once('=') else { return false };
+    let Some((vendor, class)) = kind.split_once('/') else { return false };
+    let letter = |text: &str| text.starts_with(|c: char| c.is_ascii_alphabetic());
+    letter(vendor) && word(vendor, "_-.") && letter(class) && word(class, "_-") && word(name, "_-.:")
+}
+
+/// Devices by their names, and `--gpus`.
+pub(crate) fn requests(gpus: &str, names: Vec<String>) -> Result<Vec<DeviceRequest>, String> {
+    let mut all = Vec::new();
+    if !gpus.is_empty() {
+        all.push(gpu(gpus)?);
+    }
+    if !names.is_empty() {
+        all.push(DeviceRequest { driver: "cdi".to_owned(), device_ids: names, ..DeviceRequest::default() });
+    }
+    Ok(all)
+}
+
+/// `all`, a number, or `device=0,capabilities=...`.
+fn gpu(text: &str) -> Result<DeviceRequest, String> {
+    let count = |text: &str| match text {
+        "all" => Ok(-1),
+        digits => digits.parse::<i64>().map_err(|_| {
+            format!("invalid count ({text}): value must be either \"all\" or an integer: invalid syntax")
+        }),
+    };
+    let mut request = DeviceRequest::default();
+    let mut capabilities = vec!["gpu".to_owned()];
+    let mut said: Vec<String> = Vec::new();
+    for field in super::mounts::csv_fields(text)? {
+        let (key, value) = field.split_once('=').unwrap_or(("count", &field));
+        if said.iter().any(|other| other == key) {
+            return Err(format!("gpu request key '{key}' can be specified only once"));
+        }
+        said.push(key.to_owned());
+        match key {
+            "driver" => request.driver = value.to_owned(),
+            "count" => request.count = count(value)?,
+            "device" => request.device_ids = value.split(',').map(str::to_owned).collect(),
+            "capabilities" => capabilities.extend(value.split(',').map(str::to_owned)),
+            "options" => {
+                let pairs = value.split(',').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+                request.options =
+                    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect::<BTreeMap<_, _>>();
+            }
+            _ => return Err(format!("unexpected key '{key}' in '{field}'")),
+        }
+    }
+    if request.count == 0 && request.device_ids.is_empty() {
+        request.count = 1;
+    }
+    request.capabilities = vec![capabilities];
+    Ok(request)
 }
 
 /// Each of `r`, `w`, `m` at most once.
@@ -120,6 +183,27 @@ mod tests {
         assert_eq!(parts("/dev/null:/dev/x:rw").unwrap(), "/dev/null /dev/x rw");
         assert_eq!(parts("/dev/null:/dev/x:rr").unwrap_err(), "bad mode specified: rr");
         assert_eq!(parts("null").unwrap_err(), "null is not an absolute path");
+    }
+
+    #[test]
+    fn names_and_gpus() {
+        assert!(is_name("vendor.com/class=a-1") && is_name("nvidia.com/gpu=all"));
+        for path in ["/dev/null", "/dev/a=b", "a/b", "a=b", "/b=c", "a/=c"] {
+            assert!(!is_name(path), "{path}");
+        }
+        let of = |text: &str| {
+            let all = requests(text, Vec::new()).map_err(|error| error.clone())?;
+            let request = &all[0];
+            Ok::<_, String>(format!("{} {:?} {:?}", request.count, request.device_ids, request.capabilities))
+        };
+        assert_eq!(of("all").unwrap(), r#"-1 [] [["gpu"]]"#);
+        assert_eq!(of("2").unwrap(), r#"2 [] [["gpu"]]"#);
+        assert_eq!(
+            of(r#""device=0,1",capabilities=utility"#).unwrap(),
+            r#"0 ["0", "1"] [["gpu", "utility"]]"#
+        );
+        assert!(of("some").unwrap_err().starts_with("invalid count (some)"));
+        assert_eq!(of("foo=1").unwrap_err(), "unexpected key 'foo' in 'foo=1'");
     }
 
     #[test]

@@ -112,6 +112,8 @@ fn host_config(line: &Parsed) -> Result<HostConfig, String> {
     if line.list("storage-opt").iter().any(|option| !option.contains('=')) {
         return Err("invalid storage option".into());
     }
+    let (named, paths): (Vec<String>, Vec<String>) =
+        line.list("device").into_iter().partition(|device| devices::is_name(device));
     let open_paths = security.open_system_paths.then(Vec::new);
     let mut dns_options = line.list("dns-option");
     dns_options.extend(line.list("dns-opt"));
@@ -162,7 +164,8 @@ fn host_config(line: &Parsed) -> Result<HostConfig, String> {
         cpu_realtime_runtime: line.int("cpu-rt-runtime"),
         cpuset_cpus: line.text("cpuset-cpus").to_owned(),
         cpuset_mems: line.text("cpuset-mems").to_owned(),
-        devices: parse_all(&line.list("device"), devices::mapping)?,
+        devices: parse_all(&paths, devices::mapping)?,
+        device_requests: devices::requests(line.text("gpus"), named)?,
         device_cgroup_rules: line.list("device-cgroup-rule"),
         memory_reservation: bytes(line, "memory-reservation"),
         memory_swap: bytes(line, "memory-swap"),

@@ -61,7 +61,7 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("bip6", "bip6", Text, NotBuilt),
     short("bridge", 'b', "bridge", Text),
     row("bridge-accept-fwmark", "bridge-accept-fwmark", Text, NotBuilt),
-    row("cdi-spec-dir", "cdi-spec-dirs", List, NotBuilt),
+    row("cdi-spec-dir", "cdi-spec-dirs", List, Built),
     row("cgroup-parent", "cgroup-parent", Text, Built),
     row("config-file", "", Text, Built),
     row("containerd", "containerd", Text, NoEffect),

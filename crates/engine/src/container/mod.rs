@@ -2,6 +2,7 @@
 //! an image into a process. `flows` does the steps with it, and `containers` owns those that there are; neither is
 //! known here.
 
+pub(crate) mod cdi;
 pub(crate) mod command;
 pub(crate) mod files;
 pub(crate) mod health;

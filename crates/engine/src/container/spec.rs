@@ -370,7 +370,7 @@ pub struct DeviceLimit {
     pub value: u64,
 }
 
-/// `DeviceRequests` entry (`--gpus`): shown, refused at create until CDI is built.
+/// `DeviceRequests` entry (`--gpus`, `--device vendor/class=name`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DeviceRequest {

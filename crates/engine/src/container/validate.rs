@@ -145,13 +145,6 @@ fn refuse_unbuilt(host: &super::HostSpec) -> Result<()> {
         () if !host.links.is_empty() && matches!(host.network_mode, NetworkMode::Named(_)) => {
             refuse("linking containers on a user-defined network (Links)")
         }
-        () if !host.resources.device_requests.is_empty() => {
-            let request = &host.resources.device_requests[0];
-            Err(Error::invalid(format!(
-                "could not select device driver \"{}\" with capabilities: {:?}",
-                request.driver, request.capabilities
-            )))
-        }
         () if !host.storage_opt.is_empty() => refuse("StorageOpt"),
         () if !matches!(host.userns_mode.as_str(), "" | "host") => {
             Err(Error::invalid(format!("invalid USER mode: {}", host.userns_mode)))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Undo, finish};
 use crate::container::links::{self, Linked};
-use crate::container::{files, mounts, oci_spec, published};
+use crate::container::{cdi, files, mounts, oci_spec, published};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::layout;
@@ -110,6 +110,8 @@ async fn steps(
     let volumes = source::sources(core, record)?;
     let variables: Vec<String> = linked.iter().flat_map(|link| link.environment(&record.name)).collect();
     let mut built = oci_spec::build(&settings, record, &files, &joined, &volumes, &variables)?;
+    let requests = &record.spec.host.resources.device_requests;
+    let groups = cdi::inject(&settings.cdi_spec_dirs, requests, &mut built.spec)?;
     let foreign_runtime = foreign_runtime(&settings, record)?;
     let is_own_kind = |mount: &oci::runtime::Mount| !mount.subpath.is_empty() || mount.kind == "overlay";
     if foreign_runtime.is_some() && built.spec.mounts.iter().any(is_own_kind) {
@@ -148,7 +150,14 @@ async fn steps(
         log: log_destination(record, &directory)?,
         init_reaper: built.init_reaper,
         user: Some(record.spec.user.clone()).filter(|user| !user.is_empty()),
-        additional_groups: record.spec.host.group_add.clone(),
+        additional_groups: record
+            .spec
+            .host
+            .group_add
+            .iter()
+            .cloned()
+            .chain(groups.iter().map(u32::to_string))
+            .collect(),
         attachments,
         foreign_runtime,
     };

@@ -79,6 +79,9 @@ pub struct Info {
     pub events_listeners: u64,
     pub system_time: Timestamp,
     pub labels: Vec<String>,
+    pub cdi_spec_dirs: Vec<String>,
+    /// Full names of the devices that files there describe.
+    pub cdi_devices: Vec<String>,
     pub experimental: bool,
     pub default_runtime: String,
     /// Name → path and arguments.

@@ -47,6 +47,8 @@ impl System {
             events_listeners: self.core.events.listeners() as u64,
             system_time: self.core.ports.clock.now(),
             labels: settings.labels.clone(),
+            cdi_spec_dirs: settings.cdi_spec_dirs.iter().map(|path| path.display().to_string()).collect(),
+            cdi_devices: crate::container::cdi::names(&settings.cdi_spec_dirs),
             experimental: settings.experimental,
             default_runtime: settings.default_runtime.clone(),
             live_restore: settings.live_restore,

@@ -106,11 +106,7 @@ pub(crate) fn spec(host: HostConfig) -> Result<HostSpec> {
 
 /// What comes with later issues: devices by request, quotas.
 fn refuse_unbuilt(host: &HostConfig) -> Result<()> {
-    let unbuilt = [
-        ("DeviceRequests", !host.device_requests.is_empty()),
-        ("StorageOpt", !host.storage_opt.is_empty()),
-        ("Cgroup", !host.cgroup.is_empty()),
-    ];
+    let unbuilt = [("StorageOpt", !host.storage_opt.is_empty()), ("Cgroup", !host.cgroup.is_empty())];
     match unbuilt.iter().find(|(_, is_set)| *is_set) {
         Some((field, _)) => Err(not_yet(&format!("HostConfig.{field}"))),
         None => Ok(()),
@@ -403,6 +399,17 @@ pub(crate) fn wire(c: &Container) -> HostConfig {
             })
             .collect(),
         device_cgroup_rules: res.device_cgroup_rules.clone(),
+        device_requests: res
+            .device_requests
+            .iter()
+            .map(|r| wire::DeviceRequest {
+                driver: r.driver.clone(),
+                count: r.count,
+                device_ids: r.device_ids.clone(),
+                capabilities: r.capabilities.clone(),
+                options: r.options.clone(),
+            })
+            .collect(),
         memory_reservation: res.memory_reservation_bytes,
         memory_swap: res.memory_swap_bytes,
         memory_swappiness: res.memory_swappiness,

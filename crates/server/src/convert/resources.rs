@@ -3,7 +3,7 @@
 use super::host_config::invalid;
 use api::host_config::{self as wire, HostConfig};
 use engine::Result;
-use engine::containers::{DeviceLimit, DeviceMapping, Resources, Ulimit};
+use engine::containers::{DeviceLimit, DeviceMapping, DeviceRequest, Resources, Ulimit};
 
 /// A container needs some memory to start in.
 const MEMORY_MIN_BYTES: i64 = 6 << 20;
@@ -105,6 +105,13 @@ fn as_said(host: &HostConfig) -> Resources {
         path_in_container: d.path_in_container.clone(),
         permissions: d.cgroup_permissions.clone(),
     });
+    let requests = host.device_requests.iter().map(|r| DeviceRequest {
+        driver: r.driver.clone(),
+        count: r.count,
+        device_ids: r.device_ids.clone(),
+        capabilities: r.capabilities.clone(),
+        options: r.options.clone(),
+    });
     let ulimits = host.ulimits.iter().map(|u| Ulimit { name: u.name.clone(), soft: u.soft, hard: u.hard });
     Resources {
         cpu_shares: host.cpu_shares,
@@ -127,7 +134,7 @@ fn as_said(host: &HostConfig) -> Resources {
         cpuset_mems: host.cpuset_mems.clone(),
         devices: devices.collect(),
         device_cgroup_rules: host.device_cgroup_rules.clone(),
-        device_requests: Vec::new(),
+        device_requests: requests.collect(),
         memory_reservation_bytes: host.memory_reservation,
         memory_swap_bytes: host.memory_swap,
         memory_swappiness: host.memory_swappiness,

@@ -108,6 +108,12 @@ pub(crate) fn info(info: &Info) -> SystemInfo {
         no_proxy: facts.no_proxy.clone(),
         name: info.name.clone(),
         labels: info.labels.clone(),
+        cdi_spec_dirs: info.cdi_spec_dirs.clone(),
+        discovered_devices: info
+            .cdi_devices
+            .iter()
+            .map(|name| api::system::DeviceInfo { source: "cdi".to_owned(), id: name.clone() })
+            .collect(),
         experimental_build: info.experimental,
         server_version: facts.server_version.clone(),
         runtimes: info
