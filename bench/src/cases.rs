@@ -10,9 +10,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::measure::{Place, Samples, ms, time};
-use crate::peers::{self, Engine};
+use crate::peers::{self, Engine, excuse};
 use crate::table::{Row, commands, render};
-use crate::{Options, bundle};
+use crate::{Options, bundle, images};
 
 /// One thing to time: what it is called, and its command line for round `n`.
 struct Contender {
@@ -79,6 +79,9 @@ pub(crate) fn run(options: &Options) -> Result<String, Error> {
     if wanted("life") {
         life::all(&mut rows, &engines, dir)?;
     }
+    if wanted("images") {
+        images::run(&mut rows, options, &engines)?;
+    }
     rows.sort_by_key(|row| rank(row.case));
     let mut text = render(&rows);
     text.push('\n');
@@ -125,7 +128,7 @@ const ORDER: &[&str] = &[
 ];
 
 fn rank(case: &str) -> usize {
-    ORDER.iter().position(|c| *c == case).unwrap_or(ORDER.len())
+    ORDER.iter().chain(images::ORDER).position(|c| *c == case).unwrap_or(usize::MAX)
 }
 
 fn single(
@@ -256,17 +259,6 @@ fn execs(rows: &mut Vec<Row>, options: &Options, engines: &[Engine]) -> Result<(
 
 fn many(rows: &mut Vec<Row>, engines: &[Engine]) -> Result<(), Error> {
     engines.iter().try_for_each(|engine| excuse(engine, many_on(rows, engine)))
-}
-
-/// What a peer cannot do is said and left out of the table; Wharf has no excuse.
-fn excuse(engine: &Engine, outcome: Result<(), Error>) -> Result<(), Error> {
-    match outcome {
-        Err(error) if engine.name != "wharf" => {
-            eprintln!("{}: {error}", engine.name);
-            Ok(())
-        }
-        outcome => outcome,
-    }
 }
 
 fn many_on(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {

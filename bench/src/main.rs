@@ -1,11 +1,12 @@
 //! Whole commands, timed side by side with the peers that this machine has, as one Markdown table.
 //!
 //! `cargo run --release -p bench [-- --quick] [--only CASE] [--without PEER] [--wharf PATH]`, as root. Needs `busybox-static`,
-//! `iproute2` and `util-linux`; Debian's `docker.io`, `podman`, `crun` and `runc` take part when installed.
+//! `iproute2` and `util-linux`; Debian's `docker.io`, `podman`, `crun`, `runc` and `docker-registry` take part when installed.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command whose output is its purpose")]
 
 mod bundle;
 mod cases;
+mod images;
 mod measure;
 mod peers;
 mod table;

@@ -31,6 +31,11 @@ impl Engine {
         self.client.iter().cloned().chain(args.iter().map(|a| (*a).to_owned())).collect()
     }
 
+    /// A process in its network namespace.
+    pub(crate) fn namespace(&self) -> Option<u32> {
+        self.daemon.as_ref().map(Child::id)
+    }
+
     /// All processes of this engine outside containers.
     fn processes(&self) -> Vec<u32> {
         let daemon = self.daemon.as_ref().map(Child::id);
@@ -117,6 +122,17 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// What a peer cannot do is said and left out of the table; Wharf has no excuse.
+pub(crate) fn excuse(engine: &Engine, outcome: Result<(), Error>) -> Result<(), Error> {
+    match outcome {
+        Err(error) if engine.name != "wharf" => {
+            eprintln!("{}: {error}", engine.name);
+            Ok(())
+        }
+        outcome => outcome,
     }
 }
 
