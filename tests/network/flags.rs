@@ -40,10 +40,6 @@ fn what_is_refused_is_refused_in_docker_s_words() {
             "EndpointsConfig.IPAMConfig.LinkLocalIPs is not supported yet".into(),
         ),
         (
-            &["--network", "name=bridge,driver-opt=a=b"],
-            "EndpointsConfig.DriverOpts is not supported yet".into(),
-        ),
-        (
             &["--dns", "bad"],
             "invalid argument \"bad\" for \"--dns\" flag: IP address is not correctly formatted: bad".into(),
         ),

@@ -149,6 +149,29 @@ fn names_follow_what_happens() {
 }
 
 #[test]
+fn a_link_is_a_name_for_one() {
+    let home = Home::new();
+    home.ok(&["network", "create", "one"]);
+    let other = sleeper(&home, "other", &["--network", "one"]);
+    let db = sleeper(&home, "db", &["--network", "one", "--network-alias", "svc"]);
+    let web = sleeper(&home, "web", &["--network", "one", "--link", "db:store", "--link", "svc:other"]);
+    assert_eq!(ask(web, "store", A), is(&["172.18.0.3"]));
+    assert_eq!(ask(web, "other", A), is(&["172.18.0.3"]), "it hides others of that name");
+    assert_eq!(ask(db, "other", A), is(&["172.18.0.2"]));
+    assert_ne!(ask(other, "store", A).code, NO_ERROR, "and nobody else has it");
+    assert_eq!(
+        home.inspect("web", "{{json .NetworkSettings.Networks.one.Links}} {{json .HostConfig.Links}}"),
+        "[\"db:store\",\"svc:other\"] [\"db:store\",\"svc:other\"]"
+    );
+    // Who takes the place of the other is meant.
+    home.ok(&["rm", "-f", "db"]);
+    assert_ne!(ask(web, "store", A).code, NO_ERROR);
+    sleeper(&home, "holder", &["--network", "one"]);
+    sleeper(&home, "db", &["--network", "one"]);
+    assert_eq!(ask(web, "store", A), is(&["172.18.0.5"]));
+}
+
+#[test]
 fn whoever_dies_names_go_on() {
     let mut home = Home::new();
     home.ok(&["network", "create", "one"]);

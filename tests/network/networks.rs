@@ -138,3 +138,64 @@ fn an_engine_without_a_bridge_has_networks_all_the_same() {
         &home.ok(&["network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", "one"])
     ));
 }
+
+#[test]
+fn interfaces_are_called_and_set_as_it_is_wished() {
+    let home = Home::new();
+    home.ok(&["network", "create", "one"]);
+    home.ok(&["network", "create", "two"]);
+    let lan = "name=one,driver-opt=com.docker.network.endpoint.ifname=lan0,driver-opt=com.docker.network.endpoint.sysctls=\
+               net.ipv4.conf.IFNAME.log_martians=1";
+    sleeper(&home, "ca", &["--network", lan, "--network", "two"]);
+    let links = |name: &str| home.ok(&["exec", name, "ls", "/sys/class/net"]).replace('\n', " ");
+    let martians = "/proc/sys/net/ipv4/conf/lan0/log_martians";
+    assert_eq!(links("ca"), "eth0 lan0 lo");
+    assert_eq!(home.ok(&["exec", "ca", "cat", martians]), "1");
+    sleeper(&home, "cb", &["--network", "name=bridge,driver-opt=com.docker.network.endpoint.ifname=up0"]);
+    assert_eq!(links("cb"), "lo up0");
+    let option = "com.docker.network.endpoint.ifname=lan0";
+    home.ok(&["network", "connect", "--driver-opt", option, "--driver-opt", "com.example.a=b", "one", "cb"]);
+    assert_eq!(links("cb"), "lan0 lo up0");
+    assert!(pings(&home, "cb", &ip(&home, "ca", "one")));
+    assert_eq!(
+        home.inspect("cb", "{{json .NetworkSettings.Networks.one.DriverOpts}}"),
+        "{\"com.docker.network.endpoint.ifname\":\"lan0\",\"com.example.a\":\"b\"}"
+    );
+    home.ok(&["restart", "-t", "0", "cb"]);
+    assert_eq!(links("cb"), "lan0 lo up0");
+    let wrong = "name=one,driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.eth0.log_martians=1";
+    let said = home.fails(&["run", "--rm", "--network", wrong, "bb", "true"]);
+    assert!(said.contains("unrecognised network interface sysctl"), "{said}");
+    let wrong = "name=one,driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.no_such=1";
+    let said = home.fails(&["run", "--rm", "--network", wrong, "bb", "true"]);
+    assert!(said.contains("set net.ipv4.conf.eth0.no_such to 1"), "{said}");
+}
+
+#[test]
+fn subnets_come_from_the_pools_that_are_said() {
+    let pool = "--default-address-pool=base=10.33.0.0/20,size=22";
+    let home = Home::with(Land::new(), &[pool, "--default-address-pool", "base=10.44.0.0/24,size=24"]);
+    let subnet =
+        |name: &str| home.ok(&["network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", name]);
+    assert_eq!(subnet("bridge"), "10.33.0.0/22");
+    let made: Vec<_> = (0..4)
+        .map(|i| {
+            home.ok(&["network", "create", &format!("n{i}")]);
+            subnet(&format!("n{i}"))
+        })
+        .collect();
+    assert_eq!(made, ["10.33.4.0/22", "10.33.8.0/22", "10.33.12.0/22", "10.44.0.0/24"]);
+    let none = home.engine.wharf(&["network", "create", "n4"]);
+    assert!(
+        none.stderr.contains("could not find an available, non-overlapping IPv4 address pool"),
+        "{none:?}"
+    );
+    assert_eq!(
+        home.ok(&["info", "-f", "{{json .DefaultAddressPools}}"]),
+        "[{\"Base\":\"10.33.0.0/20\",\"Size\":22},{\"Base\":\"10.44.0.0/24\",\"Size\":24}]"
+    );
+    // What nobody uses goes, of all kinds.
+    sleeper(&home, "ca", &["--network", "n1"]);
+    let said = home.ok(&["system", "prune", "-f"]);
+    assert!(said.starts_with("Deleted Networks:\nn0\nn2\nn3\n\nTotal reclaimed space: "), "{said}");
+}

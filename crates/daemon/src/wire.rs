@@ -221,6 +221,7 @@ fn desired(config: &Config) -> Result<net::Desired, String> {
         firewall,
         ip_forward: config.flag("ip-forward", true),
         guard: !config.flag("ip-forward-no-drop", false),
+        pools: config.address_pools()?,
         ..net::Desired::default()
     })
 }
@@ -241,7 +242,8 @@ pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
     let data_root = settings.data_root.clone();
     let opening = tokio::task::spawn_blocking(move || Store::open_with(&data_root, driver));
     let desired = desired(config)?;
-    let pools = net::default_pools();
+    let pools = Some(desired.pools.clone()).filter(|pools| !pools.is_empty());
+    let pools = pools.unwrap_or_else(net::default_pools);
     let ids = Arc::new(RandomIds);
     let network_id = engine::ports::Ids::id(&*ids);
     let network_id_path = settings.data_root.join("network-id");
@@ -271,7 +273,9 @@ pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
         .map_err(|error| format!("failed to start daemon: Error initializing network controller: {error}"))?;
     let store = Arc::new(store);
     let network: Arc<dyn NetworkFabric> = Arc::new(network);
-    let facts = facts(&settings, &*network);
+    let pools = config.address_pools()?.into_iter();
+    let pools = pools.map(|pool| (pool.base.to_string(), pool.size.into())).collect();
+    let facts = facts(&settings, &*network, pools);
     let runtime: Arc<dyn ContainerRuntime> = runtime;
     let ports = Ports {
         runtime,
@@ -304,7 +308,11 @@ fn kept_id(path: &std::path::Path, fresh: String) -> String {
     }
 }
 
-fn facts(settings: &Settings, network: &dyn NetworkFabric) -> Facts {
+fn facts(
+    settings: &Settings,
+    network: &dyn NetworkFabric,
+    default_address_pools: Vec<(String, u32)>,
+) -> Facts {
     let machine = check::Machine::detect();
     let uname = rustix::system::uname();
     let memory = rustix::system::sysinfo();
@@ -336,5 +344,6 @@ fn facts(settings: &Settings, network: &dyn NetworkFabric) -> Facts {
         http_proxy: settings.registries.proxies.http.clone(),
         https_proxy: settings.registries.proxies.https.clone(),
         no_proxy: settings.registries.proxies.none_for.clone(),
+        default_address_pools,
     }
 }

@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
+use crate::pools::AddressPool;
+
 /// One bridge network: the default one as flags and `daemon.json` describe it, or one that a user made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BridgeConfig {
@@ -75,6 +77,8 @@ pub struct Desired {
     pub guard: bool,
     /// Not all bridges are known yet: the table that an earlier engine left stays until they are.
     pub incomplete: bool,
+    /// Where the default bridge's subnet comes from when nobody names it, if not from the built-in ranges.
+    pub pools: Vec<AddressPool>,
     /// Written on the bridges that are made for users' networks, so that the next engine knows its own.
     pub owner: String,
 }
@@ -87,6 +91,7 @@ impl Default for Desired {
             ip_forward: true,
             guard: true,
             incomplete: false,
+            pools: Vec::new(),
             owner: "default".to_owned(),
         }
     }
@@ -106,6 +111,7 @@ impl Desired {
             ip_forward: self.ip_forward,
             guard: self.guard,
             incomplete: true,
+            pools: self.pools.clone(),
             owner: self.owner.clone(),
         }
     }

@@ -8,7 +8,7 @@ use crate::desired::{BridgeConfig, Desired};
 use crate::error::{Error, Result};
 use crate::forward::SharedChain;
 use crate::observe::{Observed, ObservedLink};
-use crate::pools::{self, Taken};
+use crate::pools::{self, AddressPool, Taken};
 
 /// One change. The executor decides nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan> {
     }
     for config in &desired.bridges {
         let found = observed.bridges.get(&config.name);
-        let planned = plan_bridge(config, found, &observed.routes, &mut steps)?;
+        let planned = plan_bridge(config, &desired.pools, found, &observed.routes, &mut steps)?;
         let subnet = planned.address.trunc();
         let overlapping = observed.routes.iter().filter(|route| overlap(route, &subnet));
         warnings.extend(overlapping.map(|route| {
@@ -153,6 +153,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan> {
 
 fn plan_bridge(
     config: &BridgeConfig,
+    pools: &[AddressPool],
     found: Option<&ObservedLink>,
     routes: &[Ipv4Net],
     steps: &mut Vec<Step>,
@@ -164,7 +165,7 @@ fn plan_bridge(
     }
     let mtu = config.mtu.or(found.map(|b| b.mtu)).unwrap_or(MTU);
     let existing = found.map_or(&[][..], |b| &b.addresses);
-    let address = choose_address(config, existing, routes)?;
+    let address = choose_address(config, pools, existing, routes)?;
     match found {
         None => steps.push(Step::CreateBridge { name: name.clone(), mtu, address, owned: config.owned }),
         Some(link) if link.mtu != mtu => steps.push(Step::SetMtu { name: name.clone(), mtu }),
@@ -193,7 +194,12 @@ pub(crate) fn amend_forward(bridges: &[String], shared: &SharedChain) -> Option<
 }
 
 /// `--bip`, else the address the bridge has, else the first default pool that no route overlaps.
-fn choose_address(config: &BridgeConfig, existing: &[Ipv4Net], routes: &[Ipv4Net]) -> Result<Ipv4Net> {
+fn choose_address(
+    config: &BridgeConfig,
+    pools: &[AddressPool],
+    existing: &[Ipv4Net],
+    routes: &[Ipv4Net],
+) -> Result<Ipv4Net> {
     if let Some(address) = config.address {
         if address.addr() == address.network() || address.addr() == address.broadcast() {
             return Err(Error::Config(format!("bip {address} is not the address of a host in its network")));
@@ -206,9 +212,9 @@ fn choose_address(config: &BridgeConfig, existing: &[Ipv4Net], routes: &[Ipv4Net
     if let Some(range) = config.range {
         return first_host(range).ok_or_else(|| Error::Config(format!("fixed-cidr {range} has no host")));
     }
-    pools::choose(&pools::for_default_bridge(), &Taken::new(routes.iter().copied()))
-        .and_then(first_host)
-        .ok_or(Error::NoFreePool)
+    let built_in = pools::for_default_bridge();
+    let pools = if pools.is_empty() { &built_in } else { pools };
+    pools::choose(pools, &Taken::new(routes.iter().copied())).and_then(first_host).ok_or(Error::NoFreePool)
 }
 
 /// The address that the bridge has already. With `--fixed-cidr`, one whose subnet has that range.

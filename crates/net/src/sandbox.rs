@@ -161,6 +161,26 @@ impl Sandbox {
         })
     }
 
+    /// Sets what `/proc/sys` has of a leg: where, with `IFNAME` for its name, and what.
+    ///
+    /// # Errors
+    ///
+    /// There is no such setting, or it does not take that.
+    pub fn set(&self, interface: &str, sysctls: &[(String, String)]) -> Result<()> {
+        if sysctls.is_empty() {
+            return Ok(());
+        }
+        // `/proc/sys/net` shows the reader's own namespace.
+        self.netns.visit(|| {
+            sysctls.iter().try_for_each(|(key, value)| {
+                let key = key.replace("IFNAME", interface);
+                std::fs::write(format!("/proc/sys/{key}"), value).map_err(|error| {
+                    Error::kernel(format!("set {} to {value}", key.replace('/', ".")), error)
+                })
+            })
+        })?
+    }
+
     /// Removes a leg. One that is not there is no error.
     ///
     /// # Errors

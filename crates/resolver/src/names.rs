@@ -99,18 +99,11 @@ impl Names {
     fn find_in(&self, asker: &Member, name: &str, network: Option<&str>) -> Option<Found> {
         let is_meant = |place: &&Place| network.is_none_or(|name| place.network_name.to_lowercase() == name);
         let places = || asker.places.iter().filter(is_meant);
+        let known =
+            |name: &str| places().find_map(|place| self.networks.get(&place.network)?.names.get(name));
         // A link of its own hides what others are called.
         let link = asker.links.iter().find(|(alias, _)| alias.to_lowercase() == name);
-        if let Some(target) = link.and_then(|(_, id)| self.members.get(id)) {
-            let shared = |place: &Place| target.places.iter().find(|other| other.network == place.network);
-            if let Some(place) = places().find_map(shared) {
-                return Some(Found {
-                    ipv4: place.ipv4.into_iter().collect(),
-                    ipv6: place.ipv6.into_iter().collect(),
-                });
-            }
-        }
-        let all = places().find_map(|place| self.networks.get(&place.network)?.names.get(name))?;
+        let all = link.and_then(|(_, target)| known(&target.to_lowercase())).or_else(|| known(name))?;
         Some(Found {
             ipv4: all.iter().filter_map(|one| one.ipv4).collect(),
             ipv6: all.iter().filter_map(|one| one.ipv6).collect(),
@@ -202,7 +195,8 @@ mod tests {
     #[test]
     fn a_link_is_for_who_has_it() {
         let mut names = three();
-        let linked = Member { links: vec![("web".into(), "b".into())], ..names.member("a").unwrap().clone() };
+        let linked =
+            Member { links: vec![("web".into(), "db".into())], ..names.member("a").unwrap().clone() };
         names.put(linked);
         assert_eq!(last_bytes(&names, "a", "web"), [2], "it hides others of that name");
         assert_eq!(last_bytes(&names, "b", "web"), [1]);

@@ -49,7 +49,7 @@ pub struct Member {
     pub id: String,
     /// In the order in which they are searched.
     pub places: Vec<Place>,
-    /// Names of other containers that only this one has for them: alias and full id.
+    /// Names that only this one has for others: alias, and their name on a network of its own.
     pub links: Vec<(String, String)>,
     /// Asked in place of the host's, and from the container's own namespace.
     pub servers: Vec<IpAddr>,

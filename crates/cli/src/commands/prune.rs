@@ -4,7 +4,7 @@ use api::filters::Filters;
 
 use crate::app::App;
 use crate::command::{Outcome, Running};
-use crate::commands::{container, image, volume};
+use crate::commands::{container, image, network, volume};
 use crate::flags::{Flag, Parsed};
 use crate::output::units::human_size;
 use crate::{filters, output, prompt};
@@ -37,7 +37,7 @@ pub(crate) struct Pruner {
 
 /// In Docker's order: what is used by the one before goes after it. A kind that is built gets its line here.
 pub(crate) const PRUNERS: &[&Pruner] =
-    &[&container::prune::PRUNER, &volume::prune::PRUNER, &image::prune::PRUNER];
+    &[&container::prune::PRUNER, &network::prune::PRUNER, &volume::prune::PRUNER, &image::prune::PRUNER];
 
 pub(crate) const FORCE: Flag = Flag::switch("force", "Do not prompt for confirmation").short('f');
 

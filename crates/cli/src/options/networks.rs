@@ -135,6 +135,9 @@ fn apply_flags(first: &mut Attachment, line: &Parsed) -> Result<(), String> {
     if !aliases.is_empty() {
         settings.aliases = aliases;
     }
+    if is_user_defined(&first.target) && !first.target.is_empty() {
+        settings.links = line.list("link");
+    }
     if !ipv4.is_empty() {
         ipam(settings).ipv4_address = address(ipv4)?;
     }

@@ -23,7 +23,7 @@ use engine::ports::{
 };
 use net::{Address, AddressPool, BridgeConfig, Desired, Fabric, Pool};
 
-use self::convert::{config, convert, endpoint, place, random_id, refused};
+use self::convert::{config, convert, endpoint, interfaces, place, random_id, refused};
 use self::names::Names;
 
 /// The name of the default network, whatever its bridge is called.
@@ -160,10 +160,9 @@ impl Network {
             None => self.blocking(|inner| inner.fabric.take_unplugged()).await.map_err(convert)?,
         };
         let mut endpoints = Vec::with_capacity(requests.len());
-        for (i, (request, claim)) in requests.iter().zip(claims).enumerate() {
-            let interface = format!("eth{i}");
+        for ((request, claim), interface) in requests.iter().zip(claims).zip(interfaces(requests)) {
             let plugged = self.inner.fabric.plug(&mut sandbox, &claim.bridge, &interface, &claim.address);
-            plugged.map_err(convert)?;
+            plugged.and_then(|()| sandbox.set(&interface, &request.sysctls)).map_err(convert)?;
             endpoints.push(endpoint(request, &claim.address, &interface)?);
         }
         let (dns, netns) = (sandbox.take_dns(), sandbox.into_netns());
@@ -283,7 +282,10 @@ impl NetworkFabric for Network {
         Box::pin(async move {
             match &request.endpoints[..] {
                 [] => self.take_isolated().await,
-                [one] if one.network_id == self.inner.network_id || one.network_id.is_empty() => {
+                [one]
+                    if one.is_plain()
+                        && (one.network_id == self.inner.network_id || one.network_id.is_empty()) =>
+                {
                     let bridge = self.inner.bridge(NETWORK, &self.inner.network_id)?;
                     self.take_bridged(container, bridge, one).await
                 }
@@ -388,10 +390,12 @@ impl NetworkFabric for Network {
         Box::pin(async move {
             let claim = self.inner.claim(container, request)?;
             let (id, bridge, address) = (container.to_owned(), claim.bridge.clone(), claim.address);
+            let (wished, sysctls) = (request.interface.clone(), request.sysctls.clone());
             let plugged = self.blocking(move |inner| {
                 let mut sandbox = inner.enter(&id, pid)?;
-                let interface = sandbox.next_interface()?;
+                let interface = wished.map_or_else(|| sandbox.next_interface(), Ok)?;
                 inner.fabric.plug(&mut sandbox, &bridge, &interface, &address)?;
+                sandbox.set(&interface, &sysctls).inspect_err(|_| drop(sandbox.unplug(&interface)))?;
                 Ok(interface)
             });
             match plugged.await {

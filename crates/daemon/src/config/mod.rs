@@ -4,6 +4,7 @@
 //! and an option nobody has built is refused by name instead of being ignored.
 
 mod options;
+mod pools;
 mod registries;
 #[cfg(test)]
 mod tests;
@@ -166,6 +167,9 @@ fn merge(
             Kind::Number => value.is_i64(),
             // By registry, where Docker only knows of Hub's.
             Kind::List if option.flag == "registry-mirror" && value.is_object() => true,
+            Kind::List if option.flag == "default-address-pool" => {
+                value.as_array().is_some_and(|list| list.iter().all(Value::is_object))
+            }
             Kind::List => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
             Kind::Map => value.is_object(),
         };

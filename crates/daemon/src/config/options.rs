@@ -72,7 +72,7 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("cri-containerd", "cri-containerd", Bool, NoEffect),
     row("data-root", "data-root", Text, Built),
     short("debug", 'D', "debug", Bool),
-    row("default-address-pool", "default-address-pools", List, NotBuilt),
+    row("default-address-pool", "default-address-pools", List, Built),
     row("default-cgroupns-mode", "default-cgroupns-mode", Text, Built),
     row("default-gateway", "default-gateway", Text, Built),
     row("default-gateway-v6", "default-gateway-v6", Text, NotBuilt),

@@ -120,6 +120,7 @@ fn sample(option: &Option_) -> (&'static str, &'static str) {
         ("firewall-backend", _) => ("nftables", "\"nftables\""),
         ("exec-opt", _) => ("native.cgroupdriver=cgroupfs", "[\"native.cgroupdriver=cgroupfs\"]"),
         ("registry-mirror", _) => ("http://b", "[\"http://b\"]"),
+        ("default-address-pool", _) => ("base=10.0.0.0/8,size=24", r#"[{"base":"10.0.0.0/8","size":24}]"#),
         (_, Kind::Bool) => ("true", "true"),
         (_, Kind::Text) => ("x", "\"x\""),
         (_, Kind::Number) => ("1", "1"),
@@ -159,6 +160,7 @@ fn every_built_option_is_read_somewhere() {
     // A flag that is parsed and then forgotten would be worse than one that is refused.
     let sources = [
         include_str!("mod.rs"),
+        include_str!("pools.rs"),
         include_str!("registries.rs"),
         include_str!("../wire.rs"),
         include_str!("../lib.rs"),
@@ -167,5 +169,27 @@ fn every_built_option_is_read_somewhere() {
     for option in OPTIONS.iter().filter(|o| o.standing == Standing::Built && o.flag != "config-file") {
         let quoted = format!("\"{}\"", option.flag);
         assert!(sources.iter().any(|source| source.contains(&quoted)), "--{} is read nowhere", option.flag);
+    }
+}
+
+#[test]
+fn address_pools_are_read_from_the_line_and_the_file() {
+    let pools = |got: Config| {
+        got.address_pools()
+            .map(|all| all.iter().map(|p| format!("{}+{}", p.base, p.size)).collect::<Vec<_>>())
+    };
+    let line = config(&["--default-address-pool", "base=10.1.0.0/16,size=24"], None).unwrap();
+    assert_eq!(pools(line).unwrap(), ["10.1.0.0/16+24"]);
+    let file = r#"{"default-address-pools": [{"base": "10.1.0.0/16", "size": 24}, {"base": "10.2.0.0/24", "size": 24}]}"#;
+    assert_eq!(pools(config(&[], Some(file)).unwrap()).unwrap(), ["10.1.0.0/16+24", "10.2.0.0/24+24"]);
+    for wrong in [
+        "10.1.0.0/16",
+        "base=10.1.0.0/16",
+        "base=x,size=24",
+        "base=10.1.0.0/16,size=8",
+        "base=fd00::/8,size=64",
+        "a=b",
+    ] {
+        assert!(pools(config(&["--default-address-pool", wrong], None).unwrap()).is_err(), "{wrong}");
     }
 }

@@ -136,15 +136,16 @@ fn name_networks(core: &Core, spec: &mut ContainerSpec) {
     };
     let said = std::mem::take(&mut spec.endpoints);
     spec.endpoints = said.into_iter().map(|(key, endpoint)| (name(&key).unwrap_or(key), endpoint)).collect();
-    spec.endpoints.entry(name(&first).unwrap_or(first)).or_default();
+    let endpoint = spec.endpoints.entry(name(&first).unwrap_or(first)).or_default();
+    // Links of the container are the network's, as Docker's client has it: other clients say them here only.
+    if endpoint.links.is_empty() && matches!(spec.host.network_mode, NetworkMode::Named(_)) {
+        endpoint.links.clone_from(&spec.host.links);
+    }
 }
 
 fn refuse_unbuilt(host: &super::HostSpec) -> Result<()> {
     let refuse = |what: &str| Err(Error::unsupported(format!("{what} is not built yet")));
     match () {
-        () if !host.links.is_empty() && matches!(host.network_mode, NetworkMode::Named(_)) => {
-            refuse("linking containers on a user-defined network (Links)")
-        }
         () if !host.storage_opt.is_empty() => refuse("StorageOpt"),
         () if !matches!(host.userns_mode.as_str(), "" | "host") => {
             Err(Error::invalid(format!("invalid USER mode: {}", host.userns_mode)))

@@ -60,7 +60,6 @@ pub(crate) async fn run(core: &Arc<Core>, bridges: Vec<BridgeNetwork>) -> Result
     if let Err(error) = core.ports.network.reconcile(bridges, running).await {
         tracing::error!(%error, "could not put the network in order");
     }
-    // Now that all are known: links are to others.
     let with_names = owners.iter().filter(|owner| names::are_asked_here(&owner.record.endpoints));
     let named = with_names.map(|owner| names::named(core, &owner.record)).collect();
     if let Err(error) = core.ports.network.adopt_names(named).await {

@@ -13,7 +13,7 @@ use super::{
 use crate::container::command::Command;
 use crate::container::index::{Handle, Published};
 use crate::container::state::{self, Action};
-use crate::container::{keys, list, names, signal};
+use crate::container::{NetworkMode, keys, list, names, signal};
 use crate::core::Core;
 use crate::error::{Class, Error, Result};
 use crate::execs::Connection;
@@ -91,7 +91,8 @@ impl Containers {
         if !execs.is_empty() {
             Arc::make_mut(&mut view).exec_ids = execs;
         }
-        if !view.spec.host.links.is_empty() {
+        let is_named = matches!(view.spec.host.network_mode, NetworkMode::Named(_));
+        if !view.spec.host.links.is_empty() && !is_named {
             // Containers are renamed, and links go away.
             let links = self.core.index.links_of(&view.id);
             let shown = links.iter().filter_map(|link| {

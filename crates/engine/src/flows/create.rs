@@ -54,7 +54,11 @@ struct StepsInput {
 async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<Record> {
     let StepsInput { id, name, spec, image, path, args, log_driver } = input;
     let settings = core.settings();
-    let links = links::resolve(core, &spec.host.links)?;
+    // On a user's network they are names that only this container has for others: of the endpoint, and not checked.
+    let links = match spec.host.network_mode {
+        NetworkMode::Named(_) => Vec::new(),
+        _ => links::resolve(core, &spec.host.links)?,
+    };
     core.failpoints.hit("create.name")?;
     let name = take_name(core, name, &id)?;
     {

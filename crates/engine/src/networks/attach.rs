@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::ports::{Endpoint, EndpointRequest, NameRules, SandboxRequest};
 use crate::records::Record;
 
-use super::Network;
+use super::{Network, endpoint_options};
 
 /// What a container's network namespace is to have. `None`: it has none of its own.
 pub(crate) fn sandbox_request(core: &Core, record: &Record) -> Result<Option<SandboxRequest>> {
@@ -71,6 +71,8 @@ pub(crate) fn request(record: &Record, network: &Network, spec: &EndpointSpec) -
     if !spec.aliases.is_empty() && !network.is_user_defined() {
         wrong.push("network-scoped aliases are only supported for user-defined networks".to_owned());
     }
+    let interface = endpoint_options::interface(&spec.driver_opts).map_err(|why| wrong.push(why));
+    let sysctls = endpoint_options::sysctls(&spec.driver_opts).map_err(|why| wrong.push(why));
     if !wrong.is_empty() {
         let text = format!(
             "invalid config for network {}: invalid endpoint settings:\n{}",
@@ -86,6 +88,8 @@ pub(crate) fn request(record: &Record, network: &Network, spec: &EndpointSpec) -
         ipv4: spec.ipv4,
         is_gateway: false,
         dns_names: if network.is_user_defined() { dns_names(record, spec) } else { Vec::new() },
+        interface: interface.unwrap_or_default(),
+        sysctls: sysctls.unwrap_or_default(),
     })
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod attach;
 pub(crate) mod boot;
 mod check;
 mod create;
+mod endpoint_options;
 pub(crate) mod names;
 mod options;
 mod record;

@@ -22,14 +22,14 @@ pub(crate) fn rules(core: &Core, record: &Record) -> NameRules {
     NameRules {
         servers,
         keeps_bare_names: resolv_conf::has_ndots(&asked),
-        links: links.filter_map(|link| linked(core, link)).collect(),
+        links: links.filter_map(|link| linked(link)).collect(),
     }
 }
 
-/// Another that there is, whatever it is called by now.
-fn linked(core: &Core, link: &str) -> Option<(String, String)> {
+/// By name, and not by what has it now: another may take its place.
+fn linked(link: &str) -> Option<(String, String)> {
     let (name, alias) = crate::container::links::parse(link).ok()?;
-    Some((alias.to_owned(), core.index.find(name).ok()?.view().id.clone()))
+    Some((alias.to_owned(), name.trim_start_matches('/').to_owned()))
 }
 
 /// A running container with its names.

@@ -54,7 +54,7 @@ pub struct NameRules {
     pub servers: Vec<IpAddr>,
     /// A name without a dot that no container has is not asked for elsewhere.
     pub keeps_bare_names: bool,
-    /// What only this one calls others: alias and full id.
+    /// What only this one calls others: alias and name.
     pub links: Vec<(String, String)>,
 }
 
@@ -78,6 +78,17 @@ pub struct EndpointRequest {
     /// The default route goes this way.
     pub is_gateway: bool,
     pub dns_names: Vec<String>,
+    /// The interface's name; `None`: the next `ethN`.
+    pub interface: Option<String>,
+    /// Settings of that interface: where under `/proc/sys`, and what.
+    pub sysctls: Vec<(String, String)>,
+}
+
+impl EndpointRequest {
+    /// Nothing of the interface itself is asked for.
+    pub fn is_plain(&self) -> bool {
+        self.interface.is_none() && self.sysctls.is_empty()
+    }
 }
 
 /// A transport with ports.

@@ -48,6 +48,8 @@ pub struct Facts {
     pub http_proxy: String,
     pub https_proxy: String,
     pub no_proxy: String,
+    /// (base, size), as the engine was told.
+    pub default_address_pools: Vec<(String, u32)>,
 }
 
 /// `GET /info`.

@@ -52,7 +52,7 @@ impl System {
             experimental: settings.experimental,
             default_runtime: settings.default_runtime.clone(),
             live_restore: settings.live_restore,
-            default_address_pools: Vec::new(),
+            default_address_pools: self.facts.default_address_pools.clone(),
             warnings: self.facts.warnings.clone(),
             ..Info::default()
         };

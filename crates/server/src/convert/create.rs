@@ -155,8 +155,6 @@ pub(super) fn endpoint(network: &str, settings: EndpointSettings) -> Result<Endp
     for (given, field) in [
         (!ipam.ipv6_address.is_empty(), "IPAMConfig.IPv6Address"),
         (!ipam.link_local_ips.is_empty(), "IPAMConfig.LinkLocalIPs"),
-        (!settings.driver_opts.is_empty(), "DriverOpts"),
-        (!settings.links.is_empty(), "Links"),
     ] {
         if given {
             return Err(host_config::not_yet(&format!("EndpointsConfig.{field}")));

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
+use crate::commands::prune::{Pruned, Pruner};
 use crate::flags::{Flag, Parsed};
 use crate::{filters, output, prompt};
 
@@ -40,3 +41,16 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     }
     Ok(0)
 }
+
+pub(crate) const PRUNER: Pruner = Pruner {
+    warning: |_| Some("all networks not used by at least one container"),
+    run: |app, options| {
+        Box::pin(async move {
+            let deleted = app.client.networks().prune(&options.filters).await?.networks_deleted;
+            if deleted.is_empty() {
+                return Ok(Pruned::default());
+            }
+            Ok(Pruned { list: format!("Deleted Networks:\n{}\n", deleted.join("\n")), space_bytes: 0 })
+        })
+    },
+};

@@ -83,11 +83,12 @@ mod tests {
         let mut options = Options { all: false, volumes: false, filters: Filters::default() };
         assert_eq!(
             warning(&options),
-            "WARNING! This will remove:\n  - all stopped containers\n  - all dangling images\n"
+            "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n  - all \
+             dangling images\n"
         );
         options.volumes = true;
         assert!(warning(&options).contains(
-            "containers\n  - all anonymous volumes not used by at least one container\n  - all dangling images\n"
+            "one container\n  - all anonymous volumes not used by at least one container\n  - all dangling images\n"
         ));
         options.all = true;
         options.filters.add("until", "24h");

@@ -91,3 +91,10 @@ pub(super) fn random_id() -> Result<String, NetworkError> {
         id
     }))
 }
+
+/// What the interfaces of these are called: as it was wished, the others by number.
+pub(super) fn interfaces(requests: &[EndpointRequest]) -> Vec<String> {
+    let wished: Vec<_> = requests.iter().filter_map(|request| request.interface.clone()).collect();
+    let mut numbered = (0..).map(|i| format!("eth{i}")).filter(|name| !wished.contains(name));
+    requests.iter().filter_map(|request| request.interface.clone().or_else(|| numbered.next())).collect()
+}

@@ -151,11 +151,11 @@ impl Shared {
                 (client, HashSet::new(), Some(child))
             }
         };
+        // All names first: one that is not known yet would be said not to be.
+        state.known.values().try_for_each(|known| client.put(&known.member, None))?;
         for (id, known) in &state.known {
             let told = match (&known.life, serves.contains(id)) {
-                (Life::Runs(pid), true) => {
-                    client.put(&known.member, None).and_then(|()| watch(&client, id, *pid))
-                }
+                (Life::Runs(pid), true) => watch(&client, id, *pid),
                 _ => introduce(&client, known),
             };
             // It may be ending just now.
