@@ -6,6 +6,7 @@ mod calls;
 mod clients;
 mod crash;
 mod disk;
+mod hostile;
 mod input;
 mod killed;
 mod kit;
