@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::measure::{Place, Samples, ms, time};
 use crate::peers::{self, Engine, excuse};
 use crate::table::{Row, commands, render};
-use crate::{Options, bundle, images};
+use crate::{Options, bundle, images, registries};
 
 /// One thing to time: what it is called, and its command line for round `n`.
 struct Contender {
@@ -82,6 +82,9 @@ pub(crate) fn run(options: &Options) -> Result<String, Error> {
     if wanted("images") {
         images::run(&mut rows, options, &engines)?;
     }
+    if wanted("registry") {
+        registries::all(&mut rows, options)?;
+    }
     rows.sort_by_key(|row| rank(row.case));
     let mut text = render(&rows);
     text.push('\n');
@@ -125,6 +128,9 @@ const ORDER: &[&str] = &[
     "100 native health checks a second",
     "engine start to first _ping",
     "idle engine, PSS",
+    "1 GiB blob from a registry",
+    "1 GiB blob, twice at once",
+    "manifests for 1,000 clients",
 ];
 
 fn rank(case: &str) -> usize {

@@ -9,6 +9,7 @@ mod cases;
 mod images;
 mod measure;
 mod peers;
+mod registries;
 mod table;
 
 use std::io::Error;

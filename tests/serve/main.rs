@@ -1,6 +1,7 @@
 //! Black box: `wharf registry serve` as a user starts it, with the clients that people have.
 
 mod bad;
+mod cache;
 mod clients;
 mod config;
 mod kit;

@@ -19,7 +19,8 @@ pub(super) async fn run(core: &Arc<Core>, reference: &str) -> Result<()> {
         let each = |(id, member): (&String, &super::Member)| {
             format!("name:{:?} id:{:?}", member.name, &member.endpoint.endpoint_id.get(..12).unwrap_or(id))
         };
-        let endpoints: Vec<String> = on_it.iter().map(each).collect();
+        let mut endpoints: Vec<String> = on_it.iter().map(each).collect();
+        endpoints.sort();
         return Err(in_use(&network, &endpoints.join(", ")));
     }
     core.failpoints.hit("network.unmake")?;
