@@ -224,10 +224,6 @@ mod tests {
             ),
             (r#"{"HostConfig":{"PortBindings":{"x/tcp":[{}]}}}"#, "invalid port 'x/tcp'"),
             (
-                r#"{"HostConfig":{"DeviceRequests":[{"Count":-1}]}}"#,
-                "HostConfig.DeviceRequests is not supported yet",
-            ),
-            (
                 r#"{"HostConfig":{"Isolation":"hyperv"}}"#,
                 "invalid isolation (hyperv): linux only supports 'default'",
             ),
