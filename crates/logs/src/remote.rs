@@ -20,7 +20,6 @@ mod gelf;
 mod inbox;
 mod journald;
 mod msgpack;
-mod names;
 mod pipe;
 mod syslog;
 mod tls;

@@ -23,7 +23,8 @@ const LIVES: &[&[&str]] = &[
         "inspect --size -f '{{.Name}}' NAME",
         "volume ls -f name=NAME",
         "volume ls -q -f name=NAME",
-        "volume list -f name=NAME --format '{{json .}}' | sed -E 's/\"Mountpoint\":\"[^\"]*\"//'",
+        // Docker lists labels in any order.
+        "volume list -f name=NAME --format '{{json .}}' | sed -E 's/\"Mountpoint\":\"[^\"]*\"//; s/\"c=,a=b\"/\"a=b,c=\"/'",
         "volume ls -f name=NAME --format 'table {{.Name}}\\t{{.Label \"a\"}}\\t{{.Links}}\\t{{.Size}}'",
         "29:volume ls -f name=NAME --format 'table {{.Group}}\\t{{.Availability}}\\t{{.Status}}'",
         "volume ls -f name=NAME --format '{{.Driver}} {{.Scope}}'",

@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("cgroups", &["oci", "sys"]),
     ("check", &["cgroups", "sys", "net"]),
-    ("logs", &["gotemplate"]),
+    ("logs", &["dial", "gotemplate"]),
     ("store", &["archive", "oci", "sys"]),
     ("net", &["sys"]),
     ("registry", &["dial", "distribution", "oci"]),

@@ -16,11 +16,18 @@ use rustls::{ClientConfig, ClientConnection};
 use serde::{Deserialize, Serialize};
 
 use super::inbox::Inbox;
-use super::{names, tls};
+use super::tls;
 use crate::options::host_port;
 
 /// How long a collector may take to answer at all, where no option says.
 pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a collector is. A look-up wants an event loop, which lives as long as the question.
+fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let host = if host.is_empty() { "localhost" } else { host };
+    let events = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    events.block_on(::dial::resolve(host, port)).map_err(io::Error::other)
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -105,10 +112,9 @@ impl Connection {
             .parse::<u16>()
             .map_err(|_| io::Error::other(format!("dial {network}: address {port}: invalid port")))?;
         let addresses =
-            names::resolve(host).map_err(|e| io::Error::new(e.kind(), format!("dial {network}: {e}")))?;
+            addresses(host, port).map_err(|e| io::Error::new(e.kind(), format!("dial {network}: {e}")))?;
         let mut last = io::Error::other(format!("dial {network}: lookup {host}: no such host"));
-        for ip in addresses {
-            let address = SocketAddr::new(ip, port);
+        for address in addresses {
             match Self::reach(to.network, address, inbox, timeout) {
                 Ok(raw) => {
                     let mut connection = Self { raw, tls: None };

@@ -1,18 +1,13 @@
 //! TLS to a collector: whom to trust, and who we are, from PEM files.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use ::dial::{Anybody, provider, system_roots};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use serde::{Deserialize, Serialize};
-
-/// Where Debian and most others keep the authorities of the system; `SSL_CERT_FILE` names another place, as in Go.
-const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Paths of PEM files; empty for none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,12 +21,12 @@ pub(super) struct Files {
 }
 
 pub(super) fn config(files: &Files) -> io::Result<Arc<ClientConfig>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = provider();
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
     let builder = if files.skip_verify {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody { provider }))
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody::new(provider)))
     } else {
         builder.with_root_certificates(roots(&files.ca)?)
     };
@@ -55,11 +50,13 @@ fn read(path: &str) -> io::Result<Vec<u8>> {
 
 fn roots(ca: &str) -> io::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    let system = std::env::var("SSL_CERT_FILE").unwrap_or_else(|_| SYSTEM_ROOTS.to_owned());
-    let system = match read(&system) {
+    let system = match system_roots() {
         Ok(pem) => pem,
-        Err(_) if !ca.is_empty() && !Path::new(&system).exists() => Vec::new(),
-        Err(e) => return Err(e),
+        Err(_) if !ca.is_empty() => Vec::new(),
+        Err(e) => {
+            let why = super::dial::reason(&e);
+            return Err(io::Error::new(e.kind(), format!("the system's certificates: {why}")));
+        }
     };
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&system).filter_map(Result::ok));
     if !ca.is_empty() {
@@ -75,45 +72,4 @@ fn roots(ca: &str) -> io::Result<RootCertStore> {
 
 pub(super) fn server_name(host: &str) -> io::Result<ServerName<'static>> {
     ServerName::try_from(host.to_owned()).map_err(io::Error::other)
-}
-
-/// Any certificate will do, as long as its holder signs the handshake.
-#[derive(Debug)]
-struct Anybody {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }

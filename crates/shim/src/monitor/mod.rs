@@ -40,7 +40,7 @@ use std::time::{Duration, Instant};
 
 use logs::{LogWriter, Stream};
 use rustix::event::epoll::EventFlags;
-use rustix::event::{Timespec, epoll};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 
 use self::client::{Client, Input};
 use self::input::Stdin;
@@ -90,7 +90,9 @@ pub(crate) fn main(descriptors: Vec<OwnedFd>) {
     let (Some(engine), Some(payload)) = (descriptors.next(), descriptors.next()) else { return };
     let _ = rustix::thread::set_name(c"wharf-monitor");
     let _ = rustix::io::ioctl_fionbio(&engine, true);
-    let _ = crate::wire::send(&engine, &Event::Born { monitor_pid: own_pid() }, &[]);
+    if crate::wire::send(&engine, &Event::Born { monitor_pid: own_pid() }, &[]).is_err() {
+        return;
+    }
     let fail = |failure: Failure| drop(crate::wire::send(&engine, &Event::Failed(failure.fitted()), &[]));
 
     let (request, seccomp) = match payload::read::<Request>(payload) {
@@ -107,6 +109,12 @@ pub(crate) fn main(descriptors: Vec<OwnedFd>) {
     for stale in [layout::exit(&directory), layout::state(&directory)] {
         let _ = std::fs::remove_file(stale);
     }
+    // Whoever asked for this died before there was a socket: the next engine may have looked already, found nobody, and
+    // would never know of what is made now. From here on it finds us.
+    if is_hung_up(&engine) {
+        let _ = std::fs::remove_file(layout::socket(&directory));
+        return;
+    }
     match launch::launch(request, seccomp, descriptors) {
         Ok(launched) => {
             if let Err(error) = Monitor::new(launched, listener).and_then(|mut monitor| {
@@ -122,6 +130,12 @@ pub(crate) fn main(descriptors: Vec<OwnedFd>) {
             fail(failure);
         }
     }
+}
+
+fn is_hung_up(socket: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(socket, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut fds, Some(&at_once)).is_ok_and(|n| n > 0)
 }
 
 #[derive(Debug)]
