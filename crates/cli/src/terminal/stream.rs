@@ -8,6 +8,8 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use client::{Hijacked, Stream};
 use rustix::net::{Shutdown, shutdown};
@@ -56,10 +58,13 @@ impl Session {
         let to_process = socket.try_clone()?;
         let raw = if wants.stdin && wants.tty { Raw::enter() } else { None };
         let (tell, ends) = unbounded_channel();
+        let leaves = Arc::new(AtomicBool::new(false));
         if wants.output {
-            let tell = tell.clone();
+            let (tell, leaves) = (tell.clone(), leaves.clone());
             thread("output", move || {
                 let end = match copy_output(socket, &early, multiplexed) {
+                    // The engine hangs up on who leaves.
+                    Ok(()) if leaves.load(Ordering::SeqCst) => return,
                     Ok(()) => End::Done,
                     Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                         // Nobody reads our output: end as a program does that SIGPIPE kills.
@@ -74,7 +79,7 @@ impl Session {
         if wants.stdin {
             let scanner = wants.tty.then(|| Scanner::new(keys));
             let last = !wants.output;
-            thread("input", move || copy_input(to_process, scanner, &tell, last))?;
+            thread("input", move || copy_input(to_process, scanner, &tell, &leaves, last))?;
         } else {
             let _ = shutdown(&to_process, Shutdown::Write);
         }
@@ -168,7 +173,13 @@ fn raw_file(fd: std::os::fd::BorrowedFd<'_>) -> io::Result<File> {
     Ok(File::from(fd.try_clone_to_owned()?))
 }
 
-fn copy_input(mut to: File, mut scanner: Option<Scanner>, tell: &UnboundedSender<End>, last: bool) {
+fn copy_input(
+    mut to: File,
+    mut scanner: Option<Scanner>,
+    tell: &UnboundedSender<End>,
+    leaves: &AtomicBool,
+    last: bool,
+) {
     let Ok(mut from) = raw_file(rustix::stdio::stdin()) else { return };
     let mut buffer = vec![0; 32 * 1024];
     loop {
@@ -185,6 +196,7 @@ fn copy_input(mut to: File, mut scanner: Option<Scanner>, tell: &UnboundedSender
                 let sent = to.write_all(&through);
                 if detach {
                     // The process does not get them: they tell the engine that this is no broken connection.
+                    leaves.store(true, Ordering::SeqCst);
                     let _ = to.write_all(scanner.keys());
                     restore();
                     let _ = tell.send(End::Detached);
