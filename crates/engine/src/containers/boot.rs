@@ -204,10 +204,15 @@ async fn sweep(core: &Arc<Core>, known: &HashSet<String>) {
         }
     }
     for id in core.ports.runtime.leftovers().await {
+        let process = ProcessRef::container(id.clone());
         if known.contains(&id) {
+            // An engine was killed in a start, before there was a process.
+            let is_idle = core.index.find(&id).is_ok_and(|handle| handle.view().state.pid == 0);
+            if is_idle && matches!(core.ports.runtime.reconnect(&process).await, Reconnected::Gone) {
+                core.ports.runtime.forget(&process).await;
+            }
             continue;
         }
-        let process = ProcessRef::container(id.clone());
         if let Reconnected::Running { .. } = core.ports.runtime.reconnect(&process).await {
             tracing::warn!(container = %id, "runs without a record, killing it");
             let _ = core.ports.runtime.signal(&process, crate::container::signal::KILL).await;
