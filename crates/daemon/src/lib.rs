@@ -11,6 +11,7 @@ mod pidfile;
 mod wire;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -105,6 +106,14 @@ async fn run(config: Config, args: &[String], level: &LevelHandle) -> Result<Exi
         }
         notify::notify("READY=1");
         tracing::info!(hosts = ?config.hosts(), "API listens");
+        tokio::spawn(async {
+            tokio::time::sleep(SETTLED).await;
+            // What only the start needs is most of what it has used.
+            if let Err(error) = sys::code::give_back() {
+                tracing::debug!(%error, "pages of the program's code stay mapped");
+            }
+            sys::malloc::trim();
+        });
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
@@ -139,6 +148,9 @@ async fn run(config: Config, args: &[String], level: &LevelHandle) -> Result<Exi
     }
     result
 }
+
+/// After this long a start is over: whoever was waiting for the engine has been served.
+const SETTLED: Duration = Duration::from_millis(300);
 
 /// Waits for the two signals more, after the one that began the stopping, with which dockerd ends at once. Answers
 /// the last one's number.
