@@ -132,8 +132,12 @@ fn what_cannot_be_linked_is_said_in_docker_s_words() {
         "1000",
     ]);
     let pids = ["redis", "web"].map(|name| home.inspect(name, "{{.State.Pid}}"));
+    let ids = ["redis", "web"].map(|name| home.inspect(name, "{{.Id}}"));
     home.engine.kill();
     home.host.sh(&format!("kill -9 {}", pids.join(" ")));
+    let ended =
+        |id: &String| home.engine.directory().join("exec/containers").join(id).join("exit.json").exists();
+    crate::until("their ends are written down", || ids.iter().all(ended));
     home.engine.run();
     crate::until("both run", || home.ok(&["ps", "-q", "--filter", "status=running"]).lines().count() == 2);
     assert!(home.ok(&["exec", "web", "cat", "/etc/hosts"]).contains("\tdb "));
