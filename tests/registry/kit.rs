@@ -182,6 +182,22 @@ impl Layout {
         directory: &Path,
         platforms: &[(&str, Vec<Vec<u8>>)],
     ) -> (Layout, BTreeMap<String, Digest>) {
+        Self::index_of(directory, platforms, false)
+    }
+
+    /// The same, with something attested of each: `attested-ARCHITECTURE` is the digest of that manifest.
+    pub(crate) fn make_attested(
+        directory: &Path,
+        platforms: &[(&str, Vec<Vec<u8>>)],
+    ) -> (Layout, BTreeMap<String, Digest>) {
+        Self::index_of(directory, platforms, true)
+    }
+
+    fn index_of(
+        directory: &Path,
+        platforms: &[(&str, Vec<Vec<u8>>)],
+        attested: bool,
+    ) -> (Layout, BTreeMap<String, Digest>) {
         let mut manifests = Vec::new();
         let mut by_architecture = BTreeMap::new();
         let mut last = None;
@@ -196,6 +212,17 @@ impl Layout {
             by_architecture.insert((*architecture).to_owned(), one.manifest.clone());
             last = Some(one);
         }
+        // BuildKit puts them last.
+        for (architecture, _) in platforms.iter().filter(|_| attested) {
+            let subject = &by_architecture[*architecture];
+            let (digest, size) = attestation(directory, architecture, subject);
+            manifests.push(serde_json::json!({
+                "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": size,
+                "platform": {"architecture": "unknown", "os": "unknown"},
+                "annotations": {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": subject}
+            }));
+            by_architecture.insert(format!("attested-{architecture}"), digest);
+        }
         let index = serde_json::json!({
             "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests
         });
@@ -205,6 +232,38 @@ impl Layout {
         write_index(directory, "application/vnd.oci.image.index.v1+json", &digest, text.len());
         (Layout { manifest: digest, ..last.expect("a platform") }, by_architecture)
     }
+}
+
+/// A statement about an image, as BuildKit packs one.
+fn attestation(directory: &Path, architecture: &str, subject: &Digest) -> (Digest, usize) {
+    let keep = |content: String| {
+        let digest = Digest::of(content.as_bytes());
+        std::fs::write(directory.join("blobs/sha256").join(digest.hex()), &content).expect("write a blob");
+        (digest, content.len())
+    };
+    let (statement, statement_size) = keep(
+        serde_json::json!({
+            "_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://slsa.dev/provenance/v0.2",
+            "subject": [{"name": architecture, "digest": {"sha256": subject.hex()}}], "predicate": {}
+        })
+        .to_string(),
+    );
+    let (config, config_size) = keep(
+        serde_json::json!({
+            "architecture": "unknown", "os": "unknown", "config": {},
+            "rootfs": {"type": "layers", "diff_ids": [statement]}
+        })
+        .to_string(),
+    );
+    keep(
+        serde_json::json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": config_size},
+            "layers": [{"mediaType": "application/vnd.in-toto+json", "digest": statement, "size": statement_size,
+                "annotations": {"in-toto.io/predicate-type": "https://slsa.dev/provenance/v0.2"}}]
+        })
+        .to_string(),
+    )
 }
 
 fn write_index(directory: &Path, kind: &str, digest: &Digest, size: usize) {

@@ -7,6 +7,7 @@ mod damage;
 mod kit;
 mod login;
 mod manifest;
+mod platforms;
 mod pull;
 mod push;
 mod resume;

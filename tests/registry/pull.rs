@@ -113,7 +113,11 @@ fn a_platform_is_chosen_and_all_tags_come() {
 
     let one = format!("{name}:1");
     good(engine.wharf(&["pull", "--platform", "linux/arm64", &one]));
-    assert_eq!(good(engine.wharf(&["image", "inspect", "-f", "{{.Architecture}}", &one])), "arm64");
+    // This machine's has the name, where both are here.
+    assert_eq!(good(engine.wharf(&["image", "inspect", "-f", "{{.Architecture}}", &one])), "amd64");
+    let other =
+        ["image", "inspect", "--platform", "linux/arm64", "-f", "{{.Architecture}} {{json .RepoTags}}", &one];
+    assert_eq!(good(engine.wharf(&other)), format!("arm64 [\"{name}:1\",\"{name}:2\"]"));
     let wrong = engine.wharf(&["pull", "--platform", "linux/s390x", &one]);
     assert_eq!(wrong.status, 1);
     assert_eq!(

@@ -67,13 +67,28 @@ fn how_far(detail: &ProgressDetail, width: u16) -> String {
 ///
 /// # Errors
 /// The error the stream carries, or its break.
-pub(crate) async fn show(mut stream: JsonStream<ProgressMessage>, to: To) -> Result<(), Failure> {
+pub(crate) async fn show(stream: JsonStream<ProgressMessage>, to: To) -> Result<(), Failure> {
+    show_with(stream, to, |_| ()).await
+}
+
+/// As [`show`], for one who wants to know of what stands beside the lines.
+///
+/// # Errors
+/// The error the stream carries, or its break.
+pub(crate) async fn show_with(
+    mut stream: JsonStream<ProgressMessage>,
+    to: To,
+    mut aside: impl FnMut(&serde_json::Value),
+) -> Result<(), Failure> {
     let in_place = to.is_terminal();
     // The ids that have a line of their own, topmost first.
     let mut lines: Vec<String> = Vec::new();
     while let Some(message) = stream.next().await? {
         if let Some(text) = error_of(&message) {
             return Err(Failure::new(text));
+        }
+        if let Some(aux) = &message.aux {
+            aside(aux);
         }
         if !message.stream.is_empty() {
             to.print(&message.stream);

@@ -109,8 +109,8 @@ pub(crate) fn image_config(config: &oci::ContainerConfig) -> ImageConfig {
 }
 
 impl Storage for Disk {
-    fn resolve(&self, reference: &str) -> Result<Arc<StoredImage>> {
-        let image = self.store.images().resolve(reference)?;
+    fn resolve(&self, reference: &str, platform: Option<&oci::Platform>) -> Result<Arc<StoredImage>> {
+        let image = self.store.images().find_for(reference, platform)?.image;
         Ok(Arc::new(StoredImage {
             id: image.id.to_string(),
             manifest: Some(image.manifest.to_string()),

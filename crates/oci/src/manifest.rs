@@ -91,4 +91,8 @@ pub mod annotation {
     pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
     /// BuildKit's mark of manifests that are no images.
     pub const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+    /// Its value where a manifest attests something about an image of the same index.
+    pub const ATTESTATION: &str = "attestation-manifest";
+    /// The manifest of that image.
+    pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 }

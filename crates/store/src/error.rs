@@ -13,6 +13,9 @@ pub enum Error {
     InUse { root: PathBuf, pid: String },
     #[error("No such image: {0}")]
     NoSuchImage(String),
+    /// An image is there, but not for the platform that was asked for; Docker's text.
+    #[error("{0}")]
+    NoPlatform(String),
     #[error("multiple IDs found with provided prefix: {0}")]
     AmbiguousId(String),
     #[error("no such snapshot: {0}")]
@@ -58,7 +61,10 @@ pub enum ErrorClass {
 impl Error {
     pub fn class(&self) -> ErrorClass {
         match self {
-            Error::NoSuchImage(_) | Error::NoSuchSnapshot(_) | Error::NoSuchBlob(_) => ErrorClass::NotFound,
+            Error::NoSuchImage(_)
+            | Error::NoPlatform(_)
+            | Error::NoSuchSnapshot(_)
+            | Error::NoSuchBlob(_) => ErrorClass::NotFound,
             Error::InUse { .. } | Error::Conflict(_) => ErrorClass::Conflict,
             Error::AmbiguousId(_)
             | Error::Invalid(_)

@@ -36,9 +36,9 @@ fn worker() {
         let image = store.images().import(Cursor::new(tar(seed)), &options).unwrap();
         writeln!(out, "have {}", name.familiar()).unwrap();
         let mut saved = Vec::new();
-        store.images().save(&[name.familiar()], &mut saved).unwrap();
+        store.images().save(&[name.familiar()], &[], &mut saved).unwrap();
         store.images().delete(&name.familiar(), false, true, &|_| Vec::new()).unwrap();
-        store.images().load(&saved[..], None, &mut |_| {}).unwrap();
+        store.images().load(&saved[..], &[], &mut |_| {}).unwrap();
         writeln!(out, "loaded {}", name.familiar()).unwrap();
         store.snapshots().prepare(&format!("c{seed}"), &image).unwrap();
         store.snapshots().remove(&format!("c{seed}")).unwrap();

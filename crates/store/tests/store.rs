@@ -62,7 +62,7 @@ fn two_layers() -> Vec<u8> {
 }
 
 fn load(store: &Store, bytes: &[u8]) -> store::Result<Vec<Arc<Image>>> {
-    store.images().load(bytes, None, &mut |_| {})
+    store.images().load(bytes, &[], &mut |_| {})
 }
 
 fn names_below(fd: impl AsFd) -> Vec<String> {
@@ -292,18 +292,18 @@ fn saving_and_loading_again() {
     let store = open(one.path());
     let image = load(&store, &two_layers()).unwrap().remove(0);
     import(&store, "other:x", &[("f", "1")]);
-    let unknown = store.images().save(&["two:1".into(), "none".into()], std::io::sink());
+    let unknown = store.images().save(&["two:1".into(), "none".into()], &[], std::io::sink());
     assert_eq!(unknown.unwrap_err().to_string(), "No such image: none:latest");
     let save = |store: &Store| {
         let mut bytes = Vec::new();
-        store.images().save(&["two:1".into(), "other:x".into()], &mut bytes).unwrap();
+        store.images().save(&["two:1".into(), "other:x".into()], &[], &mut bytes).unwrap();
         bytes
     };
     let saved = save(&store);
     assert_eq!(saved, save(&store), "the same bytes each time");
     let other = open(two.path());
     let mut events = Vec::new();
-    let loaded = other.images().load(&saved[..], None, &mut |event| events.push(event)).unwrap();
+    let loaded = other.images().load(&saved[..], &[], &mut |event| events.push(event)).unwrap();
     assert_eq!(loaded.len(), 2);
     assert_eq!(loaded[0].id, image.id);
     assert_eq!(loaded[0].manifest, image.manifest, "the manifest came along");
@@ -501,7 +501,7 @@ fn skopeo_and_we_read_each_other() {
     let store = open(&root.path().join("data"));
     let image = load(&store, &two_layers()).unwrap().remove(0);
     let ours = work.path().join("ours.tar");
-    store.images().save(&["two:1".into()], File::create(&ours).unwrap()).unwrap();
+    store.images().save(&["two:1".into()], &[], File::create(&ours).unwrap()).unwrap();
     let skopeo = |from: &str, to: &str| {
         let output = Command::new("skopeo").args(["--insecure-policy", "copy", from, to]).output().unwrap();
         assert!(output.status.success(), "{from} -> {to}: {}", String::from_utf8_lossy(&output.stderr));

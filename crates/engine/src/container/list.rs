@@ -71,7 +71,10 @@ pub(crate) fn select(core: &Core, request: &ListRequest) -> Result<Vec<Arc<Conta
     for ancestor in filters.get("ancestor") {
         // An image nobody has matches nothing.
         ancestors.push(
-            core.ports.storage.resolve(ancestor).map_or_else(|_| ancestor.clone(), |image| image.id.clone()),
+            core.ports
+                .storage
+                .resolve(ancestor, None)
+                .map_or_else(|_| ancestor.clone(), |image| image.id.clone()),
         );
     }
     let (exposed, published) = (ports_asked_for(filters, "expose")?, ports_asked_for(filters, "publish")?);

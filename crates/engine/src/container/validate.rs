@@ -6,16 +6,12 @@ use super::{
 };
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::ports::StoredImage;
 use crate::settings::BUILTIN_RUNTIMES;
 
 /// Check, and resolve references to other containers to ids. Answers warnings.
-pub(crate) fn check(core: &Core, spec: &mut ContainerSpec, image: &StoredImage) -> Result<Vec<String>> {
+pub(crate) fn check(core: &Core, spec: &mut ContainerSpec) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     let invalid = |text: &str| Err(Error::invalid(text));
-    if !spec.platform.is_empty() {
-        check_platform(spec, image)?;
-    }
     if let Some(text) = spec.stop_signal.as_deref().filter(|text| !text.is_empty()) {
         signal::parse(text)?;
     }
@@ -152,28 +148,6 @@ fn refuse_unbuilt(host: &super::HostSpec) -> Result<()> {
         }
         () => Ok(()),
     }
-}
-
-fn check_platform(spec: &ContainerSpec, image: &StoredImage) -> Result<()> {
-    let mut parts = spec.platform.split('/');
-    let (os, architecture) = (parts.next().unwrap_or_default(), parts.next());
-    let architecture_fits = architecture.is_none_or(|asked| {
-        let asked = match asked {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
-        image.architecture.is_empty() || asked == image.architecture
-    });
-    if (image.os.is_empty() || os == image.os || architecture.is_none() && os == image.architecture)
-        && architecture_fits
-    {
-        return Ok(());
-    }
-    Err(Error::not_found(format!(
-        "image with reference {} was found but its platform ({}/{}) does not match the specified platform ({})",
-        spec.image, image.os, image.architecture, spec.platform
-    )))
 }
 
 /// Settle the log driver; options that the driver does not know are refused.

@@ -29,8 +29,12 @@ pub(crate) async fn run(
         core.ports.network.prepare();
     }
     let name = names::check(name)?;
-    let image = core.ports.storage.resolve(&spec.image)?;
-    let warnings = validate::check(core, &mut spec, &image)?;
+    let platform = match spec.platform.as_str() {
+        "" => None,
+        text => Some(text.parse().map_err(|error: oci::PlatformError| Error::invalid(error.to_string()))?),
+    };
+    let image = core.ports.storage.resolve(&spec.image, platform.as_ref())?;
+    let warnings = validate::check(core, &mut spec)?;
     let id = core.ports.ids.id();
     let Merged { path, args } = merge::with_image(&mut spec, &image, &id)?;
     health::validate(&spec)?;
@@ -196,7 +200,7 @@ fn mount_images(core: &Arc<Core>, undo: &mut Undo, points: &mut [MountPoint]) ->
     for point in points.iter_mut().filter(|point| point.kind == "image") {
         let storage = core.ports.storage.clone();
         point.layer = core.ports.ids.id();
-        let image = storage.resolve(&point.name)?;
+        let image = storage.resolve(&point.name, None)?;
         let rootfs = storage.create_layer(&point.layer, &image)?;
         let layer = point.layer.clone();
         undo.push("image", patiently(move || storage.remove_layer(&layer)));

@@ -352,7 +352,7 @@ impl NetworkFabric for Fake {
 }
 
 impl Storage for Fake {
-    fn resolve(&self, _: &str) -> Result<Arc<StoredImage>> {
+    fn resolve(&self, _: &str, _: Option<&oci::Platform>) -> Result<Arc<StoredImage>> {
         let config = ImageConfig {
             cmd: Some(vec!["sh".into()]),
             volumes: vec!["/v".into()],

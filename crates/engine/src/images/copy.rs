@@ -37,7 +37,7 @@ pub struct CopyRequest {
 type Shared = Arc<Mutex<Report>>;
 
 /// A copy at work.
-struct Copy {
+pub(super) struct Copy {
     from: Repository,
     to: Repository,
     /// A repository of the target's registry that has all of it.
@@ -108,6 +108,34 @@ impl Images {
 }
 
 impl Copy {
+    /// Between two repositories of one registry.
+    pub(super) fn between(
+        from: Repository,
+        to: Repository,
+        mount: &str,
+        turns: usize,
+        report: &Shared,
+    ) -> Copy {
+        Copy {
+            from,
+            to,
+            mount: Some(mount.to_owned()),
+            turns: Arc::new(Semaphore::new(turns.max(1))),
+            report: report.clone(),
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Does the source have it?
+    pub(super) async fn has(&self, digest: &oci::Digest) -> Result<bool> {
+        Ok(self.from.has_manifest(digest.as_str(), digest).await?)
+    }
+
+    /// Brings a manifest over, with all that it names.
+    pub(super) async fn bring(&self, descriptor: &Descriptor) -> Result<()> {
+        self.child(descriptor, DEPTH_MAX).await
+    }
+
     /// All that a manifest or index names, before itself: a registry takes it only then.
     fn below<'a>(
         &'a self,

@@ -2,10 +2,13 @@
 //! decisions (what a reference means, what may be removed) and the events.
 
 mod copy;
+mod index;
 mod layers;
+mod manifests;
 mod prune;
 mod pull;
 mod push;
+mod push_index;
 mod registry;
 mod remote;
 mod search;
@@ -42,23 +45,46 @@ pub struct ImageSummary {
     pub containers: u64,
     /// Of the size, what other images have too; if it was asked for.
     pub shared_bytes: Option<u64>,
-    pub manifest: Option<Manifest>,
+    /// `None` when the content store has lost it.
+    pub target: Option<Target>,
+    pub manifests: Vec<Manifest>,
 }
 
-/// What an image's manifest says and refers to: one platform's image. Of an index only the part for one platform is
-/// kept here.
+/// What a name points to: an image's manifest, or an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub digest: String,
+    pub media_type: String,
+    /// Of the document itself.
+    pub size_bytes: u64,
+}
+
+/// What an image's manifest says and refers to: one platform's image, or what is attested of one. Those of an index need not
+/// be here.
 #[derive(Debug, Clone)]
 pub struct Manifest {
     pub digest: String,
     pub media_type: String,
     /// Of the manifest itself.
     pub size_bytes: u64,
-    /// Of all blobs: manifest, configuration, layers as they came.
+    /// Of all blobs that are here: manifest, configuration, layers as they came.
     pub content_bytes: u64,
     pub unpacked_bytes: u64,
-    pub platform: oci::Platform,
+    pub platform: Option<oci::Platform>,
+    pub annotations: BTreeMap<String, String>,
+    /// Is all of it here?
+    pub available: bool,
+    pub kind: ManifestKind,
     /// Ids of the containers made from it.
     pub containers: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ManifestKind {
+    Image,
+    /// What is attested of an image, by its manifest.
+    Attestation(String),
+    Unknown,
 }
 
 /// `GET /images/{name}/json`.
@@ -81,7 +107,8 @@ pub struct ImageView {
     /// Storage driver and the directories it shows (`LowerDir` ...).
     pub driver: String,
     pub driver_data: BTreeMap<String, String>,
-    pub manifest: Option<Manifest>,
+    pub target: Option<Target>,
+    pub manifests: Vec<Manifest>,
     pub last_tagged: Option<Timestamp>,
 }
 
@@ -123,6 +150,8 @@ pub struct ImageListRequest {
     pub digests: bool,
     /// Count what images share.
     pub shared_size: bool,
+    /// Say what each consists of.
+    pub manifests: bool,
     pub filters: Filters,
 }
 
@@ -155,6 +184,8 @@ pub enum Progress {
     Layer { id: String, status: &'static str, current: u64, total: u64 },
     /// A tag is at the registry, as this manifest.
     Pushed { tag: String, digest: String, size: u64 },
+    /// Not all of an index was to be had: one of its images went in its stead.
+    PushedInstead { index: Target, manifest: Target },
 }
 
 /// Told of progress, from any task.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use store::Found;
+
 use super::{Images, Removed};
 use crate::container::Filters;
 use crate::error::{Class, Result};
@@ -31,6 +33,11 @@ impl Images {
             .collect();
         let mut pruned = ImagesPruned::default();
         for image in &images {
+            // It goes with the index that it is a part of.
+            if self.store.images().is_member_only(&image.id) {
+                continue;
+            }
+            let found = Found { image: image.clone(), index: self.store.images().index_of(&image.id) };
             let (tags, digests) = self.names(image);
             let labels = image.config.config.labels.clone().unwrap_or_default();
             let is_named = !tags.is_empty() || !digests.is_empty();
@@ -41,14 +48,14 @@ impl Images {
                 || !is_old
                 || unwanted
                 || !filters.labels_match("label", &labels)
-                || !self.containers(image).is_empty()
+                || self.family(&found).iter().any(|image| !self.containers(image).is_empty())
             {
                 continue;
             }
             let by_name = tags.into_iter().chain(digests);
             let by_id = (!is_named).then(|| image.id.to_string());
             for name in by_name.chain(by_id) {
-                match self.remove(&name, false, true).await {
+                match self.remove(&name, Vec::new(), false, true).await {
                     Ok(removed) => pruned.removed.extend(removed),
                     // Used or removed meanwhile, or the parent of one that stays.
                     Err(error) if matches!(error.class, Class::Conflict | Class::NotFound) => {}

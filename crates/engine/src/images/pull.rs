@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use distribution::{Access, Credentials, MANIFEST_BYTES_MAX, RemoteManifest, Repository};
-use oci::{Descriptor, Digest, Digester, Index, Manifest, Platform, Reference, media_type};
+use oci::{Descriptor, Digest, Digester, Manifest, Platform, Reference, media_type};
 use store::builtin::Builtin;
 use store::{Image, ImageLayer, Lease};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::index::Chosen;
 use super::layers::{Below, Stage, Transfer};
 use super::registry::pull_error;
 use super::service::name_of;
@@ -18,8 +19,6 @@ use super::{Images, Progress, Report};
 use crate::core::blocking;
 use crate::error::{Error, Result};
 
-/// Indexes in indexes, deeper than anybody has reason to nest them.
-const INDEX_DEPTH_MAX: usize = 4;
 /// As many as overlayfs stacks.
 const LAYERS_MAX: usize = 500;
 /// Between two lines about the same layer's bytes.
@@ -40,13 +39,13 @@ pub struct PullRequest {
 type Shared = Arc<Mutex<Report>>;
 
 /// One name on its way in.
-struct Pull {
-    images: Images,
-    repository: Repository,
-    reference: Reference,
-    platform: Platform,
+pub(super) struct Pull {
+    pub(super) images: Images,
+    pub(super) repository: Repository,
+    pub(super) reference: Reference,
+    pub(super) platform: Platform,
     report: Shared,
-    lease: Arc<Lease>,
+    pub(super) lease: Arc<Lease>,
 }
 
 impl Images {
@@ -139,11 +138,13 @@ impl Pull {
         // By its digest: the tag may move at any time.
         let what = resolved.map_or(what, |digest| digest.to_string());
         let top = self.repository.manifest(&what).await.map_err(failed)?;
-        let manifest = self.for_platform(top.clone()).await?;
+        let chosen = self.for_platform(top.clone()).await?;
         self.begin();
-        let image = self.bring_in(&top.digest, manifest).await?;
+        let is_new =
+            self.images.store.images().by_name(&self.reference.with_digest(top.digest.clone())).is_none();
+        let image = self.bring_in(&top.digest, chosen).await?;
         self.end(&top.digest, &image);
-        Ok(before.as_ref() != Some(&image.id))
+        Ok(is_new || before.as_ref() != Some(&image.id))
     }
 
     /// Tag or digest, as the registry is asked for it.
@@ -176,59 +177,57 @@ impl Pull {
     /// The image that this digest already is here, for the same platform; it has the name then.
     async fn known(&self, digest: &Digest) -> Result<Option<Arc<Image>>> {
         let canonical = self.reference.with_digest(digest.clone());
-        let Some(image) = self.images.store.images().by_name(&canonical) else { return Ok(None) };
-        if !image.config.platform().satisfies(&self.platform) {
+        let images = self.images.store.images();
+        let Some(image) = images.by_name(&canonical) else { return Ok(None) };
+        let Some(index) = images.index_of_name(&canonical) else {
+            // An index of which an earlier engine kept only an image is fetched once more.
+            if image.manifest != *digest || !image.config.platform().satisfies(&self.platform) {
+                return Ok(None);
+            }
+            return self.rename(image.id.clone(), digest, None).await;
+        };
+        let Some((member, image)) = images.member_for(&index, &self.platform) else { return Ok(None) };
+        if !images.is_available(&member) {
             return Ok(None);
         }
-        self.rename(image.id.clone(), digest).await
+        self.rename(image.id.clone(), digest, Some(digest)).await
     }
 
     /// Gives an image that is there the names, where it does not have them.
-    async fn rename(&self, id: Digest, digest: &Digest) -> Result<Option<Arc<Image>>> {
+    async fn rename(
+        &self,
+        id: Digest,
+        digest: &Digest,
+        index: Option<&Digest>,
+    ) -> Result<Option<Arc<Image>>> {
         let names = self.names(digest);
         let images = self.images.store.images();
-        let has = |name: &Reference| images.by_name(name).is_some_and(|image| image.id == id);
+        let has = |name: &Reference| match index {
+            Some(index) => images.index_of_name(name).is_some_and(|of| of.digest == *index),
+            None => images.by_name(name).is_some_and(|image| image.id == id),
+        };
         if names.iter().all(has) {
             return Ok(images.get(&id));
         }
-        let (store, lease) = (self.images.store.clone(), self.lease.clone());
-        Ok(blocking(move || store.images().rename(&lease, &id, &names)).await?)
+        let (store, lease, index) = (self.images.store.clone(), self.lease.clone(), index.cloned());
+        Ok(blocking(move || store.images().rename(&lease, &id, &names, index.as_ref())).await?)
     }
 
-    /// The manifest of the platform that is wanted; one that is not an index is for whatever it is for.
-    async fn for_platform(&self, mut found: RemoteManifest) -> Result<RemoteManifest> {
-        for _ in 0..INDEX_DEPTH_MAX {
-            if !media_type::is_index(&found.media_type) {
-                return Ok(found);
-            }
-            let index: Index = serde_json::from_slice(&found.bytes)
-                .map_err(|error| Error::internal(format!("index {}: {error}", found.digest)))?;
-            let fits = |descriptor: &&Descriptor| {
-                let platform = descriptor.platform.as_ref();
-                platform.is_some_and(|platform| platform.satisfies(&self.platform))
-                    && (media_type::is_manifest(&descriptor.media_type)
-                        || media_type::is_index(&descriptor.media_type))
-            };
-            let Some(chosen) = index.manifests.iter().find(fits) else {
-                let none = distribution::Error::NoPlatform(self.platform.to_string());
-                return Err(pull_error(&none, &self.reference));
-            };
-            let asked = self.repository.manifest(chosen.digest.as_str()).await;
-            found = asked.map_err(|error| pull_error(&error, &self.reference))?;
-        }
-        Err(Error::internal(format!("{}: indexes are nested too deeply", self.reference.familiar())))
-    }
-
-    async fn bring_in(&self, top: &Digest, remote: RemoteManifest) -> Result<Arc<Image>> {
+    async fn bring_in(&self, top: &Digest, chosen: Chosen) -> Result<Arc<Image>> {
+        let remote = chosen.manifest;
         let manifest = self.checked(&remote)?;
         let id = manifest.config.digest.clone();
-        if let Some(image) = self.rename(id.clone(), top).await? {
+        let index = (!chosen.indexes.is_empty()).then_some(top);
+        if index.is_none()
+            && let Some(image) = self.rename(id.clone(), top, None).await?
+        {
             return Ok(image);
         }
         // Everything is leased before it is looked for.
         for digest in manifest.layers.iter().map(|layer| &layer.digest).chain([&id, &remote.digest]) {
             self.lease.hold(digest);
         }
+        self.keep_indexes(chosen.indexes).await?;
         let config = self.config(&manifest.config).await?;
         let (store, lease, config_digest) = (self.images.store.clone(), self.lease.clone(), id.clone());
         let (manifest_digest, layers) = blocking(move || -> store::Result<(Digest, Vec<ImageLayer>)> {
@@ -241,8 +240,13 @@ impl Pull {
         // Kept until the record is there: with the last of them goes the task that brings a layer in.
         let transfers = self.begin_layers(&layers);
         self.attend(&transfers).await?;
+        for attestation in &chosen.attestations {
+            self.attestation(attestation).await?;
+        }
         let (store, lease, names) = (self.images.store.clone(), self.lease.clone(), self.names(top));
-        Ok(blocking(move || store.images().add(&lease, &id, &manifest_digest, &names)).await?)
+        let index = index.cloned();
+        Ok(blocking(move || store.images().add(&lease, &id, &manifest_digest, &names, index.as_ref()))
+            .await?)
     }
 
     /// A manifest of an image, with layers that can be had.

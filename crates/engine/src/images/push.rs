@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use distribution::{Access, Credentials, Pushed, Repository};
-use oci::{Descriptor, Manifest, Platform, Reference};
+use distribution::{Access, Client, Credentials, Pushed, Repository};
+use oci::{Descriptor, Digest, Manifest, Platform, Reference, media_type};
 use store::{Image, Lease, Store};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -28,7 +28,24 @@ pub struct PushRequest {
     pub credentials: Credentials,
 }
 
-type Shared = Arc<Mutex<Report>>;
+pub(super) type Shared = Arc<Mutex<Report>>;
+
+/// Where to, and what of it.
+pub(super) struct Pushing<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) client: &'a Client,
+    pub(super) credentials: &'a Credentials,
+    pub(super) platform: Option<&'a Platform>,
+    pub(super) report: &'a Shared,
+}
+
+/// What the tag is there.
+pub(super) struct PushedAs {
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    /// All that the name stands for here.
+    pub(super) whole: bool,
+}
 
 /// One blob, and what it takes to send it.
 struct Upload {
@@ -81,65 +98,102 @@ impl Images {
         if wanted.is_empty() {
             return Err(Error::not_found(format!("no tags to push for {}", name.familiar_name())));
         }
-        let repository = self.registries.client().repository(&name, &request.credentials, Access::Push)?;
+        let client = self.registries.client();
+        let repository = client.repository(&name, &request.credentials, Access::Push)?;
+        let pushing = Pushing {
+            repository: &repository,
+            client: &client,
+            credentials: &request.credentials,
+            platform: request.platform.as_ref(),
+            report: &report,
+        };
         for tagged in wanted {
-            if let Some(platform) = &request.platform {
-                self.check_platform(&tagged.familiar(), platform)?;
-            }
-            self.push_one(&repository, &tagged, &report).await?;
+            self.push_one(&pushing, &tagged).await?;
         }
         Ok(())
     }
 
-    async fn push_one(&self, repository: &Repository, name: &Reference, report: &Shared) -> Result<()> {
+    async fn push_one(&self, pushing: &Pushing<'_>, name: &Reference) -> Result<()> {
         let lease = Arc::new(self.store.content().lease());
-        let image = self
-            .store
-            .images()
-            .by_name(name)
-            .ok_or_else(|| Error::not_found(format!("tag does not exist: {}", name.familiar())))?;
-        for digest in
-            image.layers.iter().map(|layer| &layer.descriptor.digest).chain([&image.id, &image.manifest])
-        {
-            lease.hold(digest);
+        let images = self.store.images();
+        let missing = || Error::not_found(format!("tag does not exist: {}", name.familiar()));
+        let image = images.by_name(name).ok_or_else(missing)?;
+        let pushed = match images.index_of_name(name) {
+            Some(index) => self.push_of_index(pushing, &lease, name, &index).await?,
+            None => {
+                if let Some(platform) = pushing.platform {
+                    self.check_platform(&name.familiar(), platform)?;
+                }
+                let whole = PushedAs { size: 0, digest: image.manifest.clone(), whole: true };
+                let size =
+                    self.push_manifest(pushing, &lease, name, &image.manifest, Some(tag_of(name))).await?;
+                PushedAs { size, ..whole }
+            }
+        };
+        if pushed.whole {
+            self.remember(&lease, &image, name, &pushed.digest).await?;
         }
-        let tag = name.tag().unwrap_or(oci::DEFAULT_TAG);
-        let (store, digest) = (self.store.clone(), image.manifest.clone());
-        let bytes = blocking(move || store.content().read(&digest)).await?;
-        let manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::internal(format!("manifest {}: {error}", image.manifest)))?;
-        for layer in manifest.layers.iter().rev() {
-            say_layer(report, layer, "Preparing", 0);
-        }
-        // Whoever has the manifest has all that it names.
-        if repository.has_manifest(tag, &image.manifest).await? {
-            manifest
-                .layers
-                .iter()
-                .rev()
-                .for_each(|layer| say_layer(report, layer, "Layer already exists", 0));
-        } else {
-            self.push_blobs(repository, name, &manifest, report).await?;
-            let media_type = manifest.media_type.clone().unwrap_or_else(|| image.manifest_type().to_owned());
-            repository.put_manifest(tag, &media_type, &bytes).await?;
-        }
-        self.remember(&lease, &image, name).await?;
-        let (digest, size) = (image.manifest.to_string(), bytes.len() as u64);
-        say(report, Progress::Line(format!("{tag}: digest: {digest} size: {size}")));
-        say(report, Progress::Pushed { tag: tag.to_owned(), digest, size });
+        let (tag, digest, size) = (tag_of(name), pushed.digest.to_string(), pushed.size);
+        say(pushing.report, Progress::Line(format!("{tag}: digest: {digest} size: {size}")));
+        say(pushing.report, Progress::Pushed { tag: tag.to_owned(), digest, size });
         tracing::info!(image = %image.id, %name, "pushed");
         self.event("push", &name.familiar(), &name.familiar_name());
         Ok(())
     }
 
+    /// A manifest with all that it names, under a tag, or under its digest only. Answers its size.
+    pub(super) async fn push_manifest(
+        &self,
+        pushing: &Pushing<'_>,
+        lease: &Arc<Lease>,
+        name: &Reference,
+        digest: &Digest,
+        tag: Option<&str>,
+    ) -> Result<u64> {
+        lease.hold(digest);
+        let (store, wanted) = (self.store.clone(), digest.clone());
+        let bytes = blocking(move || store.content().read(&wanted)).await?;
+        let manifest: Manifest = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::internal(format!("manifest {digest}: {error}")))?;
+        for blob in manifest.layers.iter().chain([&manifest.config]) {
+            lease.hold(&blob.digest);
+        }
+        for layer in manifest.layers.iter().rev() {
+            say_layer(pushing.report, layer, "Preparing", 0);
+        }
+        let what = tag.unwrap_or(digest.as_str());
+        // Whoever has the manifest has all that it names.
+        if pushing.repository.has_manifest(what, digest).await? {
+            for layer in manifest.layers.iter().rev() {
+                say_layer(pushing.report, layer, "Layer already exists", 0);
+            }
+        } else {
+            self.push_blobs(pushing.repository, name, &manifest, pushing.report).await?;
+            let docker =
+                manifest.layers.first().is_some_and(|layer| layer.media_type.contains("vnd.docker."));
+            let usual = if docker { media_type::DOCKER_MANIFEST } else { media_type::OCI_MANIFEST };
+            let media_type = manifest.media_type.as_deref().unwrap_or(usual);
+            pushing.repository.put_manifest(what, media_type, &bytes).await?;
+        }
+        Ok(bytes.len() as u64)
+    }
+
     /// From now on the image is known by the digest that the registry has for it.
-    async fn remember(&self, lease: &Arc<Lease>, image: &Image, name: &Reference) -> Result<()> {
-        let canonical = name.with_digest(image.manifest.clone());
-        if self.store.images().by_name(&canonical).is_some_and(|known| known.id == image.id) {
+    async fn remember(
+        &self,
+        lease: &Arc<Lease>,
+        image: &Image,
+        name: &Reference,
+        digest: &Digest,
+    ) -> Result<()> {
+        let canonical = name.with_digest(digest.clone());
+        let images = self.store.images();
+        if images.by_name(&canonical).is_some_and(|known| known.id == image.id) {
             return Ok(());
         }
+        let index = images.index_of_name(name).map(|index| index.digest.clone());
         let (store, lease, id) = (self.store.clone(), lease.clone(), image.id.clone());
-        blocking(move || store.images().rename(&lease, &id, &[canonical])).await?;
+        blocking(move || store.images().rename(&lease, &id, &[canonical], index.as_ref())).await?;
         Ok(())
     }
 
@@ -230,7 +284,11 @@ impl Upload {
     }
 }
 
-fn say(report: &Shared, progress: Progress) {
+pub(super) fn tag_of(name: &Reference) -> &str {
+    name.tag().unwrap_or(oci::DEFAULT_TAG)
+}
+
+pub(super) fn say(report: &Shared, progress: Progress) {
     (report.lock().unwrap_or_else(PoisonError::into_inner))(progress);
 }
 

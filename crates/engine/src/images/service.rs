@@ -6,13 +6,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use oci::Reference;
-use store::{Deleted, Image, ImageUse, LoadEvent, Store};
+use store::{Deleted, Found, Image, ImageUse, LoadEvent, Store};
 
 use super::layers::Layers;
 use super::registry::Registries;
-use super::{
-    HistoryEntry, ImageListRequest, ImageSummary, ImageView, ImportRequest, Manifest, Progress, Removed,
-};
+use super::{HistoryEntry, ImageListRequest, ImageSummary, ImageView, ImportRequest, Progress, Removed};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::storage::image_config;
@@ -61,6 +59,10 @@ impl Images {
         };
         let mut summaries = Vec::new();
         for image in &all {
+            // Shown with the index that it is a part of.
+            if self.store.images().is_member_only(&image.id) {
+                continue;
+            }
             let (mut tags, digests) = self.names(image);
             let at = created(image);
             let labels = image.config.config.labels.clone().unwrap_or_default();
@@ -80,16 +82,18 @@ impl Images {
                     continue;
                 }
             }
-            let containers = self.containers(image);
+            let found = Found { image: image.clone(), index: self.store.images().index_of(&image.id) };
+            let family = self.family(&found);
             summaries.push(ImageSummary {
-                containers: containers.len() as u64,
-                shared_bytes: request.shared_size.then(|| shared(image)),
-                manifest: self.manifest(image, containers),
+                containers: family.iter().map(|image| self.containers(image).len() as u64).sum(),
+                shared_bytes: request.shared_size.then(|| family.iter().map(|image| shared(image)).sum()),
+                target: self.target(&found),
+                manifests: if request.manifests { self.manifests(&found) } else { Vec::new() },
                 id: image.id.to_string(),
                 repo_tags: tags,
                 repo_digests: digests,
                 created: at,
-                size_bytes: image.size,
+                size_bytes: family.iter().map(|image| image.size).sum(),
                 labels,
             });
         }
@@ -102,28 +106,22 @@ impl Images {
     /// # Errors
     /// No such image, or it is for another platform (not found, too, as in Docker).
     pub fn check_platform(&self, reference: &str, wanted: &oci::Platform) -> Result<()> {
-        let image = self.find(reference)?;
-        let own = image.config.platform();
-        if own.satisfies(wanted) {
-            return Ok(());
-        }
-        Err(Error::not_found(format!(
-            "image with reference {reference} was found but its platform ({own}) does not match the specified \
-             platform ({wanted})"
-        )))
+        self.store.images().find_for(reference, Some(wanted))?;
+        Ok(())
     }
 
-    /// By name, `name:tag`, `name@digest`, id or id prefix.
-    pub async fn inspect(&self, reference: &str) -> Result<ImageView> {
-        let image = self.find(reference)?;
-        let (repo_tags, repo_digests) = self.names(&image);
+    /// By name, `name:tag`, `name@digest`, id or id prefix; for a platform, or for whatever the image is for.
+    pub async fn inspect(&self, reference: &str, platform: Option<&oci::Platform>) -> Result<ImageView> {
+        let found = self.store.images().find_for(reference, platform)?;
+        let image = &found.image;
+        let (repo_tags, repo_digests) = self.names_of(&found);
         let config = &image.config;
         Ok(ImageView {
             id: image.id.to_string(),
             repo_tags,
             repo_digests,
             comment: config.history.last().and_then(|line| line.comment.clone()).unwrap_or_default(),
-            created: created(&image),
+            created: created(image),
             author: config.author.clone().unwrap_or_default(),
             architecture: config.architecture.clone(),
             variant: config.variant.clone().unwrap_or_default(),
@@ -134,7 +132,8 @@ impl Images {
             layers: config.rootfs.diff_ids.iter().map(ToString::to_string).collect(),
             driver: self.core.ports.storage.driver().to_owned(),
             driver_data: self.core.ports.storage.image_directories(image.id.as_ref())?,
-            manifest: self.manifest(&image, self.containers(&image)),
+            target: self.target(&found),
+            manifests: self.manifests(&found),
             last_tagged: self.store.images().last_tagged(&image.id).and_then(|at| at.parse().ok()),
         })
     }
@@ -146,24 +145,13 @@ impl Images {
         views.into_iter().filter(|view| view.image_id == id).map(|view| view.id.clone()).collect()
     }
 
-    /// `None` when the content store has lost it.
-    fn manifest(&self, image: &Image, containers: Vec<String>) -> Option<Manifest> {
-        let size_bytes = self.store.content().size(&image.manifest).ok()?;
-        let config_bytes = self.store.content().size(&image.id).unwrap_or_default();
-        let layers_bytes: u64 = image.layers.iter().map(|layer| layer.descriptor.size).sum();
-        Some(Manifest {
-            digest: image.manifest.to_string(),
-            media_type: image.manifest_type().to_owned(),
-            size_bytes,
-            content_bytes: size_bytes + config_bytes + layers_bytes,
-            unpacked_bytes: image.size,
-            platform: image.config.platform(),
-            containers,
-        })
-    }
-
-    pub async fn history(&self, reference: &str) -> Result<Vec<HistoryEntry>> {
-        let image = self.find(reference)?;
+    pub async fn history(
+        &self,
+        reference: &str,
+        platform: Option<&oci::Platform>,
+    ) -> Result<Vec<HistoryEntry>> {
+        let found = self.store.images().find_for(reference, platform)?;
+        let image = &found.image;
         let mut layers = image.layers.iter();
         let mut rows: Vec<HistoryEntry> = image
             .config
@@ -187,22 +175,30 @@ impl Images {
         rows.reverse();
         if let Some(newest) = rows.first_mut() {
             newest.id = image.id.to_string();
-            newest.tags = self.names(&image).0;
+            newest.tags = self.names_of(&found).0;
         }
         Ok(rows)
     }
 
     pub async fn tag(&self, reference: &str, repo: &str, tag: &str) -> Result<()> {
-        let image = self.find(reference)?;
+        let Found { image, index } = self.store.images().find(reference)?;
         let name = name_of(repo, tag)?;
         let store = self.store.clone();
         let (id, target) = (image.id.clone(), name.clone());
-        blocking(move || store.images().tag(&id, &target)).await?;
+        let index = index.map(|index| index.digest.clone());
+        blocking(move || store.images().tag_through(&id, index.as_ref(), &target)).await?;
         self.event("tag", image.id.as_ref(), &name.familiar());
         Ok(())
     }
 
-    pub async fn remove(&self, reference: &str, force: bool, prune: bool) -> Result<Vec<Removed>> {
+    /// `platforms`: those whose part of the image goes; none for all of it.
+    pub async fn remove(
+        &self,
+        reference: &str,
+        platforms: Vec<oci::Platform>,
+        force: bool,
+        prune: bool,
+    ) -> Result<Vec<Removed>> {
         // An event names the image that lost a name; afterwards nobody could say which it was.
         let untagged = self.find(reference)?.id.to_string();
         let (store, core, text) = (self.store.clone(), self.core.clone(), reference.to_owned());
@@ -216,7 +212,10 @@ impl Images {
                     .map(|view| ImageUse { container: view.id.clone(), running: view.state.is_running() })
                     .collect()
             };
-            store.images().delete(&text, force, prune, &uses)
+            match platforms.as_slice() {
+                [] => store.images().delete(&text, force, prune, &uses),
+                platforms => store.images().delete_platforms(&text, platforms, force, prune, &uses),
+            }
         })
         .await?;
         Ok(deleted
@@ -237,17 +236,17 @@ impl Images {
             .collect())
     }
 
-    /// docker-archive or OCI-layout tar; of several platforms those for `platform`. `progress` is called from a
+    /// docker-archive or OCI-layout tar; of several platforms those in `platforms`, or all. `progress` is called from a
     /// blocking thread.
     pub async fn load(
         &self,
         from: Box<dyn Read + Send>,
-        platform: Option<oci::Platform>,
+        platforms: Vec<oci::Platform>,
         mut progress: Box<dyn FnMut(Progress) + Send>,
     ) -> Result<()> {
         let store = self.store.clone();
         let loaded = blocking(move || {
-            store.images().load(from, platform.as_ref(), &mut |event| match event {
+            store.images().load(from, &platforms, &mut |event| match event {
                 LoadEvent::Layer { diff_id, size } => progress(Progress::Status {
                     id: diff_id.short().to_owned(),
                     status: format!("Loading layer ({size} bytes)"),
@@ -268,11 +267,16 @@ impl Images {
 
     /// docker-archive (with OCI layout) of these images, to `to`, from a blocking thread. References are
     /// checked before the first byte is written.
-    pub async fn save(&self, references: Vec<String>, to: Box<dyn Write + Send>) -> Result<()> {
+    pub async fn save(
+        &self,
+        references: Vec<String>,
+        platforms: Vec<oci::Platform>,
+        to: Box<dyn Write + Send>,
+    ) -> Result<()> {
         self.check_save(&references).await?;
         let store = self.store.clone();
         let names = references.clone();
-        blocking(move || store.images().save(&names, to)).await?;
+        blocking(move || store.images().save(&names, &platforms, to)).await?;
         for reference in references {
             let id = self.find(&reference).map_or_else(|_| reference.clone(), |image| image.id.to_string());
             self.event("save", &id, &reference);
@@ -332,6 +336,14 @@ impl Images {
         tags.sort();
         digests.sort();
         (tags, digests)
+    }
+
+    /// As [`Images::names`]: of a part, those of the whole.
+    fn names_of(&self, found: &Found) -> (Vec<String>, Vec<String>) {
+        match self.family(found).iter().find(|image| !self.store.images().names(&image.id).is_empty()) {
+            Some(face) if self.store.images().is_member_only(&found.image.id) => self.names(face),
+            _ => self.names(&found.image),
+        }
     }
 
     pub(super) fn event(&self, action: &str, id: &str, name: &str) {

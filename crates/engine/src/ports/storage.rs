@@ -21,8 +21,8 @@ pub struct StoredImage {
 /// Disk: images to make containers from, their layers, and the records. Synchronous and short; what syncs the
 /// disk (`durable`) is called from a blocking thread. The real one is [`crate::storage::Disk`] over `store`.
 pub trait Storage: Send + Sync + fmt::Debug {
-    /// By any form of reference. `NotFound` with Docker's `No such image: x`.
-    fn resolve(&self, reference: &str) -> crate::Result<Arc<StoredImage>>;
+    /// By any form of reference, for a platform if one is said. `NotFound` with Docker's `No such image: x`.
+    fn resolve(&self, reference: &str, platform: Option<&oci::Platform>) -> crate::Result<Arc<StoredImage>>;
     /// A writable layer on top of the image.
     fn create_layer(&self, container: &str, image: &StoredImage) -> crate::Result<Rootfs>;
     /// Idempotent.

@@ -4,8 +4,10 @@ use super::{health, time};
 use api::container::{DriverData, Empty};
 use api::image::{
     Descriptor, HistoryItem, ImageConfig, ImageInspectResponse, ImageMetadata, ImageSummary,
-    ManifestImageData, ManifestSize, ManifestSummary, Platform, RootFs, UnpackedSize,
+    ManifestAttestationData, ManifestImageData, ManifestSize, ManifestSummary, Platform, RootFs,
+    UnpackedSize,
 };
+use engine::images::ManifestKind;
 use engine::{Error, Result, images};
 use jiff::Timestamp;
 
@@ -30,44 +32,57 @@ pub(crate) fn summary(image: images::ImageSummary, manifests: bool) -> ImageSumm
         repo_tags: image.repo_tags,
         shared_size: image.shared_bytes.map_or(-1, size),
         size: size(image.size_bytes),
-        descriptor: image.manifest.as_ref().map(descriptor),
-        manifests: image.manifest.filter(|_| manifests).map(manifest).into_iter().collect(),
+        descriptor: image.target.as_ref().map(descriptor),
+        manifests: if manifests { image.manifests.into_iter().map(manifest).collect() } else { Vec::new() },
         ..Default::default()
     }
 }
 
-fn descriptor(manifest: &images::Manifest) -> Descriptor {
+pub(crate) fn descriptor(target: &images::Target) -> Descriptor {
     Descriptor {
-        media_type: manifest.media_type.clone(),
-        digest: manifest.digest.clone(),
-        size: size(manifest.size_bytes),
+        media_type: target.media_type.clone(),
+        digest: target.digest.clone(),
+        size: size(target.size_bytes),
         ..Default::default()
     }
 }
 
 fn manifest(manifest: images::Manifest) -> ManifestSummary {
-    let platform = Platform {
-        architecture: manifest.platform.architecture.clone(),
-        os: manifest.platform.os.clone(),
-        os_version: manifest.platform.os_version.clone().unwrap_or_default(),
-        os_features: manifest.platform.os_features.clone(),
-        variant: manifest.platform.variant.clone().unwrap_or_default(),
+    let platform = manifest.platform.as_ref().map(|platform| Platform {
+        architecture: platform.architecture.clone(),
+        os: platform.os.clone(),
+        os_version: platform.os_version.clone().unwrap_or_default(),
+        os_features: platform.os_features.clone(),
+        variant: platform.variant.clone().unwrap_or_default(),
+    });
+    let (kind, attested) = match manifest.kind {
+        ManifestKind::Image => ("image", None),
+        ManifestKind::Attestation(subject) => ("attestation", Some(ManifestAttestationData { subject })),
+        ManifestKind::Unknown => ("unknown", None),
     };
+    let image_data = (kind == "image").then(|| ManifestImageData {
+        platform: platform.clone().unwrap_or_default(),
+        size: UnpackedSize { unpacked: size(manifest.unpacked_bytes) },
+        containers: manifest.containers,
+    });
     ManifestSummary {
         id: manifest.digest.clone(),
-        descriptor: Descriptor { platform: Some(platform.clone()), ..descriptor(&manifest) },
-        available: true,
+        descriptor: Descriptor {
+            media_type: manifest.media_type,
+            digest: manifest.digest,
+            size: size(manifest.size_bytes),
+            platform,
+            annotations: manifest.annotations,
+            ..Default::default()
+        },
+        available: manifest.available,
         size: ManifestSize {
             content: size(manifest.content_bytes),
             total: size(manifest.content_bytes + manifest.unpacked_bytes),
         },
-        kind: "image".to_owned(),
-        image_data: Some(ManifestImageData {
-            platform,
-            size: UnpackedSize { unpacked: size(manifest.unpacked_bytes) },
-            containers: manifest.containers,
-        }),
-        attestation_data: None,
+        kind: kind.to_owned(),
+        image_data,
+        attestation_data: attested,
     }
 }
 
@@ -88,8 +103,8 @@ pub(crate) fn inspect(image: images::ImageView, manifests: bool) -> ImageInspect
         graph_driver: Some(DriverData { data: image.driver_data, name: image.driver }),
         root_fs: RootFs { kind: "layers".to_owned(), layers: image.layers },
         metadata: ImageMetadata { last_tag_time: time(image.last_tagged) },
-        descriptor: image.manifest.as_ref().map(descriptor),
-        manifests: image.manifest.filter(|_| manifests).map(manifest).into_iter().collect(),
+        descriptor: image.target.as_ref().map(descriptor),
+        manifests: if manifests { image.manifests.into_iter().map(manifest).collect() } else { Vec::new() },
         identity: None,
     }
 }

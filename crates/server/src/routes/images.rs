@@ -27,6 +27,7 @@ pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
         all: call.query.flag("all"),
         digests: call.query.flag("digests"),
         shared_size: since(42) && call.query.flag("shared-size"),
+        manifests,
         filters,
     };
     let found = call.engine().images.list(request).await?;
@@ -36,19 +37,18 @@ pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
 
 pub(crate) async fn inspect(call: Call) -> Result<Response<Body>> {
     let manifests = call.version >= ApiVersion::minor(48) && call.query.flag("manifests");
-    let platforms = platforms(&call, "platform", 49)?;
-    if manifests && !platforms.is_empty() {
+    let platform = platforms(&call, "platform", 49)?.pop();
+    if manifests && platform.is_some() {
         return Err(Error::invalid("conflicting options: manifests and platform options cannot both be set"));
     }
-    check_platforms(&call, &[&call.name], &platforms)?;
-    let view = call.engine().images.inspect(&call.name).await?;
+    let view = call.engine().images.inspect(&call.name, platform.as_ref()).await?;
     let answer = convert::image::inspect(view, manifests);
     Ok(body::json(StatusCode::OK, &answers::image(call.version, &answer)))
 }
 
 pub(crate) async fn history(call: Call) -> Result<Response<Body>> {
-    check_platforms(&call, &[&call.name], &platforms(&call, "platform", 48)?)?;
-    let history = call.engine().images.history(&call.name).await?;
+    let platform = platforms(&call, "platform", 48)?.pop();
+    let history = call.engine().images.history(&call.name, platform.as_ref()).await?;
     let list: Vec<_> = history.into_iter().map(convert::image::history).collect();
     Ok(body::json(StatusCode::OK, &list))
 }
@@ -68,7 +68,7 @@ fn platforms(call: &Call, key: &str, since: u16) -> Result<Vec<oci::Platform>> {
         .collect()
 }
 
-/// An image has one platform here, which is the one asked for or not.
+/// Before an answer begins.
 fn check_platforms(call: &Call, names: &[&str], platforms: &[oci::Platform]) -> Result<()> {
     for name in names {
         for platform in platforms {
@@ -103,9 +103,9 @@ pub(crate) async fn remove(call: Call) -> Result<Response<Body>> {
     if call.name.trim().is_empty() {
         return Err(Error::invalid("image name cannot be blank"));
     }
-    check_platforms(&call, &[&call.name], &platforms(&call, "platforms", 50)?)?;
+    let platforms = platforms(&call, "platforms", 50)?;
     let (force, prune) = (call.query.flag("force"), !call.query.flag("noprune"));
-    let removed = call.engine().images.remove(&call.name, force, prune).await?;
+    let removed = call.engine().images.remove(&call.name, platforms, force, prune).await?;
     let list: Vec<_> = removed.into_iter().map(item).collect();
     Ok(body::json(StatusCode::OK, &list))
 }
@@ -131,11 +131,12 @@ async fn save(call: Call, names: Vec<String>) -> Result<Response<Body>> {
     let engine = call.engine().clone();
     engine.images.check_save(&names).await?;
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
-    check_platforms(&call, &all, &archive_platforms(&call)?)?;
+    let platforms = archive_platforms(&call)?;
+    check_platforms(&call, &all, &platforms)?;
     let (sender, response) = body::channel(TAR);
     tokio::spawn(async move {
         let to = Box::new(body::writer(sender.clone()));
-        if let Err(e) = engine.images.save(names, to).await {
+        if let Err(e) = engine.images.save(names, platforms, to).await {
             tracing::error!("saving images broke off: {e}");
             // The answer has begun: breaking it off is the only way to tell.
             let _ = sender.send(Err(std::io::Error::other(e))).await;
@@ -147,11 +148,7 @@ async fn save(call: Call, names: Vec<String>) -> Result<Response<Body>> {
 pub(crate) async fn load(call: Call) -> Result<Response<Body>> {
     let engine = call.engine().clone();
     let quiet = call.query.get("quiet").is_empty() || call.query.flag("quiet");
-    let mut platforms = archive_platforms(&call)?;
-    if platforms.len() > 1 {
-        return Err(Error::invalid("multiple platforms are not supported"));
-    }
-    let platform = platforms.pop();
+    let platforms = archive_platforms(&call)?;
     let from = Box::new(body::reader(call.request.into_body()));
     progress(move |lines| async move {
         let failed = lines.clone();
@@ -160,12 +157,12 @@ pub(crate) async fn load(call: Call) -> Result<Response<Body>> {
                 Progress::Line(text) => ProgressMessage { stream: format!("{text}\n"), ..Default::default() },
                 Progress::Status { .. } if quiet => return,
                 Progress::Status { id, status } => ProgressMessage { id, status, ..Default::default() },
-                Progress::Layer { .. } | Progress::Pushed { .. } => return,
+                Progress::Layer { .. } | Progress::Pushed { .. } | Progress::PushedInstead { .. } => return,
             };
             lines.put(&line);
         });
         // As Docker: whatever the archive is, the answer is 200 and a line that says what is wrong with it.
-        if let Err(e) = engine.images.load(from, platform, report).await {
+        if let Err(e) = engine.images.load(from, platforms, report).await {
             failed.put(&error_line(&e));
         }
         Ok(())

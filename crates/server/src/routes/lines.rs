@@ -44,6 +44,15 @@ fn line(progress: Progress) -> ProgressMessage {
             progress_detail: Some(convert::registry::detail(current, total)),
             ..Default::default()
         },
+        Progress::PushedInstead { index, manifest } => ProgressMessage {
+            progress_detail: Some(convert::registry::detail(0, 0)),
+            aux: Some(serde_json::json!({
+                "manifestPushedInsteadOfIndex": true,
+                "originalIndex": convert::image::descriptor(&index),
+                "selectedManifest": convert::image::descriptor(&manifest),
+            })),
+            ..Default::default()
+        },
         Progress::Pushed { tag, digest, size } => ProgressMessage {
             progress_detail: Some(convert::registry::detail(0, 0)),
             aux: Some(serde_json::json!({ "Tag": tag, "Digest": digest, "Size": size })),

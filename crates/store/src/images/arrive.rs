@@ -7,7 +7,7 @@ use std::sync::Arc;
 use archive::Decoder;
 use oci::{Digest, Reference};
 
-use super::{Image, ImageLayer, Images};
+use super::{Image, ImageIndex, ImageLayer, Images, Member};
 use crate::error::{Error, Result};
 use crate::lease::Lease;
 use crate::partial::Partial;
@@ -89,22 +89,39 @@ impl Images {
         Ok(self.preview(config, manifest)?.layers)
     }
 
-    /// Records an image that has arrived, with its names.
+    /// Records an image that has arrived, with its names; with an index, these are the index's.
     pub fn add(
         &self,
         lease: &Lease,
         config: &Digest,
         manifest: &Digest,
         names: &[Reference],
+        index: Option<&Digest>,
     ) -> Result<Arc<Image>> {
-        let image = self.insert(lease, config, manifest, None, names)?;
+        let image = self.insert_through(lease, config, manifest, None, names, index)?;
         self.content.finished(image.layers.iter().map(|layer| &layer.descriptor.digest));
         Ok(image)
     }
 
-    /// Gives names to an image that is there, if it is still there. Its parts are leased meanwhile.
-    pub fn rename(&self, lease: &Lease, id: &Digest, names: &[Reference]) -> Result<Option<Arc<Image>>> {
+    /// Gives names to an image that is there, if it is still there; with an index, these are the index's. Its parts are
+    /// leased meanwhile.
+    pub fn rename(
+        &self,
+        lease: &Lease,
+        id: &Digest,
+        names: &[Reference],
+        index: Option<&Digest>,
+    ) -> Result<Option<Arc<Image>>> {
         let Some(image) = self.get(id) else { return Ok(None) };
+        if let Some(index) = index {
+            lease.hold(index);
+            if !self.content.contains(index) {
+                return Ok(None);
+            }
+            let index = ImageIndex::read(&self.content, index)?;
+            index.documents().for_each(|digest| lease.hold(digest));
+            index.members.iter().flat_map(Member::blobs).for_each(|blob| lease.hold(&blob.digest));
+        }
         lease.hold(&image.id);
         lease.hold(&image.manifest);
         for layer in &image.layers {
@@ -115,7 +132,7 @@ impl Images {
         if self.get(id).is_none() {
             return Ok(None);
         }
-        self.insert(lease, id, &image.manifest, image.parent.clone(), names).map(Some)
+        self.insert_through(lease, id, &image.manifest, image.parent.clone(), names, index).map(Some)
     }
 }
 

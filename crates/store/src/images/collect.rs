@@ -30,13 +30,17 @@ impl Images {
         let collection = self.content.collection();
         let mut blobs: HashSet<Digest> = self.content.unfinished()?.into_iter().collect();
         let mut chains = HashSet::new();
-        for image in self.read().images.values() {
-            blobs.insert(image.id.clone());
-            blobs.insert(image.manifest.clone());
-            for layer in &image.layers {
-                blobs.insert(layer.descriptor.digest.clone());
-                chains.insert(layer.chain_id.clone());
+        {
+            let index = self.read();
+            for image in index.images.values() {
+                blobs.insert(image.id.clone());
+                blobs.insert(image.manifest.clone());
+                for layer in &image.layers {
+                    blobs.insert(layer.descriptor.digest.clone());
+                    chains.insert(layer.chain_id.clone());
+                }
             }
+            index.kept_by_indexes(&mut blobs);
         }
         let deleted = self.snapshots.sweep(&chains, &collection)?;
         for digest in self.content.list()? {

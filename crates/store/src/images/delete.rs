@@ -1,8 +1,10 @@
 //! `docker rmi`: untag, and delete what nothing names or uses any more. Rules and texts are Docker's.
 
-use oci::{Digest, Reference};
+use std::collections::HashSet;
 
-use super::{ImageRecord, Images, NameRecord};
+use oci::{Digest, Platform, Reference};
+
+use super::{ImageRecord, Images, Index, Member, NameRecord};
 use crate::error::{Error, Result};
 use crate::records::{Batch, Durability};
 
@@ -45,7 +47,7 @@ impl Images {
         let names = self.names(id);
         if is_id_prefix(id, text) {
             if is_single(&names)
-                && let Some(obstacle) = self.obstacle(id, !force, false, in_use)
+                && let Some(obstacle) = self.obstacle(id, !force, false, &self.users(id, in_use))
             {
                 return Err(conflict(id, &obstacle));
             }
@@ -54,7 +56,7 @@ impl Images {
         }
         if !force
             && is_single(&names)
-            && let Some(user) = in_use(id).first()
+            && let Some(user) = self.users(id, in_use).first()
         {
             return Err(Error::Conflict(format!(
                 "unable to remove repository reference \"{text}\" (must force) - container {} is using its referenced image {}",
@@ -78,8 +80,77 @@ impl Images {
         }
         match left.is_empty() {
             true => self.delete_image(id, force, prune, last, true, in_use),
-            false => self.commit(last, Vec::new()),
+            false => self.untag(last, in_use),
         }
+    }
+
+    /// Removes an image's parts for some platforms. The others stay under its names; without others they go, too.
+    pub fn delete_platforms(
+        &self,
+        text: &str,
+        platforms: &[Platform],
+        force: bool,
+        prune: bool,
+        in_use: InUse<'_>,
+    ) -> Result<Vec<Deleted>> {
+        let mut doomed: Vec<Digest> = Vec::new();
+        let mut through = None;
+        for platform in platforms {
+            let found = self.find_for(text, Some(platform))?;
+            through = found.index;
+            if !doomed.contains(&found.image.id) {
+                doomed.push(found.image.id.clone());
+            }
+        }
+        let all = through.as_ref().map(|index| self.members_of(index)).unwrap_or_default();
+        if all.iter().all(|(_, image)| doomed.contains(&image.id)) {
+            return self.delete(text, force, prune, in_use);
+        }
+        for id in &doomed {
+            if let Some(obstacle) = self.obstacle(id, !force, false, &in_use(id)) {
+                return Err(conflict(id, &obstacle));
+            }
+        }
+        let mut index = self.write();
+        let mut batch = Batch::new();
+        let mut faces: Vec<(Reference, Digest, Digest)> = Vec::new();
+        for id in &doomed {
+            batch.delete::<ImageRecord>(id.as_str());
+            for name in index.names_of(id) {
+                let index_of_it = index.index_of_name(&name);
+                let face = index_of_it.and_then(|of| Some((index.face(&of, &doomed)?, of.digest.clone())));
+                let Some((face, of)) = face else {
+                    return Err(Error::Conflict(format!(
+                        "unable to delete {} (cannot be forced) - image is referenced by {} as well",
+                        id.short(),
+                        name.familiar()
+                    )));
+                };
+                batch.put(&name.to_string(), &NameRecord { image: face.clone(), index: Some(of.clone()) })?;
+                faces.push((name, face, of));
+            }
+        }
+        self.records.commit(batch, Durability::Full)?;
+        for (name, face, of) in faces {
+            index.insert_name(name, face, Some(&of));
+        }
+        for id in &doomed {
+            index.images.remove(id);
+            index.references.remove(id);
+            index.last_tagged.remove(id);
+        }
+        drop(index);
+        let mut report: Vec<Deleted> = doomed.into_iter().map(Deleted::Image).collect();
+        report.extend(self.tidy().into_iter().map(Deleted::Layer));
+        Ok(report)
+    }
+
+    /// The containers that use an image, or what goes with it.
+    fn users(&self, id: &Digest, in_use: InUse<'_>) -> Vec<ImageUse> {
+        let index = self.index_of(id);
+        let others = index.iter().flat_map(|index| self.members_of(index));
+        let others = others.filter(|(_, image)| image.id != *id && self.is_member_only(&image.id));
+        in_use(id).into_iter().chain(others.flat_map(|(_, image)| in_use(&image.id))).collect()
     }
 
     /// `last`: names that go in any case. `quiet`: one of them is what was asked for, so that an obstacle is no error
@@ -93,12 +164,12 @@ impl Images {
         quiet: bool,
         in_use: InUse<'_>,
     ) -> Result<Vec<Deleted>> {
-        let Some(image) = self.get(id) else { return self.commit(last, Vec::new()) };
+        let Some(image) = self.get(id) else { return self.untag(last, in_use) };
         let names = self.names(id);
         let named = names.iter().any(|name| !last.contains(name));
-        if let Some(obstacle) = self.obstacle(id, !force, !force && named, in_use) {
+        if let Some(obstacle) = self.obstacle(id, !force, !force && named, &self.users(id, in_use)) {
             let dangling = !named && self.children(id).is_empty();
-            let report = self.commit(last, Vec::new())?;
+            let report = self.untag(last, in_use)?;
             return match quiet && (!dangling || obstacle.used) {
                 true => Ok(report),
                 false => Err(conflict(id, &obstacle)),
@@ -116,13 +187,22 @@ impl Images {
         }
         let mut gone = last;
         gone.extend(names.into_iter().filter(|name| !gone.contains(name)).collect::<Vec<_>>());
-        let mut report = self.commit(gone, doomed)?;
+        let mut report = self.commit(gone, doomed, in_use)?;
         report.extend(self.tidy().into_iter().map(Deleted::Layer));
         Ok(report)
     }
 
+    /// Only names; but with the last one of an index goes what was here for its sake.
+    fn untag(&self, names: Vec<Reference>, in_use: InUse<'_>) -> Result<Vec<Deleted>> {
+        let mut report = self.commit(names, Vec::new(), in_use)?;
+        if report.iter().any(|line| matches!(line, Deleted::Image(_))) {
+            report.extend(self.tidy().into_iter().map(Deleted::Layer));
+        }
+        Ok(report)
+    }
+
     /// All of it, or nothing.
-    fn commit(&self, names: Vec<Reference>, images: Vec<Digest>) -> Result<Vec<Deleted>> {
+    fn commit(&self, names: Vec<Reference>, images: Vec<Digest>, in_use: InUse<'_>) -> Result<Vec<Deleted>> {
         let mut index = self.write();
         let mut names = names;
         for id in &images {
@@ -134,6 +214,8 @@ impl Images {
         if names.is_empty() && images.is_empty() {
             return Ok(Vec::new());
         }
+        let orphans = orphans(&index, &names, &images, in_use);
+        let images: Vec<Digest> = images.into_iter().chain(orphans).collect();
         let mut batch = Batch::new();
         for name in &names {
             batch.delete::<NameRecord>(&name.to_string());
@@ -145,6 +227,7 @@ impl Images {
         for name in &names {
             index.remove_name(name);
         }
+        index.forget_indexes();
         for id in &images {
             index.images.remove(id);
             index.references.remove(id);
@@ -159,9 +242,8 @@ impl Images {
         id: &Digest,
         stopped_counts: bool,
         names_count: bool,
-        in_use: InUse<'_>,
+        users: &[ImageUse],
     ) -> Option<Obstacle> {
-        let users = in_use(id);
         if !self.children(id).is_empty() {
             let message = "image has dependent child images".into();
             return Some(Obstacle { hard: true, used: false, message });
@@ -180,6 +262,27 @@ impl Images {
         }
         None
     }
+}
+
+/// Images that were here as parts of indexes that lose their last name, and that nothing else needs.
+fn orphans(index: &Index, names: &[Reference], images: &[Digest], in_use: InUse<'_>) -> Vec<Digest> {
+    let stays = |digest: &Digest| index.names_through(digest).iter().any(|name| !names.contains(name));
+    let (kept, lost): (Vec<_>, Vec<_>) = index.indexes.values().partition(|of| stays(&of.digest));
+    let kept: HashSet<&Digest> =
+        kept.into_iter().flat_map(|of| of.members.iter()).filter_map(Member::image_id).collect();
+    let mut orphans: Vec<Digest> = Vec::new();
+    for (_, image) in lost.into_iter().flat_map(|of| index.images_of(of)) {
+        let id = &image.id;
+        let is_named = index.references.get(id).is_some_and(|of| of.iter().any(|name| !names.contains(name)));
+        // The face is asked for by whoever asks; it is no orphan.
+        let is_face = index.references.get(id).is_some_and(|of| !of.is_empty());
+        let is_parent = index.images.values().any(|other| other.parent.as_ref() == Some(id));
+        let is_known = images.contains(id) || orphans.contains(id) || kept.contains(id);
+        if !(is_named || is_face || is_parent || is_known) && in_use(id).is_empty() {
+            orphans.push(id.clone());
+        }
+    }
+    orphans
 }
 
 fn conflict(id: &Digest, obstacle: &Obstacle) -> Error {

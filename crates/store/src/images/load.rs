@@ -10,18 +10,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use archive::{Compression, Decoder, Entries, Kind, SNIFF_LEN};
-use oci::{
-    Descriptor, Digest, History, ImageConfig, Index, Manifest, Platform, Reference, annotation, media_type,
-};
+use oci::{Descriptor, Digest, History, ImageConfig, Manifest, Platform, Reference, media_type};
 use serde::Deserialize;
+
+mod layout;
 
 use super::{Image, Images};
 use crate::content::DOCUMENT_BYTES_MAX;
 use crate::error::{Error, Result};
 use crate::lease::Lease;
-
-/// Nested indexes deeper than this are refused.
-const INDEX_DEPTH_MAX: usize = 4;
 
 /// What happens while an archive is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,19 +72,19 @@ impl Files {
 }
 
 impl Images {
-    /// Loads all images of an archive, or those for one platform. The archive may be compressed.
+    /// Loads all images of an archive, or those for some platforms. The archive may be compressed.
     pub fn load(
         &self,
         reader: impl Read,
-        platform: Option<&Platform>,
+        platforms: &[Platform],
         progress: Progress<'_>,
     ) -> Result<Vec<Arc<Image>>> {
         let lease = self.content.lease();
         let outcome = self.spool(reader, &lease).and_then(|files| {
-            let images = if files.get("manifest.json").is_some() {
-                self.load_docker(&files, platform, &lease, progress)?
+            let images = if files.get("manifest.json").is_some() && !self.has_index(&files)? {
+                self.load_docker(&files, platforms, &lease, progress)?
             } else if files.get("index.json").is_some() {
-                self.load_layout(&files, platform, &lease, progress)?
+                self.load_layout(&files, platforms, &lease, progress)?
             } else if files.get("repositories").is_some() {
                 self.load_legacy(&files, &lease, progress)?
             } else {
@@ -147,7 +144,7 @@ impl Images {
     fn load_docker(
         &self,
         files: &Files,
-        platform: Option<&Platform>,
+        platforms: &[Platform],
         lease: &Lease,
         progress: Progress<'_>,
     ) -> Result<Vec<Arc<Image>>> {
@@ -156,7 +153,7 @@ impl Images {
         for item in items {
             let (config_digest, config_size) = files.require(&item.config)?.clone();
             let config: ImageConfig = self.parse(&config_digest, &item.config)?;
-            if platform.is_some_and(|wanted| !config.platform().satisfies(wanted)) {
+            if !is_wanted(&config, platforms) {
                 continue;
             }
             let names = item
@@ -186,103 +183,6 @@ impl Images {
             images.push(self.bring_in(lease, &config_digest, &manifest, parent, &names, progress)?);
         }
         Ok(images)
-    }
-
-    /// The manifest of a config within the archive's layout, if there is a layout.
-    fn manifest_for(&self, files: &Files, config: &Digest) -> Result<Option<Digest>> {
-        if files.get("index.json").is_none() {
-            return Ok(None);
-        }
-        let index: Index = self.document(files, "index.json")?;
-        let mut found = Vec::new();
-        self.manifests(files, &index, None, 0, &mut found)?;
-        Ok(found
-            .into_iter()
-            .find(|(_, manifest, _)| manifest.config.digest == *config)
-            .map(|(digest, _, _)| digest))
-    }
-
-    fn load_layout(
-        &self,
-        files: &Files,
-        platform: Option<&Platform>,
-        lease: &Lease,
-        progress: Progress<'_>,
-    ) -> Result<Vec<Arc<Image>>> {
-        let index: Index = self.document(files, "index.json")?;
-        let mut found = Vec::new();
-        self.manifests(files, &index, None, 0, &mut found)?;
-        // Of an image for many platforms only one can have the name: this machine's.
-        let host = Platform::host();
-        let wanted = platform.unwrap_or(&host);
-        let mut images: Vec<Arc<Image>> = Vec::new();
-        let mut refused = None;
-        for (digest, manifest, name) in found {
-            for descriptor in std::iter::once(&manifest.config).chain(&manifest.layers) {
-                let blob = format!("blobs/{}/{}", descriptor.digest.algorithm(), descriptor.digest.hex());
-                if files.get(&blob).is_none() && !self.content.contains(&descriptor.digest) {
-                    // A layout made for one platform lists the others all the same.
-                    refused.get_or_insert(Error::Invalid(format!("invalid archive: {blob} is missing")));
-                }
-                lease.hold(&descriptor.digest);
-            }
-            if !self.content.contains(&manifest.config.digest) {
-                continue;
-            }
-            let config: ImageConfig = self.parse(&manifest.config.digest, "image config")?;
-            if !config.platform().satisfies(wanted) && (platform.is_some() || !config.os.is_empty()) {
-                refused.get_or_insert(Error::Invalid(format!(
-                    "image is for {}, not for {wanted}",
-                    config.platform()
-                )));
-                continue;
-            }
-            let names: Vec<Reference> = name.into_iter().collect();
-            images.push(self.bring_in(lease, &manifest.config.digest, &digest, None, &names, progress)?);
-        }
-        match (images.is_empty(), refused) {
-            (true, Some(error)) => Err(error),
-            _ => Ok(images),
-        }
-    }
-
-    /// All image manifests below an index, with the name that each has.
-    fn manifests(
-        &self,
-        files: &Files,
-        index: &Index,
-        inherited: Option<&Reference>,
-        depth: usize,
-        found: &mut Vec<(Digest, Manifest, Option<Reference>)>,
-    ) -> Result<()> {
-        if depth > INDEX_DEPTH_MAX {
-            return Err(Error::Invalid("invalid archive: indexes are nested too deeply".into()));
-        }
-        for descriptor in &index.manifests {
-            if descriptor.annotations.contains_key(annotation::REFERENCE_TYPE) {
-                continue;
-            }
-            let named = |key: &str| descriptor.annotations.get(key).map(String::as_str);
-            // A bare tag is no name; a full one, as skopeo writes it, is.
-            let full = named(annotation::REF_NAME).filter(|name| name.contains([':', '/']));
-            let name =
-                named(annotation::CONTAINERD_NAME).or(full).and_then(|name| Reference::parse(name).ok());
-            let name = name.or_else(|| inherited.cloned());
-            let blob = format!("blobs/{}/{}", descriptor.digest.algorithm(), descriptor.digest.hex());
-            if files.get(&blob).is_none() {
-                continue;
-            }
-            if media_type::is_index(&descriptor.media_type) {
-                let below: Index = self.document(files, &blob)?;
-                self.manifests(files, &below, name.as_ref(), depth + 1, found)?;
-            } else if media_type::is_manifest(&descriptor.media_type) {
-                let manifest: Manifest = self.document(files, &blob)?;
-                if media_type::is_config(&manifest.config.media_type) {
-                    found.push((descriptor.digest.clone(), manifest, name));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Before Docker 1.10: `<id>/json` and `<id>/layer.tar` per layer, and names in `repositories`.
@@ -357,6 +257,22 @@ impl Images {
         names: &[Reference],
         progress: Progress<'_>,
     ) -> Result<Arc<Image>> {
+        self.unpack_loaded(lease, config, manifest, progress)?;
+        let image = self.insert(lease, config, manifest, parent, names)?;
+        match names {
+            [] => progress(LoadEvent::Untagged(image.id.clone())),
+            names => names.iter().for_each(|name| progress(LoadEvent::Tagged(name.clone().or_latest()))),
+        }
+        Ok(image)
+    }
+
+    fn unpack_loaded(
+        &self,
+        lease: &Lease,
+        config: &Digest,
+        manifest: &Digest,
+        progress: Progress<'_>,
+    ) -> Result<()> {
         let image = self.preview(config, manifest)?;
         for layer in &image.layers {
             lease.hold(&layer.chain_id);
@@ -365,12 +281,7 @@ impl Images {
             }
         }
         self.snapshots.ensure(lease, &image)?;
-        let image = self.insert(lease, config, manifest, parent, names)?;
-        match names {
-            [] => progress(LoadEvent::Untagged(image.id.clone())),
-            names => names.iter().for_each(|name| progress(LoadEvent::Tagged(name.clone().or_latest()))),
-        }
-        Ok(image)
+        Ok(())
     }
 
     fn put_manifest(&self, lease: &Lease, config: Descriptor, layers: Vec<Descriptor>) -> Result<Digest> {
@@ -422,6 +333,11 @@ impl Images {
         serde_json::from_slice(&self.content.read(digest)?)
             .map_err(|error| Error::Invalid(format!("invalid archive: {name}: {error}")))
     }
+}
+
+/// Is it for one of the platforms? All are wanted if none is said.
+fn is_wanted(config: &ImageConfig, platforms: &[Platform]) -> bool {
+    platforms.is_empty() || platforms.iter().any(|wanted| config.platform().satisfies(wanted))
 }
 
 /// A name within the archive, without `./`, doubled slashes, and `..`.

@@ -11,6 +11,7 @@ mod commit;
 mod delete;
 mod import;
 mod load;
+mod platforms;
 mod resolve;
 mod save;
 
@@ -26,6 +27,7 @@ pub use self::commit::CommitOptions;
 pub use self::delete::{Deleted, ImageUse, InUse};
 pub use self::import::ImportOptions;
 pub use self::load::{LoadEvent, Progress};
+pub use self::platforms::{Found, INDEX_DEPTH_MAX, ImageIndex, MEMBERS_MAX, Member, MemberKind, kind_of};
 
 use crate::content::Content;
 use crate::error::{Error, Result};
@@ -82,7 +84,11 @@ impl Record for ImageRecord {
 /// Key: the canonical reference, with tag or digest.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct NameRecord {
+    /// With an index: its face.
     image: Digest,
+    // Older engines neither write nor see it: to them the name is one of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    index: Option<Digest>,
 }
 
 impl Record for NameRecord {
@@ -94,13 +100,20 @@ impl Record for NameRecord {
 struct Index {
     images: BTreeMap<Digest, Arc<Image>>,
     names: BTreeMap<Reference, Digest>,
+    /// The indexes that names point to; those images are their faces.
+    through: BTreeMap<Reference, Digest>,
+    indexes: HashMap<Digest, Arc<ImageIndex>>,
     /// The names of each image.
     references: HashMap<Digest, BTreeSet<Reference>>,
     last_tagged: HashMap<Digest, String>,
 }
 
 impl Index {
-    fn insert_name(&mut self, name: Reference, id: Digest) {
+    fn insert_name(&mut self, name: Reference, id: Digest, index: Option<&Digest>) {
+        match index {
+            Some(index) => _ = self.through.insert(name.clone(), index.clone()),
+            None => _ = self.through.remove(&name),
+        }
         if let Some(previous) = self.names.insert(name.clone(), id.clone())
             && previous != id
             && let Some(names) = self.references.get_mut(&previous)
@@ -111,6 +124,7 @@ impl Index {
     }
 
     fn remove_name(&mut self, name: &Reference) {
+        self.through.remove(name);
         if let Some(id) = self.names.remove(name)
             && let Some(names) = self.references.get_mut(&id)
         {
@@ -158,7 +172,16 @@ impl Images {
         for (key, record) in records.list::<NameRecord>()? {
             match (Reference::parse(&key), record) {
                 (Ok(name), Ok(record)) if index.images.contains_key(&record.image) => {
-                    index.insert_name(name, record.image);
+                    let known = record.index.as_ref().is_none_or(|digest| index.indexes.contains_key(digest));
+                    if !known && let Some(digest) = &record.index {
+                        // Without it the name is still one of the image.
+                        match ImageIndex::read(&content, digest) {
+                            Ok(read) => _ = index.indexes.insert(digest.clone(), Arc::new(read)),
+                            Err(error) => warnings.push(format!("index of {key} is damaged: {error}")),
+                        }
+                    }
+                    let through = record.index.filter(|digest| index.indexes.contains_key(digest));
+                    index.insert_name(name, record.image, through.as_ref());
                 }
                 (_, Err(error)) => warnings.push(format!("name {key} is damaged: {error}")),
                 _ => warnings.push(format!("name {key} points to no image")),
@@ -194,21 +217,30 @@ impl Images {
     /// Gives an image one more name; one that another image had is taken from it.
     /// A name without tag and digest means `latest`.
     pub fn tag(&self, id: &Digest, name: &Reference) -> Result<()> {
+        self.tag_through(id, None, name)
+    }
+
+    /// As [`Images::tag`], for an index with the image that is its face.
+    pub fn tag_through(&self, id: &Digest, through: Option<&Digest>, name: &Reference) -> Result<()> {
         let name = name.clone().or_latest();
         let mut index = self.write();
         if !index.images.contains_key(id) {
             return Err(Error::NoSuchImage(id.to_string()));
         }
+        if let Some(digest) = through.filter(|digest| !index.indexes.contains_key(digest)) {
+            return Err(Error::NoSuchImage(digest.to_string()));
+        }
         let now = jiff::Timestamp::now().to_string();
         let mut batch = Batch::new();
-        batch.put(&name.to_string(), &NameRecord { image: id.clone() })?;
+        batch.put(&name.to_string(), &NameRecord { image: id.clone(), index: through.cloned() })?;
         if let Some(mut record) = self.records.get::<ImageRecord>(id.as_str())? {
             record.last_tagged = Some(now.clone());
             batch.put(id.as_str(), &record)?;
         }
         self.records.commit(batch, Durability::Full)?;
         index.last_tagged.insert(id.clone(), now);
-        index.insert_name(name, id.clone());
+        index.insert_name(name, id.clone(), through);
+        index.forget_indexes();
         Ok(())
     }
 
@@ -216,11 +248,25 @@ impl Images {
     /// An image that is there already only gets the names.
     pub(crate) fn insert(
         &self,
+        lease: &Lease,
+        config: &Digest,
+        manifest: &Digest,
+        parent: Option<Digest>,
+        names: &[Reference],
+    ) -> Result<Arc<Image>> {
+        self.insert_through(lease, config, manifest, parent, names, None)
+    }
+
+    /// As [`Images::insert`], where the names are those of an index that is in the content store. They get its face, which
+    /// need not be this image; other names of the index get it, too.
+    pub(crate) fn insert_through(
+        &self,
         _lease: &Lease,
         config: &Digest,
         manifest: &Digest,
         parent: Option<Digest>,
         names: &[Reference],
+        through: Option<&Digest>,
     ) -> Result<Arc<Image>> {
         let names: Vec<Reference> = names.iter().map(|name| name.clone().or_latest()).collect();
         let now = jiff::Timestamp::now().to_string();
@@ -242,8 +288,11 @@ impl Images {
             last_tagged: (!names.is_empty()).then(|| now.clone()),
         };
         let mut index = self.write();
+        // Of its documents, what has come since it was read last. Under the lock: others bring in other parts of it.
+        let through = through.map(|digest| ImageIndex::read(&self.content, digest)).transpose()?;
         let mut batch = Batch::new();
         let known = index.images.get(config).cloned();
+        let is_new = known.is_none();
         match &known {
             None => batch.put(config.as_str(), &record)?,
             Some(_) if names.is_empty() => {}
@@ -254,18 +303,37 @@ impl Images {
                 }
             }
         }
-        for name in &names {
-            batch.put(&name.to_string(), &NameRecord { image: config.clone() })?;
-        }
-        self.records.commit(batch, Durability::Full)?;
         let image = known.unwrap_or_else(|| Arc::new(image));
         index.images.insert(config.clone(), image.clone());
-        for name in &names {
-            index.insert_name(name.clone(), config.clone());
+        let mut faced = names.clone();
+        let mut face = config.clone();
+        if let Some(through) = &through {
+            face = index.face(through, &[]).unwrap_or(face);
+            let others = index.names_through(&through.digest).into_iter();
+            faced.extend(others.filter(|name| !names.contains(name) && index.names.get(name) != Some(&face)));
+        }
+        let digest = through.as_ref().map(|through| &through.digest);
+        let put = |name: &Reference| {
+            batch.put(&name.to_string(), &NameRecord { image: face.clone(), index: digest.cloned() })
+        };
+        let committed =
+            faced.iter().try_for_each(put).and_then(|()| self.records.commit(batch, Durability::Full));
+        if let Err(error) = committed {
+            if is_new {
+                index.images.remove(config);
+            }
+            return Err(error);
+        }
+        for name in &faced {
+            index.insert_name(name.clone(), face.clone(), digest);
         }
         if !names.is_empty() {
             index.last_tagged.insert(config.clone(), now);
         }
+        if let Some(through) = through {
+            index.indexes.insert(through.digest.clone(), Arc::new(through));
+        }
+        index.forget_indexes();
         Ok(image)
     }
 
@@ -341,5 +409,19 @@ impl Image {
     /// When it was made, RFC 3339, as its config says.
     pub fn created(&self) -> Option<&str> {
         self.config.created.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Engines of before indexes wrote names without one.
+    #[test]
+    fn names_of_earlier_engines_are_read_and_written_as_they_were() {
+        let text = format!(r#"{{"image":"{}"}}"#, Digest::of(b"config"));
+        let record: NameRecord = serde_json::from_str(&text).unwrap();
+        assert_eq!(record.index, None);
+        assert_eq!(serde_json::to_string(&record).unwrap(), text);
     }
 }

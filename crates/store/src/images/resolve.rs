@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use oci::{Digest, Reference, is_identifier};
 
-use super::{Image, Images};
+use super::{Found, Image, Images};
 use crate::error::{Error, Result};
 
 impl Images {
     /// Docker's order: a full id, a name, the beginning of an id.
     pub fn resolve(&self, text: &str) -> Result<Arc<Image>> {
+        Ok(self.find_in(text)?.image)
+    }
+
+    pub(super) fn find_in(&self, text: &str) -> Result<Found> {
         let full = if is_identifier(text) {
             Digest::from_sha256_hex(text).ok()
         } else {
@@ -19,17 +23,32 @@ impl Images {
         if let Some(id) = full {
             return self
                 .get(&id)
-                .or_else(|| self.by_manifest(&id))
+                .map(|image| self.with_index(image))
+                .or_else(|| self.by_index(&id))
+                .or_else(|| self.by_manifest(&id).map(|image| Found { image, index: None }))
                 .ok_or_else(|| Error::NoSuchImage(text.into()));
         }
         let name = Reference::parse(text)?;
         if let Some(image) = self.by_name(&name) {
-            return Ok(image);
+            let name = name.digest().map_or_else(|| name.clone(), |digest| name.with_digest(digest.clone()));
+            return Ok(Found { image, index: self.index_of_name(&name) });
         }
         match self.by_id_prefix(text)? {
-            Some(image) => Ok(image),
+            Some(image) => Ok(self.with_index(image)),
             None => Err(Error::NoSuchImage(name.or_latest().familiar())),
         }
+    }
+
+    fn with_index(&self, image: Arc<Image>) -> Found {
+        Found { index: self.index_of(&image.id), image }
+    }
+
+    /// By an index's own digest.
+    fn by_index(&self, digest: &Digest) -> Option<Found> {
+        let inner = self.read();
+        let index = inner.indexes.get(digest)?;
+        let face = inner.face(index, &[]).and_then(|id| inner.images.get(&id).cloned())?;
+        Some(Found { image: face, index: Some(index.clone()) })
     }
 
     /// By a name alone; no id is tried. Without tag and digest it means `latest`.
@@ -43,8 +62,18 @@ impl Images {
         found.and_then(|id| index.images.get(id)).cloned()
     }
 
+    /// By the manifest that it came with, or that an index has for it.
     fn by_manifest(&self, digest: &Digest) -> Option<Arc<Image>> {
-        self.read().images.values().find(|image| image.manifest == *digest).cloned()
+        let inner = self.read();
+        let members = || inner.indexes.values().flat_map(|index| inner.images_of(index));
+        inner
+            .images
+            .values()
+            .find(|image| image.manifest == *digest)
+            .or_else(|| {
+                members().find(|(member, _)| member.descriptor.digest == *digest).map(|(_, image)| image)
+            })
+            .cloned()
     }
 
     /// `None`: no image begins like that, or it cannot be the beginning of an id.
