@@ -16,8 +16,8 @@ const NETWORK: &[&str] = &["network.bridge", "network.record", "network.publish"
 const NETWORK_REMOVE: &[&str] = &["network.unmake", "network.forget"];
 const UPDATE: &str = "update.apply";
 const EXTRACT: &str = "extract.unpack";
-/// `tests/engine/commit.rs` has it.
-const ELSEWHERE: &[&str] = &["commit.read"];
+/// `tests/engine/commit.rs` and `tests/network/update.rs` have them.
+const ELSEWHERE: &[&str] = &["commit.read", "update.ports", "update.published"];
 const START: &[&str] =
     &["start.network", "start.ports", "start.files", "start.spec", "start.process", "start.publish"];
 const STOP: &[&str] = &["stop.signal", "stop.wait", "stop.release", "stop.record"];

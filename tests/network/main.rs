@@ -12,6 +12,7 @@ mod links;
 mod names;
 mod networks;
 mod ports;
+mod update;
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,9 @@
-//! `POST /containers/{id}/update`: the limits and the restart policy of a `HostConfig`, and what Wharf changes beyond that.
+//! `POST /containers/{id}/update`: the limits and the restart policy of a `HostConfig`, and what Wharf changes beyond that
+//! (`docs/update.md`).
 
 use crate::go;
 use crate::host_config::RestartPolicy;
+use crate::network::PortMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -48,9 +50,13 @@ pub struct UpdateRequest {
     pub env_add: Vec<String>,
     #[serde(skip_serializing_if = "go::is_zero")]
     pub env_remove: Vec<String>,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub port_bindings: PortMap,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub port_bindings_remove: PortMap,
 }
 
-/// Wharf's own fields: labels, and variables for the next start.
+/// Wharf's own fields: labels, variables for the next start, and published ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Additions {
@@ -59,6 +65,10 @@ pub struct Additions {
     /// `KEY=value`.
     pub env_add: Vec<String>,
     pub env_remove: Vec<String>,
+    /// As in a `HostConfig`: beside those that there are.
+    pub port_bindings: PortMap,
+    /// `null` or none: all of that port.
+    pub port_bindings_remove: PortMap,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

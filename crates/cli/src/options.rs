@@ -10,7 +10,7 @@ mod flags;
 mod health;
 mod mounts;
 pub(crate) mod networks;
-mod ports;
+pub(crate) mod ports;
 pub(crate) mod request;
 pub(crate) mod resources;
 mod security;

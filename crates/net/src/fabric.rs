@@ -508,6 +508,15 @@ impl Fabric {
         published::adopt(&mut lock(&self.state), running)
     }
 
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// The host's namespace.
+    pub(crate) fn home(&self) -> &NetNs {
+        &self.home
+    }
+
     fn networks(&self) -> MutexGuard<'_, BTreeMap<String, Network>> {
         self.networks.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -35,6 +35,7 @@ mod pool;
 mod pools;
 mod ports;
 mod published;
+mod republish;
 mod sandbox;
 mod sockets;
 mod state;

@@ -63,6 +63,24 @@ impl Published {
         }
     }
 
+    pub(crate) fn allocator(&mut self) -> &mut Allocator {
+        &mut self.allocator
+    }
+
+    /// What was the container's before.
+    pub(crate) fn set_owner(
+        &mut self,
+        owner: &str,
+        to: Ipv4Addr,
+        mappings: &[PortMapping],
+    ) -> Option<(Ipv4Addr, Vec<PortMapping>)> {
+        self.owners.insert(owner.to_owned(), (to, mappings.to_vec()))
+    }
+
+    pub(crate) fn forget_owner(&mut self, owner: &str) {
+        self.owners.remove(owner);
+    }
+
     /// What belongs into the maps.
     pub(crate) fn elements(&self) -> Elements {
         let mut all = self.inherited.clone();
@@ -197,7 +215,7 @@ pub(crate) fn adopt(state: &mut State, running: Vec<(String, Ipv4Addr, Vec<PortM
     if inherited.sorted() == state.published.elements().sorted() { Ok(()) } else { remake(state) }
 }
 
-fn open_to_loopback(state: &mut State, to: Ipv4Addr, mappings: &[PortMapping]) {
+pub(crate) fn open_to_loopback(state: &mut State, to: Ipv4Addr, mappings: &[PortMapping]) {
     if !mappings.iter().any(needs_loopback) {
         return;
     }
@@ -207,7 +225,7 @@ fn open_to_loopback(state: &mut State, to: Ipv4Addr, mappings: &[PortMapping]) {
 }
 
 /// If it cannot be done because somebody took the table away, or a part of it, that is made again.
-fn change(state: &mut State, fill: impl FnOnce(&mut Transaction<'_>)) -> Result<()> {
+pub(crate) fn change(state: &mut State, fill: impl FnOnce(&mut Transaction<'_>)) -> Result<()> {
     let Some((config, nft)) = state.desired.firewall.as_ref().zip(state.nft.as_mut()) else { return Ok(()) };
     let mut transaction = Transaction::on(Family::Inet, &config.table);
     fill(&mut transaction);
@@ -229,7 +247,7 @@ fn needs_loopback(mapping: &PortMapping) -> bool {
 }
 
 /// What the maps need for a container.
-fn elements(to: Ipv4Addr, mappings: &[PortMapping]) -> Elements {
+pub(crate) fn elements(to: Ipv4Addr, mappings: &[PortMapping]) -> Elements {
     let mut elements = Elements::default();
     for mapping in mappings {
         let IpAddr::V4(address) = mapping.address else { continue };

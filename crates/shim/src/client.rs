@@ -89,6 +89,14 @@ impl Connection {
         wire::send(&self.socket, &Call { seq, order: Order::Attach(client) }, &descriptors)
     }
 
+    /// Hands over what holds ports. It may be closed afterwards.
+    ///
+    /// # Errors
+    /// As [`Connection::call`].
+    pub fn hold_ports(&self, seq: u64, holder: BorrowedFd<'_>) -> Result<(), Error> {
+        wire::send(&self.socket, &Call { seq, order: Order::HoldPorts }, &[holder])
+    }
+
     /// The next event; `None` when the monitor has gone. Events of a later version that mean nothing here are
     /// passed over.
     ///

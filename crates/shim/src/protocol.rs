@@ -35,6 +35,7 @@
 //!   it answers with `Refused` (an order), passes over (an event), or takes for a refusal (a reply). `Hello` and
 //!   [`Request`] stay within one binary, and may change freely.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -213,8 +214,22 @@ pub enum Order {
     Signal(i32),
     /// Forget the records that are kept of the container's output.
     ClearLog,
+    /// With a descriptor that is kept open until the process has ended, beside what holds ports already.
+    HoldPorts,
+    /// Close the sockets that are bound to these.
+    LetGoPorts(Vec<HeldPorts>),
     /// Answered by [`Reply::Status`].
     Status,
+}
+
+/// Ports of the host's that lie side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldPorts {
+    /// As in IP's header.
+    pub protocol: u8,
+    pub address: IpAddr,
+    pub first: u16,
+    pub last: u16,
 }
 
 /// Monitor to engine.

@@ -463,16 +463,34 @@ impl NetworkFabric for Network {
     ) -> BoxFuture<'a, Result<PublishedPorts, NetworkError>> {
         Box::pin(async move {
             let Some(to) = endpoint.ipv4 else { return Ok(PublishedPorts::default()) };
-            let owner = container.to_owned();
-            let few = wishes.len() <= FEW_PORTS;
-            let publish = move |inner: &Inner| {
-                let wishes: Vec<_> = wishes.into_iter().map(ports::wish).collect();
-                inner.fabric.publish(&owner, to, &wishes)
-            };
-            let published =
-                if few { publish(&self.inner) } else { self.blocking(publish).await }.map_err(convert)?;
-            let mappings = published.mappings.into_iter().map(ports::mapping).collect();
-            Ok(PublishedPorts { mappings, holder: published.holder })
+            self.publish_at(container, to, wishes).await.map_err(convert)
+        })
+    }
+
+    fn reserve_ports(&self, wishes: Vec<PortWish>) -> BoxFuture<'_, Result<PublishedPorts, NetworkError>> {
+        Box::pin(async move { self.reserve(wishes).await.map_err(convert) })
+    }
+
+    fn give_up_ports(&self, mappings: Vec<PortMapping>) -> BoxFuture<'_, ()> {
+        Box::pin(async move { self.inner.fabric.give_up_ports(&ports::net_mappings(mappings)) })
+    }
+
+    fn set_ports<'a>(
+        &'a self,
+        container: &'a str,
+        endpoint: &'a Endpoint,
+        mappings: Vec<PortMapping>,
+    ) -> BoxFuture<'a, Result<(), NetworkError>> {
+        Box::pin(async move {
+            let Some(to) = endpoint.ipv4 else { return Ok(()) };
+            self.inner.fabric.set_ports(container, to, &ports::net_mappings(mappings)).map_err(convert)
+        })
+    }
+
+    fn hold_ports(&self, mappings: Vec<PortMapping>) -> BoxFuture<'_, Result<Option<OwnedFd>, NetworkError>> {
+        Box::pin(async move {
+            let mappings = ports::net_mappings(mappings);
+            self.blocking(move |inner| inner.fabric.hold_ports(&mappings)).await.map_err(convert)
         })
     }
 
@@ -516,7 +534,7 @@ impl NetworkFabric for Network {
     ) -> BoxFuture<'_, Result<(), NetworkError>> {
         Box::pin(async move {
             let adopted = running.into_iter().filter_map(|(container, endpoint, mappings)| {
-                Some((container, endpoint.ipv4?, mappings.into_iter().map(ports::net_mapping).collect()))
+                Some((container, endpoint.ipv4?, ports::net_mappings(mappings)))
             });
             self.inner.fabric.adopt_ports(adopted.collect()).map_err(convert)
         })
@@ -543,9 +561,6 @@ impl NetworkFabric for Network {
         }
     }
 }
-
-/// So many ports are published where it is called: in less time than it takes to give them to another thread.
-const FEW_PORTS: usize = 32;
 
 /// Called from the watching thread.
 fn report_mended(result: net::Result<net::Plan>) {

@@ -12,7 +12,7 @@ mod words;
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ use engine::ports::{
     RuntimeError, RuntimeErrorKind, StartRequest, Started,
 };
 use shim::client::{Connection, Orphan};
-use shim::protocol::{self, Event, Leave, Order, Reply, Request, Size};
+use shim::protocol::{self, Event, HeldPorts, Leave, Order, Reply, Request, Size};
 use shim::record::State;
 use shim::spawner::{self, Attached, Spawner};
 use tokio::io::unix::AsyncFd;
@@ -41,6 +41,9 @@ const WELCOME: Duration = Duration::from_secs(30);
 /// How long a monitor may take to clear up after its process: longer than it waits for the cgroup to be empty.
 const CLEARING: Duration = Duration::from_secs(15);
 
+/// So many fit into one message to a monitor.
+const PORTS_PER_ORDER: usize = 64;
+
 /// Containers and execs as processes under one exec root.
 #[derive(Debug)]
 pub struct ShimRuntime {
@@ -49,6 +52,14 @@ pub struct ShimRuntime {
     spawner: tokio::sync::Mutex<Option<Arc<Spawner>>>,
     processes: Arc<Processes>,
     prober: probe::Prober,
+}
+
+/// What goes along with an order.
+#[derive(Clone, Copy)]
+enum With<'a> {
+    Nothing,
+    Client(&'a Attachment),
+    Holder(BorrowedFd<'a>),
 }
 
 /// What runs, as far as this engine knows. The lock is held for a look-up, never longer.
@@ -222,7 +233,7 @@ impl ShimRuntime {
 
     async fn order(&self, process: &ProcessRef, order: Order) -> Result<Reply, RuntimeError> {
         match self.handle(process)?.peer() {
-            Peer::Monitor(monitor) => monitor.call(order, None).await,
+            Peer::Monitor(monitor) => monitor.call(order, With::Nothing).await,
             Peer::Nobody(_) => Err(without_a_monitor()),
         }
     }
@@ -359,7 +370,7 @@ impl ContainerRuntime for ShimRuntime {
         Box::pin(async move {
             match self.handle(process)?.peer() {
                 Peer::Nobody(orphan) => orphan.get_ref().signal(signal).map_err(|_| not_running()),
-                Peer::Monitor(monitor) => match monitor.call(Order::Signal(signal), None).await {
+                Peer::Monitor(monitor) => match monitor.call(Order::Signal(signal), With::Nothing).await {
                     // Without its monitor the process may still be there.
                     Err(error) => match shim::client::orphan(&self.directory(process)) {
                         Ok(Some(orphan)) => orphan.signal(signal).map_err(|_| not_running()),
@@ -395,6 +406,35 @@ impl ContainerRuntime for ShimRuntime {
         Box::pin(async move { done(self.order(process, Order::ClearLog).await?) })
     }
 
+    fn hold_ports<'a>(
+        &'a self,
+        process: &'a ProcessRef,
+        holder: std::os::fd::OwnedFd,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async move {
+            match self.handle(process)?.peer() {
+                Peer::Monitor(monitor) => {
+                    done(monitor.call(Order::HoldPorts, With::Holder(holder.as_fd())).await?)
+                }
+                Peer::Nobody(_) => Err(without_a_monitor()),
+            }
+        })
+    }
+
+    fn let_go_ports<'a>(
+        &'a self,
+        process: &'a ProcessRef,
+        mappings: Vec<engine::ports::PortMapping>,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async move {
+            let all: Vec<HeldPorts> = mappings.iter().map(convert::held).collect();
+            for some in all.chunks(PORTS_PER_ORDER) {
+                done(self.order(process, Order::LetGoPorts(some.to_vec())).await?)?;
+            }
+            Ok(())
+        })
+    }
+
     fn attach<'a>(
         &'a self,
         process: &'a ProcessRef,
@@ -405,7 +445,7 @@ impl ContainerRuntime for ShimRuntime {
             match handle.peer() {
                 Peer::Monitor(monitor) => {
                     let wants = client(&attachment, handle.state.tty);
-                    done(monitor.call(Order::Attach(wants), Some(&attachment)).await?)
+                    done(monitor.call(Order::Attach(wants), With::Client(&attachment)).await?)
                 }
                 Peer::Nobody(_) => Err(without_a_monitor()),
             }
@@ -636,14 +676,15 @@ impl Monitor {
         }
     }
 
-    async fn call(&self, order: Order, attachment: Option<&Attachment>) -> Result<Reply, RuntimeError> {
+    async fn call(&self, order: Order, with: With<'_>) -> Result<Reply, RuntimeError> {
         let seq = self.calls.next.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         self.calls.lock().insert(seq, answer);
         loop {
             let connection = self.connection.get_ref();
-            let sent = match (&order, attachment) {
-                (Order::Attach(client), Some(attachment)) => {
+            let sent = match (&order, with) {
+                (Order::HoldPorts, With::Holder(holder)) => connection.hold_ports(seq, holder),
+                (Order::Attach(client), With::Client(attachment)) => {
                     connection.attach(seq, client.clone(), attachment.stream.as_fd(), &attachment.leftover)
                 }
                 _ => connection.call(seq, order.clone()),

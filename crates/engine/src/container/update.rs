@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use oci::runtime as rt;
 
-use super::{ContainerSpec, Limits, Resources, RestartPolicy, oci_spec};
+use super::{ContainerSpec, Limits, PortBinding, Resources, RestartPolicy, oci_spec, republished};
 use crate::error::{Error, Result};
 
 /// `POST /containers/{id}/update`.
@@ -20,6 +20,9 @@ pub struct UpdateRequest {
     /// Wharf's own: variables (`KEY=value`) and names to drop, for the next start.
     pub env_add: Vec<String>,
     pub env_remove: Vec<String>,
+    /// Wharf's own: ports to publish beside those that are, and to publish no more (with no binding: wherever it is).
+    pub ports_add: BTreeMap<String, Vec<PortBinding>>,
+    pub ports_remove: BTreeMap<String, Vec<PortBinding>>,
 }
 
 /// The specification as it will be. Refusals are Docker's.
@@ -34,6 +37,7 @@ pub(crate) fn changed(now: &ContainerSpec, request: &UpdateRequest) -> Result<Co
         }
         spec.host.restart = restart.clone();
     }
+    republished::apply(&mut spec, &request.ports_add, &request.ports_remove)?;
     for name in &request.labels_remove {
         spec.labels.remove(name);
     }

@@ -68,6 +68,9 @@ pub(crate) async fn run(core: &Arc<Core>, bridges: Vec<BridgeNetwork>) -> Result
     if let Err(error) = core.ports.network.adopt_ports(publishing).await {
         tracing::error!(%error, "could not put published ports in order");
     }
+    for owner in &mut owners {
+        owner.finish_ports().await;
+    }
     for owner in owners.iter().filter(|owner| !owner.record.endpoints.is_empty()) {
         let linked = links::follow_running(core, &owner.record.links);
         start::open_links(core, &owner.record, &linked).await;
@@ -138,6 +141,7 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<Owner> {
         record.pid = 0;
         // The next start does what the specification says.
         record.unapplied = None;
+        record.unapplied_ports = None;
         record.endpoints.clear();
         record.ports.clear();
         record.sandbox_id.clear();

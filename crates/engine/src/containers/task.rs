@@ -10,6 +10,7 @@ mod exit;
 mod health;
 mod links;
 mod networks;
+mod ports;
 mod remove;
 mod start;
 mod stop;

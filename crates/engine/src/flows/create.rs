@@ -142,6 +142,7 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
         health: None,
         end: crate::container::End::default(),
         unapplied: None,
+        unapplied_ports: None,
     };
     // A `--rm` container that was not started does not outlive the engine: its record comes with the start.
     if !auto_remove {

@@ -215,6 +215,7 @@ pub(crate) async fn release(core: &Arc<Core>, record: &mut Record) {
     if !record.ports.is_empty() {
         core.ports.network.unpublish(&record.id).await;
         record.ports.clear();
+        record.unapplied_ports = None;
     }
     core.ports.network.release(&record.id, &record.endpoints).await;
     network_event(core, record, "disconnect");

@@ -92,7 +92,7 @@ impl EndpointRequest {
 }
 
 /// A transport with ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PortProtocol {
     Tcp,
@@ -240,6 +240,31 @@ pub trait NetworkFabric: Send + Sync + fmt::Debug {
         endpoint: &'a Endpoint,
         wishes: Vec<PortWish>,
     ) -> BoxFuture<'a, Result<PublishedPorts, NetworkError>>;
+    /// Takes ports of the host's, all that are wished or none, and holds them; they lead nowhere yet.
+    fn reserve_ports(&self, _wishes: Vec<PortWish>) -> BoxFuture<'_, Result<PublishedPorts, NetworkError>> {
+        Box::pin(std::future::ready(Ok(PublishedPorts::default())))
+    }
+    /// What was reserved is not going to be used.
+    fn give_up_ports(&self, _mappings: Vec<PortMapping>) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+    /// These ports, which are the container's or reserved, lead to it by this endpoint from now on, and no others: all at
+    /// once, or it stays as it was.
+    fn set_ports<'a>(
+        &'a self,
+        _container: &'a str,
+        _endpoint: &'a Endpoint,
+        _mappings: Vec<PortMapping>,
+    ) -> BoxFuture<'a, Result<(), NetworkError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    /// Something that holds ports which are a container's already, as far as nobody has them.
+    fn hold_ports(
+        &self,
+        _mappings: Vec<PortMapping>,
+    ) -> BoxFuture<'_, Result<Option<OwnedFd>, NetworkError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
     /// Its ports lead nowhere from now on. Before [`NetworkFabric::release`], as the address may be given to another
     /// then. Idempotent.
     fn unpublish<'a>(&'a self, container: &'a str) -> BoxFuture<'a, ()>;

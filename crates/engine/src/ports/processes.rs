@@ -257,6 +257,22 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug {
     ) -> BoxFuture<'a, Result<(), RuntimeError>>;
     /// Forget what is kept of a running container's output.
     fn clear_log<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, Result<(), RuntimeError>>;
+    /// Hand over what holds ports of the host's, to be kept until the process ends.
+    fn hold_ports<'a>(
+        &'a self,
+        _process: &'a ProcessRef,
+        _holder: OwnedFd,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    /// These of them are held no longer.
+    fn let_go_ports<'a>(
+        &'a self,
+        _process: &'a ProcessRef,
+        _mappings: Vec<super::PortMapping>,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
     /// Hand a client's connection to the monitor of the process.
     fn attach<'a>(
         &'a self,

@@ -2,7 +2,7 @@
 
 mod v1;
 
-pub(crate) use v1::Record;
+pub(crate) use v1::{Record, UnappliedPorts};
 
 use crate::error::{Error, Result};
 

@@ -75,6 +75,16 @@ pub(crate) struct Record {
     /// Limits that are in `spec` already, and may not yet be in the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unapplied: Option<Resources>,
+    /// The same of `ports`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unapplied_ports: Option<UnappliedPorts>,
+}
+
+/// Ports that may not be held yet, and that may be held still.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct UnappliedPorts {
+    pub(crate) added: Vec<PortMapping>,
+    pub(crate) removed: Vec<PortMapping>,
 }
 
 /// [`Rootfs`] on disk.

@@ -1,10 +1,13 @@
 //! A change to a container.
 
+use std::collections::BTreeMap;
+
 use super::{resources, restart};
 use api::host_config::HostConfig;
+use api::network::{self as wire, PortMap};
 use api::update::Additions;
 use engine::Result;
-use engine::containers::UpdateRequest;
+use engine::containers::{PortBinding, UpdateRequest};
 
 /// One body has both: Docker's fields, and ours.
 pub(crate) fn request(host: &HostConfig, ours: Additions) -> Result<UpdateRequest> {
@@ -19,7 +22,25 @@ pub(crate) fn request(host: &HostConfig, ours: Additions) -> Result<UpdateReques
         labels_remove: ours.label_remove,
         env_add: ours.env_add,
         env_remove: ours.env_remove,
+        // To bind a port is to name where; no name is any.
+        ports_add: bindings(ours.port_bindings, true),
+        ports_remove: bindings(ours.port_bindings_remove, false),
     })
+}
+
+fn binding(wire::PortBinding { host_ip, host_port }: wire::PortBinding) -> PortBinding {
+    PortBinding { host_ip, host_port }
+}
+
+fn bindings(ports: PortMap, any: bool) -> BTreeMap<String, Vec<PortBinding>> {
+    let of = |(port, bindings): (String, Option<Vec<wire::PortBinding>>)| {
+        let mut bindings: Vec<_> = bindings.unwrap_or_default().into_iter().map(binding).collect();
+        if any && bindings.is_empty() {
+            bindings.push(PortBinding::default());
+        }
+        (port, bindings)
+    };
+    ports.into_iter().map(of).collect()
 }
 
 #[cfg(test)]
@@ -49,6 +70,18 @@ mod tests {
         assert_eq!(
             (ours.labels_add["a"].as_str(), ours.labels_remove, ours.env_add, ours.env_remove),
             ("b", vec!["c".into()], vec!["D=e".into()], vec!["F".into()])
+        );
+        let ports = of(
+            r#"{"PortBindings":{"80/tcp":[{"HostPort":"8080"}],"81":null},"PortBindingsRemove":{"82":null}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            ports.ports_add["80/tcp"],
+            [PortBinding { host_port: "8080".into(), ..PortBinding::default() }]
+        );
+        assert_eq!(
+            (&ports.ports_add["81"][..], ports.ports_remove["82"].len()),
+            (&[PortBinding::default()][..], 0)
         );
     }
 

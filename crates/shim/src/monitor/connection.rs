@@ -124,6 +124,19 @@ impl Monitor {
             }
             Order::ClearLog => done(self.log.clear().map_err(|error| error.to_string())),
             Order::Signal(number) => done(self.signal(number)),
+            Order::HoldPorts => match descriptors.into_iter().next() {
+                Some(_) if self.exit.is_some() => {
+                    Reply::Refused { message: "hold ports: the process has ended".into() }
+                }
+                Some(holder) => {
+                    self.ports.hold(holder);
+                    Reply::Done
+                }
+                None => Reply::Refused { message: "hold ports: nothing that holds them came along".into() },
+            },
+            Order::LetGoPorts(which) => {
+                done(self.ports.let_go(&which).map_err(|error| format!("let go of ports: {error}")))
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::client::Client;
 use super::foreign::Bundle;
+use super::ports::Ports;
 use super::{DRAIN, Ended, FAREWELL, Monitor};
 use crate::layout;
 use crate::protocol::{Event, Foreign};
@@ -96,7 +97,7 @@ impl Monitor {
         self.terminal = None;
         self.oom = None;
         // Before the news: who is told may give the ports to another.
-        self.ports = None;
+        self.ports = Ports::default();
 
         let exit = Exit {
             version: 1,

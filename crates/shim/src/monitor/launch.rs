@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
+use super::ports::Ports;
 use super::{Launched, finish, foreign, forwarder};
 use crate::protocol::{
     Client, ExecRequest, Failure, FailureKind, Io, Request, Rootfs, Size, StartRequest, seccomp_filter,
@@ -35,6 +36,7 @@ fn start(
 ) -> Result<Launched, Failure> {
     let netns = if request.netns { Some(descriptors.next().ok_or_else(missing)?) } else { None };
     let ports = if request.ports { Some(descriptors.next().ok_or_else(missing)?) } else { None };
+    let ports = Ports::of(ports);
     let clients = take_clients(&mut request.io, descriptors)?;
     let log = open_log(&request.log)?;
     if let Some(process) = &mut request.spec.process {
@@ -186,7 +188,7 @@ fn exec(
         stdin_once: request.io.stdin_once,
         log: open_log(&logs::Destination::NONE)?,
         clients,
-        ports: None,
+        ports: Ports::default(),
         cgroup: None,
         cgroup_path: request.cgroup,
         limit: super::limit::Limit::of(request.time_limit_ms),

@@ -26,6 +26,7 @@ mod input;
 mod launch;
 mod limit;
 mod output;
+mod ports;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +46,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use self::client::{Client, Input};
 use self::input::Stdin;
 use self::output::Source;
+use self::ports::Ports;
 use crate::error::doing;
 use crate::protocol::{Client as Wants, Event, Failure, FailureKind, Leave, Request};
 use crate::record::{Exit, State, now};
@@ -77,7 +79,7 @@ struct Launched {
     log: Box<dyn LogWriter>,
     clients: Vec<(Wants, OwnedFd, Option<OwnedFd>)>,
     /// Holds the container's ports on the host.
-    ports: Option<OwnedFd>,
+    ports: Ports,
     /// Of a container; an exec leaves it alone.
     cgroup: Option<finish::Container>,
     cgroup_path: String,
@@ -161,7 +163,7 @@ struct Monitor {
     log_error: Option<String>,
     /// For one chunk of output or input; empty while idle.
     scratch: Vec<u8>,
-    ports: Option<OwnedFd>,
+    ports: Ports,
     cgroup: Option<finish::Container>,
     /// Of a container, where there is a memory controller.
     oom: Option<cgroups::OomWatch>,

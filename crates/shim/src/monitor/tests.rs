@@ -122,7 +122,7 @@ fn launch(script: &str, setup: Setup) -> Running {
         stdin_once: setup.stdin_once,
         log: logs::open(&log, forwarder_thread).expect("log"),
         clients: setup.clients.into_iter().map(|(wants, socket)| (wants, socket.into(), None)).collect(),
-        ports: None,
+        ports: Ports::default(),
         cgroup: None,
         cgroup_path: String::new(),
         limit: limit::Limit::default(),

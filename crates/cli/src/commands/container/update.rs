@@ -1,5 +1,6 @@
-//! `update`: other limits, another restart policy; with flags of Wharf's own, other labels and variables.
+//! `update`: other limits, another restart policy; with flags of Wharf's own, other labels, variables and published ports.
 
+use api::network::PortMap;
 use api::update::UpdateRequest;
 
 use crate::app::App;
@@ -7,7 +8,7 @@ use crate::command::{Command, Operands, Outcome};
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
 use crate::options::request::{bytes, restart_policy};
-use crate::options::{environment, resources, values};
+use crate::options::{environment, ports, resources, values};
 use crate::output;
 
 pub(crate) const COMMAND: Command = Command {
@@ -43,6 +44,19 @@ pub(crate) const COMMAND: Command = Command {
             "Swap limit equal to memory plus swap: -1 to enable unlimited swap",
         ),
         Flag::int("pids-limit", "Tune container pids limit (set -1 for unlimited)"),
+        Flag::checked_list(
+            "publish",
+            "list",
+            published,
+            "Publish ports of the container on the host, beside those that are",
+        )
+        .short('p'),
+        Flag::checked_list(
+            "publish-rm",
+            "list",
+            published,
+            "Publish a port of the container no more (80/tcp, 8080:80)",
+        ),
         Flag::text("restart", "Restart policy to apply when a container exits"),
     ],
     operands: Operands::AtLeast(1),
@@ -73,6 +87,21 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     if failures.is_empty() { Ok(0) } else { Err(Failure::new(failures.join("\n"))) }
 }
 
+fn published(text: &str) -> Result<(), String> {
+    ports::parse(&[text.to_owned()]).map(drop)
+}
+
+/// Ports that go: without a place on the host, wherever they are.
+fn unpublished(given: &[String]) -> Result<PortMap, String> {
+    let (_, mut ports) = ports::parse(given)?;
+    for bindings in ports.values_mut() {
+        if bindings.iter().flatten().any(|one| one.host_ip.is_empty() && one.host_port.is_empty()) {
+            *bindings = None;
+        }
+    }
+    Ok(ports)
+}
+
 fn request(line: &Parsed) -> Result<UpdateRequest, String> {
     Ok(UpdateRequest {
         blkio_weight: u16::try_from(line.int("blkio-weight")).unwrap_or(0),
@@ -93,6 +122,8 @@ fn request(line: &Parsed) -> Result<UpdateRequest, String> {
         label_remove: line.list("label-rm"),
         env_add: environment::variables(&[], &line.list("env-add"))?,
         env_remove: line.list("env-rm"),
+        port_bindings: ports::parse(&line.list("publish"))?.1,
+        port_bindings_remove: unpublished(&line.list("publish-rm"))?,
     })
 }
 
@@ -119,6 +150,12 @@ mod tests {
             said("--label-add a=b --label-rm c --env-add D=e --env-rm F x").unwrap(),
             "{\"LabelAdd\":{\"a\":\"b\"},\"LabelRemove\":[\"c\"],\"EnvAdd\":[\"D=e\"],\"EnvRemove\":[\"F\"]}"
         );
+        assert_eq!(
+            said("-p 127.0.0.1:8080:80 --publish-rm 81 --publish-rm 90:82 x").unwrap(),
+            "{\"PortBindings\":{\"80/tcp\":[{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"8080\"}]},\
+             \"PortBindingsRemove\":{\"81/tcp\":null,\"82/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"90\"}]}}"
+        );
+        assert!(said("--publish-rm 80/foo x").unwrap_err().contains("invalid proto: foo"));
         assert!(
             said("--restart on-failure:x x").unwrap_err().contains("maximum retry count must be an integer")
         );

@@ -1,7 +1,7 @@
 //! Between the engine's words and the monitor's.
 
-use engine::ports::{Attachment, RuntimeError, RuntimeErrorKind, Stdio};
-use shim::protocol::{self, FailureKind, Framing, Reply, Size};
+use engine::ports::{Attachment, PortMapping, PortProtocol, RuntimeError, RuntimeErrorKind, Stdio};
+use shim::protocol::{self, FailureKind, Framing, HeldPorts, Reply, Size};
 
 use super::other;
 
@@ -24,6 +24,19 @@ pub(super) fn client(attachment: &Attachment, tty: bool) -> protocol::Client {
         // As in Docker, only a terminal's client types detach keys.
         detach_keys: if tty { attachment.detach_keys.clone() } else { Vec::new() },
         has_input: !attachment.leftover.is_empty(),
+    }
+}
+
+pub(super) fn held(mapping: &PortMapping) -> HeldPorts {
+    HeldPorts {
+        protocol: match mapping.protocol {
+            PortProtocol::Tcp => 6,
+            PortProtocol::Udp => 17,
+            PortProtocol::Sctp => 132,
+        },
+        address: mapping.address,
+        first: mapping.host,
+        last: mapping.host.saturating_add(mapping.count.saturating_sub(1)),
     }
 }
 

@@ -37,7 +37,9 @@ impl Owner {
         }
         self.choose_gateway().await;
         if self.exit.is_some() {
+            self.follow_ports().await;
             self.follow_names().await;
+            self.save(false).await;
         }
         self.publish();
         if self.exit.is_some() {
@@ -69,7 +71,6 @@ impl Owner {
             return Err(error);
         }
         self.drop_endpoint(network).await;
-        self.choose_gateway().await;
         if running {
             self.follow_names().await;
         }
@@ -121,9 +122,10 @@ impl Owner {
             return;
         };
         let endpoint = self.record.endpoints.remove(at);
-        // They led to an address that somebody else may get.
-        if endpoint.is_gateway && !std::mem::take(&mut self.record.ports).is_empty() {
-            self.core.ports.network.unpublish(&self.record.id).await;
+        // First: afterwards its address may be somebody else's.
+        if endpoint.is_gateway {
+            self.choose_gateway().await;
+            self.follow_ports().await;
         }
         let (id, pid) = (&self.record.id, self.record.pid);
         if let Err(error) = self.core.ports.network.disconnect(id, pid, &endpoint).await {

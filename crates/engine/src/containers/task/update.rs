@@ -1,4 +1,4 @@
-//! Update: other limits, another restart policy, other labels, while it is what it is.
+//! Update: other limits, another restart policy, other labels, other published ports, while it is what it is.
 
 use super::Owner;
 use crate::container::{Status, UpdateRequest, update};
@@ -18,23 +18,42 @@ impl Owner {
         }
         let changed = update::changed(&self.record.spec, request)?;
         let live = update::live(&request.resources, &changed.host.resources)?;
+        let ports = self.reserve_ports(&changed).await?;
         let durable = !changed.host.auto_remove;
         let runs = matches!(self.record.status, Status::Running | Status::Paused);
         let applies = runs && live != oci::runtime::Resources::default();
         let was = std::mem::replace(&mut self.record.spec, changed);
         self.record.unapplied = applies.then(|| request.resources.clone());
+        if let Some(ports) = &ports {
+            self.note_ports(ports);
+        }
         if let Err(error) = self.try_save(durable).await {
             self.record.spec = was;
             self.record.unapplied = None;
+            if let Some(ports) = ports {
+                self.give_up_ports(ports).await;
+            }
             return Err(error);
         }
         if applies {
             self.core.failpoints.hit("update.apply")?;
             if let Err(error) = self.core.ports.runtime.update(&self.record.id, Box::new(live)).await {
+                if let Some(ports) = ports {
+                    self.give_up_ports(ports).await;
+                }
                 self.take_back(request, was).await;
                 return Err(Error::internal(error.message));
             }
             self.record.unapplied = None;
+        }
+        let republishes = ports.is_some();
+        if let Some(ports) = ports
+            && let Err(error) = self.apply_ports(ports).await
+        {
+            self.take_back(request, was).await;
+            return Err(error);
+        }
+        if applies || republishes {
             self.save(false).await;
         }
         self.publish();

@@ -1,0 +1,119 @@
+//! Changes to the published ports of a container that runs.
+//!
+//! In steps, since its record is written down in between: ports are taken and held first, and lead nowhere; then all
+//! that changes, changes in one transaction. Connections that stand are not touched by either.
+
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+
+use crate::error::{Error, Result};
+use crate::fabric::Fabric;
+use crate::firewall::Elements;
+use crate::nft::Element;
+use crate::ports::{PortMapping, PortWish};
+use crate::published::{PublishedPorts, change, elements, open_to_loopback};
+use crate::sockets::Held;
+use crate::state::State;
+
+impl Fabric {
+    /// Takes ports of this host's that will do, and holds them: all of them, or none. They lead nowhere yet.
+    ///
+    /// # Errors
+    ///
+    /// A port that cannot be had, with whose it is; no firewall of ours.
+    pub fn reserve_ports(&self, wishes: &[PortWish]) -> Result<PublishedPorts> {
+        reserve(&mut self.state(), wishes)
+    }
+
+    /// What was reserved is not going to be used.
+    pub fn give_up_ports(&self, mappings: &[PortMapping]) {
+        give_up(&mut self.state(), mappings);
+    }
+
+    /// These ports, which are the container's or reserved, lead to it from now on, and no others.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says; it is as it was then.
+    pub fn set_ports(&self, owner: &str, to: Ipv4Addr, mappings: &[PortMapping]) -> Result<()> {
+        set(&mut self.state(), owner, to, mappings)
+    }
+
+    /// Something that holds ports which are a container's already, as far as they are free.
+    ///
+    /// # Errors
+    ///
+    /// No more descriptors, no memory.
+    pub fn hold_ports(&self, mappings: &[PortMapping]) -> Result<Option<OwnedFd>> {
+        self.home().visit(|| hold(mappings))?
+    }
+}
+
+fn reserve(state: &mut State, wishes: &[PortWish]) -> Result<PublishedPorts> {
+    if state.desired.firewall.is_none() {
+        return Err(Error::NoFirewall);
+    }
+    let mut held = Held::default();
+    let bind = |address, port, protocol| held.bind(address, port, protocol);
+    let mappings = state.published.allocator().allocate(wishes, bind)?;
+    match held.into_holder() {
+        Ok(holder) => Ok(PublishedPorts { mappings, holder }),
+        Err(error) => {
+            state.published.allocator().release(&mappings);
+            Err(Error::kernel("hand over the sockets of published ports", error))
+        }
+    }
+}
+
+fn give_up(state: &mut State, mappings: &[PortMapping]) {
+    state.published.allocator().release(mappings);
+}
+
+fn set(state: &mut State, owner: &str, to: Ipv4Addr, mappings: &[PortMapping]) -> Result<()> {
+    let before = state.published.set_owner(owner, to, mappings);
+    open_to_loopback(state, to, mappings);
+    let old = before.as_ref().map(|(to, mappings)| elements(*to, mappings)).unwrap_or_default().sorted();
+    let new = elements(to, mappings).sorted();
+    let (gone, come) = (old.without(&new), new.without(&old));
+    let changed = change(state, |transaction| {
+        gone.delete_from(transaction);
+        come.add_to(transaction);
+    });
+    if let Err(error) = changed {
+        match before {
+            Some((to, mappings)) => drop(state.published.set_owner(owner, to, &mappings)),
+            None => state.published.forget_owner(owner),
+        }
+        return Err(error);
+    }
+    let allocator = state.published.allocator();
+    allocator.release(&before.map(|(_, mappings)| mappings).unwrap_or_default());
+    allocator.claim(mappings);
+    Ok(())
+}
+
+/// Whoever has those that are not free: the packets go to the container.
+fn hold(mappings: &[PortMapping]) -> Result<Option<OwnedFd>> {
+    let mut held = Held::default();
+    for mapping in mappings {
+        for port in mapping.ports() {
+            let _ = held.bind(mapping.address, port, mapping.protocol);
+        }
+    }
+    held.into_holder().map_err(|error| Error::kernel("hand over the sockets of published ports", error))
+}
+
+impl Elements {
+    /// Both are sorted.
+    fn without(&self, other: &Self) -> Self {
+        let rest = |all: &[Element], others: &[Element]| {
+            all.iter().filter(|one| others.binary_search(one).is_err()).cloned().collect()
+        };
+        Self {
+            ports: rest(&self.ports, &other.ports),
+            moved_ports: rest(&self.moved_ports, &other.moved_ports),
+            moved_ports_at: rest(&self.moved_ports_at, &other.moved_ports_at),
+            links: rest(&self.links, &other.links),
+        }
+    }
+}
