@@ -1,6 +1,8 @@
 //! Black box: images between Wharf and what others make and read: Docker, skopeo and podman; and trees that containers
 //! make, which nobody else would.
 
+mod garbage;
+
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

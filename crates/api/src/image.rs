@@ -228,3 +228,30 @@ pub struct ImagesPruneResponse {
     /// Bytes.
     pub space_reclaimed: u64,
 }
+
+/// Answer of `POST /images/gc`, which Docker does not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct ImageGarbage {
+    /// Bytes before: of the file system, or of images, as the marks are.
+    pub used: u64,
+    pub high: u64,
+    pub low: u64,
+    /// What went, or would go, in this order.
+    pub images: Vec<GarbageImage>,
+    /// All of what went: names, images, layers.
+    pub images_deleted: Vec<ImageDeleteItem>,
+    /// Bytes.
+    pub space_reclaimed: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct GarbageImage {
+    pub id: String,
+    pub names: Vec<String>,
+    /// RFC 3339.
+    pub last_used: String,
+    /// Bytes that go with it.
+    pub size: u64,
+}

@@ -5,7 +5,9 @@ use crate::error::{Error, Result};
 use crate::query::{Target, escape};
 use crate::stream::{ByteStream, JsonStream};
 use api::filters::Filters;
-use api::image::{HistoryItem, ImageDeleteItem, ImageInspectResponse, ImageSummary, ImagesPruneResponse};
+use api::image::{
+    HistoryItem, ImageDeleteItem, ImageGarbage, ImageInspectResponse, ImageSummary, ImagesPruneResponse,
+};
 use api::progress::ProgressMessage;
 use api::registry::AuthConfig;
 use http::Method;
@@ -84,6 +86,22 @@ impl Images<'_> {
     /// Removes what nothing uses and the filters let through.
     pub async fn prune(&self, filters: &Filters) -> Result<ImagesPruneResponse> {
         let target = Target::new("/images/prune").arg_if("filters", &filters.to_json());
+        self.http.json(Method::POST, target, no_body()).await
+    }
+
+    /// Removes what the water marks ask for (the engine's, if these are empty), or tells what that would be.
+    pub async fn collect_garbage(
+        &self,
+        dry_run: bool,
+        high: &str,
+        low: &str,
+        age_s: &str,
+    ) -> Result<ImageGarbage> {
+        let target = Target::new("/images/gc")
+            .flag("dryrun", dry_run)
+            .arg_if("high", high)
+            .arg_if("low", low)
+            .arg_if("minage", age_s);
         self.http.json(Method::POST, target, no_body()).await
     }
 

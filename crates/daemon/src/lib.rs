@@ -175,6 +175,7 @@ fn reload(args: &[String], engine: &engine::Engine, level: &LevelHandle) -> Resu
     engine.system.reload(|settings| {
         settings.registries = checked.registries;
         settings.debug = checked.debug;
+        settings.image_gc = checked.image_gc;
         settings.labels = checked.labels;
         settings.live_restore = checked.live_restore;
         settings.shutdown_timeout_s = checked.shutdown_timeout_s;

@@ -108,6 +108,7 @@ pub(crate) fn reloadable(config: &Config, settings: &mut Settings) -> Result<(),
     settings.registries = config.registries()?;
     settings.downloads_max = config.downloads_max()?;
     settings.uploads_max = config.uploads_max()?;
+    settings.image_gc = config.image_gc()?;
     settings.runtimes = runtimes(config)?;
     settings.default_runtime = config.text("default-runtime").unwrap_or("runc").to_owned();
     let known = settings.runtimes.contains_key(&settings.default_runtime)

@@ -39,6 +39,8 @@ pub(crate) struct Core {
     settings: RwLock<Arc<Settings>>,
     filters: Mutex<SeccompFilters>,
     pub(crate) failpoints: crate::failpoints::Failpoints,
+    /// Images came, or other marks: is there too much of them?
+    pub(crate) garbage: tokio::sync::Notify,
     /// Set once when the engine stops: nothing is restarted any more.
     pub(crate) stopping: std::sync::atomic::AtomicBool,
 }
@@ -61,6 +63,7 @@ impl Core {
             settings: RwLock::new(Arc::new(settings)),
             filters: Mutex::default(),
             failpoints: crate::failpoints::Failpoints::default(),
+            garbage: tokio::sync::Notify::new(),
             stopping: std::sync::atomic::AtomicBool::new(false),
         })
     }

@@ -33,7 +33,7 @@ pub use events::Events;
 pub use execs::Execs;
 pub use images::Images;
 pub use networks::Networks;
-pub use settings::{BUILTIN_RUNTIMES, SeccompSetting, Settings};
+pub use settings::{BUILTIN_RUNTIMES, ImageGc, Mark, SeccompSetting, Settings};
 pub use storage::Disk;
 pub use system::System;
 pub use volumes::Volumes;
@@ -80,6 +80,9 @@ impl Engine {
     /// The records could not be read.
     pub async fn boot(&self) -> Result<()> {
         let bridges = networks::boot::load(&self.containers.core)?;
-        containers::boot::run(&self.containers.core, bridges).await
+        containers::boot::run(&self.containers.core, bridges).await?;
+        // Not before it is known which images containers need.
+        self.images.watch_garbage();
+        Ok(())
     }
 }

@@ -46,6 +46,83 @@ pub struct Settings {
     pub uploads_max: usize,
     /// Where ports are published that name no address (`--ip`).
     pub publish_address: std::net::IpAddr,
+    /// When images go by themselves; `None`: never.
+    pub image_gc: Option<ImageGc>,
+}
+
+/// Water marks: above the high one unused images are removed, the oldest first, until the low one is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageGc {
+    pub high: Mark,
+    pub low: Mark,
+    /// What was brought in, named or used later than this ago stays.
+    pub min_age: std::time::Duration,
+}
+
+/// How full is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// Of the file system of the data root, whatever takes it.
+    Percent(u8),
+    /// That all images take.
+    Bytes(u64),
+}
+
+impl std::str::FromStr for Mark {
+    type Err = String;
+
+    /// `85%`, or bytes with a unit: `20GB` (of 1000), `20GiB`, `20g` (of 1024), as Docker's sizes.
+    fn from_str(text: &str) -> Result<Mark, String> {
+        let invalid =
+            || format!("invalid water mark {text:?}: a share like \"85%\" or a size like \"20GB\" is wanted");
+        if let Some(percent) = text.strip_suffix('%') {
+            let percent = percent.trim().parse().ok().filter(|percent| (1..=100).contains(percent));
+            return percent.map(Mark::Percent).ok_or_else(invalid);
+        }
+        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let number: f64 = number.parse().map_err(|_| invalid())?;
+        let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "kb" => 1000,
+            "mb" => 1000 * 1000,
+            "gb" => 1000 * 1000 * 1000,
+            "tb" => 1000 * 1000 * 1000 * 1000,
+            "k" | "kib" => 1 << 10,
+            "m" | "mib" => 1 << 20,
+            "g" | "gib" => 1 << 30,
+            "t" | "tib" => 1 << 40,
+            _ => return Err(invalid()),
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it has digits and a dot only"
+        )]
+        let bytes = (number * factor as f64) as u64;
+        Ok(Mark::Bytes(bytes))
+    }
+}
+
+impl ImageGc {
+    /// What is brought in is wanted soon, by whoever brought it in.
+    pub const MIN_AGE: std::time::Duration = std::time::Duration::from_secs(10 * 60);
+
+    /// Of the same kind, and in order.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn new(high: Mark, low: Mark, min_age: std::time::Duration) -> Result<ImageGc, String> {
+        match (high, low) {
+            (Mark::Percent(high), Mark::Percent(low)) if low < high => {}
+            (Mark::Bytes(high), Mark::Bytes(low)) if low < high => {}
+            (Mark::Percent(_), Mark::Percent(_)) | (Mark::Bytes(_), Mark::Bytes(_)) => {
+                return Err("the low water mark must be below the high one".into());
+            }
+            _ => return Err("both water marks must be shares, or both sizes".into()),
+        }
+        Ok(ImageGc { high, low, min_age })
+    }
 }
 
 /// `--seccomp-profile`.
@@ -90,9 +167,30 @@ impl Settings {
             downloads_max: 3,
             uploads_max: 5,
             publish_address: std::net::Ipv4Addr::UNSPECIFIED.into(),
+            image_gc: None,
         }
     }
 }
 
 /// Names that mean the built-in runtime, so that configurations written for Docker go on working.
 pub const BUILTIN_RUNTIMES: &[&str] = &["runc", "wharf", "io.containerd.runc.v2"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_shares_or_sizes() {
+        assert_eq!("85%".parse(), Ok(Mark::Percent(85)));
+        assert_eq!("20GB".parse(), Ok(Mark::Bytes(20_000_000_000)));
+        assert_eq!("1.5g".parse(), Ok(Mark::Bytes(3 << 29)));
+        assert_eq!("7".parse(), Ok(Mark::Bytes(7)));
+        for wrong in ["", "%", "0%", "101%", "x", "3 parsecs", "-1GB"] {
+            assert!(wrong.parse::<Mark>().is_err(), "{wrong}");
+        }
+        let new = |high, low| ImageGc::new(high, low, ImageGc::MIN_AGE).map(drop);
+        assert_eq!(new(Mark::Percent(85), Mark::Percent(80)), Ok(()));
+        assert!(new(Mark::Percent(80), Mark::Percent(80)).is_err());
+        assert!(new(Mark::Percent(80), Mark::Bytes(80)).is_err());
+    }
+}

@@ -120,6 +120,12 @@ impl Storage for Disk {
         }))
     }
 
+    fn note_use(&self, image: &StoredImage) {
+        if let Ok(id) = image.id.parse() {
+            self.store.images().note_use(&id);
+        }
+    }
+
     fn create_layer(&self, container: &str, image: &StoredImage) -> Result<Rootfs> {
         let image = self.store.images().resolve(&image.id)?;
         Ok(match self.store.snapshots().prepare(container, &image)? {

@@ -44,6 +44,11 @@ impl Content {
         self.leases.begin()
     }
 
+    /// Is it on its way in or out?
+    pub(crate) fn is_leased(&self, digest: &Digest) -> bool {
+        self.leases.is_held(digest)
+    }
+
     /// Announces a collector.
     pub(crate) fn collection(&self) -> crate::lease::Collection {
         self.leases.collect()

@@ -42,6 +42,11 @@ impl Leases {
         Collection { leases: self.clone() }
     }
 
+    /// Does somebody hold it right now?
+    pub(crate) fn is_held(&self, digest: &Digest) -> bool {
+        self.table().held.contains_key(digest)
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -36,8 +36,9 @@ pub use archive::{Change, ChangeKind};
 pub use content::{BlobWriter, Content};
 pub use error::{Error, ErrorClass, Result};
 pub use images::{
-    Arrived, CommitOptions, Deleted, Found, INDEX_DEPTH_MAX, Image, ImageIndex, ImageLayer, ImageUse, Images,
-    ImportOptions, InUse, LoadEvent, MEMBERS_MAX, Member, MemberKind, Progress, apply_changes, kind_of,
+    Arrived, CommitOptions, Deleted, Found, Garbage, INDEX_DEPTH_MAX, Image, ImageIndex, ImageLayer,
+    ImageUse, Images, ImportOptions, InUse, LoadEvent, MEMBERS_MAX, Member, MemberKind, Progress,
+    apply_changes, kind_of,
 };
 pub use layout::Layout;
 pub use lease::Lease;

@@ -5,6 +5,7 @@ use oci::{Digest, Reference, ReferenceError};
 use crate::command::Noun;
 
 pub(crate) mod copy;
+pub(crate) mod gc;
 pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod inspect;
@@ -24,6 +25,7 @@ pub(crate) const NOUN: Noun = Noun {
     about: "Manage images",
     verbs: &[
         &copy::COMMAND,
+        &gc::COMMAND,
         &history::COMMAND,
         &import::COMMAND,
         &inspect::COMMAND,

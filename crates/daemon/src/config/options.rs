@@ -149,6 +149,8 @@ pub(crate) const OPTIONS: &[Option_] = &[
     // Under its own name: dockerd's documentation has the one, its code the other.
     row("", "containerd-plugin-namespace", Text, NoEffect),
     row("", "host-gateway-ips", List, Built),
+    // Not in Docker.
+    row("", "image-gc", Map, Built),
     row("", "min-api-version", Text, NotBuilt),
     row("", "proxies", Map, NotBuilt),
     row("", "swarm-raft-election-tick", Number, NoEffect),

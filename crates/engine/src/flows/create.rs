@@ -34,6 +34,9 @@ pub(crate) async fn run(
         text => Some(text.parse().map_err(|error: oci::PlatformError| Error::invalid(error.to_string()))?),
     };
     let image = core.ports.storage.resolve(&spec.image, platform.as_ref())?;
+    // Noted first and then looked up: it is there, and stays, or it has gone a moment ago.
+    core.ports.storage.note_use(&image);
+    let image = core.ports.storage.resolve(&image.id, None)?;
     let warnings = validate::check(core, &mut spec)?;
     let id = core.ports.ids.id();
     let Merged { path, args } = merge::with_image(&mut spec, &image, &id)?;
@@ -202,6 +205,7 @@ fn mount_images(core: &Arc<Core>, undo: &mut Undo, points: &mut [MountPoint]) ->
         let storage = core.ports.storage.clone();
         point.layer = core.ports.ids.id();
         let image = storage.resolve(&point.name, None)?;
+        storage.note_use(&image);
         let rootfs = storage.create_layer(&point.layer, &image)?;
         let layer = point.layer.clone();
         undo.push("image", patiently(move || storage.remove_layer(&layer)));

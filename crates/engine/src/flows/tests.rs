@@ -352,6 +352,7 @@ impl NetworkFabric for Fake {
 }
 
 impl Storage for Fake {
+    fn note_use(&self, _: &StoredImage) {}
     fn resolve(&self, _: &str, _: Option<&oci::Platform>) -> Result<Arc<StoredImage>> {
         let config = ImageConfig {
             cmd: Some(vec!["sh".into()]),

@@ -2,6 +2,7 @@
 //! decisions (what a reference means, what may be removed) and the events.
 
 mod copy;
+mod garbage;
 mod index;
 mod layers;
 mod manifests;
@@ -16,6 +17,7 @@ mod service;
 
 pub use copy::CopyRequest;
 pub use distribution::{Credentials, Found};
+pub use garbage::{GarbageReport, GarbageRequest, GarbageStep};
 pub use prune::ImagesPruned;
 pub use pull::PullRequest;
 pub use push::PushRequest;

@@ -118,6 +118,10 @@ impl Images {
         let images = self.store.images();
         let missing = || Error::not_found(format!("tag does not exist: {}", name.familiar()));
         let image = images.by_name(name).ok_or_else(missing)?;
+        // What is on its way is no garbage; what was removed in between is gone.
+        lease.hold(&image.id);
+        lease.hold(&image.manifest);
+        let image = images.by_name(name).filter(|now| now.id == image.id).ok_or_else(missing)?;
         let pushed = match images.index_of_name(name) {
             Some(index) => self.push_of_index(pushing, &lease, name, &index).await?,
             None => {

@@ -201,28 +201,33 @@ impl Images {
     ) -> Result<Vec<Removed>> {
         // An event names the image that lost a name; afterwards nobody could say which it was.
         let untagged = self.find(reference)?.id.to_string();
-        let (store, core, text) = (self.store.clone(), self.core.clone(), reference.to_owned());
+        let (images, text) = (self.clone(), reference.to_owned());
         let deleted = blocking(move || {
-            let uses = |id: &oci::Digest| {
-                let id = id.to_string();
-                core.index
-                    .views()
-                    .into_iter()
-                    .filter(|view| view.image_id == id)
-                    .map(|view| ImageUse { container: view.id.clone(), running: view.state.is_running() })
-                    .collect()
-            };
+            let uses = |id: &oci::Digest| images.uses(id);
+            let store = &images.store;
             match platforms.as_slice() {
                 [] => store.images().delete(&text, force, prune, &uses),
                 platforms => store.images().delete_platforms(&text, platforms, force, prune, &uses),
             }
         })
         .await?;
-        Ok(deleted
+        Ok(self.told(&untagged, deleted))
+    }
+
+    /// The containers that were made from an image.
+    pub(super) fn uses(&self, id: &oci::Digest) -> Vec<ImageUse> {
+        let id = id.to_string();
+        let views = self.core.index.views().into_iter().filter(|view| view.image_id == id);
+        views.map(|view| ImageUse { container: view.id.clone(), running: view.state.is_running() }).collect()
+    }
+
+    /// What went, as events and in the engine's shape. `untagged` is the image that lost names.
+    pub(super) fn told(&self, untagged: &str, deleted: Vec<Deleted>) -> Vec<Removed> {
+        deleted
             .into_iter()
             .map(|line| match line {
                 Deleted::Untagged(name) => {
-                    self.event("untag", &untagged, &name);
+                    self.event("untag", untagged, &name);
                     Removed::Untagged(name)
                 }
                 Deleted::Image(id) => {
@@ -233,7 +238,7 @@ impl Images {
                 // Layers are told of, but they are no images.
                 Deleted::Layer(id) => Removed::Deleted(id.to_string()),
             })
-            .collect())
+            .collect()
     }
 
     /// docker-archive or OCI-layout tar; of several platforms those in `platforms`, or all. `progress` is called from a
@@ -349,6 +354,9 @@ impl Images {
     pub(super) fn event(&self, action: &str, id: &str, name: &str) {
         let attributes = BTreeMap::from([("name".to_owned(), name.to_owned())]);
         self.core.events.publish("image", action, id, attributes);
+        if matches!(action, "pull" | "load" | "import") {
+            self.core.garbage.notify_one();
+        }
     }
 }
 

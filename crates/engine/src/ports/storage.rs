@@ -23,6 +23,8 @@ pub struct StoredImage {
 pub trait Storage: Send + Sync + fmt::Debug {
     /// By any form of reference, for a platform if one is said. `NotFound` with Docker's `No such image: x`.
     fn resolve(&self, reference: &str, platform: Option<&oci::Platform>) -> crate::Result<Arc<StoredImage>>;
+    /// A container is being made with it: it is not garbage, though nobody knows of the container yet.
+    fn note_use(&self, image: &StoredImage);
     /// A writable layer on top of the image.
     fn create_layer(&self, container: &str, image: &StoredImage) -> crate::Result<Rootfs>;
     /// Idempotent.

@@ -150,6 +150,7 @@ impl System {
         change(&mut settings);
         let attributes = reload_attributes(&settings);
         self.core.replace_settings(settings);
+        self.core.garbage.notify_one();
         self.core.events.publish("daemon", "reload", engine_id(&self.core), attributes);
     }
 }

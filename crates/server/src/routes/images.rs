@@ -1,15 +1,19 @@
 //! Images.
 
+use std::time::Duration;
+
 use super::lines::{error_line, progress, transfer};
 use crate::body::{self, Body};
 use crate::call::Call;
 use crate::convert;
 use crate::versions::{ApiVersion, answers};
-use api::image::{ImageDeleteItem, ImagesPruneResponse};
+use api::image::{GarbageImage, ImageDeleteItem, ImageGarbage, ImagesPruneResponse};
 use api::media_type::TAR;
 use api::progress::ProgressMessage;
-use engine::images::{ImageListRequest, ImportRequest, Progress, PullRequest, PushRequest, Removed};
-use engine::{Error, Result};
+use engine::images::{
+    GarbageRequest, GarbageStep, ImageListRequest, ImportRequest, Progress, PullRequest, PushRequest, Removed,
+};
+use engine::{Error, ImageGc, Result};
 use http::{Response, StatusCode};
 
 pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
@@ -224,4 +228,38 @@ pub(crate) async fn prune(call: Call) -> Result<Response<Body>> {
         space_reclaimed: pruned.space_bytes,
     };
     Ok(body::json(StatusCode::OK, &report))
+}
+
+pub(crate) async fn collect_garbage(call: Call) -> Result<Response<Body>> {
+    let query = &call.query;
+    let marks = match (query.get("high"), query.get("low")) {
+        ("", "") => None,
+        (high, low) => {
+            let marks = || -> std::result::Result<ImageGc, String> {
+                let age = match query.get("minage") {
+                    "" => ImageGc::MIN_AGE,
+                    text => Duration::from_secs(text.parse().map_err(|_| format!("invalid minage: {text}"))?),
+                };
+                ImageGc::new(high.parse()?, low.parse()?, age)
+            };
+            Some(marks().map_err(Error::invalid)?)
+        }
+    };
+    let request = GarbageRequest { dry_run: query.flag("dryrun"), marks };
+    let report = call.engine().images.collect_garbage(request).await?;
+    let image = |step: GarbageStep| GarbageImage {
+        id: step.id,
+        names: step.names,
+        last_used: step.last_used.to_string(),
+        size: step.bytes,
+    };
+    let answer = ImageGarbage {
+        used: report.used_bytes,
+        high: report.high_bytes,
+        low: report.low_bytes,
+        images: report.steps.into_iter().map(image).collect(),
+        images_deleted: report.removed.into_iter().map(item).collect(),
+        space_reclaimed: report.freed_bytes,
+    };
+    Ok(body::json(StatusCode::OK, &answer))
 }

@@ -82,6 +82,8 @@ pub(crate) static ROUTES: &[Route] = routes! {
     POST "/images/load" => images::load;
     POST "/images/create" => images::create;
     POST "/images/prune" => images::prune, since 25;
+    // Not in Docker.
+    POST "/images/gc" => images::collect_garbage;
     GET "/images/{name*}/json" => images::inspect;
     GET "/images/{name*}/history" => images::history;
     GET "/images/{name*}/get" => images::save_one;

@@ -203,7 +203,21 @@ impl Images {
 
     /// All of it, or nothing.
     fn commit(&self, names: Vec<Reference>, images: Vec<Digest>, in_use: InUse<'_>) -> Result<Vec<Deleted>> {
+        self.commit_if(names, images, in_use, |_| true)
+    }
+
+    /// As [`Images::commit`], if that is right in the moment in which it is done.
+    pub(super) fn commit_if(
+        &self,
+        names: Vec<Reference>,
+        images: Vec<Digest>,
+        in_use: InUse<'_>,
+        is_right: impl FnOnce(&Index) -> bool,
+    ) -> Result<Vec<Deleted>> {
         let mut index = self.write();
+        if !is_right(&index) {
+            return Ok(Vec::new());
+        }
         let mut names = names;
         for id in &images {
             // A name that was given in the meantime goes with it.
@@ -232,6 +246,7 @@ impl Images {
             index.images.remove(id);
             index.references.remove(id);
             index.last_tagged.remove(id);
+            self.uses.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(id);
         }
         let untagged = names.iter().map(|name| Deleted::Untagged(name.familiar()));
         Ok(untagged.chain(images.into_iter().map(Deleted::Image)).collect())

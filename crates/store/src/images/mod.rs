@@ -9,6 +9,7 @@ mod changes;
 mod collect;
 mod commit;
 mod delete;
+mod garbage;
 mod import;
 mod load;
 mod platforms;
@@ -16,7 +17,7 @@ mod resolve;
 mod save;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use oci::{Descriptor, Digest, ImageConfig, Manifest, Reference, media_type};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ pub use self::arrive::Arrived;
 pub use self::changes::apply as apply_changes;
 pub use self::commit::CommitOptions;
 pub use self::delete::{Deleted, ImageUse, InUse};
+pub use self::garbage::Garbage;
 pub use self::import::ImportOptions;
 pub use self::load::{LoadEvent, Progress};
 pub use self::platforms::{Found, INDEX_DEPTH_MAX, ImageIndex, MEMBERS_MAX, Member, MemberKind, kind_of};
@@ -74,6 +76,9 @@ struct ImageRecord {
     imported: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_tagged: Option<String>,
+    /// By a container, as far as it was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_used: Option<jiff::Timestamp>,
 }
 
 impl Record for ImageRecord {
@@ -144,6 +149,14 @@ pub struct Images {
     content: Arc<Content>,
     snapshots: Arc<Snapshots>,
     index: RwLock<Index>,
+    // When containers were made from images last. A look or an insertion, with no other lock.
+    uses: Mutex<HashMap<Digest, Use>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Use {
+    at: jiff::Timestamp,
+    is_written: bool,
 }
 
 impl Images {
@@ -154,6 +167,7 @@ impl Images {
         warnings: &mut Vec<String>,
     ) -> Result<Images> {
         let mut index = Index::default();
+        let mut uses = HashMap::new();
         for (key, record) in records.list::<ImageRecord>()? {
             let image = record.and_then(|record| {
                 let id = key.parse::<Digest>().map_err(|error| Error::Invalid(error.to_string()))?;
@@ -161,6 +175,9 @@ impl Images {
             });
             match image {
                 Ok((image, record)) => {
+                    if let Some(time) = record.last_used {
+                        uses.insert(image.id.clone(), Use { at: time, is_written: true });
+                    }
                     if let Some(time) = record.last_tagged {
                         index.last_tagged.insert(image.id.clone(), time);
                     }
@@ -187,7 +204,7 @@ impl Images {
                 _ => warnings.push(format!("name {key} points to no image")),
             }
         }
-        Ok(Images { records, content, snapshots, index: RwLock::new(index) })
+        Ok(Images { records, content, snapshots, index: RwLock::new(index), uses: Mutex::new(uses) })
     }
 
     /// All images, by id.
@@ -286,6 +303,7 @@ impl Images {
             parent: image.parent.clone(),
             imported: now.clone(),
             last_tagged: (!names.is_empty()).then(|| now.clone()),
+            last_used: None,
         };
         let mut index = self.write();
         // Of its documents, what has come since it was read last. Under the lock: others bring in other parts of it.
@@ -349,6 +367,7 @@ impl Images {
             parent: None,
             imported: String::new(),
             last_tagged: None,
+            last_used: None,
         };
         Image::new(config.clone(), &self.content.read(config)?, &record)
     }

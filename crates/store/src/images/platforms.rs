@@ -209,6 +209,15 @@ impl Index {
                 .any(|index| index.members.iter().any(|member| member.image_id() == Some(id)))
     }
 
+    /// An image, with those that are here only because its index names them.
+    pub(super) fn family(&self, id: &Digest) -> Vec<Arc<Image>> {
+        let Some(image) = self.images.get(id) else { return Vec::new() };
+        let index = self.index_of(id);
+        let others = index.iter().flat_map(|index| self.images_of(index)).map(|(_, image)| image);
+        let others = others.filter(|other| other.id != *id && self.is_member_only(&other.id));
+        std::iter::once(image).chain(others).cloned().collect()
+    }
+
     /// Forgets indexes that no name points to any more.
     pub(super) fn forget_indexes(&mut self) {
         let through: BTreeSet<&Digest> = self.through.values().collect();
