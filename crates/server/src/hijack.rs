@@ -81,28 +81,38 @@ fn relay(ours: UnixStream, request: Option<Incoming>) -> Response<Body> {
     let (sender, response) = body::channel(RAW_STREAM);
     let (mut read, mut write) = ours.into_split();
     tokio::spawn(async move {
-        let mut request = request;
-        while let Some(body) = &mut request {
-            match body.frame().await {
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref()
-                        && write.write_all(data).await.is_err()
-                    {
-                        return;
+        let upload = async {
+            let mut request = request;
+            while let Some(body) = &mut request {
+                match body.frame().await {
+                    Some(Ok(frame)) => {
+                        if let Some(data) = frame.data_ref()
+                            && write.write_all(data).await.is_err()
+                        {
+                            break;
+                        }
                     }
+                    Some(Err(_)) | None => request = None,
                 }
-                Some(Err(_)) | None => request = None,
             }
-        }
-        // The end of the request's body is the end of stdin; the connection may be gone already.
-        let _ = write.shutdown().await;
-    });
-    tokio::spawn(async move {
-        let mut buffer = vec![0; 64 << 10];
-        while let Ok(length @ 1..) = read.read(&mut buffer).await {
-            if sender.send(Ok(Bytes::copy_from_slice(&buffer[..length]))).await.is_err() {
-                return;
+            // The end of the request's body is the end of stdin; the connection may be gone already.
+            let _ = write.shutdown().await;
+            std::future::pending::<()>().await;
+        };
+        let download = async {
+            let mut buffer = vec![0; 64 << 10];
+            while let Ok(length @ 1..) = read.read(&mut buffer).await {
+                if sender.send(Ok(Bytes::copy_from_slice(&buffer[..length]))).await.is_err() {
+                    return;
+                }
             }
+        };
+        // The end of the output is the end of all. A client that is gone takes no answer, which is noticed also while the
+        // process is silent, or does not read what it was sent.
+        tokio::select! {
+            () = upload => (),
+            () = download => (),
+            () = sender.closed() => (),
         }
     });
     response

@@ -47,6 +47,9 @@ pub(crate) struct Shared {
 const DRAIN: Duration = Duration::from_secs(5);
 /// After accept failed (out of descriptors, mostly) there is no point in asking again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A silent TCP connection is asked so often, and so many times, whether somebody is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_TRIES: u32 = 9;
 /// A head that is larger is left to hyper to refuse.
 const SNIFF_BYTES_MAX: usize = 64 << 10;
 
@@ -104,10 +107,22 @@ impl Listener {
             Listener::Tcp(listener) => {
                 let stream = listener.accept().await?.0;
                 stream.set_nodelay(true)?;
+                keep_alive(&stream)?;
                 Ok(Stream::Tcp(stream))
             }
         }
     }
+}
+
+/// A client whose machine or network is gone says nothing, and what serves it would wait for ever. In Go's rhythm, and so
+/// Docker's. (Output that is not taken is no sign of it: a client may be stopped, and its window shut.)
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    use rustix::net::sockopt;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEP_ALIVE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEP_ALIVE)?;
+    sockopt::set_tcp_keepcnt(stream, KEEP_ALIVE_TRIES)?;
+    Ok(())
 }
 
 async fn converse(

@@ -3,6 +3,7 @@
 
 use crate::body::{self, Body};
 use crate::call::Call;
+use crate::listen::Peer;
 use crate::versions::ApiVersion;
 use crate::websocket::{NORMAL, Opcode, PROTOCOL_ERROR, Reader, Received, accept, close, frame};
 use engine::containers::AttachRequest;
@@ -13,6 +14,7 @@ use http::{HeaderValue, Response, StatusCode};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use std::io;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -35,6 +37,7 @@ pub(crate) async fn attach(mut call: Call) -> Result<Response<Body>> {
     let protocol = call.request.headers().get(SEC_WEBSOCKET_PROTOCOL).cloned();
     let opcode = if call.version < ApiVersion::minor(28) { Opcode::Text } else { Opcode::Binary };
     let upgrade = hyper::upgrade::on(&mut call.request);
+    let peer = call.peer;
     let broken = |e: io::Error| Error::internal(format!("cannot make a pair of sockets: {e}"));
     let (ours, theirs) = UnixStream::pair().map_err(broken)?;
     let stream = theirs.into_std().map_err(broken)?.into();
@@ -44,7 +47,7 @@ pub(crate) async fn attach(mut call: Call) -> Result<Response<Body>> {
             Err(e) => return tracing::debug!("a WebSocket was lost while it was handed over: {e}"),
         };
         let connecting = ticket.connect(Connection { stream, leftover: Vec::new() });
-        let (connected, ()) = tokio::join!(connecting, relay(upgraded, ours, opcode));
+        let (connected, ()) = tokio::join!(connecting, relay(upgraded, ours, opcode, &peer));
         if let Err(e) = connected {
             tracing::error!("a client could not be attached: {e}");
         }
@@ -63,8 +66,11 @@ pub(crate) async fn attach(mut call: Call) -> Result<Response<Body>> {
     Ok(response)
 }
 
+/// How long a container has to take what a client sent that is gone.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Until the container's output ends, or the client goes.
-async fn relay(upgraded: Upgraded, ours: UnixStream, opcode: Opcode) {
+async fn relay(upgraded: Upgraded, ours: UnixStream, opcode: Opcode, peer: &Peer) {
     let (from_client, mut to_client) = tokio::io::split(TokioIo::new(upgraded));
     let (mut output, mut input) = ours.into_split();
     // Answers to pings; a client that sends many and reads none waits for itself.
@@ -88,10 +94,17 @@ async fn relay(upgraded: Upgraded, ours: UnixStream, opcode: Opcode) {
     };
     tokio::pin!(reading);
     let mut buffer = vec![0; 32 << 10];
+    let gone = peer.gone();
+    tokio::pin!(gone);
     // A client that is gone needs no farewell.
     let code = loop {
         tokio::select! {
             code = &mut reading => break code,
+            // Not seen by who waits for a container that neither reads nor writes.
+            () = &mut gone => {
+                let _ = tokio::time::timeout(LAST_WORDS, &mut reading).await;
+                break None;
+            }
             Some(answer) = answered.recv() => {
                 if to_client.write_all(&answer).await.is_err() {
                     break None;

@@ -11,6 +11,7 @@ use rustix::net::{
 };
 use rustix::termios::{Winsize, tcsetwinsize};
 
+use super::client::Place;
 use super::{Monitor, Token};
 use crate::error::doing;
 use crate::protocol::{AnyCall, Event, Leave, Order, Reply, Size, Status, VERSION};
@@ -108,7 +109,7 @@ impl Monitor {
                     return Reply::Refused { message: "attach: the process has ended".into() };
                 }
                 let input = descriptors.next().filter(|_| wants.has_input);
-                match self.add_client(wants, socket, input) {
+                match self.add_client(wants, socket, input, Place::Beside) {
                     Ok(client) => Reply::Attached { client },
                     Err(error) => Reply::Refused { message: error.to_string() },
                 }

@@ -8,15 +8,15 @@
 //!            └── engines' connections, monitor.sock ────────────────┘
 //! ```
 //!
-//! The log comes first: a chunk is in the log before a client sees it. A client that does not read delays the
-//! process, as in Docker: while a chunk waits for it, the streams it listens to are not read. One that is gone
-//! is dropped.
+//! The log comes first: a chunk is in the log before a client sees it. Who is waited for, and how long, stands in
+//! [`client`]. One that is gone is dropped.
 //!
 //! If a monitor is itself killed, nobody reads the process's output any more: it would get `EPIPE` (or `SIGPIPE`, or a
 //! hang-up from its terminal) at the next write. Holding the pipes a second time elsewhere would keep the output,
 //! but then end of file would never come. So an engine that finds such a process ([`crate::client::observe`]) ends it.
 
 mod client;
+mod clients;
 mod connection;
 mod detach;
 mod finish;
@@ -43,7 +43,7 @@ use logs::{LogWriter, Stream};
 use rustix::event::epoll::EventFlags;
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 
-use self::client::{Client, Input};
+use self::client::{Client, Place};
 use self::input::Stdin;
 use self::output::Source;
 use self::ports::Ports;
@@ -274,7 +274,7 @@ impl Monitor {
             }
         }
         for (wants, socket, input) in launched.clients {
-            monitor.add_client(wants, socket, input)?;
+            monitor.add_client(wants, socket, input, Place::InFront)?;
         }
         Ok(monitor)
     }
@@ -316,6 +316,7 @@ impl Monitor {
                 return Ok(());
             }
             self.enforce_limit();
+            self.lose_patience();
             let timeout = self.timeout(idle);
             let timeout =
                 timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
@@ -356,10 +357,11 @@ impl Monitor {
         }
         let deadline = match (self.ended, &self.exit) {
             (Some(ended), None) => Some(ended.drain_until),
-            // Who is behind gets all the time there is, or leaves.
             (None, None) => self.limit.at(),
+            // Who is behind gets all the time there is, or leaves.
             _ => self.farewell_until.filter(|_| !self.clients.values().any(Client::is_behind)),
         };
+        let deadline = deadline.into_iter().chain(self.patience_ends()).min();
         match deadline {
             Some(moment) => Some(until(moment)),
             None => (!idle).then_some(IDLE),
@@ -438,112 +440,19 @@ impl Monitor {
         }
     }
 
-    /// Whether a client that is behind, or a log that takes no more, holds the stream back. What a container leaves in its pipes is little
+    /// Whether a client that is waited for, or a log that takes no more, holds the stream back. What a container leaves in its pipes is little
     /// and finite, since nobody outlives its PID 1 to write more: that is taken at once.
     fn is_held(&self, stream: Stream) -> bool {
         if self.ended.is_some() && self.cgroup.as_ref().is_some_and(|container| container.own_pid_namespace) {
             return false;
         }
         self.log.holds_back()
-            || self.clients.values().any(|client| client.wants(stream) && client.is_behind())
+            || self.clients.values().any(|client| client.wants(stream) && client.is_waited_for())
     }
 
     fn note_log_error(&mut self, error: &std::io::Error) {
         if self.log_error.is_none() {
             self.log_error = Some(format!("write log: {error}"));
-        }
-    }
-
-    fn add_client(&mut self, wants: Wants, socket: OwnedFd, input: Option<OwnedFd>) -> Result<u32, Error> {
-        let number = self.number;
-        self.number += 1;
-        let (mut client, early) = Client::new(wants, socket, input, self.stdin.is_some());
-        self.watch(&client, Token::Client(number), EventFlags::empty())?;
-        let mut through = Vec::new();
-        let input = client.typed(&early, &mut through);
-        let reads = client.reads;
-        self.clients.insert(number, client);
-        if reads {
-            self.feed(&through);
-            if input == Input::Detached {
-                self.dismiss_client(number, Leave::Detached);
-            }
-        }
-        Ok(number)
-    }
-
-    fn serve_client(&mut self, number: u32, flags: EventFlags) {
-        let mut scratch = self.scratch();
-        self.serve_client_with(number, flags, &mut scratch);
-        self.scratch = scratch;
-    }
-
-    fn serve_client_with(&mut self, number: u32, flags: EventFlags, scratch: &mut [u8]) {
-        let Some(client) = self.clients.get_mut(&number) else { return };
-        let gone = flags.intersects(EventFlags::HUP | EventFlags::ERR);
-        if client.is_behind() && flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR) {
-            match client.flush() {
-                Ok(true) if self.exit.is_some() => client.end(scratch),
-                Ok(_) => {}
-                Err(client::Broken) => return self.drop_client(number, Leave::Hangup),
-            }
-        }
-        if client.farewell {
-            if client.discard_input(scratch) || gone {
-                self.drop_client(number, Leave::Hangup);
-            }
-            return;
-        }
-        // What was sent before the connection went is still read.
-        while let Some(client) = self.clients.get_mut(&number).filter(|client| client.reads) {
-            if self.stdin.as_ref().is_some_and(Stdin::is_full) && !gone {
-                break;
-            }
-            let mut through = Vec::new();
-            let input = client.read(scratch, &mut through);
-            self.feed(&through);
-            match input {
-                Input::Some => {}
-                Input::Nothing => break,
-                Input::End => self.end_of_client_input(number),
-                Input::Detached => self.dismiss_client(number, Leave::Detached),
-            }
-        }
-        if gone {
-            self.drop_client(number, Leave::Hangup);
-        }
-    }
-
-    /// Ends the container's input if it lives only once (a terminal's never ends so); otherwise the client has
-    /// left, as in Docker.
-    fn end_of_client_input(&mut self, number: u32) {
-        if self.stdin_once && self.terminal.is_none() {
-            self.end_stdin();
-            let Some(client) = self.clients.get_mut(&number) else { return };
-            client.reads = false;
-            if !client.wants_output() {
-                self.dismiss_client(number, Leave::Hangup);
-            }
-        } else {
-            self.dismiss_client(number, Leave::InputEnded);
-        }
-    }
-
-    /// Lets a client go that is still connected: it reads to the end of file.
-    fn dismiss_client(&mut self, number: u32, why: Leave) {
-        let mut scratch = vec![0; 4096];
-        if let Some(client) = self.clients.get_mut(&number) {
-            client.end(&mut scratch);
-        }
-        self.drop_client(number, why);
-    }
-
-    fn drop_client(&mut self, number: u32, why: Leave) {
-        if self.clients.remove(&number).is_some() {
-            // After the end, leaving is no news.
-            if self.exit.is_none() {
-                self.tell(&Event::ClientLeft { client: number, why });
-            }
         }
     }
 

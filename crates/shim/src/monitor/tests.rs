@@ -319,6 +319,82 @@ fn a_slow_client_delays_and_loses_nothing() {
     assert_eq!(run.exit().code, 0);
 }
 
+/// Attached while the process waits for a line, so that each sees all that comes after it.
+fn beside(run: &Running, count: usize) -> Vec<UnixStream> {
+    (0..count).map(|_| run.attach(Wants { stdout: true, ..Wants::default() })).collect()
+}
+
+const FLOOD: &str = "read x; dd if=/dev/zero bs=64k count=128 2>/dev/null";
+const FLOOD_BYTES: usize = 8 << 20;
+
+#[test]
+fn who_looks_on_and_does_not_read_stalls_neither_process_nor_others() {
+    let (given, mut front) = client(everything());
+    let run = launch(FLOOD, Setup { stdin: true, clients: vec![given], ..Setup::default() });
+    let (mute, readers) = (beside(&run, 3), beside(&run, 3));
+    front.write_all(b"go\n").expect("write");
+    std::thread::scope(|scope| {
+        for reader in readers.iter().chain([&front]) {
+            scope.spawn(move || {
+                assert_eq!(unframed(&all(reader)).0.len(), FLOOD_BYTES, "all of it, and no gap");
+            });
+        }
+    });
+    assert_eq!(run.exit().code, 0);
+    for late in &mute {
+        let (seen, told) = unframed(&all(late));
+        let told = String::from_utf8(told).expect("text");
+        let missed: usize = told
+            .strip_prefix("\r\n[wharf: ")
+            .and_then(|rest| rest.split(' ').next())
+            .and_then(|number| number.parse().ok())
+            .unwrap_or_else(|| panic!("{told:?}"));
+        assert_eq!(seen.len() + missed, FLOOD_BYTES, "{told}");
+        assert!(seen.len() < 1 << 20, "{} bytes were kept", seen.len());
+    }
+}
+
+#[test]
+fn who_looks_on_and_reads_slowly_misses_nothing() {
+    let (given, mut front) = client(Wants { stdin: true, ..Wants::default() });
+    let run = launch(FLOOD, Setup { stdin: true, clients: vec![given], ..Setup::default() });
+    let mut slow = beside(&run, 1).remove(0);
+    front.write_all(b"go\n").expect("write");
+    let (mut bytes, mut piece) = (Vec::new(), vec![0; 64 << 10]);
+    loop {
+        let count = slow.read(&mut piece).expect("read");
+        if count == 0 {
+            break;
+        }
+        bytes.extend_from_slice(&piece[..count]);
+        // The pace is what is tested: a few MiB each second.
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (seen, told) = unframed(&bytes);
+    assert_eq!((seen.len(), told.len()), (FLOOD_BYTES, 0));
+    assert_eq!(run.exit().code, 0);
+}
+
+/// On a terminal there is one stream only: the gap is told where it is.
+#[test]
+fn a_gap_on_a_terminal_is_told_in_it() {
+    let (given, front) =
+        client(Wants { stdin: true, stdout: true, framing: Framing::Raw, ..Wants::default() });
+    let script = "stty -echo raw; read x; dd if=/dev/zero bs=64k count=64 2>/dev/null; echo end";
+    let setup = Setup { stdin: true, tty: true, clients: vec![given], ..Setup::default() };
+    let run = launch(script, setup);
+    let mute = run.attach(Wants { stdout: true, framing: Framing::Raw, ..Wants::default() });
+    (&front).write_all(b"go\n").expect("write");
+    assert!(all(&front).ends_with(b"end\n"));
+    assert_eq!(run.exit().code, 0);
+    let seen = String::from_utf8(all(&mute)).expect("text");
+    assert!(
+        seen.ends_with("bytes of output were left out here, they were not read in time]\r\n"),
+        "{}",
+        seen.len()
+    );
+}
+
 #[test]
 fn a_dead_client_delays_nobody() {
     let (given, ours) = client(Wants { stdout: true, ..Wants::default() });
