@@ -9,7 +9,7 @@
 //! ```
 
 use crate::body::{self, Body};
-use crate::listen::Socket;
+use crate::listen::{Peer, Socket};
 use crate::versions::ApiVersion;
 use api::media_type::{MULTIPLEXED_STREAM, RAW_STREAM};
 use bytes::Bytes;
@@ -24,14 +24,19 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+
+/// How long a process has to take what a client sent that is gone.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How the connection is going to be had.
 pub(crate) enum Way {
     Upgrade(OnUpgrade),
     /// Its request body is stdin, if it has not been read.
-    Relay(Option<Incoming>),
+    Relay(Option<Incoming>, Arc<Peer>),
 }
 
 /// Answers the request; `then` gets the connection once the answer has gone out.
@@ -55,12 +60,12 @@ where
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(stream_type(tty, version)));
             Ok(response)
         }
-        Way::Relay(request) => {
+        Way::Relay(request, peer) => {
             let broken = |e: io::Error| Error::internal(format!("cannot make a pair of sockets: {e}"));
             let (ours, theirs) = UnixStream::pair().map_err(broken)?;
             let stream = theirs.into_std().map_err(broken)?.into();
             tokio::spawn(then(Connection { stream, leftover: Vec::new() }));
-            Ok(relay(ours, request))
+            Ok(relay(ours, request, peer))
         }
     }
 }
@@ -77,7 +82,7 @@ fn raw(upgraded: hyper::upgrade::Upgraded) -> io::Result<Connection> {
     Ok(Connection { stream, leftover: [&parts.read_buf[..], &rest[..]].concat() })
 }
 
-fn relay(ours: UnixStream, request: Option<Incoming>) -> Response<Body> {
+fn relay(ours: UnixStream, request: Option<Incoming>, peer: Arc<Peer>) -> Response<Body> {
     let (sender, response) = body::channel(RAW_STREAM);
     let (mut read, mut write) = ours.into_split();
     tokio::spawn(async move {
@@ -97,7 +102,6 @@ fn relay(ours: UnixStream, request: Option<Incoming>) -> Response<Body> {
             }
             // The end of the request's body is the end of stdin; the connection may be gone already.
             let _ = write.shutdown().await;
-            std::future::pending::<()>().await;
         };
         let download = async {
             let mut buffer = vec![0; 64 << 10];
@@ -107,12 +111,27 @@ fn relay(ours: UnixStream, request: Option<Incoming>) -> Response<Body> {
                 }
             }
         };
-        // The end of the output is the end of all. A client that is gone takes no answer, which is noticed also while the
-        // process is silent, or does not read what it was sent.
-        tokio::select! {
-            () = upload => (),
-            () = download => (),
-            () = sender.closed() => (),
+        // Noticed also while the process is silent, or does not read what it was sent.
+        let gone = async {
+            tokio::select! {
+                () = peer.gone() => (),
+                () = sender.closed() => (),
+            }
+        };
+        tokio::pin!(upload, download, gone);
+        let mut uploaded = false;
+        // The end of the output is the end of all.
+        loop {
+            tokio::select! {
+                () = &mut upload, if !uploaded => uploaded = true,
+                () = &mut download => return,
+                () = &mut gone => {
+                    if !uploaded {
+                        let _ = tokio::time::timeout(LAST_WORDS, &mut upload).await;
+                    }
+                    return;
+                }
+            }
         }
     });
     response

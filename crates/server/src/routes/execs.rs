@@ -26,7 +26,7 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>> {
 
 pub(crate) async fn start(mut call: Call) -> Result<Response<Body>> {
     let (engine, id, version) = (call.engine().clone(), call.name.clone(), call.version);
-    let way = way(&mut call);
+    let (way, peer) = (way(&mut call), call.peer.clone());
     let mut request: ExecStartRequest = call.json().await?;
     if version < ApiVersion::minor(42) || !request.tty {
         request.console_size = None;
@@ -38,7 +38,7 @@ pub(crate) async fn start(mut call: Call) -> Result<Response<Body>> {
         return Ok(body::empty(StatusCode::OK));
     }
     let raw = ticket.raw;
-    hand_over(way.unwrap_or(Way::Relay(None)), raw, version, move |connection| async move {
+    hand_over(way.unwrap_or_else(|| Way::Relay(None, peer)), raw, version, move |connection| async move {
         let spare = connection.stream.try_clone();
         if let Err(e) = ticket.start(Some(connection)).await {
             tracing::error!("exec {id} could not be started: {e}");

@@ -24,7 +24,10 @@ pub(crate) async fn attach(mut call: Call) -> Result<Response<Body>> {
     let way = way(&mut call);
     let way = match way {
         Some(way) => way,
-        None => Way::Relay(Some(call.request.into_body())),
+        None => {
+            let peer = call.peer;
+            Way::Relay(Some(call.request.into_body()), peer)
+        }
     };
     let tty = ticket.tty;
     hand_over(way, tty, call.version, move |connection| async move {

@@ -3,6 +3,7 @@
 
 use crate::body::{self, Body};
 use crate::call::Call;
+use crate::hijack::LAST_WORDS;
 use crate::listen::Peer;
 use crate::versions::ApiVersion;
 use crate::websocket::{NORMAL, Opcode, PROTOCOL_ERROR, Reader, Received, accept, close, frame};
@@ -14,7 +15,6 @@ use http::{HeaderValue, Response, StatusCode};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use std::io;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -65,9 +65,6 @@ pub(crate) async fn attach(mut call: Call) -> Result<Response<Body>> {
     }
     Ok(response)
 }
-
-/// How long a container has to take what a client sent that is gone.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Until the container's output ends, or the client goes.
 async fn relay(upgraded: Upgraded, ours: UnixStream, opcode: Opcode, peer: &Peer) {

@@ -331,6 +331,9 @@ impl Clock for RealClock {
     fn now(&self) -> jiff::Timestamp {
         jiff::Timestamp::now()
     }
+    fn steady(&self) -> Duration {
+        Duration::try_from(jiff::Timestamp::now().as_duration()).unwrap_or_default()
+    }
     fn sleep(&self, for_: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(for_))
     }
