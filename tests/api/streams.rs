@@ -64,6 +64,59 @@ fn an_exec_s_client_says_whether_it_wants_frames() {
     }
 }
 
+/// However its client went: by ending its input, by leaving while the process runs, or before it can have said anything.
+#[test]
+fn an_exec_s_exit_code_is_there_for_who_asks_later() {
+    let house = House::new();
+    house.create("one", "sleep 1000", json!({}));
+    house.start("one");
+    for (line, code, stays) in [
+        ("cat; echo after; exit 7", 7, true),
+        ("cat; exit 8", 8, false),
+        ("until [ -e /go ]; do sleep 0.05; done; exit 9", 9, false),
+    ] {
+        let asked = json!({"Cmd": ["sh", "-c", line], "AttachStdin": true, "AttachStdout": true});
+        let exec = house.post("/containers/one/exec", Some(&asked), 201).json();
+        let path = format!("/exec/{}", exec["Id"].as_str().expect("an id"));
+        let view = || house.get(&format!("{path}/json")).json();
+        assert_eq!((&view()["ExitCode"], &view()["Running"]), (&Value::Null, &json!(false)), "not begun");
+        let request = format!(
+            "POST {path}/start HTTP/1.1\r\nHost: x\r\n{UPGRADE}Content-Type: application/json\r\n\
+             Content-Length: 2\r\n\r\n{{}}"
+        );
+        let stream = house.connect();
+        if stays {
+            // Half-closed: what the process says after that still comes.
+            let answer = hijack_unix(stream, &request, b"said\n");
+            assert_eq!(of_stream(&answer.body, 1), "said\nafter\n");
+        } else {
+            let mut stream = stream;
+            stream.write_all(request.as_bytes()).expect("send");
+            stream.read_exact(&mut [0; 12]).expect("an answer in time");
+            drop(stream);
+        }
+        // The answer comes before the process does.
+        let until = |what: &str, holds: &dyn Fn(&Value) -> bool| {
+            let deadline = Instant::now() + DEADLINE;
+            while !holds(&view()) {
+                assert!(Instant::now() < deadline, "{line}: not {what}: {}", view());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        };
+        if code == 9 {
+            until("running", &|view| view["Running"] == json!(true));
+            let asked = json!({"Cmd": ["touch", "/go"]});
+            let touch = house.post("/containers/one/exec", Some(&asked), 201).json();
+            let touch = touch["Id"].as_str().expect("an id");
+            house.post(&format!("/exec/{touch}/start"), Some(&json!({"Detach": true})), 200);
+        }
+        until("ended", &|view| view["Running"] == json!(false) && !view["ExitCode"].is_null());
+        for _ in 0..2 {
+            assert_eq!(view()["ExitCode"], json!(code), "{line}");
+        }
+    }
+}
+
 #[test]
 fn over_tcp_as_well() {
     // A free port, given back a moment before the engine takes it.

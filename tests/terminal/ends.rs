@@ -37,6 +37,40 @@ fn a_killed_engine_takes_no_terminal_with_it() {
     assert!(eventually(exited), "{}", house.engine.log());
 }
 
+/// The next engine is asked for what the last one was.
+#[test]
+fn an_exit_code_comes_through_although_the_engine_was_killed_meanwhile() {
+    let mut house = House::new();
+    let mut terminal = house.terminal(&["run", "-it", "--rm", "bb", "sh"]);
+    terminal.expect(PROMPT);
+    terminal.resize((44, 122));
+    until_size(&mut terminal, "44 122");
+    house.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "other",
+        "bb",
+        "sh",
+        "-c",
+        "until [ -e /go ]; do sleep 0.05; done; exit 5",
+    ]);
+    let mut waits = house.terminal(&["wait", "other"]);
+    let mut attached = house.terminal(&["attach", "--no-stdin", "other"]);
+    // A wait shows nothing; both have asked once the engine has served a later client that came the same way.
+    let mut third = house.terminal(&["attach", "box-that-is-not-there"]);
+    assert_ne!(third.end(), 0);
+    house.engine.kill();
+    terminal.line("echo still $((1 + 1))", "\r\nstill 2\r\n");
+    house.engine.run();
+    house.ok(&["exec", "other", "touch", "/go"]);
+    waits.expect("5\r\n");
+    assert_eq!((waits.end(), attached.end()), (0, 5));
+    terminal.write("exit 3\r");
+    assert_eq!(terminal.end(), 3);
+    assert_eq!(house.ok(&["ps", "-aq", "--filter", "ancestor=bb", "--filter", "status=running"]), "");
+}
+
 #[test]
 fn a_client_ended_by_a_signal_leaves_the_container_and_the_terminal_alone() {
     let house = House::new();

@@ -1,6 +1,10 @@
 //! A user in front of a process: streams, signals, window, until one of them ends it.
 
 use std::future::Future;
+use std::time::{Duration, Instant};
+
+use api::container::{WaitCondition, WaitResponse};
+use client::Wait;
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -85,6 +89,41 @@ pub(crate) async fn attend<T>(
                 }
             },
         }
+    }
+}
+
+/// How long an engine may be away that is being replaced or started again.
+const ENGINE_AWAY: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How the container ended. An engine that goes away meanwhile (an upgrade, a crash) takes the wait along, and nothing else:
+/// the output comes from the container's monitor. So the next engine is asked again.
+pub(crate) async fn end_of(
+    app: &App,
+    id: &str,
+    condition: &WaitCondition,
+    wait: Wait,
+) -> Result<WaitResponse, Failure> {
+    // The next exit may have been in between.
+    let condition =
+        if *condition == WaitCondition::NEXT_EXIT { WaitCondition::default() } else { condition.clone() };
+    let mut wait = wait;
+    loop {
+        match wait.answer().await {
+            Err(error) if error.is_lost() => {}
+            answer => return Ok(answer?),
+        }
+        let until = Instant::now() + ENGINE_AWAY;
+        wait = loop {
+            match app.client.containers().wait(id, &condition).await {
+                Ok(wait) => break wait,
+                Err(error) if (error.is_lost() || error.is_connect()) && Instant::now() < until => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                // An engine must not be started, and all of the command done again, for this.
+                Err(error) => return Err(Failure { no_engine: false, ..Failure::from(error) }),
+            }
+        };
     }
 }
 

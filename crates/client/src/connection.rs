@@ -183,7 +183,8 @@ impl Http {
     ) -> Result<(StatusCode, Bytes)> {
         let (response, sender) = self.send(&method, &target, HeaderMap::new(), body).await?;
         let status = response.status();
-        let bytes = response.into_body().collect().await.map_err(transport(&method, &target))?.to_bytes();
+        let broken = |error| self.broken(&method, &target, error);
+        let bytes = response.into_body().collect().await.map_err(broken)?.to_bytes();
         self.keep(sender);
         Ok((status, bytes))
     }
@@ -292,6 +293,7 @@ impl Http {
     /// Why there was no response. With TLS 1.3, a server's refusal of our certificate is only heard now.
     fn broken(&self, method: &Method, target: &Target, error: hyper::Error) -> Error {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(&error);
+        let mut went = false;
         while let Some(inner) = cause {
             if let Some(io) = inner.downcast_ref::<io::Error>()
                 && self.tls.is_some()
@@ -301,7 +303,13 @@ impl Http {
                     source: io::Error::new(io.kind(), io.to_string()),
                 };
             }
+            went |= inner.is::<io::Error>();
             cause = inner.source();
+        }
+        went |= error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+        // A body that could not be read here is our own trouble.
+        if went && self.tls.is_none() && !error.is_user() {
+            return Error::Lost { address: self.address.to_string() };
         }
         if self.tls.is_none() && error.is_parse() {
             let hint = "\n* Are you trying to connect to a TLS-enabled daemon without TLS?";

@@ -73,12 +73,20 @@ pub struct Remove {
 #[derive(Debug)]
 pub struct Wait {
     body: hyper::body::Incoming,
+    address: String,
 }
 
 impl Wait {
-    /// Resolves when the condition has come true.
+    /// Resolves when the condition has come true. An engine that ends before that takes the wait along: [`Error::Lost`].
     pub async fn answer(self) -> Result<WaitResponse> {
-        let bytes = self.body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+        let lost = Error::Lost { address: self.address };
+        let bytes = match self.body.collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(_) => return Err(lost),
+        };
+        if bytes.is_empty() {
+            return Err(lost);
+        }
         let what = "wait".to_owned();
         api::go::from_slice(&bytes).map_err(|source| Error::Decode { what, source })
     }
@@ -183,7 +191,7 @@ impl Containers<'_> {
     pub async fn wait(&self, container: &str, condition: &WaitCondition) -> Result<Wait> {
         let target = Self::on(container, "wait")?.arg_if("condition", condition);
         let (response, _) = self.http.send(&Method::POST, &target, Default::default(), no_body()).await?;
-        Ok(Wait { body: response.into_body() })
+        Ok(Wait { body: response.into_body(), address: self.http.address.to_string() })
     }
 
     /// `ps_args` as for ps(1); empty for `-ef`.

@@ -17,6 +17,10 @@ pub enum Error {
     /// Nothing listens there. Docker's text, on which people and scripts rely.
     #[error("{}", connect_text(address, source))]
     Connect { address: String, source: io::Error },
+    /// The engine went away before it had answered. Whether it has done what it was asked is not known, so that nobody asks
+    /// the next one for it unasked.
+    #[error("{}", nobody(address))]
+    Lost { address: String },
     /// The engine answered with an error; `message` is its text.
     #[error("Error response from daemon: {message}")]
     Api { status: StatusCode, message: String },
@@ -48,6 +52,11 @@ impl Error {
 
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(StatusCode::NOT_FOUND) || matches!(self, Error::NoSuch { .. })
+    }
+
+    /// The engine went away while it was asked.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Error::Lost { .. })
     }
 
     /// No engine is there (as opposed to one that refuses).

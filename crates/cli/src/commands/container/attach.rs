@@ -54,7 +54,7 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     }
     let wants = Wants { stdin, output: true, tty: config.tty, detach_keys: keys.clone() };
     let session = Session::start(connection, &wants)?;
-    let answer = async { wait.answer().await.map_err(Failure::from) };
+    let answer = attached::end_of(app, &found.id, &condition, wait);
     match attached::attend(app, Target::Container(&found.id), Some(session), signals, answer).await? {
         Ending::Detached => Err(Failure::new("read escape sequence")),
         Ending::Answer(answer) => match answer.error {

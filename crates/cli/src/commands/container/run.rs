@@ -126,7 +126,7 @@ pub(super) async fn in_front(app: &App, id: &str, how: How) -> Outcome {
     }
     // The exit of a process whose output nobody reads ends it all; otherwise output is drained first.
     let session = wants.output.then_some(session);
-    let answer = async { wait.answer().await.map_err(Failure::from) };
+    let answer = attached::end_of(app, id, &condition, wait);
     match attached::attend(app, Target::Container(id), session, signals, answer).await? {
         Ending::Detached => Ok(0),
         Ending::Answer(answer) => match answer.error {

@@ -89,7 +89,7 @@ async fn attached(app: &App, line: &Parsed, name: &str, keys: &str) -> Outcome {
     if resizes {
         Target::Container(&found.id).resize(app).await;
     }
-    let answer = async { wait.answer().await.map_err(Failure::from) };
+    let answer = attached::end_of(app, &found.id, &condition, wait);
     match attached::attend(app, Target::Container(&found.id), Some(session), signals, answer).await? {
         Ending::Detached => Ok(0),
         Ending::Answer(answer) => Ok(super::run::status(answer.status_code)),

@@ -3,6 +3,7 @@
 use api::container::WaitCondition;
 
 use crate::app::App;
+use crate::attached;
 use crate::command::{Command, Operands, Outcome};
 use crate::failure::Failure;
 use crate::output;
@@ -22,14 +23,15 @@ pub(crate) const COMMAND: Command = Command {
 async fn run(app: &App, names: &[String]) -> Outcome {
     let mut failures = Vec::new();
     for name in names {
-        let answer = match app.client.containers().wait(name, &WaitCondition::default()).await {
-            Ok(wait) => wait.answer().await,
+        let condition = WaitCondition::default();
+        let answer = match app.client.containers().wait(name, &condition).await {
+            Ok(wait) => attached::end_of(app, name, &condition, wait).await,
             Err(error) if error.is_connect() => return Err(error.into()),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
         match answer {
             Ok(answer) => output::out(&format!("{}\n", answer.status_code)),
-            Err(error) => failures.push(error.to_string()),
+            Err(failure) => failures.push(failure.text),
         }
     }
     if failures.is_empty() { Ok(0) } else { Err(Failure::new(failures.join("\n"))) }
