@@ -68,7 +68,7 @@ fn starts_that_fail_say_what_is_missing() {
         ("text", "no-program", &["neither a program nor a script"]),
         ("empty", "no-program", &["/app is empty"]),
         ("absent", "not-found", &["/nowhere/app"]),
-        ("nameless", "not-found", &["no-such-program", "looked for no-such-program in /usr"]),
+        ("nameless", "not-found", &["no-such-program", "looked in /usr"]),
         ("directory", "permission", &["/etc is a directory"]),
         ("nobody", "no-user", &["ghost"]),
     ] {

@@ -14,6 +14,11 @@ impl Clock for SystemClock {
     fn now(&self) -> jiff::Timestamp {
         jiff::Timestamp::now()
     }
+    fn steady(&self) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        // Neither is ever negative.
+        Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+    }
     fn sleep(&self, for_: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(for_))
     }

@@ -326,7 +326,10 @@ fn not_begun(container: &Container, facts: &Facts, kind: &RuntimeErrorKind) -> W
             plain("start-failed", "it could not be started")
         }
     };
-    found.evidence.push(said.to_owned());
+    // That it is not there has been said, with its name.
+    if found.cause != "not-found" {
+        found.evidence.push(said.to_owned());
+    }
     if container.state.started_at.is_some() {
         found.evidence.push("an earlier start succeeded".into());
     }
@@ -400,13 +403,11 @@ fn missing(before: Option<&Link>, path: &str, facts: &Facts) -> Why {
             ),
             format!("PT_INTERP of {named} is {path}"),
         ),
-        None if path.contains('/') => {
-            with("not-found", format!("there is no {path} in it"), format!("looked for {path}"))
-        }
+        None if path.contains('/') => plain("not-found", format!("there is no {path} in it")),
         None => with(
             "not-found",
             format!("there is no program {path} in it"),
-            format!("looked for {path} in {}", facts.searched),
+            format!("looked in {}", facts.searched),
         ),
     }
 }
@@ -490,7 +491,11 @@ mod tests {
             why(&container, &facts)
         };
         use RuntimeErrorKind::*;
-        assert_eq!(of(ExecutableNotFound, vec![link("app", None)]).cause, "not-found");
+        for name in ["app", "/bin/app"] {
+            let Why { cause, sentence, evidence } = of(ExecutableNotFound, vec![link(name, None)]);
+            let text = format!("{sentence} {}", evidence.join(" "));
+            assert_eq!((cause, text.matches("app").count()), ("not-found", 1), "named once: {text}");
+        }
         let chain = vec![link("/app", found(0o755, elf("amd64"))), link("/lib/ld.so", None)];
         assert_eq!(of(ExecutableNotFound, chain).cause, "missing-loader");
         let chain = vec![link("/app", found(0o755, script())), link("/bin/python", None)];

@@ -59,6 +59,8 @@ pub(crate) struct Owner {
     publish: watch::Sender<Published>,
     process: ProcessRef,
     exit: Option<BoxFuture<'static, Exit>>,
+    /// When its process was started, by the clock that nobody sets.
+    began: Duration,
     oom: Option<watch::Receiver<u64>>,
     detached: Option<watch::Receiver<u64>>,
     /// When a stop in progress resorts to SIGKILL.
@@ -68,7 +70,7 @@ pub(crate) struct Owner {
     after_exit: Vec<AfterExit>,
     waiting_clients: Vec<oneshot::Receiver<Attachment>>,
     /// The wait for the next health check, and that check.
-    check: Option<BoxFuture<'static, HealthResult>>,
+    check: Option<BoxFuture<'static, (Duration, HealthResult)>>,
     /// Its health has it ended: a failure for its restart policy, whatever the exit code.
     unhealthy: bool,
     /// A person has ended it: its restart policy has no more say, until the next start by a person.
@@ -96,6 +98,7 @@ impl Owner {
             publish,
             process,
             exit: None,
+            began: Duration::ZERO,
             oom: None,
             detached: None,
             kill_at: None,
@@ -116,6 +119,9 @@ impl Owner {
 
     /// Adopt a process that an earlier engine started.
     pub(crate) fn adopt(&mut self, started: Started, paused: bool) {
+        let clock = &self.core.ports.clock;
+        let age = Duration::try_from(clock.now().duration_since(started.started_at)).unwrap_or_default();
+        self.began = clock.steady().saturating_sub(age);
         self.record.pid = started.pid;
         self.record.status = if paused { Status::Paused } else { Status::Running };
         self.exit = Some(started.exit);
@@ -149,9 +155,9 @@ impl Owner {
                 }
                 () = grown(&mut self.oom) => self.on_oom().await,
                 () = grown(&mut self.detached) => self.event("detach", &[]),
-                result = ripe(&mut self.check) => {
+                (ran, result) = ripe(&mut self.check) => {
                     self.check = None;
-                    self.on_check(result).await;
+                    self.on_check(ran, result).await;
                 }
                 () = ripe(&mut self.kill_at) => {
                     self.kill_at = None;
@@ -248,6 +254,11 @@ impl Owner {
                 tracing::warn!(container = %process.container, %error, "could not attach a client");
             }
         });
+    }
+
+    /// For how long its process has been running.
+    fn ran(&self) -> Duration {
+        self.core.ports.clock.steady().saturating_sub(self.began)
     }
 
     fn allow(&self, action: Action) -> Result<()> {

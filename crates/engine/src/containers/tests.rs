@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{
     Container, ContainerSpec, Containers, HealthStatus, Healthcheck, RestartPolicy, Status, StopRequest,
 };
+use crate::container::command::Command;
 use crate::flows::tests::{FakeClock, FakeExec, World, engine, spec};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -239,6 +240,44 @@ async fn a_restart_waits_twice_as_long_each_time_and_again_little_after_a_good_r
     assert_eq!(house.gaps()[before + 1..before + 3], [10.1, 10.1]);
 }
 
+/// By hand, by NTP, by a machine that was suspended. How long something ran is not what two clock times say.
+#[tokio::test]
+async fn steps_of_the_wall_clock_change_neither_back_off_nor_health() {
+    let hour = jiff::SignedDuration::from_hours(1);
+    let house = House::new();
+    let set = |by: jiff::SignedDuration| *house.world.clock.step.lock().unwrap() += by;
+    *house.world.life.lock().unwrap() = Some((1, Duration::from_millis(20)));
+    house.containers.create("web", policy(RestartPolicy::Always)).await.unwrap();
+    house.containers.start("web").await.unwrap();
+    for count in 1..=7 {
+        house.until("a process", |view| view.restart_count == count - 1 && view.state.pid != 0).await;
+        // While it runs: it does not look as if it had run for an hour, and so no wait begins anew.
+        set(hour);
+        house.until("a restart", |view| view.restart_count >= count).await;
+    }
+    house.until("the last one", |view| view.restart_count == 7 && view.state.pid != 0).await;
+    assert_eq!(house.gaps()[..7], [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4]);
+    // And one that did run for long did so although the clock was set back.
+    *house.world.life.lock().unwrap() = Some((1, SECOND * 20));
+    house.until("a long run", |view| view.restart_count == 8 && view.state.pid != 0).await;
+    set(-hour * 9);
+    house.until("its restart", |view| view.restart_count == 9 && view.state.pid != 0).await;
+    assert_eq!(*house.gaps().last().unwrap(), 20.1);
+
+    // A start period is over when it is over.
+    for step in [hour, -hour] {
+        let mut spec = checked(&["CMD", "check"]);
+        spec.healthcheck.as_mut().unwrap().start_period_ns = 60_000_000_000;
+        let house = House::new();
+        house.execs(&[(1, "", Duration::ZERO); 20]);
+        house.containers.create("web", spec).await.unwrap();
+        house.containers.start("web").await.unwrap();
+        *house.world.clock.step.lock().unwrap() += step;
+        let took = house.until_health(HealthStatus::Unhealthy).await;
+        assert!(took > SECOND * 60 && took < SECOND * 100, "{took:?} after a step of {step:?}");
+    }
+}
+
 #[tokio::test]
 async fn policies_decide_by_exit_code_and_count() {
     use RestartPolicy::{Always, No, OnFailure, UnlessStopped};
@@ -307,6 +346,50 @@ async fn policies_hold_over_a_restart_of_the_engine() {
         next.sleep(SECOND).await;
         assert_eq!(next.view().await.state.is_running(), back, "{restart:?}, stopped: {stopped}");
     }
+}
+
+/// After a boot, what it links to may have been seen alive and be dying: then both come again.
+#[tokio::test]
+async fn a_restart_waits_for_what_it_links_to_also_when_that_ends_in_that_moment() {
+    // Real time: what happens in between is the matter.
+    let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+    let house = House { containers: engine(&world, root.path()), world, root };
+    let containers = &house.containers;
+    containers.create("db", policy(RestartPolicy::Always)).await.unwrap();
+    let mut web = policy(RestartPolicy::Always);
+    web.host.links = vec!["db".into()];
+    containers.create("web", web).await.unwrap();
+    let published = |name: &str| containers.core.index.find(name).unwrap().published;
+    let end = |name: &str| {
+        let id = containers.core.index.find(name).unwrap().view().id.clone();
+        house.world.processes.lock().unwrap()[&id].send_replace(Some(1));
+    };
+    containers.start("db").await.unwrap();
+    containers.start("web").await.unwrap();
+    // Its waits get longer, so that there is time for what follows.
+    for count in 1..=2 {
+        end("db");
+        published("db")
+            .wait_for(|now| now.view.restart_count == count && now.view.state.pid != 0)
+            .await
+            .unwrap();
+    }
+    end("web");
+    published("web").wait_for(|now| now.view.state.status == Status::Restarting).await.unwrap();
+    // A client that is just coming holds the start between its looks at `db`.
+    let (coming, client) = tokio::sync::oneshot::channel();
+    let web = containers.core.index.find("web").unwrap();
+    web.commands.send(Command::AttachAtStart(client)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(published("web").borrow().view.state.pid, 0, "it waits for the client");
+    end("db");
+    published("db").wait_for(|now| now.view.state.status == Status::Restarting).await.unwrap();
+    drop(coming);
+    let mut comes = published("web");
+    let came =
+        tokio::time::timeout(Duration::from_secs(10), comes.wait_for(|now| now.view.state.pid != 0)).await;
+    assert_eq!(came.expect("it starts again").unwrap().view.restart_count, 1);
+    assert_ne!(published("db").borrow().view.state.pid, 0);
 }
 
 #[tokio::test]

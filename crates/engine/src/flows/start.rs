@@ -93,7 +93,8 @@ async fn steps(
     let directory = layout::container(&settings.data_root, &id);
     // Who is on no network is told of nobody.
     let own: &[links::Link] = if record.endpoints.is_empty() { &[] } else { &record.links };
-    let linked = links::follow(core, &record.name, own)?;
+    let linked =
+        links::follow(core, &record.name, own).inspect_err(|_| failure.1 = RuntimeErrorKind::NotRunning)?;
     let gateway = core.ports.network.facts().gateway;
     let files = files::write(&settings, record, &directory, &joined, gateway, &linked)?;
     if !linked.is_empty() {

@@ -54,6 +54,8 @@ pub(crate) struct FakeExec {
 pub(crate) struct FakeClock {
     /// Since the epoch, and who sleeps until when.
     own: Mutex<Option<(Duration, Vec<Sleeper>)>>,
+    /// By how much somebody has set the wall clock.
+    pub(crate) step: Mutex<jiff::SignedDuration>,
 }
 
 type Sleeper = (Duration, tokio::sync::oneshot::Sender<()>);
@@ -109,7 +111,7 @@ impl FakeClock {
 
 impl World {
     fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::UNIX_EPOCH + self.clock.since_epoch()
+        jiff::Timestamp::UNIX_EPOCH + self.clock.since_epoch() + *self.clock.step.lock().unwrap()
     }
 }
 
@@ -239,6 +241,7 @@ fn endpoint(request: &EndpointRequest) -> Endpoint {
         network: request.network.clone(),
         network_id: request.network_id.clone(),
         endpoint_id: "e".repeat(64),
+        ipv4: Some(std::net::Ipv4Addr::new(172, 17, 0, 2)),
         is_gateway: request.is_gateway,
         dns_names: request.dns_names.clone(),
         ..Endpoint::default()
@@ -459,6 +462,9 @@ impl SeccompCompiler for Fake {
 impl Clock for Fake {
     fn now(&self) -> jiff::Timestamp {
         self.0.now()
+    }
+    fn steady(&self) -> Duration {
+        self.0.clock.since_epoch()
     }
     fn sleep(&self, for_: Duration) -> BoxFuture<'static, ()> {
         self.0.clock.sleep(for_)

@@ -20,9 +20,12 @@ pub trait SeccompCompiler: Send + Sync + fmt::Debug {
     ) -> Result<oci::runtime::LinuxSeccomp, String>;
 }
 
-/// The wall clock.
+/// The wall clock, and one that nobody sets.
 pub trait Clock: Send + Sync + fmt::Debug {
+    /// For what is shown and written down. It may be set, forwards and back.
     fn now(&self) -> Timestamp;
+    /// Since the machine's start: for how long something takes.
+    fn steady(&self) -> Duration;
     /// Wait; a fake clock returns when its test says so.
     fn sleep(&self, for_: Duration) -> BoxFuture<'static, ()>;
 }

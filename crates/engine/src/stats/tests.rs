@@ -86,6 +86,9 @@ impl Clock for Fake {
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
+    fn steady(&self) -> Duration {
+        Duration::try_from(Timestamp::now().as_duration()).unwrap_or_default()
+    }
     fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(Duration::from_millis(20)))
     }

@@ -1,7 +1,5 @@
 //! The end of the process: what is told, written down and done next.
 
-use std::time::Duration;
-
 use super::{AfterExit, BACKOFF_FIRST, BACKOFF_LAST, BACKOFF_RESET, Owner};
 use crate::container::{EndedBy, RemoveRequest, RestartPolicy, Status, Who};
 use crate::flows;
@@ -20,10 +18,7 @@ impl Owner {
         self.oom = None;
         self.detached = None;
         self.suspend_health();
-        let ran = self
-            .record
-            .started_at
-            .map_or(Duration::ZERO, |at| Duration::try_from(exit.at.duration_since(at)).unwrap_or_default());
+        let ran = self.ran();
         self.kill_at = None;
         self.exits += 1;
         self.record.pid = 0;

@@ -40,19 +40,15 @@ impl Owner {
         let (Some(check), Some(health)) = (&self.record.spec.healthcheck, &self.record.health) else {
             return;
         };
-        let wait = check.wait(health.status, self.ran(self.core.ports.clock.now()));
+        let wait = check.wait(health.status, self.ran());
+        let ran = self.ran() + wait;
         let (core, published) = (self.core.clone(), self.publish.subscribe());
-        self.check = Some(Box::pin(crate::containers::health::after(core, published, wait)));
+        let result = crate::containers::health::after(core, published, wait);
+        self.check = Some(Box::pin(async move { (ran, result.await) }));
     }
 
-    /// How long the process had been running at a moment.
-    fn ran(&self, at: jiff::Timestamp) -> Duration {
-        let started = self.record.started_at.unwrap_or(at);
-        Duration::try_from(at.duration_since(started)).unwrap_or_default()
-    }
-
-    pub(super) async fn on_check(&mut self, result: HealthResult) {
-        let ran = self.ran(result.start);
+    /// `ran`: how long the process had been running when the check began.
+    pub(super) async fn on_check(&mut self, ran: Duration, result: HealthResult) {
         let (Some(check), Some(health)) = (&self.record.spec.healthcheck, &mut self.record.health) else {
             return;
         };

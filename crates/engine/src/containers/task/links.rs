@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Owner;
 use crate::container::command::Command;
 use crate::container::index::Published;
 use crate::container::links::{self, Linked};
 use crate::error::{Error, Result};
 use crate::layout;
+use crate::ports::RuntimeErrorKind;
 
 /// As long as Docker waits.
-const LINKED_WAIT: Duration = Duration::from_secs(5);
+pub(super) const LINKED_WAIT: Duration = Duration::from_secs(5);
 
 impl Owner {
     /// Its own start is news to those that have a link to it.
@@ -22,14 +25,23 @@ impl Owner {
     }
 
     /// Those it has links to may start again together with it, as after a boot.
-    pub(super) async fn await_linked(&mut self) {
+    pub(super) async fn await_linked(&mut self, until: Instant) {
         for link in self.record.links.clone() {
             let Ok(mut handle) = self.core.index.find(&link.target) else { continue };
             let decided = |published: &Published| {
                 published.removed || published.view.state.pid != 0 || !published.view.state.is_running()
             };
-            let _ = tokio::time::timeout(LINKED_WAIT, handle.published.wait_for(decided)).await;
+            let _ = tokio::time::timeout_at(until, handle.published.wait_for(decided)).await;
         }
+    }
+
+    /// The last start failed because one that it has a link to did not run, and that one is about to, or does already.
+    pub(super) fn is_linked_on_its_way(&self) -> bool {
+        let runs = |link: &links::Link| {
+            self.core.index.find(&link.target).map_or(true, |handle| handle.view().state.is_running())
+        };
+        self.record.end.failed_start == Some(RuntimeErrorKind::NotRunning)
+            && self.record.links.iter().all(runs)
     }
 
     /// Another that it has a link to has started, maybe with another address.

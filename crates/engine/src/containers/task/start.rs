@@ -1,5 +1,6 @@
 //! Start, and the restart policy's next try.
 
+use super::links::LINKED_WAIT;
 use super::{ATTACH_WAIT, BACKOFF_FIRST, Owner};
 use crate::container::state::Action;
 use crate::container::{End, Status};
@@ -34,6 +35,7 @@ impl Owner {
                 self.record.error.clear();
                 self.record.oom_killed = false;
                 self.record.end = End::default();
+                self.began = self.core.ports.clock.steady();
                 self.exit = Some(started.exit);
                 self.oom = Some(started.oom);
                 self.detached = Some(started.detached);
@@ -70,19 +72,24 @@ impl Owner {
         }
     }
 
-    /// One try: a start that fails ends the policy's work, as in Docker (`handleContainerExit` sets it stopped).
+    /// One try: a start that fails ends the policy's work, as in Docker (`handleContainerExit` sets it stopped). One that
+    /// failed because what it has a link to ended in that moment, and comes again, is none.
     pub(super) async fn restart(&mut self) {
-        self.await_linked().await;
+        let until = tokio::time::Instant::now() + LINKED_WAIT;
         let ended = (self.record.exit_code, self.record.finished_at);
-        match self.start().await {
-            Ok(()) => self.save_started().await,
-            Err(error) => {
-                tracing::warn!(container = %self.record.id, %error, "restart failed");
-                // How it ended is how its last process ended, with this error beside it.
-                (self.record.exit_code, self.record.finished_at) = ended;
-                self.save(false).await;
+        loop {
+            self.await_linked(until).await;
+            let Err(error) = self.start().await else { return self.save_started().await };
+            // How it ended is how its last process ended, with this error beside it.
+            (self.record.exit_code, self.record.finished_at) = ended;
+            if self.is_linked_on_its_way() && tokio::time::Instant::now() < until {
+                self.record.status = Status::Restarting;
                 self.publish();
+                continue;
             }
+            tracing::warn!(container = %self.record.id, %error, "restart failed");
+            self.save(false).await;
+            return self.publish();
         }
     }
 }
