@@ -7,6 +7,7 @@ use std::io::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::measure::{Place, Samples, ms, time};
@@ -150,6 +151,8 @@ fn single(
     rows.push(Row { case, contender: who.to_owned(), unit, samples, command });
 }
 
+const SETTLE: Duration = Duration::from_millis(100);
+
 /// Lets the contenders take turns for `rounds` rounds after one round to warm up.
 fn compete(
     rows: &mut Vec<Row>,
@@ -160,6 +163,8 @@ fn compete(
     let mut samples = vec![Samples::default(); contenders.len()];
     for round in 0..=rounds {
         for (contender, samples) in contenders.iter().zip(&mut samples) {
+            // Engines tidy up behind their clients: none is to be measured while another is still at it.
+            sleep(SETTLE);
             match contender.time(round) {
                 Ok(took) if round > 0 => samples.push(ms(took)),
                 Ok(_) => {}

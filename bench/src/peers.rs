@@ -199,7 +199,11 @@ fn start(
     // The shell says when it is done with the namespaces, which are none of the engine's.
     let begun = dir.join("begun");
     let begin = Instant::now();
-    let line = format!("ip link set lo up; date +%s%N > {}; exec {engine}", begun.display());
+    let line = format!(
+        "ip link set lo up; {}; date +%s%N > {}; exec {engine}",
+        in_memory(&dir.join("exec"))?,
+        begun.display()
+    );
     let daemon = Command::new("unshare")
         .args(["-n", "-m", "sh", "-c", &line])
         .stdin(Stdio::null())
@@ -230,6 +234,13 @@ fn start(
     Ok(engine)
 }
 
+/// The command, for a mount namespace of the engine's own, that puts its runtime state where every machine has it: on a
+/// file system in memory, as `/run` is one.
+fn in_memory(dir: &Path) -> Result<String, Error> {
+    fs::create_dir_all(dir)?;
+    Ok(format!("mount -t tmpfs -o mode=755 tmpfs {}", dir.display()))
+}
+
 fn answers(socket: &Path) -> bool {
     let Ok(mut stream) = UnixStream::connect(socket) else { return false };
     let mut answer = [0; 12];
@@ -242,14 +253,12 @@ fn answers(socket: &Path) -> bool {
 pub(crate) fn podman(dir: &Path) -> Result<Option<Engine>, Error> {
     let Some(version) = version("podman", &["--version"]) else { return Ok(None) };
     fs::create_dir_all(dir)?;
+    let line = format!(
+        "ip link set lo up; {}; umount /sys/fs/cgroup/unified 2>/dev/null; echo ready; exec sleep 100000",
+        in_memory(&dir.join("run"))?
+    );
     let holder = Command::new("unshare")
-        .args([
-            "-n",
-            "-m",
-            "sh",
-            "-c",
-            "ip link set lo up; umount /sys/fs/cgroup/unified 2>/dev/null; echo ready; exec sleep 100000",
-        ])
+        .args(["-n", "-m", "sh", "-c", &line])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()?;

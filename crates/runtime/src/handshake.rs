@@ -32,7 +32,7 @@ pub(crate) enum Message {
     /// Process → caller: nothing is missing but the program. Carries the console's master if there is one,
     /// then the seccomp listener if there is one.
     Ready { console: bool, listener: bool },
-    /// Caller → process: begin.
+    /// Caller → process: begin. Only a container waits for it.
     Start,
     /// Of a child that copies a mount in another mount namespace ([`crate::neighbour`]): 0 and
     /// the copy, or why there is none.

@@ -9,7 +9,7 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
 use rustix::thread::ThreadNameSpaceType;
-use sys::process::{CloneFlags, Cloned, clone3};
+use sys::process::{CloneFlags, Cloned, clone3, exit_now, vfork};
 
 use crate::error::Context;
 use crate::handshake::{Channel, Message};
@@ -258,6 +258,11 @@ impl Created {
 /// Says [`Message::Start`] and waits for the program to begin.
 pub(crate) fn begin(channel: &Channel) -> Result<()> {
     channel.send(&Message::Start, &[]).step(|| "talk to the process".into())?;
+    has_begun(channel)
+}
+
+/// Waits until the kernel has closed the process's end, which is when its program begins.
+fn has_begun(channel: &Channel) -> Result<()> {
     match channel.receive().step(|| "listen to the process".into())? {
         None => Ok(()),
         Some((Message::Failed(error), _)) => Err(error),
@@ -275,16 +280,24 @@ pub fn exec(request: ExecRequest<'_>) -> Result<Process> {
     let kinds = namespaces_of(&job, request.pid)?;
     let (here, there) = Channel::pair().step(|| "make a socket pair".into())?;
     let into = job.cgroup.and_then(cgroups::Cgroup::directory);
-    let stage = match clone3(CloneFlags::empty(), into).step(|| "clone the process".into())? {
-        Cloned::Child => {
-            drop(here);
-            init::exec_stage(&job, target, kinds, there)
+    let mut there = there;
+    // The kernel lets nobody into these two whose memory another process has as well.
+    let apart = kinds.intersects(ThreadNameSpaceType::USER | ThreadNameSpaceType::TIME);
+    let stage = if apart {
+        match clone3(CloneFlags::empty(), into).step(|| "clone the process".into())? {
+            Cloned::Child => {
+                init::exec_stage(&job, target.as_fd(), kinds, &mut there);
+                exit_now(0)
+            }
+            Cloned::Parent { pidfd, .. } => pidfd,
         }
-        Cloned::Parent { pidfd, .. } => pidfd,
+    } else {
+        let mut stage = || init::exec_stage(&job, target.as_fd(), kinds, &mut there);
+        vfork(into, &mut stage).step(|| "clone the process".into())?
     };
     drop(there);
     let (born, console, listener) = converse(&here, Err(stage), None)?;
-    if let Err(error) = begin(&here) {
+    if let Err(error) = has_begun(&here) {
         end(&born.pidfd);
         return Err(error);
     }

@@ -114,7 +114,7 @@ pub fn clone3(flags: CloneFlags, into_cgroup: Option<BorrowedFd<'_>>) -> io::Res
         ..CloneArgs::default()
     };
     if let Some(cgroup) = into_cgroup {
-        args.flags |= 0x2_0000_0000; // CLONE_INTO_CGROUP
+        args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = u64::try_from(cgroup.as_raw_fd()).map_err(io::Error::other)?;
     }
     // SAFETY: `args` is a valid clone_args of the size given, alive during the call; `pidfd` outlives it.
@@ -129,6 +129,118 @@ pub fn clone3(flags: CloneFlags, into_cgroup: Option<BorrowedFd<'_>>) -> io::Res
             Ok(Cloned::Parent { pid, pidfd })
         }
     }
+}
+
+/// Runs `child` in a process that shares this one's memory, as after `vfork(2)`: the caller sleeps until it has ended.
+///
+/// No memory is copied and none given back, which is most of what a short-lived process costs. What the child changes
+/// in memory stays, and that includes what belongs to the memory and not to the process, such as being dumpable; its
+/// descriptors, namespaces, cgroup and credentials are its own. It starts with a copy of the caller's descriptors, so
+/// closing one there does not close it here: `child` borrows what it uses. Returns the pidfd; the child is to be
+/// reaped.
+///
+/// # Errors
+/// As [`clone3`].
+#[inline(never)]
+pub fn vfork(into_cgroup: Option<BorrowedFd<'_>>, child: &mut dyn FnMut()) -> io::Result<OwnedFd> {
+    if !is_single_threaded() {
+        return Err(io::Error::from_raw_os_error(libc::EDEADLK));
+    }
+    let mut pidfd: RawFd = -1;
+    let mut args = CloneArgs {
+        flags: (libc::CLONE_PIDFD | libc::CLONE_VM | libc::CLONE_VFORK) as u64,
+        pidfd: (&raw mut pidfd) as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    if let Some(cgroup) = into_cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = u64::try_from(cgroup.as_raw_fd()).map_err(io::Error::other)?;
+    }
+    let mut child = child;
+    // SAFETY: `args` and `child` outlive the call, as the caller returns only after the child has ended.
+    let returned = check(unsafe { vfork_into(&raw mut args, (&raw mut child).cast()) })?;
+    debug_assert!(returned > 0);
+    // SAFETY: the kernel stored a new descriptor (CLONE_PIDFD) that nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(pidfd) })
+}
+
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// What the child of [`vfork`] runs, on the caller's stack below everything that the caller still needs.
+extern "C" fn vfork_child(child: *mut libc::c_void) -> ! {
+    // SAFETY: `vfork` passes a pointer to such a reference, and sleeps.
+    let child = unsafe { &mut *child.cast::<&mut dyn FnMut()>() };
+    child();
+    exit_now(0)
+}
+
+/// `clone3(2)` with `CLONE_VM | CLONE_VFORK` and no stack of its own. The C library's `syscall` cannot do this: the
+/// child would overwrite the address that it returns to in the caller.
+///
+/// # Safety
+/// `args` is valid and asks for `CLONE_VFORK`; `child` is what [`vfork_child`] expects.
+#[cfg(target_arch = "x86_64")]
+unsafe fn vfork_into(args: *mut CloneArgs, child: *mut libc::c_void) -> libc::c_long {
+    let returned: libc::c_long;
+    // SAFETY: the child leaves for a function that does not return before the compiler's code sees it, and writes only
+    // below the stack pointer; the caller sleeps meanwhile. The kernel clobbers rcx and r11.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "mov rdi, r12",
+            "call {run}",
+            "ud2",
+            "2:",
+            run = sym vfork_child,
+            inlateout("rax") libc::SYS_clone3 => returned,
+            in("rdi") args,
+            in("rsi") size_of::<CloneArgs>(),
+            in("r12") child,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    checked(returned)
+}
+
+/// As above.
+///
+/// # Safety
+/// As above.
+#[cfg(target_arch = "aarch64")]
+unsafe fn vfork_into(args: *mut CloneArgs, child: *mut libc::c_void) -> libc::c_long {
+    let returned: libc::c_long;
+    // SAFETY: as above. The child never comes back, so what its calls clobber is nobody's.
+    unsafe {
+        std::arch::asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x0, x20",
+            "bl {run}",
+            "brk 1",
+            "2:",
+            run = sym vfork_child,
+            in("x8") libc::SYS_clone3,
+            inlateout("x0") args => returned,
+            in("x1") size_of::<CloneArgs>(),
+            in("x20") child,
+            lateout("x30") _,
+        );
+    }
+    checked(returned)
+}
+
+/// The kernel's answer as the C library gives it.
+fn checked(returned: libc::c_long) -> libc::c_long {
+    if !(-4095..0).contains(&returned) {
+        return returned;
+    }
+    // SAFETY: the place of this thread's errno is always valid.
+    unsafe { *libc::__errno_location() = i32::try_from(-returned).unwrap_or(libc::EINVAL) };
+    -1
 }
 
 /// Whether this process has one thread, as the C library counts them.

@@ -62,7 +62,9 @@ impl Session {
         if wants.output {
             let (tell, leaves) = (tell.clone(), leaves.clone());
             thread("output", move || {
-                let end = match copy_output(socket, &early, multiplexed) {
+                let (mut socket, mut buffer) = (socket, vec![0; BUFFER_BYTES.max(early.len())]);
+                buffer[..early.len()].copy_from_slice(&early);
+                let end = match copy_output(&mut socket, &mut buffer, early.len(), multiplexed) {
                     // The engine hangs up on who leaves.
                     Ok(()) if leaves.load(Ordering::SeqCst) => return,
                     Ok(()) => End::Done,
@@ -73,7 +75,9 @@ impl Session {
                     }
                     Err(error) => End::Broken(error),
                 };
+                // First of all: giving back what was used takes longer than the rest of a short life.
                 let _ = tell.send(end);
+                drop((socket, buffer));
             })?;
         }
         if wants.stdin {
@@ -112,12 +116,11 @@ fn blocking(stream: Stream) -> io::Result<File> {
 const BUFFER_BYTES: usize = 256 * 1024;
 const HEADER_BYTES: usize = 8;
 
-/// Copies to stdout, or by frames to stdout and stderr (`docs/add-an-endpoint.md` draws the frame).
-fn copy_output(mut from: File, early: &[u8], multiplexed: bool) -> io::Result<()> {
+/// Copies to stdout, or by frames to stdout and stderr (`docs/add-an-endpoint.md` draws the frame). The buffer begins
+/// with `end` bytes that were read before.
+fn copy_output(from: &mut File, buffer: &mut [u8], mut end: usize, multiplexed: bool) -> io::Result<()> {
     let (mut out, mut err) = (raw_file(rustix::stdio::stdout())?, raw_file(rustix::stdio::stderr())?);
-    let mut buffer = vec![0; BUFFER_BYTES.max(early.len())];
-    buffer[..early.len()].copy_from_slice(early);
-    let (mut start, mut end) = (0, early.len());
+    let mut start = 0;
     let (mut kind, mut left) = (1u8, 0usize);
     loop {
         while start < end {

@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,10 @@ enum Order {
     /// Answered when all that came before is written.
     Flush(oneshot::Sender<()>),
 }
+
+/// For so long after a write nobody has to wake the thread, which costs the one who publishes more than the sending: what
+/// comes meanwhile (events come in crowds) is found when it looks next.
+const REST: Duration = Duration::from_millis(5);
 
 /// The way to the thread; it ends with this.
 #[derive(Debug)]
@@ -127,6 +132,8 @@ impl Files {
                     if !goes_on {
                         self.write(&batch);
                         batch.clear();
+                        std::thread::sleep(REST);
+                        next = next.or_else(|| orders.try_recv().ok());
                     }
                 }
                 // Nobody may be waiting any more.

@@ -29,10 +29,9 @@ pub(crate) fn container(job: &ContainerJob<'_>, channel: Channel, gate: Option<O
 }
 
 /// One more process of a container, in its namespaces already.
-pub(crate) fn exec(job: &ProcessJob<'_>, channel: Channel, user_namespace: bool) -> ! {
-    let mut channel = channel;
-    let Err(error) = set_up_exec(job, &mut channel, user_namespace);
-    end(&channel, error)
+pub(crate) fn exec(job: &ProcessJob<'_>, channel: &mut Channel, user_namespace: bool) -> ! {
+    let Err(error) = set_up_exec(job, channel, user_namespace);
+    end(channel, error)
 }
 
 fn end(channel: &Channel, error: Error) -> ! {
@@ -285,9 +284,11 @@ fn finish(ending: Ending<'_>, channel: &mut Channel) -> Result<Infallible> {
         let connection = rustix::net::accept_with(&gate, flags).step(|| "wait for the start".into())?;
         *channel = Channel::from_socket(connection);
     }
-    hear(channel, |message| matches!(message, Message::Start))?;
-    if let Some(container) = container.filter(|_| !start_hooks.is_empty()) {
-        hooks::run_with("startContainer", start_hooks, &state(container, Status::Created), &process.env)?;
+    if let Some(container) = container {
+        hear(channel, |message| matches!(message, Message::Start))?;
+        if !start_hooks.is_empty() {
+            hooks::run_with("startContainer", start_hooks, &state(container, Status::Created), &process.env)?;
+        }
     }
     if init_reaper {
         fork_program(job)?;

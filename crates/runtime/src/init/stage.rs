@@ -1,7 +1,7 @@
 //! A process in between, for namespaces that the caller could not leave again (user), or that count for
 //! children only (pid, time). It enters them, makes the real process as the caller's child, and ends.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use oci::runtime::NamespaceType;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -21,7 +21,10 @@ pub(crate) fn run(job: &ContainerJob<'_>, channel: Channel, gate: Option<OwnedFd
     });
     match born {
         Ok(Cloned::Child) => program::container(job, channel, gate, true),
-        other => report(other, &channel),
+        other => {
+            report(other, &channel);
+            exit_now(0)
+        }
     }
 }
 
@@ -58,24 +61,26 @@ fn enter(job: &ContainerJob<'_>) -> Result<CloneFlags> {
     Ok(new)
 }
 
-/// For one more process of a container: `pidfd` is its PID 1, and closed before that process is made.
+/// For one more process of a container, whose PID 1 is `target`. The memory may be the caller's own
+/// ([`sys::process::vfork`]): nothing but the caller's channel and descriptors is borrowed, and nothing closed in them.
 pub(crate) fn run_exec(
     job: &ProcessJob<'_>,
-    pidfd: OwnedFd,
+    target: BorrowedFd<'_>,
     kinds: ThreadNameSpaceType,
-    channel: Channel,
-) -> ! {
-    let born = enter_exec(job, pidfd, kinds, &channel)
+    channel: &mut Channel,
+) {
+    let born = enter_exec(job, target, kinds, channel)
         .and_then(|()| clone3(CloneFlags::PARENT, None).step(|| "clone the process".into()));
-    match born {
-        Ok(Cloned::Child) => program::exec(job, channel, kinds.contains(ThreadNameSpaceType::USER)),
-        other => report(other, &channel),
+    if let Ok(Cloned::Child) = born {
+        // In memory of its own.
+        program::exec(job, channel, kinds.contains(ThreadNameSpaceType::USER));
     }
+    report(born, channel);
 }
 
 fn enter_exec(
     job: &ProcessJob<'_>,
-    pidfd: OwnedFd,
+    target: BorrowedFd<'_>,
     kinds: ThreadNameSpaceType,
     channel: &Channel,
 ) -> Result<()> {
@@ -87,26 +92,30 @@ fn enter_exec(
     identity::early(job)?;
     // A process in there that may trace others sees this one from now on: no handle of the host comes along,
     // save /proc where a label has to be written to it.
-    let mut kept = vec![channel.as_fd().as_raw_fd(), pidfd.as_raw_fd()];
+    let mut kept = vec![channel.as_fd().as_raw_fd()];
     kept.extend(streams(&job.stdio).iter().flatten().map(AsRawFd::as_raw_fd));
     if !job.process.apparmor_profile.is_empty() || !job.process.selinux_label.is_empty() {
         kept.push(job.proc.as_raw_fd());
     }
+    let process_has = kept.clone();
+    kept.push(target.as_raw_fd());
     program::keep_only(job, kept)?;
-    move_into_thread_name_spaces(pidfd.as_fd(), kinds).step(|| "join the container's namespaces".into())
+    move_into_thread_name_spaces(target, kinds).step(|| "join the container's namespaces".into())?;
+    program::keep_only(job, process_has)
 }
 
 fn hide() -> Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).step(|| "clear the dumpable flag".into())
 }
 
-fn report(born: Result<Cloned>, channel: &Channel) -> ! {
+fn report(born: Result<Cloned>, channel: &Channel) {
     let sent = match born {
         Ok(Cloned::Parent { pid, pidfd }) => {
             channel.send(&Message::Born { pid: pid.as_raw_nonzero().get() }, &[pidfd.as_fd()])
         }
-        Ok(Cloned::Child) => exit_now(1),
+        Ok(Cloned::Child) => return,
         Err(error) => channel.send(&Message::Failed(error), &[]),
     };
-    exit_now(i32::from(sent.is_err()))
+    // When the caller is gone, nobody is left to tell.
+    let _ = sent;
 }

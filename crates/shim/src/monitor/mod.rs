@@ -395,9 +395,9 @@ impl Monitor {
     }
 
     fn scratch(&mut self) -> Vec<u8> {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.resize(CHUNK_BYTES, 0);
-        scratch
+        let scratch = std::mem::take(&mut self.scratch);
+        // The kernel's zeroes will do: pages that no output comes to are never touched.
+        if scratch.len() == CHUNK_BYTES { scratch } else { vec![0; CHUNK_BYTES] }
     }
 
     /// Takes what a stream holds, for at most a few chunks so that nobody else starves.
