@@ -124,8 +124,9 @@ fn verb(
         }
         outcome => outcome,
     };
-    // What still blocks in a read of the terminal must not hold up the exit.
-    runtime.shutdown_background();
+    // The process ends now. What still blocks in a read of the terminal must not hold that up, nor what would be closed
+    // and given back one by one.
+    std::mem::forget((runtime, app));
     outcome
 }
 

@@ -325,6 +325,17 @@ impl Http {
         {
             return Ok(sender);
         }
+        self.open().await
+    }
+
+    /// Connects for the next request, while there is nothing else to do. An error is that request's to meet.
+    pub(crate) async fn prepare(&self) {
+        if let Ok(sender) = self.open().await {
+            self.keep(sender);
+        }
+    }
+
+    async fn open(&self) -> Result<SendRequest<Body>> {
         let stream = self.connect().await?;
         let failed = |source: hyper::Error| Error::Connect {
             address: self.address.to_string(),

@@ -24,6 +24,11 @@ impl Execs<'_> {
         self.http.hijack(Self::on(id, "start"), json_body(&request)?).await
     }
 
+    /// Connects for [`Execs::inspect`] while the command runs: whoever attached asks for its exit status in the end.
+    pub async fn prepare_inspect(&self) {
+        self.http.prepare().await;
+    }
+
     /// Runs it in the background.
     pub async fn start_detached(&self, id: &str, tty: bool) -> Result<()> {
         let request = ExecStartRequest { detach: true, tty, console_size: None };

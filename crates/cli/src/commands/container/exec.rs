@@ -75,6 +75,7 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         Target::Exec(&id).resize(app).await;
     }
     let session = Session::start(connection, &Wants { stdin, output: true, tty, detach_keys: keys })?;
+    app.client.execs().prepare_inspect().await;
     let ending =
         attached::attend(app, Target::Exec(&id), Some(session), signals, std::future::ready(Ok(()))).await?;
     match ending {
