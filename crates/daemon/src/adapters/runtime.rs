@@ -6,16 +6,16 @@
 mod convert;
 mod find;
 mod meter;
+mod monitor;
 mod probe;
+mod processes;
 mod remains;
 mod words;
 
-use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::containers::Probe;
@@ -23,15 +23,15 @@ use engine::ports::{
     Attachment, BoxFuture, ContainerRuntime, ExecRequest, Exit, Probed, ProcessRef, Reconnected, Rootfs,
     RuntimeError, RuntimeErrorKind, StartRequest, Started,
 };
-use shim::client::{Connection, Orphan};
-use shim::protocol::{self, Event, HeldPorts, Leave, Order, Reply, Request, Size};
+use shim::protocol::{self, HeldPorts, Order, Reply, Request, Size};
 use shim::record::State;
 use shim::spawner::{self, Attached, Spawner};
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{oneshot, watch};
 
-use self::convert::{client, done, kind, streams};
-use self::find::{Found, ended, find, lost, wait_for_orphan};
+use self::convert::{client, done, streams};
+use self::find::{Found, ended, find};
+use self::monitor::{Birth, Monitor, With};
+use self::processes::{Handle, Peer, Processes};
 use self::remains::{clear, make_directory};
 use self::words::{died_twice, failed, not_running, other, without_a_monitor};
 
@@ -52,58 +52,6 @@ pub struct ShimRuntime {
     spawner: tokio::sync::Mutex<Option<Arc<Spawner>>>,
     processes: Arc<Processes>,
     prober: probe::Prober,
-}
-
-/// What goes along with an order.
-#[derive(Clone, Copy)]
-enum With<'a> {
-    Nothing,
-    Client(&'a Attachment),
-    Holder(BorrowedFd<'a>),
-}
-
-/// What runs, as far as this engine knows. The lock is held for a look-up, never longer.
-#[derive(Debug, Default)]
-struct Processes(Mutex<Table>);
-
-#[derive(Debug, Default)]
-struct Table {
-    running: HashMap<ProcessRef, Arc<Handle>>,
-    /// Ended, but the monitor is still clearing up: true once it has.
-    ending: HashMap<ProcessRef, watch::Receiver<bool>>,
-}
-
-/// One process that runs.
-#[derive(Debug)]
-struct Handle {
-    state: State,
-    /// Another one when the connection was lost. The lock is held to copy or to replace it.
-    peer: Mutex<Peer>,
-    exit: watch::Receiver<Option<Exit>>,
-    /// How often its memory ran out.
-    oom: watch::Sender<u64>,
-    detached: watch::Sender<u64>,
-}
-
-/// Who looks after it.
-#[derive(Debug, Clone)]
-enum Peer {
-    Monitor(Monitor),
-    /// Its monitor was killed, and so it was killed: nobody would read its output or hear of its end.
-    Nobody(Arc<AsyncFd<Orphan>>),
-}
-
-#[derive(Debug, Clone)]
-struct Monitor {
-    connection: Arc<AsyncFd<Connection>>,
-    calls: Arc<Calls>,
-}
-
-/// Questions without an answer yet. The lock is held for one insertion or removal.
-#[derive(Debug, Default)]
-struct Calls {
-    next: AtomicU64,
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Reply>>>,
 }
 
 impl ShimRuntime {
@@ -520,227 +468,6 @@ impl ContainerRuntime for ShimRuntime {
 
     fn settled<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, ()> {
         Box::pin(self.processes.settled(process))
-    }
-}
-
-impl Processes {
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Enters a process that runs, and sets a task to wait for its end.
-    fn adopt(self: &Arc<Self>, process: ProcessRef, directory: PathBuf, state: State, peer: Peer) -> Started {
-        let (tell, exit) = watch::channel(None);
-        let handle = Arc::new(Handle {
-            state,
-            peer: Mutex::new(peer),
-            exit,
-            oom: watch::Sender::new(0),
-            detached: watch::Sender::new(0),
-        });
-        self.lock().running.insert(process.clone(), Arc::clone(&handle));
-        let started = handle.started();
-        let processes = Arc::clone(self);
-        tokio::spawn(async move {
-            let exit = handle.end(&process, &directory).await;
-            let monitor = match handle.peer() {
-                Peer::Monitor(monitor) => Some(monitor),
-                Peer::Nobody(_) => None,
-            };
-            let (cleared, ending) = watch::channel(false);
-            {
-                let mut table = processes.lock();
-                if table.running.get(&process).is_some_and(|current| Arc::ptr_eq(current, &handle)) {
-                    table.running.remove(&process);
-                }
-                if monitor.is_some() {
-                    table.ending.insert(process.clone(), ending);
-                }
-            }
-            // After it is out of the list: whoever hears of it may start the next, once it is settled.
-            tell.send_replace(Some(exit));
-            drop(handle);
-            if let Some(monitor) = monitor {
-                monitor.gone().await;
-                processes.lock().ending.remove(&process);
-                cleared.send_replace(true);
-            }
-        });
-        started
-    }
-
-    /// Of a process that has ended: waits until its monitor has cleared up, too.
-    async fn settled(&self, process: &ProcessRef) {
-        let ending = self.lock().ending.get(process).cloned();
-        if let Some(mut ending) = ending {
-            // One that hangs is not waited for for ever.
-            let _ = tokio::time::timeout(CLEARING, ending.wait_for(|cleared| *cleared)).await;
-        }
-    }
-}
-
-impl Handle {
-    fn peer(&self) -> Peer {
-        self.peer.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Waits for the end of the process, whoever tells of it.
-    async fn end(&self, process: &ProcessRef, directory: &Path) -> Exit {
-        loop {
-            let peer = match self.peer() {
-                Peer::Nobody(orphan) => return wait_for_orphan(&orphan, &process.container).await,
-                Peer::Monitor(monitor) => match monitor.follow(&self.oom, &self.detached).await {
-                    Some(exit) => return exit,
-                    // The monitor finished while nobody read, or was killed; or it gave this engine up, which did
-                    // not listen in time, and may be asked again.
-                    None => match find(directory).await {
-                        Found::Running(_, peer) => peer,
-                        Found::Exited(exit) => return exit,
-                        Found::Gone(why) => {
-                            let why = why.unwrap_or_else(|| "its process ended unseen".into());
-                            return lost(&format!("the monitor was killed: {why}"));
-                        }
-                    },
-                },
-            };
-            *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = peer;
-        }
-    }
-
-    fn started(&self) -> Started {
-        let mut exit = self.exit.clone();
-        Started {
-            pid: self.state.pid.cast_unsigned(),
-            started_at: self.state.started_at,
-            oom: self.oom.subscribe(),
-            detached: self.detached.subscribe(),
-            exit: Box::pin(async move {
-                let told = exit.wait_for(Option::is_some).await.ok().and_then(|exit| exit.clone());
-                match told {
-                    Some(exit) => exit,
-                    // The task that tells is only ever ended with the whole engine.
-                    None => std::future::pending().await,
-                }
-            }),
-        }
-    }
-}
-
-/// How a launch ended.
-enum Birth {
-    Started(State),
-    Failed(RuntimeError),
-    /// The spawner died before it made a monitor: nothing was done.
-    NeverBorn,
-}
-
-impl Monitor {
-    fn new(connection: Connection) -> Result<Self, RuntimeError> {
-        let connection = watched(connection).map_err(|error| other(error.to_string()))?;
-        Ok(Self { connection: Arc::new(connection), calls: Arc::new(Calls::default()) })
-    }
-
-    async fn next(&self) -> Result<Option<Event>, shim::Error> {
-        loop {
-            match self.connection.get_ref().receive() {
-                Err(error) if error.would_block() => {
-                    let Ok(mut guard) = self.connection.readable().await else { return Ok(None) };
-                    // Looked at once more before readiness is given up, or an event in between would be missed.
-                    match self.connection.get_ref().receive() {
-                        Err(error) if error.would_block() => guard.clear_ready(),
-                        received => return received,
-                    }
-                }
-                received => return received,
-            }
-        }
-    }
-
-    async fn birth(&self) -> Birth {
-        let mut born = false;
-        loop {
-            match self.next().await {
-                Ok(Some(Event::Born { .. })) => born = true,
-                Ok(Some(Event::Started(state))) => return Birth::Started(state),
-                Ok(Some(Event::Failed(failure))) => {
-                    return Birth::Failed(RuntimeError {
-                        kind: kind(failure.kind),
-                        message: failure.message,
-                    });
-                }
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) if !born => return Birth::NeverBorn,
-                Ok(None) => return Birth::Failed(other("the monitor died while starting the process")),
-                Err(error) => return Birth::Failed(failed(error)),
-            }
-        }
-    }
-
-    async fn call(&self, order: Order, with: With<'_>) -> Result<Reply, RuntimeError> {
-        let seq = self.calls.next.fetch_add(1, Ordering::Relaxed);
-        let (answer, answered) = oneshot::channel();
-        self.calls.lock().insert(seq, answer);
-        loop {
-            let connection = self.connection.get_ref();
-            let sent = match (&order, with) {
-                (Order::HoldPorts, With::Holder(holder)) => connection.hold_ports(seq, holder),
-                (Order::Attach(client), With::Client(attachment)) => {
-                    connection.attach(seq, client.clone(), attachment.stream.as_fd(), &attachment.leftover)
-                }
-                _ => connection.call(seq, order.clone()),
-            };
-            match sent {
-                Ok(()) => break,
-                Err(error) if error.would_block() => {
-                    if let Ok(mut guard) = self.connection.writable().await {
-                        guard.clear_ready();
-                    }
-                }
-                Err(error) => {
-                    self.calls.lock().remove(&seq);
-                    return Err(match error {
-                        shim::Error::Gone(_) => not_running(),
-                        error => failed(error),
-                    });
-                }
-            }
-        }
-        answered.await.map_err(|_| not_running())
-    }
-
-    /// Waits for the monitor to close the connection, the last thing it does to it.
-    async fn gone(&self) {
-        while let Ok(Some(_)) = self.next().await {}
-    }
-
-    /// Hands answers out until the process has ended. `None`: the connection was lost before.
-    async fn follow(&self, oom: &watch::Sender<u64>, detached: &watch::Sender<u64>) -> Option<Exit> {
-        let exit = loop {
-            match self.next().await {
-                Ok(Some(Event::Answer { seq, reply })) => {
-                    if let Some(waiting) = self.calls.lock().remove(&seq) {
-                        // Who asked may have given up.
-                        let _ = waiting.send(reply);
-                    }
-                }
-                Ok(Some(Event::Exited(exit))) => break Some(ended(exit)),
-                Ok(Some(Event::ClientLeft { why: Leave::Detached, .. })) => {
-                    detached.send_modify(|times| *times += 1);
-                }
-                Ok(Some(Event::OutOfMemory)) => oom.send_modify(|times| *times += 1),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => break None,
-            }
-        };
-        // Nobody will answer any more.
-        self.calls.lock().clear();
-        exit
-    }
-}
-
-impl Calls {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Reply>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
