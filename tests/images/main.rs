@@ -2,6 +2,7 @@
 //! make, which nobody else would.
 
 mod garbage;
+mod import;
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};

@@ -120,7 +120,7 @@ impl Client {
         Ok(self.endpoint(domain, || candidates, false, None))
     }
 
-    fn endpoint(
+    pub(crate) fn endpoint(
         &self,
         key: &str,
         candidates: impl FnOnce() -> Vec<Url>,

@@ -135,7 +135,7 @@ impl Endpoint {
     }
 
     /// Where redirects lead. `Authorization` does not go along to anybody else.
-    async fn follow(&self, mut asked: Asked) -> Result<Answer> {
+    pub(crate) async fn follow(&self, mut asked: Asked) -> Result<Answer> {
         let method = asked.method.clone();
         for _ in 0..=REDIRECTS_MAX {
             let answer = self.patiently(asked.clone()).await?;

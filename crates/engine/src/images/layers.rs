@@ -6,16 +6,15 @@
 //! ```
 
 use std::collections::HashMap;
-use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use bytes::{Buf, Bytes};
 use distribution::Repository;
 use oci::Digest;
 use store::{Arrived, ImageLayer, Lease, Store};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::pieces::Pieces;
 use crate::core::blocking;
 use crate::error::{Error, Result};
 
@@ -195,7 +194,7 @@ impl Shared {
                 (self.store.clone(), lease.clone(), diff_id.clone(), turn.clone());
             let receiving = tokio::task::spawn_blocking(move || {
                 let _turn = turn;
-                let pieces = Pieces { pieces, current: Bytes::new(), ended: false };
+                let pieces = Pieces::new(pieces);
                 store.images().receive(&held, partial, diff_id.as_ref(), pieces)
             });
             let mut blob = job.repository.blob(&descriptor.digest, descriptor.size, kept);
@@ -248,35 +247,6 @@ fn damaged(error: store::Error) -> Error {
             Error::internal(format!("filesystem layer verification failed for digest {expected}"))
         }
         other => Error::internal(format!("failed to register layer: {other}")),
-    }
-}
-
-/// Pieces of a download for a thread that reads.
-struct Pieces {
-    /// `None` is the end; without it, the channel's end means that nobody wants more.
-    pieces: mpsc::Receiver<Option<Bytes>>,
-    current: Bytes,
-    ended: bool,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() && !self.ended {
-            match self.pieces.blocking_recv() {
-                Some(Some(piece)) => self.current = piece,
-                Some(None) => self.ended = true,
-                None => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::ConnectionAborted,
-                        "the download was given up",
-                    ));
-                }
-            }
-        }
-        let length = self.current.len().min(out.len());
-        out[..length].copy_from_slice(&self.current[..length]);
-        self.current.advance(length);
-        Ok(length)
     }
 }
 

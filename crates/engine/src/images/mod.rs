@@ -2,10 +2,12 @@
 //! decisions (what a reference means, what may be removed) and the events.
 
 mod copy;
+mod fetch;
 mod garbage;
 mod index;
 mod layers;
 mod manifests;
+mod pieces;
 mod prune;
 mod pull;
 mod push;
@@ -173,6 +175,8 @@ pub struct ImportRequest {
     /// Dockerfile instructions (`CMD ...`, `ENV ...`).
     pub changes: Vec<String>,
     pub platform: String,
+    /// Where it came from, as the image's comment says; empty: it was sent.
+    pub source: String,
 }
 
 /// What load and pull tell while they work.

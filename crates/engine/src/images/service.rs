@@ -305,7 +305,8 @@ impl Images {
             changes: request.changes,
             message: Some(match request.message.as_str() {
                 // Docker's comment on an import without one.
-                "" => "Imported from -".to_owned(),
+                "" if request.source.is_empty() => "Imported from -".to_owned(),
+                "" => format!("Imported from {}", request.source),
                 message => message.to_owned(),
             }),
             ..store::ImportOptions::default()

@@ -200,18 +200,22 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>> {
         )
         .await;
     }
-    if source != "-" {
-        return Err(Error::unsupported(format!(
-            "importing from {source:?} is not supported yet: send the archive"
-        )));
-    }
     let request = ImportRequest {
         repo: call.query.get("repo").to_owned(),
         tag,
         message: call.query.get("message").to_owned(),
         changes: call.query.all("changes"),
         platform,
+        source: String::new(),
     };
+    if source != "-" {
+        return transfer(call.peer, move |lines| async move {
+            let status = engine.images.import_from(&source, request, lines.clone().report()).await?;
+            lines.put(&ProgressMessage { status, ..Default::default() });
+            Ok(())
+        })
+        .await;
+    }
     let from = Box::new(body::reader(call.request.into_body()));
     progress(move |lines| async move {
         let status = engine.images.import(request, from).await?;
