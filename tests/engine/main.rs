@@ -14,6 +14,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod mounts;
+mod plugins;
 mod prune;
 mod stats;
 mod update;

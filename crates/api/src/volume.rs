@@ -17,6 +17,9 @@ pub struct Volume {
     #[serde(serialize_with = "go::null_if_empty")]
     pub options: BTreeMap<String, String>,
     pub scope: String,
+    /// What a plugin says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<serde_json::Map<String, serde_json::Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_data: Option<UsageData>,
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use store::{DriverKind, Store};
 
 use crate::adapters::network::Network;
+use crate::adapters::plugins::HttpPlugins;
 use crate::adapters::roots::ProcRoots;
 use crate::adapters::runtime::ShimRuntime;
 use crate::adapters::small::{RandomIds, Seccomp, SystemClock};
@@ -287,10 +288,20 @@ pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
         ids,
         mirror: Arc::new(server::ConfigFiles),
         roots: Arc::new(ProcRoots),
+        plugins: Arc::new(HttpPlugins::new(plugin_directories(config))),
     };
     let engine = Engine::new(settings, ports, store, facts);
     engine.boot().await.map_err(|error| format!("failed to start daemon: {error}"))?;
     Ok(engine)
+}
+
+/// Where plugins are looked for.
+fn plugin_directories(config: &Config) -> Vec<PathBuf> {
+    let said = config.list("plugin-dir");
+    match said.is_empty() {
+        true => plugins::DIRECTORIES.iter().map(PathBuf::from).collect(),
+        false => said.into_iter().map(PathBuf::from).collect(),
+    }
 }
 
 /// The default network's id is the same after a restart.

@@ -8,9 +8,12 @@ use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::execs::registry::Registry;
 use crate::networks::registry::Registry as Networks;
-use crate::ports::{Clock, ContainerRuntime, Ids, Mirror, NetworkFabric, Roots, SeccompCompiler, Storage};
+use crate::ports::{
+    Clock, ContainerRuntime, Ids, Mirror, NetworkFabric, Roots, SeccompCompiler, Storage, VolumePlugins,
+};
 use crate::settings::Settings;
 use crate::stats::Collector;
+use crate::volumes::mounting::Mounts;
 use crate::volumes::registry::Registry as Volumes;
 
 /// The adapters, as the daemon hands them in.
@@ -24,6 +27,7 @@ pub struct Ports {
     pub ids: Arc<dyn Ids>,
     pub mirror: Arc<dyn Mirror>,
     pub roots: Arc<dyn Roots>,
+    pub plugins: Arc<dyn VolumePlugins>,
 }
 
 #[derive(Debug)]
@@ -35,6 +39,7 @@ pub(crate) struct Core {
     pub(crate) stats: Collector,
     pub(crate) networks: Networks,
     pub(crate) volumes: Volumes,
+    pub(crate) mounts: Mounts,
     /// Replaced as a whole by a reload; read without waiting by everybody, hence not an async lock.
     settings: RwLock<Arc<Settings>>,
     filters: Mutex<SeccompFilters>,
@@ -60,6 +65,7 @@ impl Core {
             stats,
             networks: Networks::default(),
             volumes: Volumes::default(),
+            mounts: Mounts::default(),
             settings: RwLock::new(Arc::new(settings)),
             filters: Mutex::default(),
             failpoints: crate::failpoints::Failpoints::default(),

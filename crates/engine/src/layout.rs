@@ -58,6 +58,16 @@ pub(crate) fn volume_data(data_root: &Path, name: &str) -> PathBuf {
     volume(data_root, name).join("_data")
 }
 
+/// `<data-root>/plugin-mounts`
+pub(crate) fn plugin_mounts(data_root: &Path) -> PathBuf {
+    data_root.join("plugin-mounts")
+}
+
+/// `<data-root>/plugin-mounts/<mount-id>`: a plugin has been asked to mount, and not yet unmounted
+pub(crate) fn plugin_mount(data_root: &Path, id: &str) -> PathBuf {
+    plugin_mounts(data_root).join(id)
+}
+
 /// `<data-root>/engine-id`
 pub(crate) fn engine_id(data_root: &Path) -> PathBuf {
     data_root.join("engine-id")

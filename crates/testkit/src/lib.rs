@@ -4,6 +4,7 @@
 //! bridge and subnet; several run side by side. When it is dropped it removes its containers, ends the engine, and
 //! panics if anything is left; when the test is killed, a keeper does the same. [`directory`] is where to put it. [`canned::Server`] answers as an engine would, from a table: for what a client does
 //! rather than what an engine does. [`busybox_image`] is a root file system to import.
+//! [`Plugin`] gives volumes to an engine.
 //! [`Ground`] is where a test lets an engine of others run. [`vm`] boots another kernel, with cgroup v2 only.
 
 pub mod canned;
@@ -15,6 +16,7 @@ mod keeper;
 mod left;
 mod output;
 mod place;
+mod plugin;
 pub mod vm;
 
 pub use directory::directory;
@@ -22,3 +24,4 @@ pub use engine::Engine;
 pub use ground::Ground;
 pub use image::busybox_image;
 pub use output::Output;
+pub use plugin::Plugin;

@@ -126,6 +126,8 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("nri-opts", "nri-opts", Map, NotBuilt),
     row("oom-score-adjust", "oom-score-adjust", Number, NotBuilt),
     short("pidfile", 'p', "pidfile", Text),
+    // Wharf's own: where plugins are looked for, instead of Docker's three places.
+    row("plugin-dir", "plugin-dirs", List, Built),
     row("raw-logs", "raw-logs", Bool, Built),
     row("registry-mirror", "registry-mirrors", List, Built),
     row("rootless", "rootless", Bool, NotBuilt),

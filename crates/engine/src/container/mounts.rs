@@ -112,19 +112,22 @@ pub(super) fn spec_of(host: &HostSpec, destination: &str) -> Option<MountSpec> {
 fn volume_plan(core: &Core, point: &mut MountPoint, mut wanted: Wanted, copies: bool) -> Result<VolumePlan> {
     if wanted.anonymous {
         wanted.name = core.ports.ids.id();
-    } else {
+    } else if matches!(wanted.driver.as_str(), "" | LOCAL) {
         local::check_name(&wanted.name)?;
     }
     let known = core.volumes.get(&wanted.name).map(|entry| entry.volume.driver.clone());
     point.kind = "volume".into();
-    point.source =
-        layout::volume_data(&core.settings().data_root, &wanted.name).to_string_lossy().into_owned();
     point.name.clone_from(&wanted.name);
     point.driver = match (known, wanted.driver.as_str()) {
         (Some(driver), _) => driver,
         (None, "") => LOCAL.into(),
         (None, driver) => driver.to_owned(),
     };
+    // A plugin says it when it mounts.
+    if point.driver == LOCAL {
+        let data = layout::volume_data(&core.settings().data_root, &wanted.name);
+        point.source = data.to_string_lossy().into_owned();
+    }
     Ok(VolumePlan { wanted, copy_from: copies.then(|| point.destination.clone()) })
 }
 

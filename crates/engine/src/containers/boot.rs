@@ -16,7 +16,8 @@ use crate::layout;
 use crate::networks::names;
 use crate::ports::{BridgeNetwork, ProcessRef, Reconnected};
 use crate::records::{self, Record};
-use crate::{takeback, volumes};
+use crate::takeback;
+use crate::volumes::{self, mounting, plugged};
 
 /// `bridges`: of the networks that there are.
 pub(crate) async fn run(core: &Arc<Core>, bridges: Vec<BridgeNetwork>) -> Result<()> {
@@ -28,6 +29,7 @@ pub(crate) async fn run(core: &Arc<Core>, bridges: Vec<BridgeNetwork>) -> Result
     let mut owners = Vec::new();
 
     volumes::boot::run(core).await?;
+    mounting::load(core);
     let mut readable = Vec::new();
     for (id, json) in storage.records()? {
         known.insert(id.clone());
@@ -75,6 +77,7 @@ pub(crate) async fn run(core: &Arc<Core>, bridges: Vec<BridgeNetwork>) -> Result
         let linked = links::follow_running(core, &owner.record.links);
         start::open_links(core, &owner.record, &linked).await;
     }
+    mounting::sweep(core, |id| owners.iter().any(|owner| owner.record.id == id && owner.record.pid != 0));
     sweep(core, &known).await;
     for owner in owners {
         let restart = wants_boot_restart(&owner.record);
@@ -201,8 +204,14 @@ async fn sweep(core: &Arc<Core>, known: &HashSet<String>) {
         // Only what this engine made: names of 64 hex digits.
         if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) && !known.contains(&id) {
             for name in create::begun_volumes(&entry.path()) {
+                if let Ok(Some(entry)) = core.volumes.take(&name, None)
+                    && entry.volume.driver != volumes::LOCAL
+                {
+                    let core = core.clone();
+                    tokio::spawn(async move { plugged::take_along(&core, entry).await });
+                    continue;
+                }
                 let _ = takeback::remove_directory(&layout::volume(&core.settings().data_root, &name));
-                core.volumes.remove(&name);
             }
             let _ = takeback::remove_directory(&entry.path());
         }

@@ -10,14 +10,14 @@ use crate::container::{
     ContainerSpec, MountPoint, NetworkMode, health, links, merge, mounts, names, validate,
 };
 use crate::core::{Core, blocking};
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use crate::layout;
 use crate::ports::Rootfs;
 use crate::records::{self, Record};
 use crate::takeback::{patiently, remove_directory};
 use crate::volumes::make::{For, make};
 use crate::volumes::remove::no_such_volume;
-use crate::volumes::{self, ANONYMOUS};
+use crate::volumes::{self, ANONYMOUS, LOCAL};
 
 /// The container's record and what its user should be warned of. Who owns it from now on is the caller's business.
 pub(crate) async fn run(
@@ -95,7 +95,12 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
     for volume in &plan.volumes {
         let (core, id, name) = (core.clone(), id.clone(), volume.wanted.name.clone());
         let whom = For::Container { id: &id, copy_from: volume.copy_from.as_deref() };
-        let (_, made) = make(&core, &volume.wanted, whom).await?;
+        // To clients, what is not found is the image, which they pull.
+        let not_the_image = |error: Error| match error.class {
+            Class::NotFound => Error::invalid(error.message),
+            _ => error,
+        };
+        let (_, made) = make(&core, &volume.wanted, whom).await.map_err(not_the_image)?;
         let goes = made && volume.wanted.anonymous;
         undo.push("volume", give_back(core, name, id.clone(), goes));
     }
@@ -224,6 +229,10 @@ async fn give_back(core: Arc<Core>, name: String, container: String, goes: bool)
     if !goes {
         core.volumes.release(&name, &container);
     } else if let Ok(Some(entry)) = core.volumes.take(&name, Some(&container)) {
+        if entry.volume.driver != LOCAL {
+            volumes::plugged::take_along(&core, entry).await;
+            return Ok(());
+        }
         let place = layout::volume(&core.settings().data_root, &name);
         patiently(|| remove_directory(&place)).await?;
         volumes::remove::gone(&core, &entry);

@@ -13,9 +13,11 @@ use crate::records::{self, Record};
 use crate::takeback::remove_directory;
 use crate::volumes::registry::Entry;
 use crate::volumes::remove::gone;
+use crate::volumes::{LOCAL, mounting, plugged};
 
 /// `record.status` is `Removing`, and `record.remove_volumes` says whether its volumes go too.
 pub(crate) async fn run(core: &Arc<Core>, record: &Record) -> Result<()> {
+    mounting::release(core, &record.id).await;
     let settings = core.settings();
     let directory = layout::container(&settings.data_root, &record.id);
     let mut volumes = Vec::new();
@@ -31,12 +33,14 @@ pub(crate) async fn run(core: &Arc<Core>, record: &Record) -> Result<()> {
         core.ports.storage.discard(&point.layer, &[])?;
     }
     let removed = match record.spec.host.auto_remove {
-        true => at_once(core, record, directory, &volumes).await,
-        false => thoroughly(core, record, directory, &volumes).await,
+        true => at_once(core, record, directory, &mut volumes).await,
+        false => thoroughly(core, record, directory, &mut volumes).await,
     };
     if removed.is_err() {
         // It is still there, and still refers to what is left of them.
-        for gone in volumes.into_iter().filter(|volume| place(core, &volume.name).is_some()) {
+        for gone in
+            volumes.into_iter().filter(|volume| volume.is_plugged() || place(core, &volume.name).is_some())
+        {
             gone.entry.into_iter().for_each(|entry| core.volumes.put_back(entry));
         }
         for point in record.mounts.iter().filter(|point| point.kind == "volume") {
@@ -53,13 +57,33 @@ struct Goes {
     entry: Option<Entry>,
 }
 
+impl Goes {
+    fn is_plugged(&self) -> bool {
+        self.entry.as_ref().is_some_and(|entry| entry.volume.driver != LOCAL)
+    }
+}
+
+/// Those of plugins go by their plugin.
+async fn unplug(core: &Arc<Core>, volumes: &mut [Goes]) {
+    for volume in volumes.iter_mut().filter(|volume| volume.is_plugged()) {
+        if let Some(entry) = volume.entry.take() {
+            plugged::take_along(core, entry).await;
+        }
+    }
+}
+
 /// Where an anonymous volume lies, if it is there: a removal may be the second try.
 fn place(core: &Core, name: &str) -> Option<PathBuf> {
     Some(layout::volume(&core.settings().data_root, name)).filter(|place| place.exists())
 }
 
 /// Returns when its disk space is free, and the removal survives a power cut.
-async fn thoroughly(core: &Arc<Core>, record: &Record, directory: PathBuf, volumes: &[Goes]) -> Result<()> {
+async fn thoroughly(
+    core: &Arc<Core>,
+    record: &Record,
+    directory: PathBuf,
+    volumes: &mut [Goes],
+) -> Result<()> {
     let storage = core.ports.storage.clone();
     let id = record.id.clone();
     core.failpoints.hit("remove.mark")?;
@@ -86,7 +110,8 @@ async fn thoroughly(core: &Arc<Core>, record: &Record, directory: PathBuf, volum
     core.failpoints.hit("remove.directory")?;
     remove_directory(&directory)?;
     core.failpoints.hit("remove.volumes")?;
-    for volume in volumes {
+    unplug(core, volumes).await;
+    for volume in volumes.iter() {
         if let Some(place) = place(core, &volume.name) {
             remove_directory(&place)?;
         }
@@ -106,11 +131,12 @@ async fn thoroughly(core: &Arc<Core>, record: &Record, directory: PathBuf, volum
 /// `--rm`: somebody waits for it who only wanted to run something. Returns when nothing of it lives and its places
 /// are empty; deleting files and record goes on. Should the engine die before, the next boot finds a record of a
 /// `--rm` container without a process, and removes it.
-async fn at_once(core: &Arc<Core>, record: &Record, directory: PathBuf, volumes: &[Goes]) -> Result<()> {
+async fn at_once(core: &Arc<Core>, record: &Record, directory: PathBuf, volumes: &mut [Goes]) -> Result<()> {
     let storage = core.ports.storage.clone();
     let process = ProcessRef::container(record.id.clone());
     core.failpoints.hit("remove.process")?;
     core.ports.runtime.settled(&process).await;
+    unplug(core, volumes).await;
     core.failpoints.hit("remove.layer")?;
     // Last: it has the list of volumes without a record.
     let mut places: Vec<_> = volumes.iter().filter_map(|volume| place(core, &volume.name)).collect();

@@ -15,7 +15,7 @@ use crate::ports::{
 };
 use crate::records::{self, Record};
 use crate::settings::BUILTIN_RUNTIMES;
-use crate::volumes::source;
+use crate::volumes::{mounting, source};
 
 /// A start that did not succeed, and the exit code it leaves.
 #[derive(Debug)]
@@ -106,9 +106,21 @@ async fn steps(
         });
     }
 
+    core.failpoints.hit("start.volumes")?;
+    let mut mounted = Vec::new();
+    let plugged = mounting::for_start(core, record, &mut mounted).await;
+    for note in mounted {
+        let core = core.clone();
+        undo.push("plugin's mount", async move {
+            mounting::unmount(&core, note).await;
+            Ok(())
+        });
+    }
+    let plugged = plugged?;
+
     core.failpoints.hit("start.spec")?;
     let _turns = source::turns(core, record).await;
-    let volumes = source::sources(core, record)?;
+    let volumes = source::sources(core, record, &plugged)?;
     let variables: Vec<String> = linked.iter().flat_map(|link| link.environment(&record.name)).collect();
     let mut built = oci_spec::build(&settings, record, &files, &joined, &volumes, &variables)?;
     let requests = &record.spec.host.resources.device_requests;
@@ -220,6 +232,7 @@ pub(crate) async fn release(core: &Arc<Core>, record: &mut Record) {
     }
     core.ports.network.release(&record.id, &record.endpoints).await;
     network_event(core, record, "disconnect");
+    mounting::release(core, &record.id).await;
     mounts::unmounted(core, &record.id, &record.mounts);
     record.endpoints.clear();
     record.sandbox_id.clear();

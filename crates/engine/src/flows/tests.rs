@@ -1,5 +1,7 @@
 //! The flows over fake ports: undo at each step, a killed engine at each step, name races, boot.
 
+mod plugins;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -37,6 +39,10 @@ pub(crate) struct World {
     pub(crate) life: Mutex<Option<(i32, Duration)>>,
     /// What the next execs do; without, there are none.
     pub(crate) execs: Mutex<VecDeque<FakeExec>>,
+    /// What the plugin `plug` has, and for which ids it is mounted.
+    plugged: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    /// It answers nothing.
+    hangs: Mutex<bool>,
     /// Execs that were killed.
     pub(crate) killed_execs: Mutex<u32>,
 }
@@ -504,7 +510,8 @@ pub(crate) fn engine(world: &Arc<World>, root: &Path) -> Containers {
         clock: Arc::new(fake.clone()),
         ids: Arc::new(fake.clone()),
         mirror: Arc::new(fake.clone()),
-        roots: Arc::new(fake),
+        roots: Arc::new(fake.clone()),
+        plugins: Arc::new(fake),
     };
     Containers { core: Core::new(Settings::new(root.join("data"), root.join("exec")), ports) }
 }

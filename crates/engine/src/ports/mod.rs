@@ -7,6 +7,7 @@
 
 mod machine;
 mod network;
+mod plugins;
 mod processes;
 mod storage;
 mod usage;
@@ -19,6 +20,7 @@ pub use network::{
     BridgeNetwork, Endpoint, EndpointRequest, NameRules, Named, NetworkError, NetworkFabric, NetworkFacts,
     PortMapping, PortProtocol, PortWish, PublishedPorts, Sandbox, SandboxRequest,
 };
+pub use plugins::{PluginError, PluginErrorKind, PluginVolume, VolumePlugins};
 pub use processes::{
     Attachment, ContainerRuntime, ExecRequest, Exit, OpenRoot, Probed, ProcessRef, Reconnected, RootView,
     Rootfs, Roots, RuntimeError, RuntimeErrorKind, StartRequest, Started, Stdio,

@@ -38,7 +38,7 @@ impl System {
             logging_driver: settings.log.driver.clone(),
             log_drivers: logs::DRIVERS.iter().map(|driver| (*driver).to_owned()).collect(),
             network_drivers: ["bridge", "host", "null"].map(str::to_owned).to_vec(),
-            volume_drivers: vec!["local".into()],
+            volume_drivers: self.volumes.drivers(),
             ipv4_forwarding: std::fs::read("/proc/sys/net/ipv4/ip_forward")
                 .is_ok_and(|text| text.starts_with(b"1")),
             debug: settings.debug,

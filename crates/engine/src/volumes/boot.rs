@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::record::Record;
-use super::{ANONYMOUS, LOCAL, Volume, is_made_up, remove};
+use super::{ANONYMOUS, LOCAL, Volume, is_made_up, plugged, remove};
 use crate::core::Core;
 use crate::error::Result;
 use crate::layout;
@@ -23,6 +23,9 @@ pub(crate) async fn run(core: &Arc<Core>) -> Result<()> {
                     tracing::error!(volume = %name, %error, "could not finish its removal");
                 }
             }
+            Ok(record) if record.driver != LOCAL && record.making => plugged::undo_making(core, &record),
+            // What there is of it, its plugin knows.
+            Ok(record) if record.driver != LOCAL => drop(core.volumes.insert(record.into_volume(core), true)),
             Ok(record) => drop(records.insert(name, Some(record))),
             Err(error) => {
                 tracing::error!(volume = %name, %error, "its record cannot be read; labels and options are lost");
@@ -77,7 +80,6 @@ pub(super) fn adopted(core: &Core, name: &str, place: &Path) -> Volume {
         mountpoint: layout::volume_data(&core.settings().data_root, name),
         created: made.ok().and_then(|at| Timestamp::try_from(at).ok()),
         labels,
-        options: BTreeMap::new(),
-        usage: None,
+        ..Volume::default()
     }
 }

@@ -27,9 +27,18 @@ impl Held {
 
     /// Where it is on the host.
     pub(super) fn data(&self) -> Result<PathBuf> {
-        let Data::Directory(data, _) = local::data(&self.volume) else {
-            let why = "its data is on a file system that is mounted with containers only";
-            return Err(Error::unsupported(why));
+        let data = match local::data(&self.volume) {
+            Data::Directory(data, _) => data,
+            Data::Mounted { .. } => {
+                let why = "its data is on a file system that is mounted with containers only";
+                return Err(Error::unsupported(why));
+            }
+            Data::Plugged => {
+                return Err(Error::unsupported(format!(
+                    "its data is with the plugin {}, which mounts it for containers only",
+                    self.volume.driver
+                )));
+            }
         };
         local::check_directory(&self.volume, &data)?;
         Ok(data)

@@ -28,7 +28,7 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     )))
 }
 
-/// Where a local volume's data is.
+/// Where a volume's data is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Data {
     /// In this directory, mounted with these words (`ro`, `noexec` ...).
@@ -38,6 +38,8 @@ pub(crate) enum Data {
         device: String,
         options: Vec<String>,
     },
+    /// With a plugin.
+    Plugged,
 }
 
 /// Docker's rules and words.
@@ -71,9 +73,12 @@ fn words(options: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 pub(crate) fn data(volume: &Volume) -> Data {
+    if volume.driver != LOCAL {
+        return Data::Plugged;
+    }
     let option = |key: &str| volume.options.get(key).cloned().unwrap_or_default();
     let (kind, device) = (option("type"), option("device"));
-    if volume.driver != LOCAL || kind.is_empty() && device.is_empty() {
+    if kind.is_empty() && device.is_empty() {
         return Data::Directory(volume.mountpoint.clone(), Vec::new());
     }
     let mut options = words(&volume.options);

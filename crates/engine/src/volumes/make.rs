@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::record::Record;
 use super::registry::Entry;
-use super::{ANONYMOUS, LOCAL, Volume, boot, event, local, remove};
+use super::{ANONYMOUS, LOCAL, Volume, boot, event, local, mounting, plugged, remove};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::failpoints::is_crash;
@@ -62,19 +62,30 @@ pub(crate) enum For<'a> {
 /// The volume, and whether it was made now.
 pub(crate) async fn make(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Result<(Arc<Volume>, bool)> {
     let _turn = core.volumes.turn(&wanted.name).await;
-    let Some(known) = core.volumes.get(&wanted.name).or_else(|| found(core, &wanted.name)) else {
+    let known = core.volumes.get(&wanted.name).or_else(|| found(core, &wanted.name));
+    let Some(known) = plugged::known(core, wanted, known).await? else {
         let volume = fresh(core, wanted, whom).await?;
         event(core, &volume.name, "create", &[("driver", &volume.driver)]);
         if let For::Container { id, copy_from } = whom {
             let filled = match copy_from {
-                Some(path) if !volume.options.is_empty() => fill_empty(core, &volume, id, path, true).await,
+                Some(path) if !volume.options.is_empty() || volume.driver != LOCAL => {
+                    fill_empty(core, &volume, id, path, true).await
+                }
                 _ => Ok(()),
             };
             if filled.is_err() && wanted.anonymous {
-                let place = layout::volume(&core.settings().data_root, &volume.name);
-                let _ = patiently(|| remove_directory(&place)).await;
-                if let Ok(Some(entry)) = core.volumes.take(&volume.name, None) {
-                    remove::gone(core, &entry);
+                match core.volumes.take(&volume.name, None) {
+                    // Behind our back: it is our turn with its name.
+                    Ok(Some(entry)) if volume.driver != LOCAL => {
+                        let core = core.clone();
+                        tokio::spawn(async move { plugged::take_along(&core, entry).await });
+                    }
+                    Ok(Some(entry)) => {
+                        let place = layout::volume(&core.settings().data_root, &volume.name);
+                        let _ = patiently(|| remove_directory(&place)).await;
+                        remove::gone(core, &entry);
+                    }
+                    Ok(None) | Err(_) => {}
                 }
             }
             filled?;
@@ -82,8 +93,7 @@ pub(crate) async fn make(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Re
         }
         return Ok((volume, true));
     };
-    check_driver(wanted, &known.volume)?;
-    if matches!(whom, For::Client { .. }) {
+    if matches!(whom, For::Client { .. }) && known.volume.driver == LOCAL {
         // Somebody took its directory away.
         directory(&known.volume.mountpoint, 0o755)?;
     }
@@ -107,29 +117,10 @@ fn found(core: &Core, name: &str) -> Option<Entry> {
     core.volumes.get(name)
 }
 
-/// A name is one driver's.
-fn check_driver(wanted: &Wanted, known: &Volume) -> Result<()> {
-    if wanted.driver.is_empty() || wanted.driver == known.driver {
-        return Ok(());
-    }
-    if wanted.driver != LOCAL {
-        return Err(plugin_not_found(&wanted.driver).context(format_args!("create {}", wanted.name)));
-    }
-    Err(Error::conflict(format!(
-        "create {name}: driver '{}' already has volume '{name}': volume name must be unique",
-        known.driver,
-        name = wanted.name,
-    )))
-}
-
-pub(crate) fn plugin_not_found(driver: &str) -> Error {
-    Error::not_found(format!("error looking up volume plugin {driver}: plugin \"{driver}\" not found"))
-}
-
 async fn fresh(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Result<Arc<Volume>> {
     let doing = format!("create {}", wanted.name);
     if !matches!(wanted.driver.as_str(), "" | LOCAL) {
-        return Err(plugin_not_found(&wanted.driver).context(doing));
+        return plugged::fresh(core, wanted, whom).await;
     }
     local::check_name(&wanted.name)?;
     local::check_options(&wanted.options).map_err(|error| error.context(&doing))?;
@@ -145,7 +136,7 @@ async fn fresh(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Result<Arc<V
         created: Some(core.ports.clock.now()),
         labels,
         options: wanted.options.clone(),
-        usage: None,
+        ..Volume::default()
     };
     let token = match whom {
         For::Client { .. } => core.ports.ids.id(),
@@ -231,8 +222,13 @@ async fn fill_empty(
     path: &str,
     is_shared: bool,
 ) -> Result<()> {
-    // What is mounted only with a container is filled by its set-up code.
-    let local::Data::Directory(data, _) = &local::data(volume) else { return Ok(()) };
+    let data = match local::data(volume) {
+        local::Data::Directory(data, _) => data,
+        // What is mounted only with a container is filled by its set-up code.
+        local::Data::Mounted { .. } => return Ok(()),
+        local::Data::Plugged => return fill_plugged(core, volume, container, path).await,
+    };
+    let data = &data;
     local::check_directory(volume, data).map_err(|error| error.context("failed to populate volume"))?;
     let is_empty = match std::fs::read_dir(data) {
         Ok(mut entries) => entries.next().is_none(),
@@ -264,6 +260,25 @@ async fn fill_empty(
     let filled = filled.await;
     if begun.exists() {
         let _ = patiently(|| remove_directory(&begun)).await;
+    }
+    filled
+}
+
+/// A plugin's volume is mounted for as long as that takes.
+async fn fill_plugged(core: &Arc<Core>, volume: &Volume, container: &str, path: &str) -> Result<()> {
+    let (note, place) = mounting::mount(core, volume, container).await?;
+    let filled = async {
+        let read = std::fs::read_dir(&place);
+        let mut entries =
+            read.map_err(|error| Error::internal(format!("read {}: {error}", place.display())))?;
+        match entries.next() {
+            None => fill(core, container, path, &place).await,
+            Some(_) => Ok(()),
+        }
+    };
+    let filled = filled.await;
+    if !is_crash(&filled) {
+        mounting::unmount(core, note).await;
     }
     filled
 }

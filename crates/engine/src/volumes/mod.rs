@@ -4,6 +4,8 @@
 //! name (labels, options) is in a record; a volume that a container brought up by its name needs none, and the directory
 //! alone is a volume to the next engine. Who makes, fills or removes a volume holds its name's turn ([`registry`]), so
 //! that nobody sees one half-made; that a container refers to it is known from the container's create until its removal.
+//!
+//! Volumes of other drivers are with plugins ([`plugged`], [`mounting`]), and here is a record of those that were used.
 
 pub(crate) mod boot;
 mod clone;
@@ -12,6 +14,8 @@ mod held;
 mod import;
 pub(crate) mod local;
 pub(crate) mod make;
+pub(crate) mod mounting;
+pub(crate) mod plugged;
 mod record;
 pub(crate) mod registry;
 pub(crate) mod remove;
@@ -23,6 +27,7 @@ pub use service::Volumes;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -39,14 +44,33 @@ pub const LOCAL: &str = "local";
 pub struct Volume {
     pub name: String,
     pub driver: String,
-    /// Where its data is on the host.
+    pub scope: Scope,
+    /// Where its data is on the host; a plugin's volume may be nowhere while nothing has it mounted.
     pub mountpoint: PathBuf,
     pub created: Option<Timestamp>,
     pub labels: BTreeMap<String, String>,
     /// The driver's.
     pub options: BTreeMap<String, String>,
+    /// What its plugin wants to show, when one volume is inspected.
+    pub status: Option<serde_json::Map<String, serde_json::Value>>,
     /// Measured only when asked for.
     pub usage: Option<Usage>,
+}
+
+/// Whether the same volume is there on other machines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    #[default]
+    Local,
+    Global,
+}
+
+/// What a list of volumes says: those that there are, and which plugins could not be asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// By name.
+    pub volumes: Vec<Arc<Volume>>,
+    pub warnings: Vec<String>,
 }
 
 /// How much of the disk it takes, and how many containers refer to it.

@@ -1,11 +1,12 @@
 //! A volume on disk: what its directory cannot say.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Volume;
+use super::{LOCAL, Volume};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::layout;
@@ -25,6 +26,9 @@ pub(super) struct Record {
     /// Whichever engine finds this finishes the removal.
     #[serde(default)]
     pub(super) removing: bool,
+    /// Of a plugin's volume that nobody was told of yet; whichever engine finds this has it taken back.
+    #[serde(default)]
+    pub(super) making: bool,
 }
 
 impl Record {
@@ -37,6 +41,7 @@ impl Record {
             labels: volume.labels.clone(),
             options: volume.options.clone(),
             removing: false,
+            making: false,
         }
     }
 
@@ -61,13 +66,16 @@ impl Record {
 
     pub(super) fn into_volume(self, core: &Core) -> Volume {
         Volume {
-            mountpoint: layout::volume_data(&core.settings().data_root, &self.name),
+            mountpoint: match self.driver.as_str() {
+                LOCAL => layout::volume_data(&core.settings().data_root, &self.name),
+                _ => PathBuf::new(),
+            },
             name: self.name,
             driver: self.driver,
             created: self.created,
             labels: self.labels,
             options: self.options,
-            usage: None,
+            ..Volume::default()
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::record::Record;
 use super::registry::Entry;
-use super::{Volume, event};
+use super::{LOCAL, Volume, event, plugged};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::failpoints::is_crash;
@@ -16,13 +16,21 @@ pub(crate) fn no_such_volume(name: &str) -> Error {
     Error::not_found(format!("get {name}: no such volume"))
 }
 
-/// Unless a container refers to it. Returns when its disk space is free.
-pub(super) async fn run(core: &Arc<Core>, name: &str) -> Result<()> {
+/// Unless a container refers to it. Returns when its disk space is free. `force` rules over a plugin.
+pub(super) async fn run(core: &Arc<Core>, name: &str, force: bool) -> Result<()> {
     let _turn = core.volumes.turn(name).await;
+    if core.volumes.get(name).is_none()
+        && let Some(volume) = plugged::find(core, name).await
+    {
+        return plugged::remove_unknown(core, &volume).await;
+    }
     let in_use = |holders: Vec<String>| {
         Error::conflict(format!("remove {name}: volume is in use - [{}]", holders.join(", ")))
     };
     let entry = core.volumes.take(name, None).map_err(in_use)?.ok_or_else(|| no_such_volume(name))?;
+    if entry.volume.driver != LOCAL {
+        return plugged::remove(core, entry, force).await;
+    }
     let removed = steps(core, &entry.volume).await;
     if removed.is_err() && !is_crash(&removed) {
         take_mark_back(core, &entry);

@@ -1,5 +1,6 @@
 //! The volume service: the methods the server calls.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -7,7 +8,10 @@ use super::export::Export;
 use super::make::{For, Wanted, make};
 use super::registry::Entry;
 use super::remove::no_such_volume;
-use super::{ANONYMOUS, CreateRequest, LOCAL, Usage, Volume, clone, event, export, import, remove, rename};
+use super::{
+    ANONYMOUS, CreateRequest, LOCAL, Listing, Usage, Volume, clone, event, export, import, plugged, remove,
+    rename,
+};
 use crate::container::{Filters, Pruned, names_match};
 use crate::core::{Core, blocking};
 use crate::error::{Class, Error, Result};
@@ -54,28 +58,42 @@ impl Volumes {
         import::run(&self.core, request, from).await
     }
 
-    /// By name.
-    pub async fn list(&self, filters: Filters) -> Result<Vec<Arc<Volume>>> {
+    /// Those that are here, and those that plugins have.
+    pub async fn list(&self, filters: Filters) -> Result<Listing> {
         filters.check(&["dangling", "driver", "label", "name"])?;
         let dangling = filters.flag("dangling")?;
-        let wanted = |entry: &Entry| {
-            dangling.is_none_or(|dangling| dangling == entry.holders.is_empty())
-                && filters.exact("driver", &entry.volume.driver)
-                && names_match(filters.get("name"), &entry.volume.name)
-                && filters.labels_match("label", &entry.volume.labels)
+        let entries = self.core.volumes.all();
+        let (plugged, warnings) = plugged::list(&self.core, |driver| filters.exact("driver", driver)).await;
+        let here = entries.iter().filter(|entry| entry.volume.driver == LOCAL);
+        let mut all: BTreeMap<String, Arc<Volume>> =
+            here.map(|entry| (entry.volume.name.clone(), entry.volume.clone())).collect();
+        for volume in plugged {
+            let known = self.core.volumes.get(&volume.name);
+            if known.is_none_or(|known| known.volume.driver == volume.driver) {
+                all.entry(volume.name.clone()).or_insert_with(|| Arc::new(volume));
+            }
+        }
+        let is_held = |name: &str| self.core.volumes.get(name).is_some_and(|entry| !entry.holders.is_empty());
+        let wanted = |volume: &Arc<Volume>| {
+            dangling.is_none_or(|dangling| dangling != is_held(&volume.name))
+                && filters.exact("driver", &volume.driver)
+                && names_match(filters.get("name"), &volume.name)
+                && filters.labels_match("label", &volume.labels)
         };
-        let all = self.core.volumes.all().into_iter();
-        Ok(all.filter(wanted).map(|entry| entry.volume).collect())
+        Ok(Listing { volumes: all.into_values().filter(wanted).collect(), warnings })
     }
 
     pub async fn inspect(&self, name: &str) -> Result<Arc<Volume>> {
-        let entry = self.core.volumes.get(name).ok_or_else(|| no_such_volume(name))?;
-        Ok(entry.volume)
+        match self.core.volumes.get(name) {
+            Some(entry) if entry.volume.driver == LOCAL => Ok(entry.volume),
+            Some(entry) => plugged::inspect(&self.core, &entry).await.map(Arc::new),
+            None => plugged::find(&self.core, name).await.map(Arc::new).ok_or_else(|| no_such_volume(name)),
+        }
     }
 
     /// `force`: one that is not there is as good as removed.
     pub async fn remove(&self, name: &str, force: bool) -> Result<()> {
-        match remove::run(&self.core, name).await {
+        match remove::run(&self.core, name, force).await {
             Err(error) if force && error.class == Class::NotFound => Ok(()),
             removed => removed,
         }
@@ -110,7 +128,7 @@ impl Volumes {
                 continue;
             }
             let bytes = self.measure(&volume).await.unwrap_or_default();
-            match remove::run(&self.core, &volume.name).await {
+            match remove::run(&self.core, &volume.name, false).await {
                 Ok(()) => {
                     pruned.ids.push(volume.name.clone());
                     pruned.space_bytes += bytes;
@@ -135,6 +153,16 @@ impl Volumes {
             }
         }
         measured
+    }
+
+    /// `local`, and the plugins that were used.
+    pub(crate) fn drivers(&self) -> Vec<String> {
+        let mut drivers = self.core.ports.plugins.drivers();
+        drivers.extend(self.core.volumes.all().iter().map(|entry| entry.volume.driver.clone()));
+        drivers.push(LOCAL.to_owned());
+        drivers.sort();
+        drivers.dedup();
+        drivers
     }
 
     async fn measure(&self, volume: &Volume) -> Option<u64> {

@@ -35,12 +35,16 @@ pub(crate) async fn turns(core: &Core, record: &Record) -> Vec<Turn> {
 pub(crate) fn directory(core: &Core, point: &MountPoint) -> Option<PathBuf> {
     match local::data(&core.volumes.get(&point.name)?.volume) {
         Data::Directory(path, _) => Some(path),
-        Data::Mounted { .. } => None,
+        Data::Mounted { .. } | Data::Plugged => None,
     }
 }
 
-/// By name.
-pub(crate) fn sources(core: &Core, record: &Record) -> Result<BTreeMap<String, VolumeSource>> {
+/// By name; `plugged` is where plugins have mounted theirs.
+pub(crate) fn sources(
+    core: &Core,
+    record: &Record,
+    plugged: &BTreeMap<String, PathBuf>,
+) -> Result<BTreeMap<String, VolumeSource>> {
     let mut sources = BTreeMap::new();
     for point in points(record) {
         let entry = core.volumes.get(&point.name).ok_or_else(|| no_such_volume(&point.name))?;
@@ -53,6 +57,10 @@ pub(crate) fn sources(core: &Core, record: &Record) -> Result<BTreeMap<String, V
                 let neighbour = local::neighbour(core, &entry.volume, &record.id);
                 let neighbour = neighbour.filter(|_| kind == "tmpfs");
                 mounted(point, kind, device, options, neighbour)?
+            }
+            Data::Plugged => {
+                let place = plugged.get(&point.name).ok_or_else(|| no_such_volume(&point.name))?;
+                VolumeSource::Bound { source: place.to_string_lossy().into_owned(), options: Vec::new() }
             }
         };
         sources.insert(point.name.clone(), source);

@@ -12,8 +12,8 @@ use http::{Response, StatusCode};
 pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
     let filters = call.query.filters().map_err(|error| error.context("error reading volume filters"))?;
     let found = call.engine().volumes.list(filters).await?;
-    let volumes = found.iter().map(|volume| convert::volume::volume(volume)).collect();
-    Ok(body::json(StatusCode::OK, &VolumeListResponse { volumes, warnings: Vec::new() }))
+    let volumes = found.volumes.iter().map(|volume| convert::volume::volume(volume)).collect();
+    Ok(body::json(StatusCode::OK, &VolumeListResponse { volumes, warnings: found.warnings }))
 }
 
 pub(crate) async fn create(call: Call) -> Result<Response<Body>> {

@@ -3,8 +3,9 @@
 use engine::ports::*;
 use engine::{Disk, Engine, Ports, Settings};
 use server::{Listener, Server};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -16,6 +17,67 @@ struct NoRoots;
 impl Roots for NoRoots {
     fn open(&self, _: OwnedFd, _: RootView) -> std::io::Result<OpenRoot> {
         Err(std::io::ErrorKind::NotFound.into())
+    }
+}
+
+/// There are none.
+#[derive(Debug)]
+struct NoPlugins;
+
+fn no_plugin<'a, T: Send + 'a>(driver: &'a str) -> BoxFuture<'a, Result<T, PluginError>> {
+    let message = format!("error looking up volume plugin {driver}: plugin \"{driver}\" not found");
+    Box::pin(async { Err(PluginError { kind: PluginErrorKind::NotFound, message }) })
+}
+
+impl VolumePlugins for NoPlugins {
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn drivers(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn look_up<'a>(&'a self, driver: &'a str) -> BoxFuture<'a, Result<(), PluginError>> {
+        no_plugin(driver)
+    }
+    fn create<'a>(
+        &'a self,
+        driver: &'a str,
+        _: &'a str,
+        _: &'a BTreeMap<String, String>,
+    ) -> BoxFuture<'a, Result<(), PluginError>> {
+        no_plugin(driver)
+    }
+    fn remove<'a>(&'a self, driver: &'a str, _: &'a str) -> BoxFuture<'a, Result<(), PluginError>> {
+        no_plugin(driver)
+    }
+    fn mount<'a>(
+        &'a self,
+        driver: &'a str,
+        _: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<PathBuf, PluginError>> {
+        no_plugin(driver)
+    }
+    fn unmount<'a>(
+        &'a self,
+        driver: &'a str,
+        _: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<(), PluginError>> {
+        no_plugin(driver)
+    }
+    fn get<'a>(
+        &'a self,
+        driver: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<PluginVolume>, PluginError>> {
+        no_plugin(driver)
+    }
+    fn list<'a>(&'a self, driver: &'a str) -> BoxFuture<'a, Result<Vec<PluginVolume>, PluginError>> {
+        no_plugin(driver)
+    }
+    fn is_global<'a>(&'a self, _: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(async { false })
     }
 }
 
@@ -41,6 +103,7 @@ impl Fixture {
             ids: Arc::new(Counter::default()),
             mirror: Arc::new(server::ConfigFiles),
             roots: Arc::new(NoRoots),
+            plugins: Arc::new(NoPlugins),
         };
         let facts = engine::system::Facts {
             server_version: "29.0.0-test".into(),
@@ -67,7 +130,7 @@ impl Fixture {
         Self { directory, client, stop: Some(stop) }
     }
 
-    pub(crate) fn socket(&self) -> std::path::PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.directory.path().join("api.sock")
     }
 

@@ -37,7 +37,12 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     if line.switch("cluster") {
         return Err(Failure::new("--cluster is not supported: Swarm is not part of Wharf"));
     }
-    let mut volumes = app.client.volumes().list(&filters::collect(&line.list("filter"))).await?.volumes;
+    let listed = app.client.volumes().list(&filters::collect(&line.list("filter"))).await?;
+    // Of plugins that could not be asked.
+    for warning in &listed.warnings {
+        output::err(&format!("WARNING: {warning}\n"));
+    }
+    let mut volumes = listed.volumes;
     volumes.sort_by(|a, b| natural::compare(&a.name, &b.name));
     let quiet = line.switch("quiet");
     let format = match line.text("format") {
