@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::neighbours::prepared;
 use super::{BINARY, Private, names, until};
@@ -234,4 +234,60 @@ fn an_engine_that_starts_on_a_full_disk_says_so_or_serves() {
     std::fs::remove_file(inside(&private).join("fill")).unwrap();
     assert_eq!(private.ok(&["start", "-a", "cc"]), "fine");
     private.ok(&["rm", "cc"]);
+}
+
+/// Little to send, and more than any disk holds: it ends with the disk, in little memory, and leaves nothing.
+#[test]
+fn bombs_cost_neither_memory_nor_the_disk() {
+    const ZEROS_BYTES: usize = 64 << 20;
+    let small = Small::start();
+    let private = &small.private;
+    let before = small.images();
+    let engine = private.engine.pid().unwrap();
+    let packed = |program: &str, args: &[&str], bytes: &[u8]| {
+        let mut child = Command::new(program)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program}: {error}"));
+        let (mut stdin, bytes) = (child.stdin.take().unwrap(), bytes.to_vec());
+        let feeding = std::thread::spawn(move || stdin.write_all(&bytes));
+        let output = child.wait_with_output().unwrap();
+        feeding.join().unwrap().unwrap();
+        output.stdout
+    };
+    // A file of almost 8 GiB, as large as a plain header can say.
+    let mut header = [0_u8; 512];
+    header[..3].copy_from_slice(b"big");
+    header[100..108].copy_from_slice(b"0000644\0");
+    header[124..136].copy_from_slice(b"77777777777\0");
+    header[156] = b'0';
+    header[257..265].copy_from_slice(b"ustar\x0000");
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let zeros = vec![0; ZEROS_BYTES];
+    for (program, args) in [("gzip", &["-c"][..]), ("zstd", &["-c", "-q"]), ("xz", &["-c", "-0"])] {
+        // One part after the other is one stream to each of them.
+        let bomb = [packed(program, args, &header), packed(program, args, &zeros).repeat(128)].concat();
+        assert!(bomb.len() < 20 << 20, "{program}: {}", bomb.len());
+        let path = private.directory.path().join("bomb.tar").display().to_string();
+        std::fs::write(&path, bomb).unwrap();
+        for words in [&["import", &path, "big:latest"][..], &["load", "-i", &path]] {
+            small.no_space(words);
+            assert_eq!(small.images(), before, "{program} left something of {words:?}");
+        }
+    }
+    // What only claims to need much: a window of 2 GiB.
+    let greedy =
+        packed("zstd", &["-c", "-q", "--ultra", "--long=31"], &[header.to_vec(), vec![0; 4096]].concat());
+    let path = private.directory.path().join("greedy.tar").display().to_string();
+    std::fs::write(&path, greedy).unwrap();
+    let refused = private.engine.wharf(&["import", &path, "big:latest"]);
+    assert!(refused.status == 1 && refused.stderr.contains("too much memory"), "{refused:?}");
+    assert_eq!(small.images(), before);
+    let peak = super::hostile::peak_kib(engine);
+    assert!(peak < 128 << 10, "the engine had {peak} KiB");
+    assert_eq!(private.ok(&["run", "--rm", "bb", "echo", "fine"]), "fine");
 }

@@ -192,3 +192,130 @@ fn a_pull_that_does_not_fit_is_told_and_comes_when_there_is_space() {
     good(engine.wharf(&["pull", "-q", &name]));
     good(engine.wharf(&["run", "--rm", &name, "test", "-s", "/big"]));
 }
+
+/// What is in an index beside images stays where it is: it is neither run nor in the way.
+#[test]
+fn an_index_may_name_what_nobody_knows() {
+    let directory = testkit::directory();
+    let registry = Registry::start();
+    let image = Layout::make(&directory.path().join("image"), "amd64", &[busybox_tar()]);
+    registry.put(&image, "odd:1");
+    let size = |digest: &Digest| std::fs::metadata(registry.blob(digest)).unwrap().len();
+    let chart = serde_json::json!({
+        "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST,
+        "config": {"mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": image.config, "size": size(&image.config)},
+        "layers": []
+    });
+    let chart = put(&registry, "odd:chart", media_type::OCI_MANIFEST, &chart.to_string());
+    let platform = serde_json::json!({"architecture": "amd64", "os": "linux"});
+    let index = serde_json::json!({
+        "schemaVersion": 2, "mediaType": media_type::OCI_INDEX,
+        "manifests": [
+            // First, and for this machine: but it is no manifest that anybody could run.
+            {"mediaType": "application/vnd.example.thing+json", "digest": chart, "size": size(&chart), "platform": platform},
+            {"mediaType": media_type::OCI_MANIFEST, "digest": chart, "size": size(&chart)},
+            {"mediaType": media_type::OCI_MANIFEST, "digest": image.manifest, "size": size(&image.manifest), "platform": platform},
+            // Said twice.
+            {"mediaType": media_type::OCI_MANIFEST, "digest": image.manifest, "size": size(&image.manifest), "platform": platform}
+        ]
+    });
+    let whole = put(&registry, "odd:all", media_type::OCI_INDEX, &index.to_string());
+    let mut engine = engine(&directory.path().join("engine"));
+    let name = format!("{}/odd:all", registry.host());
+    good(engine.wharf(&["pull", "-q", &name]));
+    let digest =
+        |engine: &Engine| good(engine.wharf(&["image", "inspect", "-f", "{{.Descriptor.digest}}", &name]));
+    assert_eq!(digest(&engine), whole.to_string());
+    good(engine.wharf(&["run", "--rm", &name, "true"]));
+    engine.kill();
+    engine.run();
+    assert_eq!(digest(&engine), whole.to_string());
+    let archive = directory.path().join("odd.tar").display().to_string();
+    good(engine.wharf(&["save", "-o", &archive, &name]));
+    good(engine.wharf(&["rmi", &name]));
+    good(engine.wharf(&["load", "-i", &archive]));
+    assert_eq!(digest(&engine), whole.to_string());
+    good(engine.wharf(&["run", "--rm", &name, "true"]));
+}
+
+/// Documents that are too large, in an archive that is small: told, and not read.
+#[test]
+fn documents_of_a_hundred_megabytes_are_refused() {
+    let directory = testkit::directory();
+    let engine = engine(&directory.path().join("engine"));
+    let spaces = vec![b' '; 100 << 20];
+    let place = directory.path().join("layout");
+    let blobs = place.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).unwrap();
+    std::fs::write(place.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    let archive = directory.path().join("large.tar.gz").display().to_string();
+    let says = |why: &str| {
+        let packed =
+            std::process::Command::new("tar").arg("-C").arg(&place).args(["-czf", &archive, "."]).status();
+        assert!(packed.unwrap().success());
+        let said = engine.wharf(&["load", "-i", &archive]);
+        assert!(said.status == 1 && said.stderr.contains(why), "{said:?}");
+        assert_eq!(good(engine.wharf(&["images", "-aq"])), "");
+        let left = std::fs::read_dir(engine.directory().join("data/content/blobs/sha256")).unwrap().count();
+        assert_eq!(left, 0);
+    };
+    std::fs::write(place.join("index.json"), &spaces).unwrap();
+    says("index.json of 104857600 bytes is too large");
+    let digest = Digest::of(&spaces);
+    std::fs::write(blobs.join(digest.hex()), &spaces).unwrap();
+    for kind in [media_type::OCI_INDEX, media_type::OCI_MANIFEST] {
+        for annotations in
+            [serde_json::json!({}), serde_json::json!({"io.containerd.image.name": "docker.io/library/a:1"})]
+        {
+            let index = serde_json::json!({
+                "schemaVersion": 2,
+                "manifests": [{"mediaType": kind, "digest": digest, "size": spaces.len(), "annotations": annotations}]
+            });
+            std::fs::write(place.join("index.json"), index.to_string()).unwrap();
+            says("of 104857600 bytes is too large");
+        }
+    }
+}
+
+/// Parts of one index come and the whole goes, at once: it is there with what it says, or not at all.
+#[test]
+fn parts_of_an_index_come_while_it_is_removed() {
+    let directory = testkit::directory();
+    let registry = Registry::start();
+    let layers =
+        |word: &str| vec![busybox_tar(), tar_of(&[("arch", word.as_bytes()), ("big", &noise(9, 1 << 20))])];
+    let platforms = [("arm64", layers("arm64")), ("amd64", layers("amd64"))];
+    let (index, _) = Layout::make_attested(&directory.path().join("image"), &platforms);
+    registry.put(&index, "multi:1");
+    registry.put(&index, "multi:2");
+    let engine = engine(&directory.path().join("engine"));
+    let name = |tag: u32| format!("{}/multi:{tag}", registry.host());
+    for round in 0..4 {
+        std::thread::scope(|scope| {
+            for (tag, platform) in [(1, "linux/amd64"), (1, "linux/arm64"), (2, "linux/arm64")] {
+                let (engine, name) = (&engine, name(tag));
+                scope.spawn(move || good(engine.wharf(&["pull", "-q", "--platform", platform, &name])));
+            }
+            // What is there by then goes.
+            scope.spawn(|| engine.wharf(&["rmi", "-f", &name(1)]));
+            scope.spawn(|| engine.wharf(&["image", "prune", "-af"]));
+        });
+        for tag in [1, 2] {
+            let there = ["image", "inspect", "-f", "{{.Descriptor.digest}} {{.Architecture}}", &name(tag)];
+            let seen = engine.wharf(&there);
+            if seen.status == 0 {
+                let (digest, architecture) = seen.stdout.trim_end().split_once(' ').unwrap();
+                assert_eq!(digest, index.manifest.to_string(), "round {round}");
+                assert_eq!(good(engine.wharf(&["run", "--rm", &name(tag), "cat", "/arch"])), architecture);
+            }
+        }
+    }
+    // All of it can be had again, and goes.
+    good(engine.wharf(&["pull", "-q", "--platform", "linux/amd64", &name(1)]));
+    good(engine.wharf(&["pull", "-q", "--platform", "linux/arm64", &name(1)]));
+    assert_eq!(good(engine.wharf(&["run", "--rm", &name(1), "cat", "/arch"])), "amd64");
+    good(engine.wharf(&["image", "prune", "-af"]));
+    assert_eq!(good(engine.wharf(&["images", "-aq"])), "");
+    let left = std::fs::read_dir(engine.directory().join("data/content/blobs/sha256")).unwrap().count();
+    assert_eq!(left, 0);
+}

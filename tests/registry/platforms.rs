@@ -182,6 +182,12 @@ fn parts_are_removed_saved_and_pushed_by_platform() {
     assert_eq!(digest_there(&registry, "arm:1"), parts["arm64"].to_string());
     w(&engine, &["rmi", &pushed]);
 
+    // By its digest it goes as by its id.
+    w(&engine, &["tag", &name, "more:1"]);
+    let several = engine.wharf(&["rmi", index.manifest.as_ref()]);
+    assert!(several.stderr.contains("must be forced"), "{several:?}");
+    w(&engine, &["rmi", "more:1"]);
+
     // In use, it stays; then only the other is left, and all of it in the end.
     w(&engine, &["create", "--name", "held", "--platform", "linux/arm64", &name, "true"]);
     let used = engine.wharf(&["rmi", "--platform", "linux/arm64", &name]);

@@ -99,7 +99,9 @@ impl Images {
         index: Option<&Digest>,
     ) -> Result<Arc<Image>> {
         let image = self.insert_through(lease, config, manifest, None, names, index)?;
-        self.content.finished(image.layers.iter().map(|layer| &layer.descriptor.digest));
+        // Of this manifest: the image may have been here with other blobs.
+        let layers = self.layers_of(config, manifest)?;
+        self.content.finished(layers.iter().map(|layer| &layer.descriptor.digest));
         Ok(image)
     }
 

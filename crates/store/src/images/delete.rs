@@ -45,7 +45,8 @@ impl Images {
         let image = self.resolve(text)?;
         let id = &image.id;
         let names = self.names(id);
-        if is_id_prefix(id, text) {
+        // The digest of a manifest or an index stands for the image as its id does.
+        if is_id_prefix(id, text) || text.parse::<Digest>().is_ok() {
             if is_single(&names)
                 && let Some(obstacle) = self.obstacle(id, !force, false, &self.users(id, in_use))
             {

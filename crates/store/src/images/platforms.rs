@@ -101,17 +101,21 @@ impl ImageIndex {
                     self.digest
                 )));
             }
-            let here = content.contains(&descriptor.digest);
-            if media_type::is_index(&descriptor.media_type) && here {
-                let below = parse(&descriptor.digest, &content.read(&descriptor.digest)?)?;
+            let is_index = media_type::is_index(&descriptor.media_type);
+            let is_known = is_index || media_type::is_manifest(&descriptor.media_type);
+            // What nobody leases may go at any time.
+            let bytes = match is_known.then(|| content.read(&descriptor.digest)) {
+                Some(Ok(bytes)) => Some(bytes),
+                Some(Err(Error::NoSuchBlob(_))) | None => None,
+                Some(Err(error)) => return Err(error),
+            };
+            if let Some(bytes) = bytes.as_ref().filter(|_| is_index) {
+                let below = parse(&descriptor.digest, bytes)?;
                 self.nested.push(descriptor.digest);
                 self.add(content, below, depth + 1, seen)?;
                 continue;
             }
-            let manifest = match here && media_type::is_manifest(&descriptor.media_type) {
-                true => serde_json::from_slice(&content.read(&descriptor.digest)?).ok(),
-                false => None,
-            };
+            let manifest = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
             let kind = kind_of(&descriptor, manifest.as_ref());
             self.members.push(Member { descriptor, kind, manifest });
         }
