@@ -99,3 +99,20 @@ fn a_container_that_does_not_run_is_looked_into() {
     assert_eq!(house.fails(&["debug", "--image", "bb", "bare", "no-such-tool"]).0, 127);
     house.no_trace("bare");
 }
+
+/// Nobody answers at the proxy, so there is nothing to pull.
+#[test]
+fn without_a_network_the_tools_are_of_an_image_that_is_here() {
+    let house = House::with(&["--https-proxy", "http://127.0.0.1:1", "--http-proxy", "http://127.0.0.1:1"]);
+    house.scratch();
+    house.ok(&["run", "-d", "--name", "bare", "scratch"]);
+    let (_, told) = house.fails(&["debug", "bare", "cat", "/proc/1/root/note"]);
+    assert!(told.contains("--image") && told.contains("save busybox"), "{told}");
+    house.ok(&["tag", "bb", "reg.example:5000/a/debian:12"]);
+    let got = house.engine.wharf(&["debug", "bare", "cat", "/proc/1/root/note"]);
+    assert_eq!((got.status, got.stdout.as_str()), (0, "of the image\n"), "{}", got.stderr);
+    assert!(got.stderr.contains("the tools are those of reg.example:5000/a/debian:12"), "{}", got.stderr);
+    // Who names one means it.
+    assert!(!house.fails(&["debug", "--image", "nosuch", "bare", "true"]).1.contains("tools"));
+    house.no_trace("bare");
+}

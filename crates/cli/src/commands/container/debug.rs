@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use api::container::{ContainerConfig, ContainerInspectResponse, CreateRequest};
+use api::filters::Filters;
 use api::host_config::HostConfig;
 use api::mount::{Mount, MountType};
 
@@ -16,10 +17,13 @@ use crate::command::{Command, Operands, Outcome};
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
 use crate::options::environment;
-use crate::terminal;
+use crate::{output, terminal};
 
 /// Where the tools come from when nobody says.
 const IMAGE: &str = "busybox";
+/// And where that one is not to be had: what is here and has a shell, the one with most of use first.
+const ALSO: [&str; 8] =
+    ["busybox", "netshoot", "alpine", "toybox", "debian", "ubuntu", "fedora", "rockylinux"];
 /// Says what is being debugged, in `ps` and for filters.
 const LABEL: &str = "wharf.debug";
 /// Where the files of a container are that does not run.
@@ -51,10 +55,45 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     let target = app.client.containers().inspect(&line.operands[0], false).await?;
     // What is typed here is read there; a terminal only where both sides are one.
     let tty = terminal::stdin_is_terminal() && terminal::stdout_is_terminal();
-    let request = request(line, &target, tty)?;
-    let created = create_plain(app, "", &request).await.map_err(|failure| classified(app, failure))?;
+    let mut request = request(line, &target, tty)?;
+    let created = match create_plain(app, "", &request).await {
+        Err(failure) if !line.changed("image") && !failure.no_engine => {
+            request.config.image = instead(app, failure).await?;
+            create_plain(app, "", &request).await
+        }
+        created => created,
+    };
+    let created = created.map_err(|failure| classified(app, failure))?;
     let how = How { stdin: true, stdout: true, stderr: !tty, tty, keys, auto_remove: true, sig_proxy: true };
     in_front(app, &created.id, how).await
+}
+
+/// An image that is here, for a machine that reaches no registry.
+async fn instead(app: &App, failure: Failure) -> Result<String, Failure> {
+    // It is here, so that is not what was wrong.
+    if app.client.images().inspect(IMAGE).await.is_ok() {
+        return Err(failure);
+    }
+    let here = app.client.images().list(false, false, &Filters::default()).await?;
+    let tags: Vec<&str> = here.iter().flat_map(|image| &image.repo_tags).map(String::as_str).collect();
+    let why = failure.text;
+    match ALSO.iter().find_map(|name| tags.iter().find(|tag| is_of(tag, name))) {
+        Some(tag) => {
+            output::err(&format!("{IMAGE} is not to be had ({why}): the tools are those of {tag}\n"));
+            Ok((*tag).to_owned())
+        }
+        None => Err(Failure::new(format!(
+            "{why}\n\nThere is no image here with tools in it either ({}): name any that has a shell with --image, or bring \
+             one: \"save {IMAGE}\" where there is a network, \"load\" here",
+            ALSO.join(", ")
+        ))),
+    }
+}
+
+/// `reg.example/a/debian:12` is of `debian`.
+fn is_of(tag: &str, name: &str) -> bool {
+    let last = tag.rsplit('/').next().unwrap_or_default();
+    last.split_once(':').is_some_and(|(repository, _)| repository == name)
 }
 
 fn request(line: &Parsed, target: &ContainerInspectResponse, tty: bool) -> Result<CreateRequest, Failure> {
