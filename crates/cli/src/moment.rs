@@ -26,8 +26,10 @@ pub(crate) fn parse(text: &str) -> Result<String, String> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(seconds(moment.as_nanosecond()));
     }
-    let local =
-        local_time(text).ok_or_else(|| format!("failed to parse value as time or duration: {text:?}"))?;
+    let local = local_time(text).ok_or_else(|| match out_of_range(text) {
+        Some(part) => format!("parsing time {text:?}: {part} out of range"),
+        None => format!("failed to parse value as time or duration: {text:?}"),
+    })?;
     let moment = TimeZone::system().to_timestamp(local).map_err(|error| error.to_string())?;
     Ok(seconds(moment.as_nanosecond()))
 }
@@ -38,6 +40,17 @@ fn local_time(text: &str) -> Option<DateTime> {
         return Some(moment);
     }
     format!("{text}:00").parse::<DateTime>().ok()
+}
+
+/// What of a date there cannot be, in the words of Go's parser.
+fn out_of_range(text: &str) -> Option<&'static str> {
+    let date = text.get(..10)?;
+    let number = |range: std::ops::Range<usize>| date.get(range)?.parse::<u8>().ok();
+    let (_year, month, _day) = (date.get(..4)?.parse::<u16>().ok()?, number(5..7)?, number(8..10)?);
+    if !(1..=12).contains(&month) {
+        return Some("month");
+    }
+    format!("{date}T00:00").parse::<DateTime>().is_err().then_some("day")
 }
 
 fn seconds(nanoseconds: i128) -> String {

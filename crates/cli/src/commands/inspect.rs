@@ -111,7 +111,14 @@ pub(crate) async fn run(app: &App, format: &str, names: &[String], what: &Wanted
         match &template {
             None => objects.push(object),
             Some(template) => {
-                match template.execute(&Data::from_json(&with_go_names(object, format)), Missing::Key) {
+                let object = with_go_names(object, format);
+                let of = |object: &Value| template.execute(&Data::from_json(object), Missing::Key);
+                let made = match with_nil(&object, format).map(|object| of(&object)) {
+                    // A field of nil is an error in Go, where a field of a JSON null is no value.
+                    Some(Ok(line)) if !line.contains("<no value>") => Ok(line),
+                    _ => of(&object),
+                };
+                match made {
                     Ok(line) => text.push_str(&format!("{line}\n")),
                     Err(error) => failures.push(format!("template parsing error: {error}")),
                 }
@@ -136,6 +143,17 @@ fn with_go_names(mut object: Value, format: &str) -> Value {
         fields.entry("ID").or_insert(id);
     }
     object
+}
+
+/// In Docker's structs a container without a health check has one that is nil: `{{if .State.Health}}`. What a template then
+/// asks of it is an error of the JSON's, where it is not there.
+fn with_nil(object: &Value, format: &str) -> Option<Value> {
+    let is_missing = object.get("State")?.as_object().is_some_and(|state| !state.contains_key("Health"));
+    (is_missing && format.contains(".Health")).then(|| {
+        let mut object = object.clone();
+        object["State"]["Health"] = Value::Null;
+        object
+    })
 }
 
 async fn find(app: &App, name: &str, what: &Wanted<'_>) -> Result<Value, Failure> {
