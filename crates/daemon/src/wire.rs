@@ -240,7 +240,7 @@ pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
     }
     let settings = settings(config)?;
     let driver =
-        DriverKind::parse(config.text("storage-driver").unwrap_or("overlay2")).map_err(|e| e.to_string())?;
+        config.text("storage-driver").map(DriverKind::parse).transpose().map_err(|e| e.to_string())?;
     let data_root = settings.data_root.clone();
     let opening = tokio::task::spawn_blocking(move || Store::open_with(&data_root, driver));
     let desired = desired(config)?;

@@ -69,8 +69,9 @@ impl Store {
     }
 
     /// Opens or creates a data root, and sweeps what an earlier engine left half-made.
-    /// [`Error::InUse`] if another process has it open.
-    pub fn open_with(data_root: &Path, driver: DriverKind) -> Result<Store> {
+    /// Without a driver: the one that is there already, or the best that the file system can. [`Error::InUse`] if another
+    /// process has it open.
+    pub fn open_with(data_root: &Path, driver: impl Into<Option<DriverKind>>) -> Result<Store> {
         match fs::DirBuilder::new().recursive(true).mode(0o710).create(data_root) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(error).at("create", data_root);
@@ -82,6 +83,15 @@ impl Store {
         let layout = Layout::new(data_root);
         let lock = lock::RootLock::acquire(&layout)?;
         fs::create_dir_all(layout.containers()).at("create", layout.containers())?;
+        let mut remarks = Vec::new();
+        let driver = match driver.into() {
+            Some(driver) => driver,
+            None => {
+                let (driver, why) = DriverKind::choose(&layout)?;
+                remarks.extend(why);
+                driver
+            }
+        };
         let mut warnings = Vec::new();
         let records = Arc::new(Records::open(&layout.database())?);
         partial::open(&layout)?;
@@ -95,6 +105,8 @@ impl Store {
         {
             warnings.push(format!("could not sweep what no image needs: {error}"));
         }
+        remarks.extend(warnings);
+        let warnings = remarks;
         let reserve = reserve::Reserve::new(layout.reserve());
         Ok(Store { layout, records, content, snapshots, images, warnings, reserve, _lock: lock })
     }

@@ -1,12 +1,13 @@
 //! The store on a real file system, as root: one suite for both drivers, archives of others, faults.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use archive::{FileEntry, Kind, TarWriter};
 use oci::{Digest, Reference};
@@ -88,53 +89,117 @@ fn assert_clean(root: &Path) {
     }
 }
 
+/// The suite that every driver passes.
+fn snapshots_of(driver: DriverKind, root: &Path) {
+    let store = Store::open_with(root, driver).unwrap();
+    let image = load(&store, &two_layers()).unwrap().remove(0);
+    let snapshots = store.snapshots();
+    let plan = snapshots.prepare("c1", &image).unwrap();
+    assert_eq!(snapshots.prepare("c1", &image).unwrap(), plan, "repeating it is fine");
+    match &plan {
+        Root::Overlay { lower, .. } => {
+            assert_eq!(driver, DriverKind::Overlay);
+            assert_eq!(lower.len(), 2);
+            assert!(lower[0].join("d/new").exists(), "top first");
+        }
+        Root::Directory(_) => assert_ne!(driver, DriverKind::Overlay),
+    }
+    let view = snapshots.open_root("c1", Access::Read).unwrap();
+    assert_eq!(names_below(&view), ["a", "d"]);
+    assert_eq!(names_below(open_below(&view, "a")), ["stays"]);
+    assert_eq!(names_below(open_below(&view, "d")), ["new"]);
+    drop(view);
+    let view = snapshots.open_root("c1", Access::Write).unwrap();
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CREATE;
+    let file = rustix::fs::openat(&view, "mine", flags, rustix::fs::Mode::RWXU).unwrap();
+    File::from(file).write_all(b"12345").unwrap();
+    drop(view);
+    let image_view = snapshots.open_image(&image).unwrap();
+    assert_eq!(names_below(&image_view), ["a", "d"], "an image sees nothing of its containers");
+    drop(image_view);
+    if driver == DriverKind::Overlay {
+        assert_eq!(snapshots.usage("c1").unwrap().bytes, 5);
+    }
+    drop(store);
+    let store = Store::open_with(root, driver).unwrap();
+    assert_eq!(store.snapshots().list(), ["c1"]);
+    assert_eq!(store.snapshots().root("c1").unwrap(), plan);
+    let view = store.snapshots().open_root("c1", Access::Read).unwrap();
+    let mut text = String::new();
+    open_below(&view, "mine").read_to_string(&mut text).unwrap();
+    assert_eq!(text, "12345");
+    drop(view);
+    let changed: Vec<String> =
+        store.snapshots().changes("c1").unwrap().iter().map(|change| format!("{change:?}")).collect();
+    assert_eq!(changed.len(), 1, "{changed:?}");
+    store.snapshots().remove("c1").unwrap();
+    store.snapshots().remove("c1").unwrap();
+    assert!(matches!(store.snapshots().root("c1"), Err(Error::NoSuchSnapshot(_))));
+    assert!(store.snapshots().prepare("../c", &image).is_err());
+    store.images().delete("two:1", true, true, &|_| Vec::new()).unwrap();
+    let place =
+        root.join("snapshots").join(if driver == DriverKind::Overlay { "overlay" } else { driver.name() });
+    for dir in ["layers", "containers", "tmp"] {
+        let left = || fs::read_dir(place.join(dir)).unwrap().count();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while left() > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(left(), 0, "{dir}");
+    }
+}
+
 #[test]
 fn snapshot_suite() {
     for driver in [DriverKind::Overlay, DriverKind::Vfs] {
         let root = tempfile::tempdir().unwrap();
-        let store = Store::open_with(root.path(), driver).unwrap();
-        let image = load(&store, &two_layers()).unwrap().remove(0);
-        let snapshots = store.snapshots();
-        let plan = snapshots.prepare("c1", &image).unwrap();
-        assert_eq!(snapshots.prepare("c1", &image).unwrap(), plan, "repeating it is fine");
-        match &plan {
-            Root::Overlay { lower, .. } => {
-                assert_eq!(driver, DriverKind::Overlay);
-                assert_eq!(lower.len(), 2);
-                assert!(lower[0].join("d/new").exists(), "top first");
-            }
-            Root::Directory(_) => assert_eq!(driver, DriverKind::Vfs),
-        }
-        let view = snapshots.open_root("c1", Access::Read).unwrap();
-        assert_eq!(names_below(&view), ["a", "d"]);
-        assert_eq!(names_below(open_below(&view, "a")), ["stays"]);
-        assert_eq!(names_below(open_below(&view, "d")), ["new"]);
-        drop(view);
-        let view = snapshots.open_root("c1", Access::Write).unwrap();
-        let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CREATE;
-        let file = rustix::fs::openat(&view, "mine", flags, rustix::fs::Mode::RWXU).unwrap();
-        File::from(file).write_all(b"12345").unwrap();
-        drop(view);
-        let image_view = snapshots.open_image(&image).unwrap();
-        assert_eq!(names_below(&image_view), ["a", "d"], "an image sees nothing of its containers");
-        drop(image_view);
-        if driver == DriverKind::Overlay {
-            assert_eq!(snapshots.usage("c1").unwrap().bytes, 5);
-        }
-        drop(store);
-        let store = Store::open_with(root.path(), driver).unwrap();
-        assert_eq!(store.snapshots().list(), ["c1"]);
-        assert_eq!(store.snapshots().root("c1").unwrap(), plan);
-        let view = store.snapshots().open_root("c1", Access::Read).unwrap();
-        let mut text = String::new();
-        open_below(&view, "mine").read_to_string(&mut text).unwrap();
-        assert_eq!(text, "12345");
-        drop(view);
-        store.snapshots().remove("c1").unwrap();
-        store.snapshots().remove("c1").unwrap();
-        assert!(matches!(store.snapshots().root("c1"), Err(Error::NoSuchSnapshot(_))));
-        assert!(store.snapshots().prepare("../c", &image).is_err());
+        snapshots_of(driver, root.path());
     }
+}
+
+/// On a real btrfs, in a file on a loop device, in a mount namespace of the test's own.
+#[test]
+fn snapshot_suite_on_btrfs() {
+    let dir = tempfile::tempdir().unwrap();
+    let (image, root) = (dir.path().join("disk"), dir.path().join("root"));
+    File::create(&image).unwrap().set_len(512 << 20).unwrap();
+    fs::create_dir(&root).unwrap();
+    run("mkfs.btrfs", &["-q", image.to_str().unwrap()]);
+    let error = Store::open_with(&dir.path().join("elsewhere"), DriverKind::Btrfs).unwrap_err().to_string();
+    assert!(error.contains("is not on a btrfs file system"), "{error}");
+    std::thread::scope(|scope| {
+        let test = scope.spawn(|| {
+            let flags = sys::process::CloneFlags::NEWNS | sys::process::CloneFlags::FS;
+            sys::process::unshare(flags).unwrap();
+            run("mount", &["--make-rprivate", "/"]);
+            run("mount", &["-o", "loop", image.to_str().unwrap(), root.to_str().unwrap()]);
+            snapshots_of(DriverKind::Btrfs, &root);
+            nested_subvolumes_go_too(&root);
+            run("umount", &[root.to_str().unwrap()]);
+        });
+        test.join().unwrap();
+    });
+}
+
+/// A container with the right to may make subvolumes of its own, and these are no reason to stay.
+fn nested_subvolumes_go_too(root: &Path) {
+    let store = Store::open_with(root, DriverKind::Btrfs).unwrap();
+    let image = load(&store, &two_layers()).unwrap().remove(0);
+    drop(store);
+    let store = Store::open_with(root, None).unwrap();
+    assert_eq!(store.snapshots().driver_name(), "btrfs", "the driver that has the layers");
+    store.snapshots().prepare("c", &image).unwrap();
+    let inside = store.snapshots().open_root("c", Access::Write).unwrap();
+    sys::btrfs::create(inside.as_fd(), OsStr::new("theirs")).unwrap();
+    drop(inside);
+    store.snapshots().remove("c").unwrap();
+    assert_eq!(fs::read_dir(root.join("snapshots/btrfs/containers")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(root.join("snapshots/btrfs/tmp")).unwrap().count(), 0);
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
@@ -403,7 +468,7 @@ fn a_layer_of_an_earlier_boot_that_was_not_synced_is_unpacked_again() {
     };
     // What a machine leaves that stopped before the background sync: an old boot id, and an empty file.
     let database = rusqlite::Connection::open(root.path().join("wharf.db")).unwrap();
-    let deadline = Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let mut value: serde_json::Value = loop {
         let select = "SELECT value FROM records WHERE namespace = 'layers.overlay'";
         let value: String = database.query_row(select, [], |row| row.get(0)).unwrap();
@@ -535,7 +600,7 @@ fn preparing_makes_little_and_writes_no_record() {
     let layers = || fs::read_dir(root.path().join("snapshots/overlay/layers")).unwrap().count();
     let image = store.images().resolve("two:1").unwrap();
     // The layers' own records may still be on their way, behind the background sync.
-    let deadline = Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(30);
     let name = (0..)
         .map(|n| format!("c{n}"))
         .find(|name| {
@@ -567,10 +632,10 @@ fn what_is_discarded_is_out_of_the_way() {
     assert!(!other.exists() && store.snapshots().list().is_empty());
     store.snapshots().discard("c", &[other, nowhere]).unwrap();
     let staging = root.path().join("snapshots/overlay/tmp");
-    let deadline = Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while fs::read_dir(&staging).unwrap().count() > 0 {
         assert!(Instant::now() < deadline, "it stays in {}", staging.display());
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(2));
     }
     store.snapshots().prepare("c", &image).unwrap();
 }

@@ -8,6 +8,7 @@
 #![expect(unsafe_code, reason = "this is the one room for it")]
 
 pub mod bpf;
+pub mod btrfs;
 pub mod code;
 pub mod exec;
 pub mod fd;

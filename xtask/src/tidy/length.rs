@@ -7,8 +7,7 @@ use super::Source;
 const LINES_MAX: usize = 600;
 
 /// Grown before the rule was made; none may grow further, and each is to be split.
-const OLDER: &[(&str, usize)] =
-    &[("crates/shim/src/monitor/mod.rs", 640), ("crates/store/src/snapshots/mod.rs", 720)];
+const OLDER: &[(&str, usize)] = &[("crates/shim/src/monitor/mod.rs", 640)];
 
 /// Complains about product code in files of more than [`LINES_MAX`] lines.
 pub(crate) fn check(sources: &[Source]) -> Vec<String> {

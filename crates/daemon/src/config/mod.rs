@@ -264,16 +264,8 @@ impl Config {
 
     /// What the values say together.
     fn check(&self) -> Result<(), String> {
-        match self.text("storage-driver").unwrap_or("overlay2") {
-            // Docker's new name for it, as containerd says it.
-            "overlay2" | "overlayfs" | "vfs" => {}
-            "overlay" | "aufs" | "devicemapper" => {
-                return Err(format!(
-                    "storage-driver {}: it has been removed; use overlay2 instead",
-                    self.text("storage-driver").unwrap_or_default()
-                ));
-            }
-            other => return Err(format!("storage-driver {other} is not built yet (known: overlay2, vfs)")),
+        if let Some(name) = self.text("storage-driver") {
+            store::DriverKind::parse(name).map_err(|error| error.to_string())?;
         }
         if !matches!(self.log_format(), "text" | "json") {
             return Err(format!("invalid log format: {}", self.log_format()));

@@ -67,6 +67,7 @@ impl System {
             ]
             .map(|(key, value)| (key.to_owned(), value))
             .to_vec(),
+            "btrfs" => vec![("Btrfs".to_owned(), String::new())],
             _ => Vec::new(),
         };
         for name in crate::settings::BUILTIN_RUNTIMES {

@@ -42,7 +42,7 @@ pub(super) trait Driver: Debug + Send + Sync {
     fn docker_name(&self) -> &'static str;
     /// How a layer's tar is unpacked.
     fn mode(&self) -> archive::Mode;
-    /// Puts into a new, empty layer directory what the layer's files are to be laid over.
+    /// Makes a layer's directory, and in it what the layer's files are to be laid over.
     fn seed(&self, staged: &Path, parent: Option<&Layer>) -> Result<()>;
     /// Makes the writable part in a new, empty container directory.
     fn prepare(&self, dir: &Path, top: Option<&Layer>) -> Result<()>;

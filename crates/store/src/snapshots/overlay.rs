@@ -25,6 +25,7 @@ impl Driver for Overlay {
     }
 
     fn seed(&self, staged: &Path, parent: Option<&Layer>) -> Result<()> {
+        fs::create_dir(staged).at("create", staged)?;
         // A layer whose tar has no entry for its root shows its parent's, as the upper one wins.
         inherit_root(staged, parent)
     }

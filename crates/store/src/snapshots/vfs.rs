@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Layer;
 use super::driver::{Driver, Root};
 use super::overlay::inherit_root;
-use crate::error::Result;
+use crate::error::{At, Result};
 
 #[derive(Debug)]
 pub(super) struct Vfs;
@@ -24,6 +24,7 @@ impl Driver for Vfs {
     }
 
     fn seed(&self, staged: &Path, parent: Option<&Layer>) -> Result<()> {
+        std::fs::create_dir(staged).at("create", staged)?;
         if let Some(layer) = parent {
             copy(&layer.path, staged)?;
         }
@@ -31,9 +32,7 @@ impl Driver for Vfs {
     }
 
     fn prepare(&self, dir: &Path, top: Option<&Layer>) -> Result<()> {
-        let root = dir.join("root");
-        std::fs::create_dir(&root)?;
-        self.seed(&root, top)
+        self.seed(&dir.join("root"), top)
     }
 
     fn root(&self, dir: &Path, _stack: &[PathBuf]) -> Root {

@@ -96,8 +96,9 @@ impl Snapshots {
         let top = self.ensure(&lease, image)?;
         let stack = self.stack(top.as_deref());
         match (&*stack, self.kind) {
-            ([only], _) | ([only, ..], super::DriverKind::Vfs) => open_directory(only),
-            (stack, _) => mount(stack, None),
+            (stack, super::DriverKind::Overlay) if stack.len() != 1 => mount(stack, None),
+            ([top, ..], _) => open_directory(top),
+            ([], _) => mount(&[], None),
         }
     }
 }
