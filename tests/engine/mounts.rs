@@ -231,3 +231,45 @@ fn a_directory_of_the_host_is_made_bound_and_kept_read_only_below() {
     assert!(got.status == 0 && got.stderr.contains("full-width colon"), "{got:?}");
     assert!(host.join("written").exists());
 }
+
+#[test]
+fn what_the_containers_root_writes_belongs_to_the_caller() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    use std::os::unix::process::CommandExt as _;
+    let house = House::new();
+    let open = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("let others in");
+    };
+    open(house.directory.path(), 0o755);
+    open(&house.engine.socket(), 0o666);
+    let host = house.directory.path().join("mine");
+    std::fs::create_dir(&host).expect("make a directory");
+    for (name, owner) in [("f", 1234), ("roots", 0), ("others", 77)] {
+        std::fs::write(host.join(name), "").expect("write a file");
+        chown(host.join(name), Some(owner), Some(owner)).expect("give it away");
+    }
+    chown(&host, Some(1234), Some(2345)).expect("give it away");
+    let mount = format!("type=bind,src={},dst=/x,idmap=match-user", host.display());
+    let line = "stat -c '%n %u %g' /x /x/f /x/roots /x/others; echo y > /x/new; chown 77:77 /x/f; mkdir /x/d; \
+                touch /x/roots 2>/dev/null || echo refused";
+    let run = ["run", "--name", "one", "--mount", &mount, "bb", "sh", "-c", line];
+    let mut client = house.engine.client("wharf");
+    let got = client.uid(1234).gid(2345).args(run).output().expect("run the client");
+    let said = String::from_utf8_lossy(&got.stdout);
+    assert!(got.status.success(), "{said}{}", String::from_utf8_lossy(&got.stderr));
+    assert_eq!(said, "/x 0 0\n/x/f 0 1234\n/x/roots 65534 65534\n/x/others 77 77\nrefused\n");
+    let owner = |name: &str| {
+        let found = std::fs::metadata(host.join(name)).expect(name);
+        (found.uid(), found.gid())
+    };
+    assert_eq!((owner("new"), owner("d")), ((1234, 2345), (1234, 2345)));
+    assert_eq!((owner("f"), owner("roots")), ((77, 77), (0, 0)));
+    let kept = "{{range .HostConfig.Mounts}}{{json .BindOptions}}{{end}}";
+    assert_eq!(house.inspect("one", kept), r#"{"MatchUser":{"UID":1234,"GID":2345}}"#);
+    // Not every file system can.
+    let run = ["run", "--rm", "--mount", "type=bind,src=/proc,dst=/x,idmap=match-user", "bb", "true"];
+    let mut client = house.engine.client("wharf");
+    let got = client.uid(1234).gid(2345).args(run).output().expect("run the client");
+    let said = String::from_utf8_lossy(&got.stderr);
+    assert!(said.contains("\"/proc\"") && said.contains("id mappings"), "{said}");
+}

@@ -68,6 +68,19 @@ pub struct BindOptions {
     pub read_only_non_recursive: bool,
     #[serde(skip_serializing_if = "go::is_zero")]
     pub read_only_force_recursive: bool,
+    /// Wharf's own: whose files those of the container's root are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub match_user: Option<MatchUser>,
+}
+
+/// Somebody on the host, by number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MatchUser {
+    #[serde(rename = "UID")]
+    pub uid: u32,
+    #[serde(rename = "GID")]
+    pub gid: u32,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! `--mount type=bind,source=/a,target=/b,readonly`: one CSV line of options.
 
 use api::mount::{
-    BindOptions, Driver, ImageOptions, Mount, MountType, Propagation, TmpfsOptions, VolumeOptions,
+    BindOptions, Driver, ImageOptions, MatchUser, Mount, MountType, Propagation, TmpfsOptions, VolumeOptions,
 };
 
 use crate::output::units;
@@ -68,6 +68,12 @@ fn set(mount: &mut Mount, key: &str, given: Option<&str>, field: &str) -> Result
                 ));
             }
         },
+        // Not in Docker. Who asks is who runs this: on an engine elsewhere, whoever has these numbers there.
+        "idmap" if value == "match-user" => {
+            let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+            bind(mount).match_user = Some(MatchUser { uid, gid });
+        }
+        "idmap" => return Err(format!("invalid value for {key}: {value} (must be \"match-user\")")),
         "bind-create-src" => bind(mount).create_mountpoint = switch(key, given)?,
         "volume-subpath" => volume(mount).subpath = value.to_owned(),
         "volume-nocopy" => volume(mount).no_copy = switch(key, given)?,
@@ -226,6 +232,9 @@ mod tests {
         assert_eq!((options.size_bytes, options.mode), (1 << 20, 0o1770));
         let mount = parse("type=bind,\"source=/a,b\",target=/c,bind-propagation=rshared").unwrap();
         assert_eq!(mount.source, "/a,b");
+        let matched =
+            parse("type=bind,src=/a,dst=/b,idmap=match-user").unwrap().bind_options.unwrap().match_user;
+        assert_eq!(matched.map(|user| user.uid), Some(rustix::process::getuid().as_raw()));
         assert_eq!(parse("target=/v").unwrap().kind.as_str(), "volume");
     }
 
@@ -237,6 +246,8 @@ mod tests {
             ("type=bind,foo=1", "unknown option 'foo' in 'foo=1'"),
             ("type=bind,target=", "invalid value for 'target': value is empty"),
             ("type=tmpfs,bind-propagation=private", "cannot mix 'bind-*' options with mount type 'tmpfs'"),
+            ("type=bind,src=/a,dst=/b,idmap=me", "invalid value for idmap: me (must be \"match-user\")"),
+            ("type=tmpfs,idmap=match-user", "cannot mix 'bind-*' options with mount type 'tmpfs'"),
             ("type=tmpfs,tmpfs-size=x", "invalid value for tmpfs-size: x"),
             (
                 "type=bind,readonly=no",

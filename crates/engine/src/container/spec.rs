@@ -318,6 +318,8 @@ pub struct BindOptions {
     pub create_mountpoint: bool,
     pub read_only_non_recursive: bool,
     pub read_only_force_recursive: bool,
+    /// Whose (user, group) files of the container's root are on the host.
+    pub match_user: Option<(u32, u32)>,
 }
 
 /// `VolumeOptions`.

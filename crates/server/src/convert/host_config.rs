@@ -286,6 +286,7 @@ fn mount_spec(mount: mount::Mount) -> Result<MountSpec> {
             create_mountpoint: o.create_mountpoint,
             read_only_non_recursive: o.read_only_non_recursive,
             read_only_force_recursive: o.read_only_force_recursive,
+            match_user: o.match_user.map(|user| (user.uid, user.gid)),
         }),
         volume: mount.volume_options.map(|o| {
             let driver = o.driver_config.unwrap_or_default();
@@ -441,6 +442,7 @@ fn wire_mount(m: &MountSpec) -> mount::Mount {
             create_mountpoint: o.create_mountpoint,
             read_only_non_recursive: o.read_only_non_recursive,
             read_only_force_recursive: o.read_only_force_recursive,
+            match_user: o.match_user.map(|(uid, gid)| mount::MatchUser { uid, gid }),
         }),
         volume_options: m.volume.as_ref().map(|o| mount::VolumeOptions {
             no_copy: o.no_copy,

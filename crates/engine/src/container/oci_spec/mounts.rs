@@ -154,6 +154,14 @@ fn bind(point: &MountPoint, spec: Option<&MountSpec>, linux: &mut rt::Linux) -> 
     }
     let propagation = if point.propagation.is_empty() { "rprivate" } else { &point.propagation };
     options.push(propagation.to_owned());
+    let (uid_mappings, gid_mappings) = match bind.match_user {
+        None | Some((0, 0)) => Default::default(),
+        // What is mounted below keeps its owners: its file system may know no mappings.
+        Some((uid, gid)) => (as_root(uid), as_root(gid)),
+    };
+    if !uid_mappings.is_empty() || !gid_mappings.is_empty() {
+        options.push("idmap".to_owned());
+    }
     match propagation {
         "shared" | "rshared" => linux.rootfs_propagation = "shared".into(),
         "slave" | "rslave" if linux.rootfs_propagation.is_empty() => {
@@ -166,8 +174,20 @@ fn bind(point: &MountPoint, spec: Option<&MountSpec>, linux: &mut rt::Linux) -> 
         kind: "bind".into(),
         source: point.source.clone(),
         options,
+        uid_mappings,
+        gid_mappings,
         ..rt::Mount::default()
     })
+}
+
+/// An id of the host's is root's in the container. Root's own and the container's user of that number are nobody there, so
+/// that nothing in the container can make files of the host's root; all others are who they are.
+fn as_root(id: u32) -> Vec<rt::IdMapping> {
+    const LAST: u32 = u32::MAX - 1;
+    let one = |container_id, host_id, size| rt::IdMapping { container_id, host_id, size };
+    let below = (id > 1).then(|| one(1, 1, id - 1));
+    let above = (id < LAST).then(|| one(id + 1, id + 1, LAST - id));
+    [Some(one(id, 0, 1)), below, above].into_iter().flatten().collect()
 }
 
 /// What a volume is to the kernel, where it is more than its directory.
@@ -258,4 +278,19 @@ fn tmpfs_options(said: Vec<String>) -> Vec<String> {
         .collect();
     options.extend(said);
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_id_is_roots_and_no_id_is_anothers_twice() {
+        let of = |id| as_root(id).iter().map(|m| (m.container_id, m.host_id, m.size)).collect::<Vec<_>>();
+        assert_eq!(of(1000), [(1000, 0, 1), (1, 1, 999), (1001, 1001, 4_294_966_294)]);
+        assert_eq!(of(1), [(1, 0, 1), (2, 2, 4_294_967_293)]);
+        assert_eq!(of(u32::MAX - 1), [(4_294_967_294, 0, 1), (1, 1, 4_294_967_293)]);
+        // Root's caller has nothing to be mapped, but another group may.
+        assert_eq!(of(0), [(0, 0, 1), (1, 1, 4_294_967_294)]);
+    }
 }
