@@ -7,6 +7,7 @@ mod dns;
 mod files;
 mod firewall;
 mod flags;
+mod healing;
 mod land;
 mod links;
 mod names;

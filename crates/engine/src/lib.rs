@@ -80,6 +80,7 @@ impl Engine {
     /// The records could not be read.
     pub async fn boot(&self) -> Result<()> {
         let bridges = networks::boot::load(&self.containers.core)?;
+        system::tell_repairs(&self.containers.core);
         containers::boot::run(&self.containers.core, bridges).await?;
         // Not before it is known which images containers need.
         self.images.watch_garbage();

@@ -5,7 +5,6 @@ use std::fs;
 use crate::br_netfilter::bridges_filter;
 use crate::desired::Desired;
 use crate::error::{Error, Result};
-use crate::firewall;
 use crate::forward;
 use crate::mac::mac_from_ipv4;
 use crate::netlink::{Batch, Socket};
@@ -47,7 +46,7 @@ pub(crate) fn apply(
             Step::TurnOnForwarding => write(IP_FORWARD, "1")?,
             Step::ReplaceTable { guard, .. } => {
                 if let Some(nft) = &mut nft {
-                    firewall::install(desired, *guard, &published.elements(), nft)?;
+                    published.install(desired, *guard, nft)?;
                 }
             }
             Step::AmendForward { remove, bridges } => {

@@ -292,7 +292,7 @@ impl Fabric {
         if let Some((firewall, nft)) = desired.firewall.as_ref().zip(nft.as_mut()) {
             // Somebody's flush may have come first.
             if firewall::remove(firewall, &config, nft).is_err() {
-                firewall::install(desired, *guarded, &published.elements(), nft)?;
+                published.install(desired, *guarded, nft)?;
             }
             let chains = forward::chains(nft)?;
             let shared = forward::shared(nft, &chains, |other| other != bridge)?;

@@ -28,7 +28,9 @@
 //!     chain output { type nat hook output priority dstnat; policy accept;      (the host itself)
 //!         the same
 //!     }
+//!     chain admin { }                                      (the administrator's own rules: `admin.rs`)
 //!     chain forward { type filter hook forward priority filter; policy accept;
+//!         jump admin
 //!         ct state established,related accept
 //!         oifname @bridges ct status dnat accept           (published)
 //!         ip saddr . ip daddr . meta l4proto . th dport @links accept
@@ -58,6 +60,7 @@
 
 use std::net::Ipv4Addr;
 
+use crate::admin::{ADMIN, Memory};
 use crate::desired::{BridgeConfig, Desired, FirewallConfig};
 use crate::error::{Error, Result};
 use crate::forward::ForwardChain;
@@ -90,6 +93,7 @@ const PRIORITY_SRCNAT: i32 = 100;
 
 fn chains(guard: bool) -> Vec<Chain> {
     let forward = vec![
+        Rule::jump(ADMIN),
         Rule::accept([Match::Established]),
         Rule::accept([Match::OutputIn(BRIDGES.name), Match::Redirected]),
         Rule::accept([Match::Linked(LINKS)]),
@@ -170,21 +174,25 @@ fn members(set: InterfaceSet, bridges: &[BridgeConfig]) -> Vec<&str> {
     bridges.iter().filter(|bridge| belongs(set, bridge)).map(|bridge| bridge.name.as_str()).collect()
 }
 
-/// Whether the table is there with all its rules and all our networks.
+/// Whether all our networks are in the table.
 pub(crate) fn is_complete(desired: &Desired, socket: &mut Socket) -> Result<bool> {
     let Some(FirewallConfig { table }) = &desired.firewall else { return Ok(true) };
-    let wanted: usize = chains(false).iter().map(|chain| chain.rules.len()).sum();
-    if nft::count_rules(socket, Family::Inet, table)? != wanted {
-        return Ok(false);
-    }
+    let keys = |elements: Vec<Element>| {
+        let mut keys: Vec<Vec<u8>> = elements.into_iter().map(|element| element.first).collect();
+        keys.sort_unstable();
+        keys
+    };
     for set in SETS {
-        let elements = nft::count_elements(socket, Family::Inet, table, set.name)?;
-        if elements != members(set, &desired.bridges).len() {
+        let found = keys(nft::elements(socket, Family::Inet, table, set.name)?);
+        let mut wanted: Vec<Vec<u8>> =
+            members(set, &desired.bridges).into_iter().map(|name| set.key(name)).collect();
+        wanted.sort_unstable();
+        if found != wanted {
             return Ok(false);
         }
     }
-    let homes = nft::count_elements(socket, Family::Inet, table, HOME)?;
-    Ok(homes == desired.bridges.iter().filter_map(home).count())
+    let homes = nft::elements(socket, Family::Inet, table, HOME)?;
+    Ok(keys(homes) == keys(desired.bridges.iter().filter_map(home).collect()))
 }
 
 /// A bridge's subnet with its name.
@@ -250,34 +258,61 @@ impl Elements {
     }
 }
 
-/// Makes the table anew, in the socket's network namespace. Nobody sees it missing.
+/// Puts the table in order, in the socket's network namespace. Nobody sees it missing, and what is not ours in it stays.
 pub(crate) fn install(
     desired: &Desired,
     guard: bool,
     elements: &Elements,
+    memory: &mut Memory,
     socket: &mut Socket,
 ) -> Result<()> {
     let Some(config) = &desired.firewall else { return Ok(()) };
+    // What cannot be put in order, as a set of other kind that an engine of another version made, is made anew.
+    if make(desired, config, guard, elements, memory, socket, false).is_err() {
+        make(desired, config, guard, elements, memory, socket, true)?;
+    }
+    memory.note(config, socket)
+}
+
+fn make(
+    desired: &Desired,
+    config: &FirewallConfig,
+    guard: bool,
+    elements: &Elements,
+    memory: &mut Memory,
+    socket: &mut Socket,
+    anew: bool,
+) -> Result<()> {
     let mut transaction = Transaction::on(Family::Inet, &config.table);
-    // Made first so that there is one to delete.
+    // Made first so that there is one to delete; and so with everything that is emptied below.
     transaction.create_table();
-    transaction.delete_table();
-    transaction.create_table();
+    if anew {
+        transaction.delete_table();
+        transaction.create_table();
+    }
+    let chains = chains(guard);
+    for chain in &chains {
+        transaction.prepare_chain(chain);
+        transaction.flush_chain(chain.name);
+    }
     for (id, set) in (1..).zip(SETS) {
         transaction.create_interface_set(set, id);
+        transaction.flush_set(set.name);
         transaction.add_interfaces(set, &members(set, &desired.bridges));
     }
     let first = SETS.len() as u32 + 1;
     transaction.create_home_set(HOME, first + 3);
-    transaction.add_elements(HOME, &desired.bridges.iter().filter_map(home).collect::<Vec<_>>());
     transaction.create_range_map(PORTS, first);
     transaction.create_single_map(MOVED_PORTS, first + 1, false);
     transaction.create_single_map(MOVED_PORTS_AT, first + 2, true);
     transaction.create_link_set(LINKS, first + 4);
-    elements.add_to(&mut transaction);
-    for chain in chains(guard) {
-        transaction.create_chain(&chain);
+    for set in [HOME, PORTS, MOVED_PORTS, MOVED_PORTS_AT, LINKS] {
+        transaction.flush_set(set);
     }
+    transaction.add_elements(HOME, &desired.bridges.iter().filter_map(home).collect::<Vec<_>>());
+    elements.add_to(&mut transaction);
+    memory.restore(config, &mut transaction, socket, anew)?;
+    chains.iter().for_each(|chain| transaction.append_rules(chain));
     transaction.commit(socket)
 }
 
@@ -318,7 +353,8 @@ pub fn probe_nftables() -> Result<()> {
         other => Error::NoNftables(other.to_string()),
     };
     let mut socket = Socket::netfilter()?;
-    install(&desired, false, &Elements::default(), &mut socket).map_err(fatal)?;
+    let mut memory = Memory::default();
+    install(&desired, false, &Elements::default(), &mut memory, &mut socket).map_err(fatal)?;
     let mut transaction = Transaction::on(Family::Inet, table);
     transaction.delete_table();
     transaction.commit(&mut socket).map_err(fatal)

@@ -69,6 +69,11 @@ impl SharedChain {
     }
 }
 
+/// Whether a table is iptables'.
+pub(crate) fn is_table(family: Family, table: &str) -> bool {
+    (family, table) == (Family::Ip, TABLE)
+}
+
 /// All chains at the forward hook.
 pub(crate) fn chains(nft: &mut Socket) -> Result<Vec<ForwardChain>> {
     let convert = |BaseChain { family, table, name, policy }: BaseChain| ForwardChain {

@@ -16,6 +16,7 @@
 //! A sandbox exists by its descriptors only: nothing is bind-mounted, no name is taken in `/run/netns`. When
 //! engine and container are gone, the kernel removes namespace, veth pair, addresses and routes.
 
+mod admin;
 mod apply;
 mod br_netfilter;
 mod desired;

@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
+use crate::admin::Memory;
 use crate::desired::{BridgeConfig, Desired};
 use crate::error::{Error, Result};
 use crate::firewall::{self, Elements};
@@ -49,6 +50,8 @@ pub(crate) struct Published {
     inherited: Elements,
     /// Bridges by which packets of 127.0.0.0/8 may leave.
     open_to_loopback: BTreeSet<String>,
+    /// What else stands in the table.
+    memory: Memory,
 }
 
 impl Published {
@@ -60,7 +63,18 @@ impl Published {
             openings: BTreeMap::new(),
             inherited,
             open_to_loopback: BTreeSet::new(),
+            memory: Memory::default(),
         }
+    }
+
+    /// Puts the table in order.
+    pub(crate) fn install(&mut self, desired: &Desired, guard: bool, socket: &mut Socket) -> Result<()> {
+        let elements = self.elements();
+        firewall::install(desired, guard, &elements, &mut self.memory, socket)
+    }
+
+    pub(crate) fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
     }
 
     pub(crate) fn allocator(&mut self) -> &mut Allocator {
@@ -91,10 +105,11 @@ impl Published {
         all
     }
 
-    /// Whether the maps have what they should.
-    pub(crate) fn is_complete(&self, desired: &Desired, socket: &mut Socket) -> Result<bool> {
+    /// Whether the rules are ours, and the maps have what they should.
+    pub(crate) fn is_complete(&mut self, desired: &Desired, socket: &mut Socket) -> Result<bool> {
         let Some(config) = &desired.firewall else { return Ok(true) };
-        Ok(Elements::observe(&config.table, socket)? == self.elements().sorted())
+        Ok(self.memory.holds(config, socket)?
+            && Elements::observe(&config.table, socket)? == self.elements().sorted())
     }
 
     /// A bridge that was made again has the switches of a new one.
@@ -239,7 +254,7 @@ pub(crate) fn change(state: &mut State, fill: impl FnOnce(&mut Transaction<'_>))
 fn remake(state: &mut State) -> Result<()> {
     let State { desired, guarded, nft, published, .. } = state;
     let Some(nft) = nft else { return Ok(()) };
-    firewall::install(desired, *guarded, &published.elements(), nft)
+    published.install(desired, *guarded, nft)
 }
 
 fn needs_loopback(mapping: &PortMapping) -> bool {

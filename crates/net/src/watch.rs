@@ -5,12 +5,12 @@
 //! engine's start. What an administrator does *to* the bridge, as setting it down, is left alone until the next start.
 
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
 use crate::apply::apply;
@@ -19,14 +19,19 @@ use crate::error::{Error, Result};
 use crate::firewall;
 use crate::forward;
 use crate::netlink::Socket;
+use crate::netlink::route::link_name;
+use crate::nft::{self, Family};
 use crate::observe::observe_with;
 use crate::plan::{Plan, Step, plan};
 use crate::published::Published;
 use crate::state::{State, lock};
 
-/// How often it lets itself be told of changes: a burst of them is looked at once, and somebody who flushes in a
-/// loop is not fought with all our strength.
+/// How often it looks at most: a burst of changes is looked at once.
 const SETTLE: Duration = Duration::from_millis(20);
+/// Somebody who takes things away in a loop is not fought with all our strength: who was here less than this ago is left
+/// twice as long each time, up to the last.
+const PEACE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_millis(640);
 
 /// The thread. Dropping it ends the watch.
 pub(crate) struct Watcher {
@@ -47,17 +52,16 @@ impl Watcher {
         state: Arc<Mutex<State>>,
         mended: impl Fn(Result<Plan>) + Send + 'static,
     ) -> Result<Self> {
-        let mut sources = vec![Socket::link_removals()?];
-        if lock(&state).nft.is_some() {
-            sources.push(Socket::netfilter_events()?);
-        }
-        let watch = Watch { state };
+        let links = Socket::link_removals()?;
+        let own = lock(&state).nft.as_ref().map(Socket::port).transpose()?;
+        let tables = own.map(|own| Ok::<_, Error>((Socket::netfilter_events()?, own))).transpose()?;
+        let watch = Watch { state, links, tables };
         let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(|e| Error::kernel("make an eventfd", e))?;
         let stopped = stop.try_clone().map_err(|e| Error::kernel("copy an eventfd", e))?;
         let thread = std::thread::Builder::new()
             .name("wharf-network".to_owned())
             .stack_size(128 * 1024)
-            .spawn(move || watch.run(&stopped, sources, mended))
+            .spawn(move || watch.run(&stopped, mended))
             .map_err(|e| Error::kernel("start the network's watching thread", e))?;
         Ok(Self { stop, thread: Some(thread) })
     }
@@ -74,45 +78,74 @@ impl Drop for Watcher {
 
 struct Watch {
     state: Arc<Mutex<State>>,
+    links: Socket,
+    /// With the port of our own socket, whose changes are no news.
+    tables: Option<(Socket, u32)>,
 }
 
 impl Watch {
-    fn run(self, stop: &OwnedFd, mut sources: Vec<Socket>, mended: impl Fn(Result<Plan>)) {
-        loop {
-            let stop_fd = stop.as_fd();
-            let fds: Vec<_> = sources.iter().map(AsFd::as_fd).collect();
-            let mut polled: Vec<_> =
-                std::iter::once(&stop_fd).chain(&fds).map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
-            match poll(&mut polled, None) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(_) => return,
-            }
-            if !polled[0].revents().is_empty() {
-                return;
-            }
-            drop(polled);
-            drop(fds);
-            let heard = sources.iter_mut().map(|source| source.drain(|_| ()).unwrap_or(true));
-            // All of them are emptied.
-            if heard.fold(false, |any, one| any | one) {
+    fn run(mut self, stop: &OwnedFd, mended: impl Fn(Result<Plan>)) {
+        let (mut pause, mut last) = (SETTLE, None::<Instant>);
+        while let Some(()) = self.wait(stop) {
+            if self.concerns_us() {
                 let mut state = lock(&self.state);
-                if !is_amiss(&mut state).unwrap_or(true) {
-                    continue;
+                if is_amiss(&mut state).unwrap_or(true) {
+                    let result = mend(&mut state);
+                    drop(state);
+                    if !matches!(&result, Ok(plan) if plan.steps.is_empty()) {
+                        mended(result);
+                    }
+                    let again = last.replace(Instant::now()).is_some_and(|last| last.elapsed() < PEACE);
+                    pause = if again { (pause * 2).min(PATIENCE) } else { SETTLE };
                 }
-                let result = mend(&mut state);
-                drop(state);
-                if !matches!(&result, Ok(plan) if plan.steps.is_empty()) {
-                    mended(result);
-                }
-                std::thread::sleep(SETTLE);
+            }
+            if is_readable(&[stop.as_fd()], Some(pause)) {
+                return;
             }
         }
     }
+
+    /// Until there is news; `None`: the end.
+    fn wait(&self, stop: &OwnedFd) -> Option<()> {
+        let tables = self.tables.as_ref().map(|(socket, _)| socket.as_fd());
+        let fds: Vec<_> = [stop.as_fd(), self.links.as_fd()].into_iter().chain(tables).collect();
+        while !is_readable(&fds, None) {}
+        (!is_readable(&fds[..1], Some(Duration::ZERO))).then_some(())
+    }
+
+    /// Takes the news. Changes of our own, and of what is others', are none.
+    fn concerns_us(&mut self) -> bool {
+        let mut gone = Vec::new();
+        let lost = self.links.drain(|event| gone.extend(link_name(&event)));
+        let mut concerns = lost.unwrap_or(true);
+        let table = {
+            let state = lock(&self.state);
+            concerns |= state.desired.bridges.iter().any(|bridge| gone.contains(&bridge.name));
+            state.desired.firewall.as_ref().map(|config| config.table.clone())
+        };
+        if let Some(((socket, own), table)) = self.tables.as_mut().zip(table) {
+            let lost = socket.drain(|event| {
+                if event.port != *own
+                    && let Some((family, name)) = nft::table_of(&event)
+                {
+                    concerns |= (family, &name) == (Family::Inet, &table) || forward::is_table(family, &name);
+                }
+            });
+            concerns |= lost.unwrap_or(true);
+        }
+        concerns
+    }
+}
+
+fn is_readable(fds: &[BorrowedFd<'_>], patience: Option<Duration>) -> bool {
+    let mut polled: Vec<_> = fds.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+    let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
+    poll(&mut polled, patience.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
 /// The cheap question.
 fn is_amiss(state: &mut State) -> Result<bool> {
-    let State { desired, links, nft, published, .. } = state;
+    let State { desired, guarded, links, nft, published } = state;
     for bridge in &desired.bridges {
         if matches!(links.link_index(&bridge.name), Err(e) if e.errno() == Some(Errno::NODEV)) {
             return Ok(true);
@@ -122,13 +155,16 @@ fn is_amiss(state: &mut State) -> Result<bool> {
     let chains = forward::chains(nft)?;
     let shared = forward::shared(nft, &chains, |_| true)?;
     let lacks = desired.bridges.iter().any(|bridge| shared.lacks(&bridge.name));
-    Ok(lacks || !is_complete(desired, published, nft)?)
+    let table = desired.firewall.as_ref().map_or("", |config| config.table.as_str());
+    let is_other = firewall::is_guarding(&chains, table) != *guarded;
+    Ok(lacks || is_other || !is_complete(desired, published, nft)?)
 }
 
 fn mend(state: &mut State) -> Result<Plan> {
     let State { desired, guarded, links, nft, published } = state;
     let mut observed = observe_with(desired, links, nft.as_mut())?;
-    observed.guarded |= *guarded;
+    // We know better than who may have changed it.
+    let is_other = std::mem::replace(&mut observed.guarded, *guarded) != *guarded;
     let mut plan = plan(desired, &observed)?;
     let is_missing = |bridge: &str| !observed.bridges.contains_key(bridge);
     plan.steps.retain(|step| match step {
@@ -144,15 +180,24 @@ fn mend(state: &mut State) -> Result<Plan> {
         Step::Reconnect { bridge, .. } => is_missing(bridge),
     });
     if let Some(nft) = nft
+        && !is_other
         && is_complete(desired, published, nft)?
     {
         plan.steps.retain(|step| !matches!(step, Step::ReplaceTable { .. }));
     }
     apply(desired, &plan, published, links, nft.as_mut())?;
+    plan.warnings.clear();
+    let lost = published.memory().take_lost();
+    if lost > 0 {
+        plan.warnings.push(format!(
+            "{lost} rules of the administrator's in chain admin went with the table, and cannot be put back: they name \
+             sets or other chains (docs/firewall.md says where such rules stay)"
+        ));
+    }
     Ok(plan)
 }
 
 /// Rules, networks and published ports.
-fn is_complete(desired: &Desired, published: &Published, nft: &mut Socket) -> Result<bool> {
+fn is_complete(desired: &Desired, published: &mut Published, nft: &mut Socket) -> Result<bool> {
     Ok(firewall::is_complete(desired, nft)? && published.is_complete(desired, nft)?)
 }

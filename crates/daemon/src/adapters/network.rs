@@ -8,6 +8,7 @@
 mod convert;
 mod names;
 mod ports;
+mod repairs;
 
 use std::collections::HashMap;
 use std::io;
@@ -25,6 +26,7 @@ use net::{Address, AddressPool, BridgeConfig, Desired, Fabric, Pool};
 
 use self::convert::{config, convert, endpoint, interfaces, place, random_id, refused};
 use self::names::Names;
+use self::repairs::Repairs;
 
 /// The name of the default network, whatever its bridge is called.
 const NETWORK: &str = "bridge";
@@ -50,6 +52,7 @@ struct Inner {
     books: Mutex<Books>,
     /// What this host does against us.
     warnings: Mutex<Vec<String>>,
+    repairs: Repairs,
 }
 
 #[derive(Debug, Default)]
@@ -86,7 +89,9 @@ impl Network {
             default.map_or((true, true), |b| (b.inter_container, b.masquerade));
         let mut books = Books::default();
         books.bridges.extend(default.map(|bridge| (network_id.clone(), bridge.name.clone())));
-        let fabric = Fabric::start(desired, report_mended).map_err(convert)?;
+        let repairs = Repairs::default();
+        let told = repairs.clone();
+        let fabric = Fabric::start(desired, move |result| told.report(result)).map_err(convert)?;
         for change in &fabric.changes {
             tracing::info!("network: {change}");
         }
@@ -104,6 +109,7 @@ impl Network {
             masquerade,
             books,
             warnings,
+            repairs,
         };
         inner.warn(inner.fabric.warnings.clone());
         Ok(Self { inner: Arc::new(inner) })
@@ -540,6 +546,10 @@ impl NetworkFabric for Network {
         })
     }
 
+    fn on_repair(&self, tell: Box<dyn Fn(Vec<String>) + Send + Sync>) {
+        self.inner.repairs.tell(tell);
+    }
+
     fn facts(&self) -> NetworkFacts {
         let Inner { fabric, network_id, inter_container, masquerade, warnings, .. } = &*self.inner;
         let firewall_backend = if fabric.has_firewall() { "nftables" } else { "none" }.to_owned();
@@ -559,18 +569,6 @@ impl NetworkFabric for Network {
             mtu: bridge.mtu,
             ..facts
         }
-    }
-}
-
-/// Called from the watching thread.
-fn report_mended(result: net::Result<net::Plan>) {
-    match result {
-        Ok(plan) => {
-            for step in &plan.steps {
-                tracing::warn!("network: somebody changed it, so: {step}");
-            }
-        }
-        Err(error) => tracing::error!(%error, "network: somebody changed it, and it cannot be put back"),
     }
 }
 

@@ -287,4 +287,7 @@ pub trait NetworkFabric: Send + Sync + fmt::Debug {
         running: Vec<(String, Endpoint, Vec<PortMapping>)>,
     ) -> BoxFuture<'_, Result<(), NetworkError>>;
     fn facts(&self) -> NetworkFacts;
+    /// Whom to tell, from whichever thread, what had to be put back because somebody had taken it away: a line for each
+    /// thing.
+    fn on_repair(&self, _tell: Box<dyn Fn(Vec<String>) + Send + Sync>) {}
 }

@@ -1,6 +1,8 @@
 //! What the engine says about itself and the machine: info, version, disk usage.
 
+mod repair;
 mod service;
+pub(crate) use repair::tell_repairs;
 pub use service::System;
 
 use std::collections::BTreeMap;

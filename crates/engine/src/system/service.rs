@@ -198,7 +198,7 @@ fn log_bytes(path: &std::path::Path) -> u64 {
 }
 
 /// Made once per data root, as Docker's is.
-fn engine_id(core: &Core) -> String {
+pub(super) fn engine_id(core: &Core) -> String {
     let path = layout::engine_id(&core.settings().data_root);
     if let Ok(id) = std::fs::read_to_string(&path) {
         return id.trim().to_owned();

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use ipnet::Ipv4Net;
 
-use super::message::{ACK, Attrs, Batch, CREATE, DUMP, EXCL, REPLACE, u32_at};
+use super::message::{ACK, Attrs, Batch, CREATE, DUMP, EXCL, REPLACE, Received, u32_at};
 use super::socket::Socket;
 use crate::error::{Error, Result};
 use crate::mac::Mac;
@@ -300,4 +300,11 @@ fn parse_link(body: &[u8]) -> Option<Link> {
 
 fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
     <[u8; 4]>::try_from(bytes).ok().map(Ipv4Addr::from)
+}
+
+/// The link that an event is about.
+pub(crate) fn link_name(event: &Received<'_>) -> Option<String> {
+    /// `struct ifinfomsg`.
+    const HEADER_BYTES: usize = 16;
+    Attrs(event.body.get(HEADER_BYTES..)?).text(IFLA_IFNAME)
 }

@@ -57,6 +57,12 @@ impl Socket {
         Ok(socket)
     }
 
+    /// By which others know it, within its network namespace.
+    pub(crate) fn port(&self) -> Result<u32> {
+        let address = rustix::net::getsockname(&self.fd).and_then(SocketAddrNetlink::try_from);
+        address.map(|address| address.pid()).map_err(|e| Error::kernel("ask for a netlink socket's port", e))
+    }
+
     fn open(protocol: Option<Protocol>, groups: u32) -> io::Result<Self> {
         let fd = rustix::net::socket_with(
             AddressFamily::NETLINK,
@@ -112,18 +118,17 @@ impl Socket {
         }
     }
 
-    /// Takes the events that have come; `false` means there were none. Overrun counts as an event.
+    /// Takes the events that have come. `true`: some were lost, since there were too many.
     pub(crate) fn drain(&mut self, mut each: impl FnMut(Received<'_>)) -> io::Result<bool> {
-        let mut any = false;
+        let mut lost = false;
         loop {
             match rustix::net::recv(&self.fd, &mut self.buffer[..], RecvFlags::DONTWAIT) {
                 Ok((received, _)) => messages(&self.buffer[..received]).for_each(&mut each),
-                Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN) => return Ok(any),
-                Err(Errno::NOBUFS) => {}
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(lost),
+                Err(Errno::NOBUFS) => lost = true,
                 Err(e) => return Err(e.into()),
             }
-            any = true;
         }
     }
 

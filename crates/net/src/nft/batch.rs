@@ -1,8 +1,9 @@
 //! Tables, chains, sets and rules, changed in one transaction; and the few questions asked of the kernel.
 
+use super::raw::RawRule;
 use super::rule::{IFNAME_BYTES, Rule, interface_name};
 use crate::error::{Error, Result};
-use crate::netlink::message::{ACK, APPEND, Attrs, CREATE, DUMP};
+use crate::netlink::message::{ACK, APPEND, Attrs, CREATE, DUMP, NESTED};
 use crate::netlink::{Batch, Socket};
 
 const SUBSYSTEM: u16 = 10;
@@ -14,7 +15,7 @@ const BATCH_END: u16 = 0x11;
 const NEWTABLE: u16 = 0;
 const DELTABLE: u16 = 2;
 const NEWCHAIN: u16 = 3;
-const GETCHAIN: u16 = 4;
+pub(super) const GETCHAIN: u16 = 4;
 const NEWRULE: u16 = 6;
 const GETRULE: u16 = 7;
 const DELRULE: u16 = 8;
@@ -48,17 +49,18 @@ const INTERVAL_MAP: u32 = MAP | 0x4 | 0x80;
 /// Bytes that count of each part of the key.
 const KEY_PARTS: [u32; 3] = [4, 1, 2];
 
-const RULE_HANDLE: u16 = 3;
-const RULE_USERDATA: u16 = 7;
+pub(super) const RULE_HANDLE: u16 = 3;
+pub(super) const RULE_EXPRESSIONS: u16 = 4;
+pub(super) const RULE_USERDATA: u16 = 7;
 /// Tag of a comment in a rule's user data.
 const COMMENT: u8 = 0;
 
-const fn kind(message: u16) -> u16 {
+pub(super) const fn kind(message: u16) -> u16 {
     SUBSYSTEM << 8 | message
 }
 
 /// `struct nfgenmsg`.
-const fn header(family: u8, resource: u16) -> [u8; 4] {
+pub(super) const fn header(family: u8, resource: u16) -> [u8; 4] {
     let resource = resource.to_be_bytes();
     [family, 0, resource[0], resource[1]]
 }
@@ -80,14 +82,14 @@ impl Family {
         }
     }
 
-    fn number(self) -> u8 {
+    pub(super) fn number(self) -> u8 {
         match self {
             Self::Inet => 1,
             Self::Ip => 2,
         }
     }
 
-    fn of(number: u8) -> Option<Self> {
+    pub(super) fn of(number: u8) -> Option<Self> {
         [Self::Inet, Self::Ip].into_iter().find(|family| family.number() == number)
     }
 }
@@ -127,6 +129,14 @@ pub(crate) struct InterfaceSet {
     pub(crate) name: &'static str,
     /// Of an incoming and an outgoing interface.
     pub(crate) pairs: bool,
+}
+
+impl InterfaceSet {
+    /// A bridge's element.
+    pub(crate) fn key(self, name: &str) -> Vec<u8> {
+        let name = interface_name(name);
+        if self.pairs { [name, name].concat() } else { name.to_vec() }
+    }
 }
 
 /// An element of a map, for one key, or from the first to the last, each part of the key for itself.
@@ -181,7 +191,20 @@ impl<'a> Transaction<'a> {
         self.message(DELTABLE, 0, "delete table").attr_text(1, table);
     }
 
+    /// With its rules.
     pub(crate) fn create_chain(&mut self, chain: &Chain) {
+        self.prepare_chain(chain);
+        self.append_rules(chain);
+    }
+
+    pub(crate) fn append_rules(&mut self, chain: &Chain) {
+        for rule in &chain.rules {
+            self.append_rule(chain.name, rule, None);
+        }
+    }
+
+    /// Without its rules. One that is there already gets the policy.
+    pub(crate) fn prepare_chain(&mut self, chain: &Chain) {
         let hook = match chain.hook {
             Hook::Prerouting => 0,
             Hook::Forward => 2,
@@ -197,9 +220,6 @@ impl<'a> Transaction<'a> {
             })
             .attr_be32(5, u32::from(chain.policy == Policy::Accept))
             .attr_text(7, chain.kind);
-        for rule in &chain.rules {
-            self.append_rule(chain.name, rule, None);
-        }
     }
 
     /// At the end of a chain. The comment is what `nft` and iptables show as one.
@@ -211,6 +231,34 @@ impl<'a> Transaction<'a> {
             let len = comment.len() as u8 + 1;
             let data = [&[COMMENT, len][..], comment.as_bytes(), &[0]].concat();
             message.attr(RULE_USERDATA, &data);
+        }
+    }
+
+    /// A chain that rules of others jump to, if it is not there yet.
+    pub(crate) fn create_plain_chain(&mut self, chain: &str) {
+        let table = self.table;
+        self.message(NEWCHAIN, CREATE, chain).attr_text(1, table).attr_text(3, chain);
+    }
+
+    /// All rules of a chain.
+    pub(crate) fn flush_chain(&mut self, chain: &str) {
+        let table = self.table;
+        self.message(DELRULE, 0, &format!("flush chain {chain}")).attr_text(1, table).attr_text(2, chain);
+    }
+
+    /// All elements of a set or map.
+    pub(crate) fn flush_set(&mut self, set: &str) {
+        let table = self.table;
+        self.message(DELSETELEM, 0, &format!("flush {set}")).attr_text(1, table).attr_text(2, set);
+    }
+
+    /// A rule as it was read, at the end of a chain.
+    pub(crate) fn append_raw(&mut self, chain: &str, rule: &RawRule) {
+        let table = self.table;
+        let message = self.message(NEWRULE, CREATE | APPEND, &format!("put a rule of {chain} back"));
+        message.attr_text(1, table).attr_text(2, chain).attr(RULE_EXPRESSIONS | NESTED, &rule.expressions);
+        if !rule.userdata.is_empty() {
+            message.attr(RULE_USERDATA, &rule.userdata);
         }
     }
 
@@ -254,13 +302,9 @@ impl<'a> Transaction<'a> {
         for some in names.chunks(ELEMENTS_PER_MESSAGE) {
             self.message(message, flags, set.name).attr_text(1, table).attr_text(2, set.name).nest(3, |b| {
                 for name in some {
-                    let name = interface_name(name);
                     b.nest(1, |b| {
                         b.nest(1, |b| {
-                            match set.pairs {
-                                false => b.attr(1, &name),
-                                true => b.attr(1, &[name, name].concat()),
-                            };
+                            b.attr(1, &set.key(name));
                         });
                     });
                 }
@@ -384,20 +428,6 @@ fn explain(error: Error) -> Error {
     }
 }
 
-/// How many rules a table has; 0 too if there is no such table.
-pub(crate) fn count_rules(socket: &mut Socket, family: Family, table: &str) -> Result<usize> {
-    let mut rules = 0;
-    list_rules(socket, family, table, |_| rules += 1)?;
-    Ok(rules)
-}
-
-/// How many elements a set has; 0 too if there is no such set.
-pub(crate) fn count_elements(socket: &mut Socket, family: Family, table: &str, set: &str) -> Result<usize> {
-    let mut elements = 0;
-    list_elements(socket, family, table, set, |_| elements += 1)?;
-    Ok(elements)
-}
-
 fn list_elements(
     socket: &mut Socket,
     family: Family,
@@ -449,7 +479,7 @@ pub(crate) fn commented_rules(
     Ok(rules)
 }
 
-fn list_rules(
+pub(super) fn list_rules(
     socket: &mut Socket,
     family: Family,
     table: &str,

@@ -4,10 +4,12 @@
 //! transaction: all of it happens, or nothing.
 
 mod batch;
+mod raw;
 mod rule;
 
 pub(crate) use batch::{
-    BaseChain, Chain, Element, Family, Hook, InterfaceSet, Policy, Transaction, commented_rules,
-    count_elements, count_rules, elements, forward_chains,
+    BaseChain, Chain, Element, Family, Hook, InterfaceSet, Policy, Transaction, commented_rules, elements,
+    forward_chains,
 };
+pub(crate) use raw::{RawRule, has_chain, rules, table_of};
 pub(crate) use rule::{Match, Rule, Verdict, interface_name};

@@ -52,6 +52,9 @@ const DROP: u32 = 0;
 /// `NFT_RETURN`, -5.
 const RETURN: u32 = 5u32.wrapping_neg();
 
+/// `NFT_JUMP`, -3.
+const JUMP: u32 = 3u32.wrapping_neg();
+
 const LOOPBACK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
 
 /// A name of an interface fills this many bytes (`IFNAMSIZ`).
@@ -104,6 +107,8 @@ pub(crate) enum Verdict {
     Accept,
     Drop,
     Return,
+    /// And back, if nothing there decides.
+    Jump(&'static str),
     Masquerade,
     /// `dnat ip to 127.0.0.11:1053`
     Redirect(Ipv4Addr, u16),
@@ -138,6 +143,10 @@ impl Rule {
 
     pub(crate) fn publish(matches: impl Into<Vec<Match>>, verdict: Verdict) -> Self {
         Self { matches: matches.into(), verdict }
+    }
+
+    pub(crate) fn jump(chain: &'static str) -> Self {
+        Self { matches: Vec::new(), verdict: Verdict::Jump(chain) }
     }
 
     pub(crate) fn masquerade(matches: impl Into<Vec<Match>>) -> Self {
@@ -204,6 +213,7 @@ impl Rule {
             Verdict::Accept => verdict(b, ACCEPT),
             Verdict::Drop => verdict(b, DROP),
             Verdict::Return => verdict(b, RETURN),
+            Verdict::Jump(chain) => jump(b, chain),
             Verdict::ToAddressIn(map) => redirect(b, map, false, false),
             Verdict::ToPortIn(map) => redirect(b, map, true, false),
             Verdict::ToPortForAnyIn(map) => redirect(b, map, true, true),
@@ -365,6 +375,16 @@ fn verdict(b: &mut Batch, code: u32) {
     });
 }
 
+fn jump(b: &mut Batch, chain: &str) {
+    expression(b, "immediate", |b| {
+        b.attr_be32(1, VERDICT_REGISTER).nest(2, |b| {
+            b.nest(DATA_VERDICT, |b| {
+                b.attr_be32(1, JUMP).attr_text(2, chain);
+            });
+        });
+    });
+}
+
 impl std::fmt::Display for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for condition in &self.matches {
@@ -393,6 +413,7 @@ impl std::fmt::Display for Rule {
             Verdict::Accept => f.write_str("accept"),
             Verdict::Drop => f.write_str("drop"),
             Verdict::Return => f.write_str("return"),
+            Verdict::Jump(chain) => write!(f, "jump {chain}"),
             Verdict::ToAddressIn(map) | Verdict::ToPortIn(map) => {
                 write!(f, "dnat ip to ip daddr . meta l4proto . th dport map @{map}")
             }
