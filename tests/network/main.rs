@@ -13,6 +13,7 @@ mod links;
 mod names;
 mod networks;
 mod ports;
+mod respect;
 mod update;
 
 use std::time::{Duration, Instant};

@@ -204,6 +204,7 @@ fn desired(config: &Config) -> Result<net::Desired, String> {
     let firewall = config.flag("iptables", true).then(|| net::FirewallConfig {
         // Every engine of a host has its own table.
         table: if name == "docker0" { "wharf".into() } else { format!("wharf-{name}") },
+        respect: config.text("firewall") == Some("respect"),
     });
     let bridge = net::BridgeConfig {
         address: parse(config, "bip")?,
@@ -352,6 +353,10 @@ fn facts(
         security_options: machine.security_options(),
         init_binary: "wharf".into(),
         firewall_backend: network.facts().firewall_backend,
+        firewall_info: match network.facts().respects_host {
+            true => vec![("Firewall".to_owned(), "respect".to_owned())],
+            false => Vec::new(),
+        },
         warnings: machine.warnings.clone(),
         http_proxy: settings.registries.proxies.http.clone(),
         https_proxy: settings.registries.proxies.https.clone(),

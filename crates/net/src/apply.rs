@@ -11,6 +11,7 @@ use crate::netlink::{Batch, Socket};
 use crate::observe::{IP_FORWARD, accept_ra};
 use crate::plan::{Plan, Step};
 use crate::published::Published;
+use crate::respect;
 
 /// Does every step, in order. The sockets and the calling thread are of the same network namespace.
 pub(crate) fn apply(
@@ -44,6 +45,16 @@ pub(crate) fn apply(
                 }
             }
             Step::TurnOnForwarding => write(IP_FORWARD, "1")?,
+            Step::AskHost => {
+                if let Some(nft) = &mut nft {
+                    respect::set_up(desired, socket, nft)?;
+                }
+            }
+            Step::AskNobody => {
+                if let Some(nft) = &mut nft {
+                    respect::remove(desired, socket, nft)?;
+                }
+            }
             Step::ReplaceTable { guard, .. } => {
                 if let Some(nft) = &mut nft {
                     published.install(desired, *guard, nft)?;

@@ -56,11 +56,13 @@ impl Default for BridgeConfig {
 pub struct FirewallConfig {
     /// Name of our table; every engine of a host has its own.
     pub table: String,
+    /// `--firewall respect`: the host's own input policy decides who reaches published ports.
+    pub respect: bool,
 }
 
 impl Default for FirewallConfig {
     fn default() -> Self {
-        Self { table: "wharf".to_owned() }
+        Self { table: "wharf".to_owned(), respect: false }
     }
 }
 

@@ -69,6 +69,7 @@ use crate::nft::{
     self, Chain, Element, Family, Hook, InterfaceSet, Match, Policy, Rule, Transaction, Verdict,
 };
 use crate::ports::Protocol;
+use crate::respect;
 
 const BRIDGES: InterfaceSet = InterfaceSet { name: "bridges", pairs: false };
 const TALKING: InterfaceSet = InterfaceSet { name: "talking", pairs: true };
@@ -176,7 +177,7 @@ fn members(set: InterfaceSet, bridges: &[BridgeConfig]) -> Vec<&str> {
 
 /// Whether all our networks are in the table.
 pub(crate) fn is_complete(desired: &Desired, socket: &mut Socket) -> Result<bool> {
-    let Some(FirewallConfig { table }) = &desired.firewall else { return Ok(true) };
+    let Some(FirewallConfig { table, .. }) = &desired.firewall else { return Ok(true) };
     let keys = |elements: Vec<Element>| {
         let mut keys: Vec<Vec<u8>> = elements.into_iter().map(|element| element.first).collect();
         keys.sort_unstable();
@@ -248,6 +249,23 @@ impl Elements {
         transaction.add_elements(MOVED_PORTS, &self.moved_ports);
         transaction.add_elements(MOVED_PORTS_AT, &self.moved_ports_at);
         transaction.add_elements(LINKS, &self.links);
+        if transaction.asks {
+            for (set, elements) in self.keys() {
+                transaction.add_elements(set, &elements);
+            }
+        }
+    }
+
+    /// The keys alone, for the sets of those that are asked about.
+    fn keys(&self) -> [(&'static str, Vec<Element>); 3] {
+        let keys = |all: &[Element]| {
+            all.iter().map(|element| Element { data: Vec::new(), ..element.clone() }).collect()
+        };
+        [
+            (respect::ASKED_PORTS, keys(&self.ports)),
+            (respect::ASKED_MOVED_PORTS, keys(&self.moved_ports)),
+            (respect::ASKED_MOVED_PORTS_AT, keys(&self.moved_ports_at)),
+        ]
     }
 
     pub(crate) fn delete_from(&self, transaction: &mut Transaction<'_>) {
@@ -255,6 +273,11 @@ impl Elements {
         transaction.delete_elements(MOVED_PORTS, &self.moved_ports);
         transaction.delete_elements(MOVED_PORTS_AT, &self.moved_ports_at);
         transaction.delete_elements(LINKS, &self.links);
+        if transaction.asks {
+            for (set, elements) in self.keys() {
+                transaction.delete_elements(set, &elements);
+            }
+        }
     }
 }
 
@@ -290,7 +313,12 @@ fn make(
         transaction.delete_table();
         transaction.create_table();
     }
-    let chains = chains(guard);
+    let mut chains = chains(guard);
+    if config.respect {
+        respect::route(&mut chains, &desired.owner);
+    } else {
+        transaction.forget_chain(respect::ASKED);
+    }
     for chain in &chains {
         transaction.prepare_chain(chain);
         transaction.flush_chain(chain.name);
@@ -306,6 +334,14 @@ fn make(
     transaction.create_single_map(MOVED_PORTS, first + 1, false);
     transaction.create_single_map(MOVED_PORTS_AT, first + 2, true);
     transaction.create_link_set(LINKS, first + 4);
+    transaction.asks = config.respect;
+    for (id, (set, ranges, with_address)) in (first + 5..).zip(respect::KEY_SETS) {
+        transaction.create_key_set(set, id, ranges, with_address);
+        match config.respect {
+            true => transaction.flush_set(set),
+            false => transaction.delete_set(set),
+        }
+    }
     for set in [HOME, PORTS, MOVED_PORTS, MOVED_PORTS_AT, LINKS] {
         transaction.flush_set(set);
     }

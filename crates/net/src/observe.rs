@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::firewall;
 use crate::forward::{self, ForwardChain, SharedChain};
 use crate::netlink::Socket;
+use crate::respect::{self, Respect};
 use crate::sandbox;
 
 /// The host's present state.
@@ -28,6 +29,8 @@ pub struct Observed {
     pub guarded: bool,
     /// The chain that iptables keeps for everybody.
     pub shared: SharedChain,
+    /// What there is of `--firewall respect`.
+    pub respect: Respect,
     /// Chains of others that drop forwarded packets by policy. Our table cannot overrule them.
     pub foreign_drops: Vec<ForwardChain>,
 }
@@ -107,6 +110,7 @@ pub(crate) fn observe_with(
     observed.routes = socket.routed_networks()?.into_iter().filter(|route| !own.contains(route)).collect();
     if let Some((config, nft)) = desired.firewall.as_ref().zip(nft) {
         let chains = forward::chains(nft)?;
+        observed.respect = respect::observe(desired, socket, nft)?;
         observed.guarded = firewall::is_guarding(&chains, &config.table);
         observed.shared = forward::shared(nft, &chains, |bridge| links.iter().any(|l| l.name == bridge))?;
         let foreign = |chain: &ForwardChain| chain.drops && chain.table != config.table && !chain.is_shared();

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::forward::SharedChain;
 use crate::observe::{Observed, ObservedLink};
 use crate::pools::{self, AddressPool, Taken};
+use crate::respect::Respect;
 
 /// One change. The executor decides nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,10 @@ pub enum Step {
         bridge: String,
     },
     TurnOnForwarding,
+    /// Have the host's input policy decide about published ports.
+    AskHost,
+    /// No more.
+    AskNobody,
     /// Make our table anew, in one transaction.
     ReplaceTable {
         table: String,
@@ -130,6 +135,11 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan> {
     if let Some(firewall) = &desired.firewall {
         let names: Vec<String> = bridges.iter().map(|bridge| bridge.name.clone()).collect();
         if !desired.incomplete {
+            steps.extend(match (firewall.respect, observed.respect) {
+                (true, Respect::Absent | Respect::Partly) => Some(Step::AskHost),
+                (false, Respect::Partly | Respect::Whole) => Some(Step::AskNobody),
+                _ => None,
+            });
             // Always: nobody sees it missing, and that it is the same cannot be seen more cheaply.
             steps.push(Step::ReplaceTable {
                 table: firewall.table.clone(),
@@ -241,6 +251,8 @@ impl fmt::Display for Step {
             Self::IgnoreRouters { name } => write!(f, "ignore IPv6 routers on {name}"),
             Self::SetUp { name } => write!(f, "set {name} up"),
             Self::Reconnect { link, bridge, .. } => write!(f, "connect {link} to {bridge}"),
+            Self::AskHost => write!(f, "ask the host's input policy about published ports"),
+            Self::AskNobody => write!(f, "publish ports whatever the host's input policy"),
             Self::TurnOnForwarding => write!(f, "turn on net.ipv4.ip_forward"),
             Self::ReplaceTable { table, bridges, guard } => {
                 write!(f, "replace firewall table inet {table} for {}", bridges.join(", "))?;

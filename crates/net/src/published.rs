@@ -18,6 +18,7 @@ use crate::netlink::Socket;
 use crate::nft::{Element, Family, Transaction};
 use crate::plan::Step;
 use crate::ports::{Allocator, PortMapping, PortWish, Protocol};
+use crate::respect;
 use crate::sockets::Held;
 use crate::state::State;
 
@@ -109,6 +110,7 @@ impl Published {
     pub(crate) fn is_complete(&mut self, desired: &Desired, socket: &mut Socket) -> Result<bool> {
         let Some(config) = &desired.firewall else { return Ok(true) };
         Ok(self.memory.holds(config, socket)?
+            && respect::is_complete(config, &self.elements(), socket)?
             && Elements::observe(&config.table, socket)? == self.elements().sorted())
     }
 
@@ -243,6 +245,7 @@ pub(crate) fn open_to_loopback(state: &mut State, to: Ipv4Addr, mappings: &[Port
 pub(crate) fn change(state: &mut State, fill: impl FnOnce(&mut Transaction<'_>)) -> Result<()> {
     let Some((config, nft)) = state.desired.firewall.as_ref().zip(state.nft.as_mut()) else { return Ok(()) };
     let mut transaction = Transaction::on(Family::Inet, &config.table);
+    transaction.asks = config.respect;
     fill(&mut transaction);
     match transaction.commit(nft) {
         Err(Error::NoNftables(_)) => remake(state),

@@ -20,10 +20,11 @@ use crate::firewall;
 use crate::forward;
 use crate::netlink::Socket;
 use crate::netlink::route::link_name;
-use crate::nft::{self, Family};
+use crate::nft;
 use crate::observe::observe_with;
 use crate::plan::{Plan, Step, plan};
 use crate::published::Published;
+use crate::respect::{self, Respect};
 use crate::state::{State, lock};
 
 /// How often it looks at most: a burst of changes is looked at once.
@@ -121,6 +122,7 @@ impl Watch {
         let table = {
             let state = lock(&self.state);
             concerns |= state.desired.bridges.iter().any(|bridge| gone.contains(&bridge.name));
+            concerns |= respect::links(&state.desired.owner).iter().any(|link| gone.contains(link));
             state.desired.firewall.as_ref().map(|config| config.table.clone())
         };
         if let Some(((socket, own), table)) = self.tables.as_mut().zip(table) {
@@ -128,7 +130,7 @@ impl Watch {
                 if event.port != *own
                     && let Some((family, name)) = nft::table_of(&event)
                 {
-                    concerns |= (family, &name) == (Family::Inet, &table) || forward::is_table(family, &name);
+                    concerns |= name == table || forward::is_table(family, &name);
                 }
             });
             concerns |= lost.unwrap_or(true);
@@ -155,6 +157,11 @@ fn is_amiss(state: &mut State) -> Result<bool> {
     let chains = forward::chains(nft)?;
     let shared = forward::shared(nft, &chains, |_| true)?;
     let lacks = desired.bridges.iter().any(|bridge| shared.lacks(&bridge.name));
+    if desired.firewall.as_ref().is_some_and(|config| config.respect)
+        && respect::observe(desired, links, nft)? != Respect::Whole
+    {
+        return Ok(true);
+    }
     let table = desired.firewall.as_ref().map_or("", |config| config.table.as_str());
     let is_other = firewall::is_guarding(&chains, table) != *guarded;
     Ok(lacks || is_other || !is_complete(desired, published, nft)?)
@@ -168,7 +175,7 @@ fn mend(state: &mut State) -> Result<Plan> {
     let mut plan = plan(desired, &observed)?;
     let is_missing = |bridge: &str| !observed.bridges.contains_key(bridge);
     plan.steps.retain(|step| match step {
-        Step::ReplaceTable { .. } | Step::AmendForward { .. } => true,
+        Step::ReplaceTable { .. } | Step::AmendForward { .. } | Step::AskHost | Step::AskNobody => true,
         Step::RemoveBridge { .. } => false,
         Step::TurnOnForwarding => desired.bridges.iter().any(|bridge| is_missing(&bridge.name)),
         Step::CreateBridge { name, .. }

@@ -558,6 +558,7 @@ impl NetworkFabric for Network {
             inter_container: *inter_container,
             masquerade: *masquerade,
             firewall_backend,
+            respects_host: fabric.respects_host(),
             warnings: warnings.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             ..NetworkFacts::default()
         };

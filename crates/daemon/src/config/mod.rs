@@ -292,6 +292,14 @@ impl Config {
         if !matches!(self.text("firewall-backend").unwrap_or("nftables"), "nftables") {
             return Err("firewall-backend: Wharf speaks nftables only".into());
         }
+        match self.text("firewall").unwrap_or("publish") {
+            "publish" => {}
+            "respect" if self.flag("iptables", true) => {}
+            "respect" => {
+                return Err("firewall \"respect\" needs rules of Wharf's: leave --iptables=false out".into());
+            }
+            other => return Err(format!("invalid firewall: {other} (publish, respect)")),
+        }
         for option in self.list("exec-opt") {
             match option.as_str() {
                 "native.cgroupdriver=cgroupfs" => {}

@@ -89,6 +89,8 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("exec-root", "exec-root", Text, Built),
     row("experimental", "experimental", Bool, Built),
     row("feature", "features", Map, NotBuilt),
+    // Wharf's own.
+    row("firewall", "firewall", Text, Built),
     row("firewall-backend", "firewall-backend", Text, Built),
     row("fixed-cidr", "fixed-cidr", Text, Built),
     row("fixed-cidr-v6", "fixed-cidr-v6", Text, NotBuilt),

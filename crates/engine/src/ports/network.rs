@@ -184,6 +184,8 @@ pub struct NetworkFacts {
     pub inter_container: bool,
     pub masquerade: bool,
     pub firewall_backend: String,
+    /// Published ports are reached only as far as the host's own input policy lets them be.
+    pub respects_host: bool,
     pub warnings: Vec<String>,
 }
 

@@ -45,6 +45,8 @@ pub struct Facts {
     pub security_options: Vec<String>,
     pub init_binary: String,
     pub firewall_backend: String,
+    /// Beside the backend: names and values.
+    pub firewall_info: Vec<(String, String)>,
     /// What `check` has to say about this machine.
     pub warnings: Vec<String>,
     pub http_proxy: String,

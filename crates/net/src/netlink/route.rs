@@ -47,6 +47,8 @@ const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 
+/// Nobody is asked for hardware addresses.
+const IFF_NOARP: u32 = 0x80;
 const IFF_UP: u32 = 1;
 const AF_INET: u8 = 2;
 const RT_TABLE_MAIN: u8 = 254;
@@ -126,6 +128,33 @@ impl Batch {
             self.begin(NEWLINK, ACK, format!("isolate {} on its bridge", veth.name), &ifinfo(0, 0))
                 .attr_text(IFLA_IFNAME, veth.name)
                 .bridge_port(IFLA_BRPORT_ISOLATED);
+        }
+    }
+
+    /// A pair of links that send to each other, down: what leaves by `exit` comes in by `entry`. Neither asks who is where.
+    pub(crate) fn create_loop(&mut self, exit: &str, entry: &str) {
+        // Locally administered, and the same at both ends.
+        let mac = [0x02, 0x42, 0, 0, 0, 1];
+        let words = format!("create veth pair {exit} and {entry}");
+        self.begin(NEWLINK, ACK | CREATE | EXCL, words, &ifinfo(0, IFF_NOARP))
+            .attr_text(IFLA_IFNAME, exit)
+            .attr(IFLA_ADDRESS, &mac)
+            .attr_u32(IFLA_NUM_TX_QUEUES, 1)
+            .attr_u32(IFLA_NUM_RX_QUEUES, 1)
+            .nest(IFLA_LINKINFO, |b| {
+                b.attr_text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |b| {
+                    b.nest(VETH_INFO_PEER, |b| {
+                        b.fixed(&ifinfo(0, IFF_NOARP))
+                            .attr_text(IFLA_IFNAME, entry)
+                            .attr(IFLA_ADDRESS, &mac)
+                            .attr_u32(IFLA_NUM_TX_QUEUES, 1)
+                            .attr_u32(IFLA_NUM_RX_QUEUES, 1);
+                    });
+                });
+            });
+        for name in [exit, entry] {
+            self.begin(SETLINK, ACK, format!("let {name} ask nobody"), &ifinfo(0, IFF_NOARP))
+                .attr_text(IFLA_IFNAME, name);
         }
     }
 

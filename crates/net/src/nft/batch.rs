@@ -15,11 +15,13 @@ const BATCH_END: u16 = 0x11;
 const NEWTABLE: u16 = 0;
 const DELTABLE: u16 = 2;
 const NEWCHAIN: u16 = 3;
+const DELCHAIN: u16 = 5;
 pub(super) const GETCHAIN: u16 = 4;
 const NEWRULE: u16 = 6;
 const GETRULE: u16 = 7;
 const DELRULE: u16 = 8;
 const NEWSET: u16 = 9;
+const DELSET: u16 = 11;
 const NEWSETELEM: u16 = 12;
 
 const GETSETELEM: u16 = 13;
@@ -98,6 +100,8 @@ impl Family {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hook {
     Prerouting,
+    /// What is for this machine.
+    Input,
     Forward,
     /// What this machine sends itself.
     Output,
@@ -156,6 +160,8 @@ pub(crate) struct Transaction<'a> {
     family: Family,
     table: &'a str,
     batch: Batch,
+    /// The keys of published ports are kept twice (`respect.rs`).
+    pub(crate) asks: bool,
 }
 
 impl Batch {
@@ -177,7 +183,7 @@ impl<'a> Transaction<'a> {
     pub(crate) fn on(family: Family, table: &'a str) -> Self {
         let mut batch = Batch::default();
         batch.begin(BATCH_BEGIN, 0, "begin a firewall transaction", &header(NFPROTO_UNSPEC, SUBSYSTEM));
-        Self { family, table, batch }
+        Self { family, table, batch, asks: false }
     }
 
     pub(crate) fn create_table(&mut self) {
@@ -207,6 +213,7 @@ impl<'a> Transaction<'a> {
     pub(crate) fn prepare_chain(&mut self, chain: &Chain) {
         let hook = match chain.hook {
             Hook::Prerouting => 0,
+            Hook::Input => 1,
             Hook::Forward => 2,
             Hook::Output => 3,
             Hook::Postrouting => 4,
@@ -240,10 +247,25 @@ impl<'a> Transaction<'a> {
         self.message(NEWCHAIN, CREATE, chain).attr_text(1, table).attr_text(3, chain);
     }
 
+    /// A chain that may be there.
+    pub(crate) fn forget_chain(&mut self, chain: &str) {
+        // Made first so that there is one to delete: one without a hook is not what stands there, and changes nothing.
+        self.create_plain_chain(chain);
+        self.flush_chain(chain);
+        let table = self.table;
+        self.message(DELCHAIN, 0, chain).attr_text(1, table).attr_text(3, chain);
+    }
+
     /// All rules of a chain.
     pub(crate) fn flush_chain(&mut self, chain: &str) {
         let table = self.table;
         self.message(DELRULE, 0, &format!("flush chain {chain}")).attr_text(1, table).attr_text(2, chain);
+    }
+
+    /// The set must be there.
+    pub(crate) fn delete_set(&mut self, set: &str) {
+        let table = self.table;
+        self.message(DELSET, 0, set).attr_text(1, table).attr_text(2, set);
     }
 
     /// All elements of a set or map.
@@ -336,6 +358,23 @@ impl<'a> Transaction<'a> {
     pub(crate) fn create_single_map(&mut self, name: &str, id: u32, with_address: bool) {
         let key = if with_address { (TYPE_ADDRESS_PROTOCOL_PORT, 12) } else { (TYPE_PROTOCOL_PORT, 8) };
         self.create_map(name, id, MAP, key, (TYPE_ADDRESS_PORT, 8));
+    }
+
+    /// Sets of the keys of both kinds of maps.
+    pub(crate) fn create_key_set(&mut self, name: &str, id: u32, ranges: bool, with_address: bool) {
+        let table = self.table;
+        let (kind, length) =
+            if with_address { (TYPE_ADDRESS_PROTOCOL_PORT, 12) } else { (TYPE_PROTOCOL_PORT, 8) };
+        let set = self.message(NEWSET, CREATE, name);
+        set.attr_text(1, table)
+            .attr_text(2, name)
+            .attr_be32(3, if ranges { INTERVAL_MAP & !MAP } else { 0 })
+            .attr_be32(4, kind)
+            .attr_be32(5, length)
+            .attr_be32(10, id);
+        if ranges {
+            set.parts(&KEY_PARTS);
+        }
     }
 
     /// A set of: from an address, to an address, with a protocol, to a port.

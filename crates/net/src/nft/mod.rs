@@ -12,4 +12,4 @@ pub(crate) use batch::{
     forward_chains,
 };
 pub(crate) use raw::{RawRule, has_chain, rules, table_of};
-pub(crate) use rule::{Match, Rule, Verdict, interface_name};
+pub(crate) use rule::{MARK, Match, Rule, Verdict, interface_name};

@@ -18,6 +18,7 @@ const REGISTER: u32 = 1;
 const SECOND_REGISTER: u32 = 2;
 const VERDICT_REGISTER: u32 = 0;
 
+const META_PRIORITY: u32 = 2;
 const META_NFPROTO: u32 = 15;
 const META_L4PROTO: u32 = 16;
 /// The second and third word of a longer value in [`REGISTER`] (`NFT_REG32_01`, `NFT_REG32_02`).
@@ -26,6 +27,8 @@ const REGISTER_WORD_3: u32 = 10;
 const REGISTER_WORD_4: u32 = 11;
 const META_IIFNAME: u32 = 6;
 const META_OIFNAME: u32 = 7;
+/// On a packet that the host would take (`respect.rs`).
+pub(crate) const MARK: u32 = 0x7768_6166;
 const NFPROTO_IPV4: u8 = 2;
 const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
@@ -89,6 +92,12 @@ pub(crate) enum Match {
     ToLoopback,
     /// `iifname != "lo"`
     InputIsNotLoopback,
+    /// `iifname != "x"`
+    InputIsNot(String),
+    /// `meta priority x`
+    Marked(u32),
+    /// `ip daddr . meta l4proto . th dport @set`; with any address without it.
+    PortIn(&'static str, bool),
     /// `fib daddr type local`: an address of this host's.
     ToThisHost,
     /// `ip saddr . ip daddr . meta l4proto . th dport @set`
@@ -115,6 +124,10 @@ pub(crate) enum Verdict {
     /// `dnat ip to ip daddr . meta l4proto . th dport map @map`: to another address. A packet that is not in the map
     /// goes on with the next rule.
     ToAddressIn(&'static str),
+    /// `meta priority set x`
+    Mark,
+    /// `dup to 192.0.0.9 device x`, by the device's number.
+    SendAgain(Ipv4Addr, u32),
     /// The same, to another address and port.
     ToPortIn(&'static str),
     /// Whatever address it was sent to: `dnat ip to meta l4proto . th dport map @map`.
@@ -187,6 +200,15 @@ impl Rule {
                 Match::FromLoopback => address_in(b, IPV4_SOURCE, LOOPBACK),
                 Match::ToLoopback => address_in(b, IPV4_DESTINATION, LOOPBACK),
                 Match::InputIsNotLoopback => interface(b, META_IIFNAME, NOT_EQUAL, "lo"),
+                Match::InputIsNot(name) => interface(b, META_IIFNAME, NOT_EQUAL, name),
+                Match::PortIn(set, any) => {
+                    load_port(b, *any);
+                    lookup(b, set, false);
+                }
+                Match::Marked(mark) => {
+                    meta(b, META_PRIORITY);
+                    compare(b, EQUAL, &mark.to_ne_bytes());
+                }
                 Match::ToThisHost => {
                     expression(b, "fib", |b| {
                         b.attr_be32(1, REGISTER).attr_be32(2, FIB_ADDRESS_TYPE).attr_be32(3, FIB_DESTINATION);
@@ -214,6 +236,19 @@ impl Rule {
             Verdict::Drop => verdict(b, DROP),
             Verdict::Return => verdict(b, RETURN),
             Verdict::Jump(chain) => jump(b, chain),
+            Verdict::Mark => {
+                immediate(b, REGISTER, &MARK.to_ne_bytes());
+                expression(b, "meta", |b| {
+                    b.attr_be32(2, META_PRIORITY).attr_be32(3, REGISTER);
+                });
+            }
+            Verdict::SendAgain(to, device) => {
+                immediate(b, REGISTER, &to.octets());
+                immediate(b, SECOND_REGISTER, &device.to_ne_bytes());
+                expression(b, "dup", |b| {
+                    b.attr_be32(1, REGISTER).attr_be32(2, SECOND_REGISTER);
+                });
+            }
             Verdict::ToAddressIn(map) => redirect(b, map, false, false),
             Verdict::ToPortIn(map) => redirect(b, map, true, false),
             Verdict::ToPortForAnyIn(map) => redirect(b, map, true, true),
@@ -336,6 +371,24 @@ fn connection(b: &mut Batch, key: u32, bits: u32) {
 
 /// Looks up where the packet goes, and has the kernel send the whole connection there.
 fn redirect(b: &mut Batch, map: &str, port: bool, any: bool) {
+    look_up_port(b, map, any);
+    expression(b, "nat", |b| {
+        b.attr_be32(1, NAT_DESTINATION).attr_be32(2, u32::from(NFPROTO_IPV4)).attr_be32(3, REGISTER);
+        if port {
+            b.attr_be32(5, REGISTER_WORD_2);
+        }
+    });
+}
+
+fn look_up_port(b: &mut Batch, map: &str, any: bool) {
+    load_port(b, any);
+    expression(b, "lookup", |b| {
+        b.attr_text(1, map).attr_be32(2, REGISTER).attr_be32(3, REGISTER);
+    });
+}
+
+/// Address, unless it may be any, protocol and port.
+fn load_port(b: &mut Batch, any: bool) {
     ipv4_only(b);
     let (protocol_at, port_at) = match any {
         true => (REGISTER, REGISTER_WORD_2),
@@ -346,15 +399,6 @@ fn redirect(b: &mut Batch, map: &str, port: bool, any: bool) {
     }
     load_meta(b, META_L4PROTO, protocol_at);
     load_payload(b, port_at, TRANSPORT_HEADER, DESTINATION_PORT, 2);
-    expression(b, "lookup", |b| {
-        b.attr_text(1, map).attr_be32(2, REGISTER).attr_be32(3, REGISTER);
-    });
-    expression(b, "nat", |b| {
-        b.attr_be32(1, NAT_DESTINATION).attr_be32(2, u32::from(NFPROTO_IPV4)).attr_be32(3, REGISTER);
-        if port {
-            b.attr_be32(5, REGISTER_WORD_2);
-        }
-    });
 }
 
 fn immediate(b: &mut Batch, register: u32, value: &[u8]) {
@@ -402,6 +446,10 @@ impl std::fmt::Display for Rule {
                 Match::FromLoopback => write!(f, "ip saddr {LOOPBACK} ")?,
                 Match::ToLoopback => write!(f, "ip daddr {LOOPBACK} ")?,
                 Match::InputIsNotLoopback => write!(f, "iifname != \"lo\" ")?,
+                Match::InputIsNot(name) => write!(f, "iifname != \"{name}\" ")?,
+                Match::PortIn(set, false) => write!(f, "ip daddr . meta l4proto . th dport @{set} ")?,
+                Match::PortIn(set, true) => write!(f, "meta l4proto . th dport @{set} ")?,
+                Match::Marked(mark) => write!(f, "meta priority {mark:#x} ")?,
                 Match::ToThisHost => write!(f, "fib daddr type local ")?,
                 Match::Linked(set) => write!(f, "ip saddr . ip daddr . meta l4proto . th dport @{set} ")?,
                 Match::Protocol(protocol) => write!(f, "meta l4proto {protocol} ")?,
@@ -417,6 +465,8 @@ impl std::fmt::Display for Rule {
             Verdict::ToAddressIn(map) | Verdict::ToPortIn(map) => {
                 write!(f, "dnat ip to ip daddr . meta l4proto . th dport map @{map}")
             }
+            Verdict::Mark => write!(f, "meta priority set {MARK:#x}"),
+            Verdict::SendAgain(to, device) => write!(f, "dup to {to} device {device}"),
             Verdict::ToPortForAnyIn(map) => {
                 write!(f, "dnat ip to meta l4proto . th dport map @{map}")
             }

@@ -137,7 +137,10 @@ pub(crate) fn info(info: &Info) -> SystemInfo {
             .iter()
             .map(|(base, size)| AddressPool { base: base.clone(), size: (*size).into() })
             .collect(),
-        firewall_backend: Some(FirewallInfo { driver: facts.firewall_backend.clone(), info: Vec::new() }),
+        firewall_backend: Some(FirewallInfo {
+            driver: facts.firewall_backend.clone(),
+            info: facts.firewall_info.iter().map(|(key, value)| [key.clone(), value.clone()]).collect(),
+        }),
         warnings: facts.warnings.iter().chain(&info.warnings).cloned().collect(),
         ..Default::default()
     }

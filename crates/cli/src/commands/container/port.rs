@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use api::network::PortBinding;
+use api::system::SystemInfo;
 
 use crate::command::{Command, Operands};
 use crate::failure::Failure;
@@ -23,9 +24,11 @@ pub(crate) const COMMAND: Command = Command {
             let container = &line.operands[0];
             let found = app.client.containers().inspect(container, false).await?;
             let ports = found.network_settings.unwrap_or_default().ports;
-            let place = |binding: &PortBinding| match line.switch("exposure") {
+            let exposes = line.switch("exposure");
+            let is_asked = exposes && asks_the_host(&app.client.system().info().await?);
+            let place = |binding: &PortBinding| match exposes {
                 false => socket(binding),
-                true => format!("{} ({})", socket(binding), exposure(&binding.host_ip)),
+                true => format!("{} ({})", socket(binding), exposure(&binding.host_ip, is_asked)),
             };
             let mut lines: Vec<String> = Vec::new();
             if let Some(asked) = line.operands.get(1) {
@@ -52,14 +55,27 @@ fn socket(binding: &PortBinding) -> String {
     if host_ip.contains(':') { format!("[{host_ip}]:{host_port}") } else { format!("{host_ip}:{host_port}") }
 }
 
-/// Who can reach it, as far as the address says: firewalls may allow less.
-fn exposure(address: &str) -> &'static str {
-    match address.parse::<IpAddr>() {
-        Ok(address) if address.is_loopback() => "loopback",
-        Ok(IpAddr::V4(address)) if address.is_private() || address.is_link_local() => "LAN",
-        Ok(IpAddr::V6(address)) if address.is_unique_local() || address.is_unicast_link_local() => "LAN",
-        _ => "everywhere",
-    }
+/// Whether the engine leaves it to the host's own firewall who comes in (`--firewall respect`).
+fn asks_the_host(info: &SystemInfo) -> bool {
+    let firewall = info.firewall_backend.as_ref();
+    firewall.is_some_and(|firewall| {
+        firewall.info.iter().any(|[key, value]| key == "Firewall" && value == "respect")
+    })
+}
+
+/// Who can reach it, as far as the address says.
+fn exposure(address: &str, is_asked: bool) -> &'static str {
+    let (by_address, asked) = match address.parse::<IpAddr>() {
+        Ok(address) if address.is_loopback() => return "loopback",
+        Ok(IpAddr::V4(address)) if address.is_private() || address.is_link_local() => {
+            ("LAN", "LAN, as far as the host's input policy allows")
+        }
+        Ok(IpAddr::V6(address)) if address.is_unique_local() || address.is_unicast_link_local() => {
+            ("LAN", "LAN, as far as the host's input policy allows")
+        }
+        _ => ("everywhere", "everywhere, as far as the host's input policy allows"),
+    };
+    if is_asked { asked } else { by_address }
 }
 
 /// `80` is `80/tcp`.
@@ -105,7 +121,8 @@ mod tests {
             ("0.0.0.0", "everywhere"),
             ("203.0.113.5", "everywhere"),
         ] {
-            assert_eq!(exposure(address), who, "{address}");
+            assert_eq!(exposure(address, false), who, "{address}");
+            assert!(exposure(address, true).starts_with(who));
         }
     }
 }
