@@ -320,6 +320,11 @@ impl Fabric {
         lock(&self.state).desired.firewall.is_some()
     }
 
+    /// Whether the host's input policy decides about published ports.
+    pub fn respects_host(&self) -> bool {
+        lock(&self.state).desired.firewall.as_ref().is_some_and(|config| config.respect)
+    }
+
     /// How many sandboxes of the default bridge are ready.
     pub fn ready(&self) -> usize {
         self.bridged.as_ref().map_or(0, Pool::ready)

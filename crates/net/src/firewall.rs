@@ -256,6 +256,11 @@ impl Elements {
         }
     }
 
+    /// How many keys there are, in the order of [`respect::KEY_SETS`].
+    pub(crate) fn keyed(&self) -> [usize; 3] {
+        [self.ports.len(), self.moved_ports.len(), self.moved_ports_at.len()]
+    }
+
     /// The keys alone, for the sets of those that are asked about.
     fn keys(&self) -> [(&'static str, Vec<Element>); 3] {
         let keys = |all: &[Element]| {

@@ -110,7 +110,7 @@ impl Published {
     pub(crate) fn is_complete(&mut self, desired: &Desired, socket: &mut Socket) -> Result<bool> {
         let Some(config) = &desired.firewall else { return Ok(true) };
         Ok(self.memory.holds(config, socket)?
-            && respect::is_complete(config, &self.elements(), socket)?
+            && respect::is_complete(config, self.elements().keyed(), socket)?
             && Elements::observe(&config.table, socket)? == self.elements().sorted())
     }
 

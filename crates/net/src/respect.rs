@@ -25,8 +25,6 @@ use rustix::io::Errno;
 
 use crate::desired::{Desired, FirewallConfig};
 use crate::error::{Error, Result};
-use crate::fabric::Fabric;
-use crate::firewall::Elements;
 use crate::netlink::{Batch, Socket};
 use crate::nft::{self, Chain, Family, Hook, MARK, Match, Policy, Rule, Transaction, Verdict};
 
@@ -45,13 +43,6 @@ pub enum Respect {
     /// Or more than is wanted.
     Partly,
     Whole,
-}
-
-impl Fabric {
-    /// Whether the host's input policy decides about published ports.
-    pub fn respects_host(&self) -> bool {
-        self.state().desired.firewall.as_ref().is_some_and(|config| config.respect)
-    }
 }
 
 /// Names of the pair: by which packets leave, and come back.
@@ -90,17 +81,10 @@ pub(crate) const ASKED_MOVED_PORTS_AT: &str = "asked_moved_ports_at";
 pub(crate) const KEY_SETS: [(&str, bool, bool); 3] =
     [(ASKED_PORTS, true, true), (ASKED_MOVED_PORTS, false, false), (ASKED_MOVED_PORTS_AT, false, true)];
 
-/// Whether all published ports are asked about.
-pub(crate) fn is_complete(config: &FirewallConfig, elements: &Elements, nft: &mut Socket) -> Result<bool> {
-    if !config.respect {
-        return Ok(true);
-    }
-    for (set, wanted) in [
-        (ASKED_PORTS, &elements.ports),
-        (ASKED_MOVED_PORTS, &elements.moved_ports),
-        (ASKED_MOVED_PORTS_AT, &elements.moved_ports_at),
-    ] {
-        if nft::elements(nft, Family::Inet, &config.table, set)?.len() != wanted.len() {
+/// Whether all published ports are asked about: how many keys there are to be, in the order of [`KEY_SETS`].
+pub(crate) fn is_complete(config: &FirewallConfig, keys: [usize; 3], nft: &mut Socket) -> Result<bool> {
+    for ((set, _, _), wanted) in KEY_SETS.into_iter().zip(keys) {
+        if config.respect && nft::elements(nft, Family::Inet, &config.table, set)?.len() != wanted {
             return Ok(false);
         }
     }
