@@ -35,10 +35,7 @@ fn what_is_refused_is_refused_in_docker_s_words() {
         (&["--network", ""], "no name set for network".into()),
         (&["--network", "container:nosuch"], "No such container: nosuch".into()),
         (&["--mac-address", "bad"], "bad is not a valid mac address".into()),
-        (
-            &["--link-local-ip", "169.254.1.1"],
-            "EndpointsConfig.IPAMConfig.LinkLocalIPs is not supported yet".into(),
-        ),
+        (&["--link-local-ip", "0.0.0.0"], "invalid link-local IP address: 0.0.0.0".into()),
         (
             &["--dns", "bad"],
             "invalid argument \"bad\" for \"--dns\" flag: IP address is not correctly formatted: bad".into(),
@@ -53,7 +50,10 @@ fn what_is_refused_is_refused_in_docker_s_words() {
                 .into(),
         ),
         (&["-p", "80:80/foo"], "invalid proto: foo".into()),
-        (&["-p", "[::1]:80:80"], "publishing ports at an IPv6 address (::1) is not built yet".into()),
+        (
+            &["-p", "[::1]:80:80"],
+            "cannot publish port 80/tcp at ::1: the container is on no network that".into(),
+        ),
         (
             &["--network", "container:x", "-p", "80"],
             "conflicting options: port publishing and the container type network mode".into(),

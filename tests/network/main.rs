@@ -8,6 +8,7 @@ mod files;
 mod firewall;
 mod flags;
 mod healing;
+mod ipv6;
 mod land;
 mod links;
 mod names;

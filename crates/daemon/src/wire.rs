@@ -205,7 +205,19 @@ fn desired(config: &Config) -> Result<net::Desired, String> {
         // Every engine of a host has its own table.
         table: if name == "docker0" { "wharf".into() } else { format!("wharf-{name}") },
         respect: config.text("firewall") == Some("respect"),
+        ipv6: config.flag("ip6tables", true),
     });
+    let has_ipv6 = config.flag("ipv6", false);
+    let of_ipv6 = ["bip6", "fixed-cidr-v6", "default-gateway-v6"];
+    if let Some(flag) = of_ipv6.iter().find(|flag| !has_ipv6 && config.text(flag).is_some()) {
+        return Err(format!("{flag} is of IPv6, which the default network has with --ipv6 only"));
+    }
+    let ipv6 = net::Ipv6Config {
+        address: parse(config, "bip6")?,
+        range: parse(config, "fixed-cidr-v6")?,
+        gateway: parse(config, "default-gateway-v6")?,
+        ..net::Ipv6Config::default()
+    };
     let bridge = net::BridgeConfig {
         address: parse(config, "bip")?,
         range: parse(config, "fixed-cidr")?,
@@ -213,6 +225,7 @@ fn desired(config: &Config) -> Result<net::Desired, String> {
         gateway: parse(config, "default-gateway")?,
         inter_container: config.flag("icc", true),
         masquerade: config.flag("ip-masq", true),
+        ipv6: has_ipv6.then_some(ipv6),
         ..net::BridgeConfig::default()
     };
     let bridges = match name.as_str() {
@@ -244,10 +257,17 @@ pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
         config.text("storage-driver").map(DriverKind::parse).transpose().map_err(|e| e.to_string())?;
     let data_root = settings.data_root.clone();
     let opening = tokio::task::spawn_blocking(move || Store::open_with(&data_root, driver));
-    let desired = desired(config)?;
-    let pools = Some(desired.pools.clone()).filter(|pools| !pools.is_empty());
-    let pools = pools.unwrap_or_else(net::default_pools);
     let ids = Arc::new(RandomIds);
+    let mut desired = desired(config)?;
+    let of_ipv6 = |pool: &net::AddressPool| pool.base.addr().is_ipv6();
+    if !desired.pools.iter().any(of_ipv6) {
+        let engine_id = engine::system::kept_engine_id(&settings.data_root, &*ids);
+        desired.pools.push(crate::config::own_prefix(&engine_id));
+    }
+    let mut pools = desired.pools.clone();
+    if pools.iter().all(of_ipv6) {
+        pools.extend(net::default_pools());
+    }
     let network_id = engine::ports::Ids::id(&*ids);
     let network_id_path = settings.data_root.join("network-id");
     let exec_root = settings.exec_root.clone();

@@ -5,13 +5,14 @@ use std::fs;
 use crate::br_netfilter::bridges_filter;
 use crate::desired::Desired;
 use crate::error::{Error, Result};
+use crate::firewall::Guard;
 use crate::forward;
-use crate::mac::mac_from_ipv4;
 use crate::netlink::{Batch, Socket};
-use crate::observe::{IP_FORWARD, accept_ra};
+use crate::observe::{IP_FORWARD, IPV6_FORWARD, accept_ra, disable_ipv6};
 use crate::plan::{Plan, Step};
 use crate::published::Published;
 use crate::respect;
+use crate::version::Version;
 
 /// Does every step, in order. The sockets and the calling thread are of the same network namespace.
 pub(crate) fn apply(
@@ -24,9 +25,8 @@ pub(crate) fn apply(
     for step in &plan.steps {
         let mut batch = Batch::default();
         match step {
-            // Always the same hardware address: containers know it, also when the bridge is made again.
-            Step::CreateBridge { name, mtu, address, owned } => {
-                batch.create_bridge(name, *mtu, mac_from_ipv4(address.addr()));
+            Step::CreateBridge { name, mtu, mac, owned } => {
+                batch.create_bridge(name, *mtu, *mac);
                 if *owned {
                     batch.set_alias(name, &desired.mark());
                 }
@@ -35,7 +35,13 @@ pub(crate) fn apply(
             Step::SetMtu { name, mtu } => batch.set_mtu(socket.link_index(name)?, *mtu),
             Step::RemoveAddress { name, address } => batch.remove_address(socket.link_index(name)?, *address),
             Step::AddAddress { name, address } => batch.add_address(socket.link_index(name)?, *address),
+            Step::SwitchOnIpv6 { name } => {
+                fs::write(disable_ipv6(name), "0").map_err(|_| Error::NoIpv6(name.clone()))?;
+            }
             Step::IgnoreRouters { name } => write(&accept_ra(name), "0")?,
+            // A link may be gone meanwhile.
+            Step::KeepHearing { name } => write(&accept_ra(name), "2")?,
+            Step::TurnOnForwarding6 => write(IPV6_FORWARD, "1")?,
             Step::SetUp { name } => batch.set_up(socket.link_index(name)?),
             Step::Reconnect { index, link, bridge } => {
                 let isolated = desired.bridges.iter().any(|b| b.name == *bridge && !b.inter_container);
@@ -55,14 +61,15 @@ pub(crate) fn apply(
                     respect::remove(desired, socket, nft)?;
                 }
             }
-            Step::ReplaceTable { guard, .. } => {
+            Step::ReplaceTable { guard, guard6, .. } => {
                 if let Some(nft) = &mut nft {
-                    published.install(desired, *guard, nft)?;
+                    published.install(desired, Guard { ipv4: *guard, ipv6: *guard6 }, nft)?;
                 }
             }
-            Step::AmendForward { remove, bridges } => {
+            Step::AmendForward { ipv6, remove, bridges } => {
+                let version = if *ipv6 { Version::V6 } else { Version::V4 };
                 if let Some(nft) = &mut nft {
-                    forward::amend(nft, remove, bridges)?;
+                    forward::amend(nft, version, remove, bridges)?;
                 }
             }
         }
@@ -76,7 +83,7 @@ pub(crate) fn apply(
             result => result?,
         }
     }
-    published.switch_on(&plan.steps);
+    published.switch_on(&plan.steps, socket);
     Ok(())
 }
 

@@ -7,3 +7,8 @@ use std::fs;
 pub(crate) fn bridges_filter() -> bool {
     fs::read("/proc/sys/net/bridge/bridge-nf-call-iptables").is_ok_and(|text| text.starts_with(b"1"))
 }
+
+/// The same of IPv6.
+pub(crate) fn bridges_filter_ipv6() -> bool {
+    fs::read("/proc/sys/net/bridge/bridge-nf-call-ip6tables").is_ok_and(|text| text.starts_with(b"1"))
+}

@@ -1,16 +1,50 @@
 //! What should exist on the host, from the engine's configuration.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::pools::AddressPool;
+
+/// What a network's addresses of one family are to the world outside
+/// (`com.docker.network.bridge.gateway_mode_ipv4`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GatewayMode {
+    /// Hidden behind the host's.
+    #[default]
+    Nat,
+    /// The same on the way out; on the way in whoever has a route reaches every port.
+    NatUnprotected,
+    /// Known to others. Who has a route reaches the published ports, by the container's address.
+    Routed,
+    /// The host itself has no address there.
+    Isolated,
+}
+
+impl GatewayMode {
+    fn hides(self) -> bool {
+        matches!(self, Self::Nat | Self::NatUnprotected)
+    }
+}
+
+/// What a bridge network has of IPv6.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ipv6Config {
+    /// As those of [`BridgeConfig`].
+    pub address: Option<Ipv6Net>,
+    pub range: Option<Ipv6Net>,
+    pub gateway: Option<Ipv6Addr>,
+    pub reserved: Vec<Ipv6Addr>,
+    pub mode: GatewayMode,
+}
 
 /// One bridge network: the default one as flags and `daemon.json` describe it, or one that a user made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BridgeConfig {
     /// `docker0`, or the name of `--bridge`; `br-` and twelve digits for a user's.
     pub name: String,
+    /// It has addresses of IPv4: those that follow are of it.
+    pub ipv4: bool,
     /// `--bip`: the bridge's own address with the subnet's prefix.
     pub address: Option<Ipv4Net>,
     /// `--fixed-cidr`: the part of the subnet that addresses are given out from.
@@ -21,6 +55,9 @@ pub struct BridgeConfig {
     pub gateway: Option<Ipv4Addr>,
     /// Addresses that are never given out.
     pub reserved: Vec<Ipv4Addr>,
+    pub mode: GatewayMode,
+    /// `--ipv6`.
+    pub ipv6: Option<Ipv6Config>,
     /// `--icc`: containers on the bridge may talk to each other.
     pub inter_container: bool,
     /// `--ip-masq`: outgoing packets get the host's address.
@@ -37,17 +74,55 @@ impl Default for BridgeConfig {
     fn default() -> Self {
         Self {
             name: "docker0".to_owned(),
+            ipv4: true,
             address: None,
             range: None,
             mtu: None,
             gateway: None,
             reserved: Vec::new(),
+            mode: GatewayMode::Nat,
+            ipv6: None,
             inter_container: true,
             masquerade: true,
             internal: false,
             bare: false,
             owned: false,
         }
+    }
+}
+
+impl BridgeConfig {
+    pub(crate) fn address6(&self) -> Option<Ipv6Net> {
+        self.ipv6.as_ref()?.address
+    }
+
+    /// Its subnets, with the bridge's own addresses.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpNet> + use<> {
+        let ipv4 = self.address.filter(|_| self.ipv4).map(IpNet::V4);
+        ipv4.into_iter().chain(self.address6().map(IpNet::V6))
+    }
+
+    /// What its containers send of IPv4 gets the host's address.
+    pub(crate) fn hides(&self) -> bool {
+        self.ipv4 && self.masquerade && !self.internal && self.mode.hides()
+    }
+
+    /// The same of IPv6.
+    pub(crate) fn hides6(&self) -> bool {
+        self.masquerade && !self.internal && self.ipv6.as_ref().is_some_and(|ipv6| ipv6.mode.hides())
+    }
+
+    /// How others reach its addresses of the family that this one is of.
+    pub(crate) fn mode_of(&self, address: std::net::IpAddr) -> GatewayMode {
+        match (address, &self.ipv6) {
+            (std::net::IpAddr::V6(_), Some(ipv6)) => ipv6.mode,
+            _ => self.mode,
+        }
+    }
+
+    /// The firewall has to know more of it than that it is there.
+    pub(crate) fn is_special(&self) -> bool {
+        self.ipv6.is_some() || !matches!(self.mode, GatewayMode::Nat | GatewayMode::Isolated)
     }
 }
 
@@ -58,11 +133,13 @@ pub struct FirewallConfig {
     pub table: String,
     /// `--firewall respect`: the host's own input policy decides who reaches published ports.
     pub respect: bool,
+    /// Not `--ip6tables=false`: IPv6 is in it, too.
+    pub ipv6: bool,
 }
 
 impl Default for FirewallConfig {
     fn default() -> Self {
-        Self { table: "wharf".to_owned(), respect: false }
+        Self { table: "wharf".to_owned(), respect: false, ipv6: true }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can go wrong, by what the caller can do about it.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// A result of this room.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -35,9 +35,9 @@ pub enum Error {
     Config(String),
     /// Every default pool overlaps with a route of this host.
     #[error(
-        "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"
+        "could not find an available, non-overlapping {0} address pool among the defaults to assign to the network"
     )]
-    NoFreePool,
+    NoFreePool(&'static str),
     /// Another network has addresses of this subnet.
     #[error("invalid pool request: Pool overlaps with other one on this address space")]
     PoolOverlaps { subnet: String, with: String },
@@ -46,17 +46,26 @@ pub enum Error {
     BridgeTaken(String),
     #[error("no such bridge network: {0}")]
     NoSuchNetwork(String),
-    #[error("no available IPv4 addresses on this network's address pools: {0}")]
-    AddressesExhausted(String),
+    #[error("no available {family} addresses on this network's address pools: {pool}")]
+    AddressesExhausted { family: &'static str, pool: String },
     #[error("Address already in use")]
-    AddressInUse(Ipv4Addr),
+    AddressInUse(IpAddr),
     #[error("requested IP address {address} is not within the subnet {subnet}")]
-    AddressOutside { address: Ipv4Addr, subnet: String },
+    AddressOutside { address: IpAddr, subnet: String },
     /// A port of the host's that cannot be had.
     #[error(transparent)]
     Port(#[from] crate::ports::PortError),
     #[error("ports cannot be published: the engine runs with --iptables=false")]
     NoFirewall,
+    #[error("ports cannot be published at IPv6 addresses: the engine runs with --ip6tables=false")]
+    NoFirewall6,
+    #[error(
+        "ports cannot be published at ::1 where bridges show the firewall what they carry: set \
+         net.bridge.bridge-nf-call-ip6tables to 0, or use another address of this host's"
+    )]
+    NoLoopback6,
+    #[error("network {0} has IPv6, and this kernel does not: boot it without ipv6.disable=1")]
+    NoIpv6(String),
     #[error("invalid MAC address: {0}")]
     BadMac(String),
     /// The pool's thread is gone.
@@ -73,7 +82,7 @@ impl Error {
     pub fn is_permanent(&self) -> bool {
         !matches!(
             self,
-            Self::Kernel { .. } | Self::AddressesExhausted(_) | Self::AddressInUse(_) | Self::Port(_)
+            Self::Kernel { .. } | Self::AddressesExhausted { .. } | Self::AddressInUse(_) | Self::Port(_)
         )
     }
 

@@ -2,67 +2,36 @@
 //! be taken.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use crate::apply::apply;
 use crate::desired::{BridgeConfig, Desired};
+use crate::elements::Elements;
 use crate::error::{Error, Result};
-use crate::firewall::{self, Elements};
+use crate::firewall::{self, Guard};
 use crate::forward;
-use crate::ipam::Ipam;
-use crate::mac::{Mac, mac_from_ipv4};
 use crate::netlink::{Batch, Socket};
 use crate::netns::NetNs;
+use crate::network::{FabricFacts, Network, Place};
 use crate::observe::observe_with;
-use crate::plan::{Plan, PlannedBridge, Step, first_host, overlap, plan};
+use crate::plan::{Plan, Step, first_host, first_host6, overlap, plan, turn_on_ipv6};
 use crate::pool::Pool;
 use crate::pools::{self, AddressPool, Taken};
 use crate::ports::{PortMapping, PortWish};
-use crate::published::{self, Opening, Published, PublishedPorts};
-use crate::sandbox::{Address, Attachment, Furnishing, Sandbox};
+use crate::published::{self, Opening, Published, PublishedPorts, Reach};
+use crate::sandbox::{Address, Furnishing, Sandbox};
 use crate::state::{State, lock};
+use crate::version::Version;
 use crate::watch::Watcher;
 
 /// How many sandboxes are held ready: with the bridge, for users' networks, and with loopback only.
 const BRIDGED_READY: usize = 4;
 const UNPLUGGED_READY: usize = 3;
 const ISOLATED_READY: usize = 1;
-
-/// What is known about a bridge.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FabricFacts {
-    pub bridge: String,
-    /// The bridge's own address with the subnet's prefix.
-    pub address: Ipv4Net,
-    /// What containers get as their gateway.
-    pub gateway: Ipv4Addr,
-    pub mtu: u32,
-}
-
-/// Where in a network a container is to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    pub ipv4: Option<Ipv4Addr>,
-    pub mac: Option<Mac>,
-    /// The default route goes this way, if it leads out at all.
-    pub is_gateway: bool,
-}
-
-/// One bridge and its addresses.
-#[derive(Debug)]
-struct Network {
-    facts: FabricFacts,
-    ipam: Ipam,
-    attach: Attachment,
-    /// No way out: containers get no default route.
-    internal: bool,
-    /// Given by the network, and never given back by a container.
-    kept: Vec<Ipv4Addr>,
-}
 
 /// The running networks of one engine.
 #[derive(Debug)]
@@ -111,8 +80,7 @@ impl Fabric {
         for (config, planned) in desired.bridges.iter_mut().zip(&plan.bridges) {
             networks.insert(config.name.clone(), Network::new(config, planned)?);
             // What the start has chosen holds until the next one.
-            config.address = Some(planned.address);
-            config.mtu = Some(planned.mtu);
+            planned.settle(config);
         }
         // Containers of the engine before run on, and so do their ports, until this one has said which they are.
         let inherited = match desired.firewall.as_ref().zip(nft.as_mut()) {
@@ -122,8 +90,10 @@ impl Fabric {
         let mut published = Published::new(inherited);
         apply(&desired, &plan, &mut published, &mut links, nft.as_mut())?;
         // Whether this start or an earlier one turned forwarding on; the table is where that is remembered.
-        let turned_on = plan.steps.iter().any(|step| matches!(step, Step::TurnOnForwarding));
-        let guarded = desired.guard && (turned_on || observed.guarded);
+        let guarded = Guard {
+            ipv4: desired.guard && (plan.steps.contains(&Step::TurnOnForwarding) || observed.guarded),
+            ipv6: desired.guard && (plan.steps.contains(&Step::TurnOnForwarding6) || observed.guarded6),
+        };
         let default =
             desired.bridges.first().filter(|bridge| !bridge.owned).map(|bridge| bridge.name.clone());
         let attach =
@@ -175,7 +145,8 @@ impl Fabric {
             return Ok((Plan::default(), refused));
         }
         let mut observed = observe_with(&wanted, links, nft.as_mut())?;
-        observed.guarded |= *guarded;
+        observed.guarded |= guarded.ipv4;
+        observed.guarded6 |= guarded.ipv6;
         let mut networks = self.networks();
         // One that cannot be made must not take the others with it.
         let known = desired.bridges.len();
@@ -202,7 +173,7 @@ impl Fabric {
         let plan = plan(&wanted, &observed)?;
         apply(&wanted, &plan, published, links, nft.as_mut())?;
         let has_users = wanted.bridges.iter().any(|bridge| bridge.owned);
-        *guarded |= wanted.guard && plan.steps.contains(&Step::TurnOnForwarding);
+        guarded.note(wanted.guard, &plan.steps);
         *desired = wanted;
         drop(state);
         if has_users {
@@ -223,22 +194,27 @@ impl Fabric {
         if desired.bridges.iter().any(|bridge| bridge.name == config.name) {
             return Err(Error::BridgeTaken(config.name));
         }
-        let taken = || desired.bridges.iter().filter_map(|bridge| bridge.address);
+        let taken = || desired.bridges.iter().flat_map(BridgeConfig::addresses);
         let single = desired.with_only(config.clone());
         let observed = observe_with(&single, links, nft.as_mut())?;
-        match config.address {
-            Some(address) => {
-                if let Some(other) = taken().find(|other| overlap(other, &address)) {
-                    let (subnet, with) = (address.trunc().to_string(), other.trunc().to_string());
-                    return Err(Error::PoolOverlaps { subnet, with });
-                }
+        for address in config.addresses() {
+            if let Some(other) = taken().find(|other| overlap(other, &address)) {
+                let (subnet, with) = (address.trunc().to_string(), other.trunc().to_string());
+                return Err(Error::PoolOverlaps { subnet, with });
             }
-            None => {
-                let routes = observed.routes.iter().copied();
-                let taken = Taken::new(taken().map(|address| address.trunc()).chain(routes));
-                let subnet = pools::choose(pools, &taken).ok_or(Error::NoFreePool)?;
-                config.address = first_host(subnet);
-            }
+        }
+        let choose = |version| {
+            let routes = observed.routes.iter().copied();
+            let taken = Taken::new(version, taken().map(|address| address.trunc()).chain(routes));
+            pools::choose(pools, &taken)
+        };
+        if config.ipv4 && config.address.is_none() {
+            let Some(IpNet::V4(subnet)) = choose(Version::V4) else { return Err(Error::NoFreePool("IPv4")) };
+            config.address = first_host(subnet);
+        }
+        if let Some(ipv6) = config.ipv6.as_mut().filter(|ipv6| ipv6.address.is_none()) {
+            let Some(IpNet::V6(subnet)) = choose(Version::V6) else { return Err(Error::NoFreePool("IPv6")) };
+            ipv6.address = first_host6(subnet);
         }
         // A bridge that is there already is used, and stays when its network goes.
         config.owned = observed.bridges.get(&config.name).is_none_or(|found| found.marked);
@@ -246,17 +222,32 @@ impl Fabric {
         // The first of an engine without a default one brings the firewall along.
         let is_first = desired.incomplete;
         let single = Desired { incomplete: !is_first, ..single };
-        let plan = plan(&single, &observed)?;
+        let mut plan = plan(&single, &observed)?;
         let network = Network::new(&config, &plan.bridges[0])?;
-        config.mtu = Some(plan.bridges[0].mtu);
+        plan.bridges[0].settle(&mut config);
         let facts = network.facts.clone();
-        let made = apply(&single, &plan, published, links, nft.as_mut()).and_then(|()| {
-            match (&desired.firewall, nft) {
-                (Some(firewall), Some(nft)) if !is_first => firewall::add(firewall, &config, nft),
-                _ => Ok(()),
-            }
+        // The first of its kind brings rules of its own.
+        let is_one_more = firewall::is_of_one_kind(desired, *guarded, &config);
+        if !is_first {
+            turn_on_ipv6(desired.ip_forward, &observed, &mut plan);
+        }
+        guarded.note(desired.guard, &plan.steps);
+        desired.bridges.push(config.clone());
+        // Nobody's packets are forwarded before the firewall stands: it is `apply` that turns that on.
+        let made = match nft.as_mut() {
+            Some(nft) if !is_first && !is_one_more => published.install(desired, *guarded, nft),
+            _ => Ok(()),
+        };
+        let made = made.and_then(|()| apply(&single, &plan, published, links, nft.as_mut()));
+        let made = made.and_then(|()| match nft.as_mut() {
+            Some(nft) if !is_first && is_one_more => firewall::add(desired, *guarded, &config, nft),
+            _ => Ok(()),
         });
         if let Err(error) = made {
+            desired.bridges.pop();
+            if let Some(nft) = nft.as_mut().filter(|_| !is_first && !is_one_more) {
+                let _ = published.install(desired, *guarded, nft);
+            }
             let made_here = |step: &Step| matches!(step, Step::CreateBridge { .. });
             if plan.steps.iter().any(made_here) {
                 let _ = remove_link(links, &config.name);
@@ -264,9 +255,7 @@ impl Fabric {
             return Err(error);
         }
         self.networks().insert(config.name.clone(), network);
-        desired.bridges.push(config);
         desired.incomplete = false;
-        *guarded |= desired.guard && plan.steps.contains(&Step::TurnOnForwarding);
         drop(state);
         self.unplugged()?;
         Ok(facts)
@@ -289,15 +278,18 @@ impl Fabric {
             return Err(error);
         }
         self.networks().remove(bridge);
-        if let Some((firewall, nft)) = desired.firewall.as_ref().zip(nft.as_mut()) {
-            // Somebody's flush may have come first.
-            if firewall::remove(firewall, &config, nft).is_err() {
+        if let Some(nft) = nft.as_mut() {
+            // Somebody's flush may have come first; the last of its kind takes its rules along.
+            let is_one_less = firewall::is_of_one_kind(desired, *guarded, &config);
+            if !is_one_less || firewall::remove(desired, *guarded, &config, nft).is_err() {
                 published.install(desired, *guarded, nft)?;
             }
             let chains = forward::chains(nft)?;
-            let shared = forward::shared(nft, &chains, |other| other != bridge)?;
-            if !shared.stale.is_empty() {
-                forward::amend(nft, &shared.stale, &[])?;
+            for version in Version::BOTH {
+                let shared = forward::shared(nft, &chains, version, |other| other != bridge)?;
+                if !shared.stale.is_empty() {
+                    forward::amend(nft, version, &shared.stale, &[])?;
+                }
             }
         }
         Ok(())
@@ -344,7 +336,7 @@ impl Fabric {
     pub fn take(&self, place: Place) -> Result<(Sandbox, Address)> {
         let (bridge, pool) = self.default()?;
         let address = self.claim(bridge, place)?;
-        let sandbox = pool.take().inspect_err(|_| self.give_back(bridge, address.ipv4.addr()))?;
+        let sandbox = pool.take().inspect_err(|_| self.give_all_back(bridge, &address))?;
         self.assign(bridge, sandbox, address)
     }
 
@@ -357,7 +349,7 @@ impl Fabric {
         let (bridge, pool) = self.default()?;
         let address = self.claim(bridge, place)?;
         let Some(sandbox) = pool.try_take() else {
-            self.give_back(bridge, address.ipv4.addr());
+            self.give_all_back(bridge, &address);
             return Ok(None);
         };
         self.assign(bridge, sandbox, address).map(Some)
@@ -372,7 +364,7 @@ impl Fabric {
         match sandbox.assign(&address) {
             Ok(()) => Ok((sandbox, address)),
             Err(e) => {
-                self.give_back(bridge, address.ipv4.addr());
+                self.give_all_back(bridge, &address);
                 Err(e)
             }
         }
@@ -415,19 +407,7 @@ impl Fabric {
     pub fn claim(&self, bridge: &str, place: Place) -> Result<Address> {
         let mut networks = self.networks();
         let network = networks.get_mut(bridge).ok_or_else(|| Error::NoSuchNetwork(bridge.to_owned()))?;
-        let ip = match place.ipv4 {
-            Some(ip) => network.ipam.take(ip).map(|()| ip)?,
-            None => network.ipam.take_next()?,
-        };
-        let ipv4 =
-            Ipv4Net::new(ip, network.facts.address.prefix_len()).map_err(|e| Error::Config(e.to_string()))?;
-        let leads_to = (!network.internal).then_some(network.facts.gateway);
-        Ok(Address {
-            ipv4,
-            mac: place.mac.unwrap_or_else(|| mac_from_ipv4(ip)),
-            gateway: leads_to.filter(|_| place.is_gateway),
-            leads_to,
-        })
+        network.claim(place)
     }
 
     /// Makes a leg on a network in a sandbox, with an address that was claimed there.
@@ -458,12 +438,14 @@ impl Fabric {
     }
 
     /// Gives an address back. Twice is no error.
-    pub fn give_back(&self, bridge: &str, ip: Ipv4Addr) {
-        if let Some(network) = self.networks().get_mut(bridge)
-            && !network.kept.contains(&ip)
-        {
-            network.ipam.give_back(ip);
+    pub fn give_back(&self, bridge: &str, ip: IpAddr) {
+        if let Some(network) = self.networks().get_mut(bridge) {
+            network.give_back(ip);
         }
+    }
+
+    fn give_all_back(&self, bridge: &str, address: &Address) {
+        address.ips().for_each(|ip| self.give_back(bridge, ip));
     }
 
     /// After an engine's restart: a running container has this address.
@@ -471,8 +453,10 @@ impl Fabric {
     /// # Errors
     ///
     /// It is another's, or not of the network's subnet.
-    pub fn reclaim(&self, bridge: &str, ip: Ipv4Addr) -> Result<()> {
-        self.claim(bridge, Place { ipv4: Some(ip), ..Place::default() }).map(drop)
+    pub fn reclaim(&self, bridge: &str, ip: IpAddr) -> Result<()> {
+        let mut networks = self.networks();
+        let network = networks.get_mut(bridge).ok_or_else(|| Error::NoSuchNetwork(bridge.to_owned()))?;
+        network.reclaim(ip)
     }
 
     // --------------------------------------------------------------------------------------- ports
@@ -482,7 +466,7 @@ impl Fabric {
     /// # Errors
     ///
     /// A port that cannot be had, with whose it is; no firewall of ours.
-    pub fn publish(&self, owner: &str, to: Ipv4Addr, wishes: &[PortWish]) -> Result<PublishedPorts> {
+    pub fn publish(&self, owner: &str, to: Reach, wishes: &[PortWish]) -> Result<PublishedPorts> {
         published::publish(&mut lock(&self.state), owner, to, wishes)
     }
 
@@ -509,7 +493,7 @@ impl Fabric {
     /// # Errors
     ///
     /// What the kernel says.
-    pub fn adopt_ports(&self, running: Vec<(String, Ipv4Addr, Vec<PortMapping>)>) -> Result<()> {
+    pub fn adopt_ports(&self, running: Vec<(String, Reach, Vec<PortMapping>)>) -> Result<()> {
         published::adopt(&mut lock(&self.state), running)
     }
 
@@ -527,40 +511,11 @@ impl Fabric {
     }
 }
 
-impl Network {
-    fn new(config: &BridgeConfig, planned: &PlannedBridge) -> Result<Self> {
-        let mut ipam = Ipam::new(planned.address, config.range)?;
-        let gateway = config.gateway.unwrap_or(planned.address.addr());
-        if !planned.address.contains(&gateway) {
-            return Err(Error::AddressOutside {
-                address: gateway,
-                subnet: planned.address.trunc().to_string(),
-            });
-        }
-        let mut kept = Vec::new();
-        let own = (!config.bare).then(|| planned.address.addr());
-        for ip in own.into_iter().chain([gateway]).chain(config.reserved.iter().copied()) {
-            if !kept.contains(&ip) {
-                ipam.take(ip)?;
-                kept.push(ip);
-            }
-        }
-        Ok(Self {
-            facts: FabricFacts {
-                bridge: config.name.clone(),
-                address: planned.address,
-                gateway,
-                mtu: planned.mtu,
-            },
-            ipam,
-            attach: Attachment {
-                bridge: config.name.clone(),
-                mtu: planned.mtu,
-                isolated: !config.inter_container,
-            },
-            internal: config.internal,
-            kept,
-        })
+impl Guard {
+    /// Where these steps turn forwarding on.
+    fn note(&mut self, wanted: bool, steps: &[Step]) {
+        self.ipv4 |= wanted && steps.contains(&Step::TurnOnForwarding);
+        self.ipv6 |= wanted && steps.contains(&Step::TurnOnForwarding6);
     }
 }
 

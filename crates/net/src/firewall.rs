@@ -38,13 +38,36 @@
 //!         iifname @internal drop
 //!         iifname @bridges oifname != @bridges accept
 //!         oifname @bridges drop                            (nothing reaches a container uninvited)
+//!         meta nfproto ip6 accept                          (the policy is about IPv4)
 //!     }
 //!     chain postrouting { type nat hook postrouting priority srcnat; policy accept;
 //!         oifname @bridges ip saddr 127.0.0.0/8 masquerade (no container could answer that)
 //!         ip saddr . oifname @home ct status dnat masquerade                     (nor directly to its neighbour)
-//!         iifname @masqueraded oifname != @bridges masquerade
+//!         meta nfproto ip iifname @masqueraded oifname != @bridges masquerade
 //!     }
 //! }
+//! ```
+//!
+//! With a network that has IPv6, or gateway modes, there are also sets and maps of the same kind for IPv6 (`home6`,
+//! `ports6` ...), and
+//!
+//! ```text
+//!     set masqueraded6, open, open6, routed, routed6 { type ifname; }            (by the gateway mode of each version)
+//!     set reached { type ipv4_addr . inet_proto . inet_service; flags interval }      (published ports of routed networks)
+//!     chain forward { ...
+//!         ip daddr . meta l4proto . th dport @reached accept                     (after what is internal was dropped)
+//!         meta nfproto ip meta l4proto icmp oifname @routed accept
+//!         meta nfproto ip iifname != @bridges oifname @open accept               (nat-unprotected)
+//!     }
+//!     chain forward6 { type filter hook forward priority filter + 1; policy accept;    (for its policy)
+//!         meta nfproto ip accept
+//!         iifname @bridges accept
+//!         oifname @bridges accept
+//!     }
+//!     chain postrouting { ...
+//!         oifname @bridges ip6 saddr ::1 masquerade
+//!         ip6 saddr . oifname @home6 ct status dnat masquerade
+//!     }
 //! ```
 //!
 //! Where we turned forwarding on, the policy of `forward` is to drop: this host was no router, and becomes one for
@@ -58,10 +81,13 @@
 //! tree that knows ranges. Whoever comes in by them is seen by the container under his own address, but for the two
 //! cases above.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use crate::admin::{ADMIN, Memory};
-use crate::desired::{BridgeConfig, Desired, FirewallConfig};
+use crate::desired::{BridgeConfig, Desired, FirewallConfig, GatewayMode, Ipv6Config};
+use crate::elements::{Elements, LINKS, Names, names, octets};
 use crate::error::{Error, Result};
 use crate::forward::ForwardChain;
 use crate::netlink::Socket;
@@ -70,61 +96,149 @@ use crate::nft::{
 };
 use crate::ports::Protocol;
 use crate::respect;
+use crate::version::Version;
 
-const BRIDGES: InterfaceSet = InterfaceSet { name: "bridges", pairs: false };
+const fn interfaces(name: &'static str) -> InterfaceSet {
+    InterfaceSet { name, pairs: false }
+}
+
+const BRIDGES: InterfaceSet = interfaces("bridges");
 const TALKING: InterfaceSet = InterfaceSet { name: "talking", pairs: true };
-const INTERNAL: InterfaceSet = InterfaceSet { name: "internal", pairs: false };
-const MASQUERADED: InterfaceSet = InterfaceSet { name: "masqueraded", pairs: false };
+const INTERNAL: InterfaceSet = interfaces("internal");
+const MASQUERADED: InterfaceSet = interfaces("masqueraded");
 const SETS: [InterfaceSet; 4] = [BRIDGES, TALKING, INTERNAL, MASQUERADED];
-/// Each subnet with its bridge: by addresses, since what `br_netfilter` shows of bridged packets has no incoming
-/// interface when they leave.
-const HOME: &str = "home";
-const FORWARD: &str = "forward";
-/// Ports that have the same number in the container; those that have another, at any address and at one.
-const PORTS: &str = "ports";
-const MOVED_PORTS: &str = "moved_ports";
-const MOVED_PORTS_AT: &str = "moved_ports_at";
-/// What linked containers may reach of each other.
-const LINKS: &str = "links";
+const MASQUERADED6: InterfaceSet = interfaces("masqueraded6");
+/// Where every port may be reached.
+const OPEN: InterfaceSet = interfaces("open");
+const OPEN6: InterfaceSet = interfaces("open6");
+/// Whose addresses others know.
+const ROUTED: InterfaceSet = interfaces("routed");
+const ROUTED6: InterfaceSet = interfaces("routed6");
+/// There as well, where a network has IPv6 or another gateway mode than NAT.
+const SPECIAL_SETS: [InterfaceSet; 5] = [MASQUERADED6, OPEN, OPEN6, ROUTED, ROUTED6];
+pub(crate) const FORWARD: &str = "forward";
+pub(crate) const FORWARD6: &str = "forward6";
 const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
 const PRIORITY_RAW: i32 = -300;
 const PRIORITY_DSTNAT: i32 = -100;
 const PRIORITY_FILTER: i32 = 0;
 const PRIORITY_SRCNAT: i32 = 100;
 
-fn chains(guard: bool) -> Vec<Chain> {
-    let forward = vec![
+/// Whether what others forward is dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Guard {
+    pub(crate) ipv4: bool,
+    pub(crate) ipv6: bool,
+}
+
+impl Guard {
+    /// As far as the firewall is ours.
+    pub(crate) fn within(self, desired: &Desired) -> Self {
+        let ipv6 = desired.firewall.as_ref().is_some_and(|firewall| firewall.ipv6);
+        Self { ipv6: self.ipv6 && ipv6, ..self }
+    }
+}
+
+/// How much there is in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// As long as all networks are plain ones of IPv4.
+    Plain,
+    /// Gateway modes, and IPv6, unless that is somebody else's.
+    Special { ipv6: bool },
+}
+
+fn extent(desired: &Desired, guard: Guard) -> Extent {
+    let ipv6 = desired.firewall.as_ref().is_some_and(|firewall| firewall.ipv6);
+    // This host goes on forwarding IPv6 when the last network with it is gone.
+    match guard.ipv6 || desired.bridges.iter().any(BridgeConfig::is_special) {
+        true => Extent::Special { ipv6 },
+        false => Extent::Plain,
+    }
+}
+
+impl Extent {
+    fn versions(self) -> &'static [Version] {
+        match self {
+            Self::Special { ipv6: true } => &Version::BOTH,
+            _ => &[Version::V4],
+        }
+    }
+
+    fn is_special(self) -> bool {
+        self != Self::Plain
+    }
+}
+
+/// Whether a bridge more or less makes no difference but in the sets.
+pub(crate) fn is_of_one_kind(desired: &Desired, guard: Guard, bridge: &BridgeConfig) -> bool {
+    extent(desired, guard).is_special() || !bridge.is_special()
+}
+
+fn chains(extent: Extent, guard: Guard) -> Vec<Chain> {
+    use Match::{Icmp, InputIn, InputNotIn, Is, OutputIn, OutputNotIn, PublishedIn, Redirected, StaysIn};
+    let policy = |drops| if drops { Policy::Drop } else { Policy::Accept };
+    let mut forward = vec![
         Rule::jump(ADMIN),
         Rule::accept([Match::Established]),
-        Rule::accept([Match::OutputIn(BRIDGES.name), Match::Redirected]),
+        Rule::accept([OutputIn(BRIDGES.name), Redirected]),
         Rule::accept([Match::Linked(LINKS)]),
         Rule::accept([Match::PairIn(TALKING.name)]),
-        Rule::drop([Match::InputIn(INTERNAL.name)]),
-        Rule::accept([Match::InputIn(BRIDGES.name), Match::OutputNotIn(BRIDGES.name)]),
-        Rule::drop([Match::OutputIn(BRIDGES.name)]),
+        Rule::drop([InputIn(INTERNAL.name)]),
     ];
-    let postrouting = vec![
-        Rule::masquerade([Match::OutputIn(BRIDGES.name), Match::FromLoopback]),
-        Rule::masquerade([Match::StaysIn(HOME), Match::Redirected]),
-        Rule::masquerade([Match::InputIn(MASQUERADED.name), Match::OutputNotIn(BRIDGES.name)]),
-    ];
-    let mut published = vec![Rule::publish([Match::ToThisHost], Verdict::ToAddressIn(PORTS))];
-    for protocol in PROTOCOLS {
-        for verdict in [Verdict::ToPortIn(MOVED_PORTS_AT), Verdict::ToPortForAnyIn(MOVED_PORTS)] {
-            published.push(Rule::publish([Match::Protocol(protocol), Match::ToThisHost], verdict));
+    if extent == (Extent::Special { ipv6: false }) {
+        // After the administrator's own rules.
+        forward.insert(1, Rule::accept([Is(Version::V6)]));
+    }
+    if extent.is_special() {
+        for (version, routed, open) in [(Version::V4, ROUTED, OPEN), (Version::V6, ROUTED6, OPEN6)] {
+            if extent.versions().contains(&version) {
+                forward.push(Rule::accept([PublishedIn(version, names(version).reached)]));
+                forward.push(Rule::accept([Is(version), Icmp(version), OutputIn(routed.name)]));
+                forward.push(Rule::accept([Is(version), InputNotIn(BRIDGES.name), OutputIn(open.name)]));
+            }
+        }
+    }
+    forward.extend([
+        Rule::accept([InputIn(BRIDGES.name), OutputNotIn(BRIDGES.name)]),
+        Rule::drop([OutputIn(BRIDGES.name)]),
+        Rule::accept([Is(Version::V6)]),
+    ]);
+    let mut postrouting = vec![Rule::masquerade([OutputIn(BRIDGES.name), Match::FromLoopback])];
+    let mut published = Vec::new();
+    for version in extent.versions().iter().copied() {
+        let names = names(version);
+        let hidden = match version {
+            Version::V4 => MASQUERADED,
+            Version::V6 => {
+                postrouting.push(Rule::masquerade([OutputIn(BRIDGES.name), Match::FromLoopback6]));
+                MASQUERADED6
+            }
+        };
+        postrouting.push(Rule::masquerade([StaysIn(version, names.home), Redirected]));
+        let out = OutputNotIn(BRIDGES.name);
+        postrouting.push(Rule::masquerade([Is(version), InputIn(hidden.name), out]));
+        published.push(Rule::publish([Match::ToThisHost], Verdict::ToAddressIn(version, names.ports)));
+        for protocol in PROTOCOLS {
+            for verdict in [
+                Verdict::ToPortIn(version, names.moved_ports_at),
+                Verdict::ToPortForAnyIn(version, names.moved_ports),
+            ] {
+                published.push(Rule::publish([Match::Protocol(protocol), Match::ToThisHost], verdict));
+            }
         }
     }
     let mut prerouting = vec![Rule::leave([Match::InputIsNotLoopback, Match::ToLoopback])];
     prerouting.extend(published.clone());
     let guarded = [Match::ToLoopback, Match::FromLoopback];
-    vec![
+    let mut chains = vec![
         Chain {
             name: "guard",
             kind: "filter",
             hook: Hook::Prerouting,
             priority: PRIORITY_RAW,
             policy: Policy::Accept,
-            rules: guarded.map(|loopback| Rule::drop([Match::InputIn(BRIDGES.name), loopback])).into(),
+            rules: guarded.map(|loopback| Rule::drop([InputIn(BRIDGES.name), loopback])).into(),
         },
         Chain {
             name: "prerouting",
@@ -147,7 +261,7 @@ fn chains(guard: bool) -> Vec<Chain> {
             kind: "filter",
             hook: Hook::Forward,
             priority: PRIORITY_FILTER,
-            policy: if guard { Policy::Drop } else { Policy::Accept },
+            policy: policy(guard.ipv4),
             rules: forward,
         },
         Chain {
@@ -158,15 +272,38 @@ fn chains(guard: bool) -> Vec<Chain> {
             policy: Policy::Accept,
             rules: postrouting,
         },
-    ]
+    ];
+    if extent.versions().contains(&Version::V6) {
+        let ours = [Is(Version::V4), InputIn(BRIDGES.name), OutputIn(BRIDGES.name)];
+        chains.push(Chain {
+            name: FORWARD6,
+            kind: "filter",
+            hook: Hook::Forward,
+            priority: PRIORITY_FILTER + 1,
+            policy: policy(guard.ipv6),
+            rules: ours.map(|ours| Rule::accept([ours])).into(),
+        });
+    }
+    chains
+}
+
+fn sets(extent: Extent) -> Vec<InterfaceSet> {
+    let special: &[_] = if extent.is_special() { &SPECIAL_SETS } else { &[] };
+    [&SETS[..], special].concat()
 }
 
 /// Whether a bridge is an element of a set.
 fn belongs(set: InterfaceSet, bridge: &BridgeConfig) -> bool {
+    let (ipv4, ipv6) = (bridge.ipv4.then_some(bridge.mode), bridge.ipv6.as_ref().map(|ipv6| ipv6.mode));
     match set {
         TALKING => bridge.inter_container,
         INTERNAL => bridge.internal,
-        MASQUERADED => bridge.masquerade && !bridge.internal,
+        MASQUERADED => bridge.hides(),
+        MASQUERADED6 => bridge.hides6(),
+        OPEN => ipv4 == Some(GatewayMode::NatUnprotected) && !bridge.internal,
+        OPEN6 => ipv6 == Some(GatewayMode::NatUnprotected) && !bridge.internal,
+        ROUTED => ipv4 == Some(GatewayMode::Routed) && !bridge.internal,
+        ROUTED6 => ipv6 == Some(GatewayMode::Routed) && !bridge.internal,
         _ => true,
     }
 }
@@ -176,14 +313,15 @@ fn members(set: InterfaceSet, bridges: &[BridgeConfig]) -> Vec<&str> {
 }
 
 /// Whether all our networks are in the table.
-pub(crate) fn is_complete(desired: &Desired, socket: &mut Socket) -> Result<bool> {
+pub(crate) fn is_complete(desired: &Desired, guard: Guard, socket: &mut Socket) -> Result<bool> {
     let Some(FirewallConfig { table, .. }) = &desired.firewall else { return Ok(true) };
+    let extent = extent(desired, guard);
     let keys = |elements: Vec<Element>| {
         let mut keys: Vec<Vec<u8>> = elements.into_iter().map(|element| element.first).collect();
         keys.sort_unstable();
         keys
     };
-    for set in SETS {
+    for set in sets(extent) {
         let found = keys(nft::elements(socket, Family::Inet, table, set.name)?);
         let mut wanted: Vec<Vec<u8>> =
             members(set, &desired.bridges).into_iter().map(|name| set.key(name)).collect();
@@ -192,104 +330,46 @@ pub(crate) fn is_complete(desired: &Desired, socket: &mut Socket) -> Result<bool
             return Ok(false);
         }
     }
-    let homes = nft::elements(socket, Family::Inet, table, HOME)?;
-    Ok(keys(homes) == keys(desired.bridges.iter().filter_map(home).collect()))
+    for version in extent.versions() {
+        let homes = nft::elements(socket, Family::Inet, table, names(*version).home)?;
+        let wanted = desired.bridges.iter().filter_map(|bridge| home(*version, bridge)).collect();
+        if keys(homes) != keys(wanted) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A bridge's subnet with its name.
-fn home(bridge: &BridgeConfig) -> Option<Element> {
-    let subnet = bridge.address?;
-    let key = |address: Ipv4Addr| [&address.octets()[..], &nft::interface_name(&bridge.name)].concat();
-    Some(Element { first: key(subnet.network()), last: Some(key(subnet.broadcast())), data: Vec::new() })
+fn home(version: Version, bridge: &BridgeConfig) -> Option<Element> {
+    let subnet = bridge.addresses().find(|address| Version::of(address.addr()) == version)?;
+    let key = |address: IpAddr| [octets(address), nft::interface_name(&bridge.name).to_vec()].concat();
+    let last = match subnet {
+        IpNet::V4(subnet) => subnet.broadcast().into(),
+        IpNet::V6(subnet) => subnet.broadcast().into(),
+    };
+    Some(Element { first: key(subnet.network()), last: Some(key(last)), data: Vec::new() })
 }
 
-/// Whether `table` drops what goes between others' interfaces.
-pub(crate) fn is_guarding(forward: &[ForwardChain], table: &str) -> bool {
-    forward.iter().any(|chain| {
-        (chain.family, chain.table.as_str(), chain.name.as_str()) == (Family::Inet.word(), table, FORWARD)
+/// Whether a chain of `table` drops what goes between others' interfaces.
+pub(crate) fn is_guarding(chains: &[ForwardChain], table: &str, name: &str) -> bool {
+    chains.iter().any(|chain| {
+        (chain.family, chain.table.as_str(), chain.name.as_str()) == (Family::Inet.word(), table, name)
             && chain.drops
     })
 }
 
-/// What is in the maps.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Elements {
-    pub(crate) ports: Vec<Element>,
-    pub(crate) moved_ports: Vec<Element>,
-    pub(crate) moved_ports_at: Vec<Element>,
-    pub(crate) links: Vec<Element>,
-}
-
-impl Elements {
-    /// As the kernel has them.
-    pub(crate) fn observe(table: &str, socket: &mut Socket) -> Result<Self> {
-        let mut list = |map| nft::elements(socket, Family::Inet, table, map);
-        let (ports, moved_ports, moved_ports_at) = (list(PORTS)?, list(MOVED_PORTS)?, list(MOVED_PORTS_AT)?);
-        let links = list(LINKS)?;
-        Ok(Self { ports, moved_ports, moved_ports_at, links }.sorted())
-    }
-
-    pub(crate) fn sorted(mut self) -> Self {
-        self.ports.sort_unstable();
-        self.moved_ports.sort_unstable();
-        self.moved_ports_at.sort_unstable();
-        self.links.sort_unstable();
-        self
-    }
-
-    pub(crate) fn extend(&mut self, other: Self) {
-        self.ports.extend(other.ports);
-        self.moved_ports.extend(other.moved_ports);
-        self.moved_ports_at.extend(other.moved_ports_at);
-        self.links.extend(other.links);
-    }
-
-    pub(crate) fn add_to(&self, transaction: &mut Transaction<'_>) {
-        transaction.add_elements(PORTS, &self.ports);
-        transaction.add_elements(MOVED_PORTS, &self.moved_ports);
-        transaction.add_elements(MOVED_PORTS_AT, &self.moved_ports_at);
-        transaction.add_elements(LINKS, &self.links);
-        if transaction.asks {
-            for (set, elements) in self.keys() {
-                transaction.add_elements(set, &elements);
-            }
-        }
-    }
-
-    /// How many keys there are, in the order of [`respect::KEY_SETS`].
-    pub(crate) fn keyed(&self) -> [usize; 3] {
-        [self.ports.len(), self.moved_ports.len(), self.moved_ports_at.len()]
-    }
-
-    /// The keys alone, for the sets of those that are asked about.
-    fn keys(&self) -> [(&'static str, Vec<Element>); 3] {
-        let keys = |all: &[Element]| {
-            all.iter().map(|element| Element { data: Vec::new(), ..element.clone() }).collect()
-        };
-        [
-            (respect::ASKED_PORTS, keys(&self.ports)),
-            (respect::ASKED_MOVED_PORTS, keys(&self.moved_ports)),
-            (respect::ASKED_MOVED_PORTS_AT, keys(&self.moved_ports_at)),
-        ]
-    }
-
-    pub(crate) fn delete_from(&self, transaction: &mut Transaction<'_>) {
-        transaction.delete_elements(PORTS, &self.ports);
-        transaction.delete_elements(MOVED_PORTS, &self.moved_ports);
-        transaction.delete_elements(MOVED_PORTS_AT, &self.moved_ports_at);
-        transaction.delete_elements(LINKS, &self.links);
-        if transaction.asks {
-            for (set, elements) in self.keys() {
-                transaction.delete_elements(set, &elements);
-            }
-        }
-    }
+/// What the table drops of others'.
+pub(crate) fn guard(chains: &[ForwardChain], desired: &Desired) -> Guard {
+    let table = desired.firewall.as_ref().map_or("", |config| config.table.as_str());
+    let is_guarding = |name| is_guarding(chains, table, name);
+    Guard { ipv4: is_guarding(FORWARD), ipv6: is_guarding(FORWARD6) }
 }
 
 /// Puts the table in order, in the socket's network namespace. Nobody sees it missing, and what is not ours in it stays.
 pub(crate) fn install(
     desired: &Desired,
-    guard: bool,
+    guard: Guard,
     elements: &Elements,
     memory: &mut Memory,
     socket: &mut Socket,
@@ -305,12 +385,13 @@ pub(crate) fn install(
 fn make(
     desired: &Desired,
     config: &FirewallConfig,
-    guard: bool,
+    guard: Guard,
     elements: &Elements,
     memory: &mut Memory,
     socket: &mut Socket,
     anew: bool,
 ) -> Result<()> {
+    let extent = extent(desired, guard);
     let mut transaction = Transaction::on(Family::Inet, &config.table);
     // Made first so that there is one to delete; and so with everything that is emptied below.
     transaction.create_table();
@@ -318,7 +399,10 @@ fn make(
         transaction.delete_table();
         transaction.create_table();
     }
-    let mut chains = chains(guard);
+    let mut chains = chains(extent, guard);
+    if !chains.iter().any(|chain| chain.name == FORWARD6) {
+        transaction.forget_chain(FORWARD6);
+    }
     if config.respect {
         respect::route(&mut chains, &desired.owner);
     } else {
@@ -328,52 +412,75 @@ fn make(
         transaction.prepare_chain(chain);
         transaction.flush_chain(chain.name);
     }
-    for (id, set) in (1..).zip(SETS) {
-        transaction.create_interface_set(set, id);
+    let mut ids = 1..;
+    let mut id = || ids.next().unwrap_or_default();
+    for set in sets(extent) {
+        transaction.create_interface_set(set, id());
         transaction.flush_set(set.name);
         transaction.add_interfaces(set, &members(set, &desired.bridges));
     }
-    let first = SETS.len() as u32 + 1;
-    transaction.create_home_set(HOME, first + 3);
-    transaction.create_range_map(PORTS, first);
-    transaction.create_single_map(MOVED_PORTS, first + 1, false);
-    transaction.create_single_map(MOVED_PORTS_AT, first + 2, true);
-    transaction.create_link_set(LINKS, first + 4);
+    transaction.create_link_set(LINKS, id());
+    transaction.flush_set(LINKS);
+    for version in extent.versions().iter().copied() {
+        let Names { home: homes, ports, moved_ports, moved_ports_at, reached } = names(version);
+        transaction.create_home_set(version, homes, id());
+        transaction.create_range_map(version, ports, id());
+        transaction.create_single_map(version, moved_ports, id(), false);
+        transaction.create_single_map(version, moved_ports_at, id(), true);
+        [homes, ports, moved_ports, moved_ports_at].into_iter().for_each(|set| transaction.flush_set(set));
+        if extent.is_special() {
+            transaction.create_range_set(version, reached, id());
+            transaction.flush_set(reached);
+        }
+        let elements: Vec<_> = desired.bridges.iter().filter_map(|bridge| home(version, bridge)).collect();
+        transaction.add_elements(homes, &elements);
+    }
     transaction.asks = config.respect;
-    for (id, (set, ranges, with_address)) in (first + 5..).zip(respect::KEY_SETS) {
-        transaction.create_key_set(set, id, ranges, with_address);
+    for (set, ranges, with_address) in respect::KEY_SETS {
+        transaction.create_key_set(set, id(), ranges, with_address);
         match config.respect {
             true => transaction.flush_set(set),
             false => transaction.delete_set(set),
         }
     }
-    for set in [HOME, PORTS, MOVED_PORTS, MOVED_PORTS_AT, LINKS] {
-        transaction.flush_set(set);
-    }
-    transaction.add_elements(HOME, &desired.bridges.iter().filter_map(home).collect::<Vec<_>>());
     elements.add_to(&mut transaction);
     memory.restore(config, &mut transaction, socket, anew)?;
     chains.iter().for_each(|chain| transaction.append_rules(chain));
     transaction.commit(socket)
 }
 
-/// A network comes: the table must be there.
-pub(crate) fn add(config: &FirewallConfig, bridge: &BridgeConfig, socket: &mut Socket) -> Result<()> {
+/// A network comes to these, and makes no other difference ([`is_of_one_kind`]): the table must be there.
+pub(crate) fn add(desired: &Desired, guard: Guard, bridge: &BridgeConfig, socket: &mut Socket) -> Result<()> {
+    let Some(config) = &desired.firewall else { return Ok(()) };
+    let extent = extent(desired, guard);
     let mut transaction = Transaction::on(Family::Inet, &config.table);
-    for set in SETS.into_iter().filter(|set| belongs(*set, bridge)) {
+    for set in sets(extent).into_iter().filter(|set| belongs(*set, bridge)) {
         transaction.add_interfaces(set, &[&bridge.name]);
     }
-    transaction.add_elements(HOME, &home(bridge).into_iter().collect::<Vec<_>>());
+    for version in extent.versions().iter().copied() {
+        let home: Vec<_> = home(version, bridge).into_iter().collect();
+        transaction.add_elements(names(version).home, &home);
+    }
     transaction.commit(socket)
 }
 
-/// A network goes.
-pub(crate) fn remove(config: &FirewallConfig, bridge: &BridgeConfig, socket: &mut Socket) -> Result<()> {
+/// A network has gone from these.
+pub(crate) fn remove(
+    desired: &Desired,
+    guard: Guard,
+    bridge: &BridgeConfig,
+    socket: &mut Socket,
+) -> Result<()> {
+    let Some(config) = &desired.firewall else { return Ok(()) };
+    let extent = extent(desired, guard);
     let mut transaction = Transaction::on(Family::Inet, &config.table);
-    for set in SETS.into_iter().filter(|set| belongs(*set, bridge)) {
+    for set in sets(extent).into_iter().filter(|set| belongs(*set, bridge)) {
         transaction.remove_interfaces(set, &[&bridge.name]);
     }
-    transaction.delete_elements(HOME, &home(bridge).into_iter().collect::<Vec<_>>());
+    for version in extent.versions().iter().copied() {
+        let home: Vec<_> = home(version, bridge).into_iter().collect();
+        transaction.delete_elements(names(version).home, &home);
+    }
     transaction.commit(socket)
 }
 
@@ -386,6 +493,12 @@ pub(crate) fn remove(config: &FirewallConfig, bridge: &BridgeConfig, socket: &mu
 pub fn probe_nftables() -> Result<()> {
     let mut desired = Desired::default();
     let table = "wharf-probe";
+    // With all that there can be.
+    if std::path::Path::new("/proc/sys/net/ipv6").exists()
+        && let Some(bridge) = desired.bridges.first_mut()
+    {
+        bridge.ipv6 = Some(Ipv6Config::default());
+    }
     if let Some(config) = &mut desired.firewall {
         table.clone_into(&mut config.table);
     }
@@ -395,7 +508,7 @@ pub fn probe_nftables() -> Result<()> {
     };
     let mut socket = Socket::netfilter()?;
     let mut memory = Memory::default();
-    install(&desired, false, &Elements::default(), &mut memory, &mut socket).map_err(fatal)?;
+    install(&desired, Guard::default(), &Elements::default(), &mut memory, &mut socket).map_err(fatal)?;
     let mut transaction = Transaction::on(Family::Inet, table);
     transaction.delete_table();
     transaction.commit(&mut socket).map_err(fatal)

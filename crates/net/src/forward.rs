@@ -3,7 +3,7 @@
 //! A packet passes all base chains of a hook, and a drop in any of them is final: an accept in our table overrules
 //! nobody. Two cases:
 //!
-//! - `ip filter FORWARD` is iptables' chain. Every program that speaks iptables (ufw, Docker, libvirt, the
+//! - `ip filter FORWARD` is iptables' chain (and `ip6 filter FORWARD` that of ip6tables). Every program that speaks iptables (ufw, Docker, libvirt, the
 //!   administrator) has its rules in it; that is what it is for. If its policy is to drop, two rules of ours stand at its
 //!   *end*, in place of the policy: whatever somebody else's rule says about our containers' packets holds.
 //! - Any other table is its maker's alone. We touch nothing in it and say what to do.
@@ -16,6 +16,7 @@ use std::fmt;
 use crate::error::Result;
 use crate::netlink::Socket;
 use crate::nft::{self, BaseChain, Family, Match, Policy, Rule, Transaction};
+use crate::version::Version;
 
 const TABLE: &str = "filter";
 const CHAIN: &str = "FORWARD";
@@ -35,7 +36,16 @@ pub struct ForwardChain {
 impl ForwardChain {
     /// Whether it is iptables'.
     pub(crate) fn is_shared(&self) -> bool {
-        (self.family, self.table.as_str(), self.name.as_str()) == (Family::Ip.word(), TABLE, CHAIN)
+        Version::BOTH.iter().any(|version| self.is_shared_of(*version))
+    }
+
+    fn is_shared_of(&self, version: Version) -> bool {
+        (self.family, self.table.as_str(), self.name.as_str()) == (family(version).word(), TABLE, CHAIN)
+    }
+
+    /// Whether it sees IPv6 and nothing else.
+    pub(crate) fn is_of_ipv6(&self) -> bool {
+        self.family == Family::Ip6.word()
     }
 
     /// What lets the containers of a bridge through, in `nft`'s language.
@@ -70,8 +80,15 @@ impl SharedChain {
 }
 
 /// Whether a table is iptables'.
-pub(crate) fn is_table(family: Family, table: &str) -> bool {
-    (family, table) == (Family::Ip, TABLE)
+pub(crate) fn is_table(of: Family, table: &str) -> bool {
+    Version::BOTH.iter().any(|version| (of, table) == (family(*version), TABLE))
+}
+
+fn family(version: Version) -> Family {
+    match version {
+        Version::V4 => Family::Ip,
+        Version::V6 => Family::Ip6,
+    }
 }
 
 /// All chains at the forward hook.
@@ -89,13 +106,14 @@ pub(crate) fn chains(nft: &mut Socket) -> Result<Vec<ForwardChain>> {
 pub(crate) fn shared(
     nft: &mut Socket,
     chains: &[ForwardChain],
+    version: Version,
     is_there: impl Fn(&str) -> bool,
 ) -> Result<SharedChain> {
-    let Some(chain) = chains.iter().find(|chain| chain.is_shared()) else {
+    let Some(chain) = chains.iter().find(|chain| chain.is_shared_of(version)) else {
         return Ok(SharedChain::default());
     };
     let mut shared = SharedChain { drops: chain.drops, ..SharedChain::default() };
-    for (handle, comment) in nft::commented_rules(nft, Family::Ip, TABLE, CHAIN)? {
+    for (handle, comment) in nft::commented_rules(nft, family(version), TABLE, CHAIN)? {
         match comment.strip_prefix(PREFIX) {
             Some(of) if is_there(of) => shared.ours.entry(of.to_owned()).or_default().push(handle),
             Some(_) => shared.stale.push(handle),
@@ -109,8 +127,8 @@ pub(crate) fn shared(
 const PREFIX: &str = "wharf: ";
 
 /// Removes rules from iptables' chain, and adds those of `bridges` at its end.
-pub(crate) fn amend(nft: &mut Socket, remove: &[u64], bridges: &[String]) -> Result<()> {
-    let mut transaction = Transaction::on(Family::Ip, TABLE);
+pub(crate) fn amend(nft: &mut Socket, version: Version, remove: &[u64], bridges: &[String]) -> Result<()> {
+    let mut transaction = Transaction::on(family(version), TABLE);
     for handle in remove {
         transaction.delete_rule(CHAIN, *handle);
     }

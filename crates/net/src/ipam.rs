@@ -2,9 +2,10 @@
 //!
 //! The lowest free address is given out, as Docker does: a lone container is always `.2`.
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::error::{Error, Result};
 
@@ -79,7 +80,7 @@ impl Ipam {
             offset += (!word).trailing_zeros().min(64 - offset % 64).max(1);
         }
         self.lowest_free = offset;
-        Err(Error::AddressesExhausted(self.subnet.to_string()))
+        Err(Error::AddressesExhausted { family: "IPv4", pool: self.subnet.to_string() })
     }
 
     /// Takes this very address.
@@ -89,10 +90,10 @@ impl Ipam {
     /// It is taken, or no address of the subnet.
     pub fn take(&mut self, address: Ipv4Addr) -> Result<()> {
         if !self.subnet.contains(&address) {
-            return Err(Error::AddressOutside { address, subnet: self.subnet.to_string() });
+            return Err(Error::AddressOutside { address: address.into(), subnet: self.subnet.to_string() });
         }
         if !self.mark(address) {
-            return Err(Error::AddressInUse(address));
+            return Err(Error::AddressInUse(address.into()));
         }
         Ok(())
     }
@@ -117,6 +118,85 @@ impl Ipam {
         let was_free = *word & bit == 0;
         *word |= bit;
         was_free
+    }
+}
+
+/// The same of IPv6, whose subnets have more addresses than can be counted one by one.
+#[derive(Clone, Debug)]
+pub struct Ipam6 {
+    subnet: Ipv6Net,
+    first: u128,
+    last: u128,
+    taken: BTreeSet<u128>,
+    /// No address below this one is free.
+    lowest_free: u128,
+}
+
+impl Ipam6 {
+    /// As [`Ipam::new`]. The subnet's first address is every router's (RFC 4291), and never given out.
+    ///
+    /// # Errors
+    ///
+    /// A range outside the subnet, a subnet without a usable address.
+    pub fn new(subnet: Ipv6Net, range: Option<Ipv6Net>) -> Result<Self> {
+        let subnet = subnet.trunc();
+        if subnet.prefix_len() > 126 {
+            return Err(Error::Config(format!("subnet {subnet}: the prefix must be 126 at most")));
+        }
+        let range = range.unwrap_or(subnet).trunc();
+        if !subnet.contains(&range) {
+            return Err(Error::Config(format!("range {range} is not within the subnet {subnet}")));
+        }
+        let first = u128::from(range.network());
+        let taken = BTreeSet::from([u128::from(subnet.network())]);
+        Ok(Self { subnet, first, last: u128::from(range.broadcast()), taken, lowest_free: first })
+    }
+
+    /// Takes the lowest free address of the range.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AddressesExhausted`].
+    pub fn take_next(&mut self) -> Result<Ipv6Addr> {
+        let mut next = self.lowest_free;
+        for taken in self.taken.range(next..) {
+            if *taken != next || next >= self.last {
+                break;
+            }
+            next += 1;
+        }
+        if self.taken.contains(&next) {
+            let pool = self.subnet.to_string();
+            return Err(Error::AddressesExhausted { family: "IPv6", pool });
+        }
+        self.taken.insert(next);
+        self.lowest_free = next;
+        Ok(next.into())
+    }
+
+    /// Takes this very address.
+    ///
+    /// # Errors
+    ///
+    /// It is taken, or no address of the subnet.
+    pub fn take(&mut self, address: Ipv6Addr) -> Result<()> {
+        if !self.subnet.contains(&address) {
+            return Err(Error::AddressOutside { address: address.into(), subnet: self.subnet.to_string() });
+        }
+        match self.taken.insert(address.into()) {
+            true => Ok(()),
+            false => Err(Error::AddressInUse(address.into())),
+        }
+    }
+
+    /// Gives an address back. One that is not taken, or not of this subnet, is no error.
+    pub fn give_back(&mut self, address: Ipv6Addr) {
+        if address != self.subnet.network() && self.taken.remove(&address.into()) {
+            let number = u128::from(address);
+            if number >= self.first {
+                self.lowest_free = self.lowest_free.min(number);
+            }
+        }
     }
 }
 
@@ -150,7 +230,7 @@ mod tests {
             for host in &all {
                 assert_eq!(ipam.take_next().unwrap(), *host);
             }
-            assert!(matches!(ipam.take_next(), Err(Error::AddressesExhausted(_))));
+            assert!(matches!(ipam.take_next(), Err(Error::AddressesExhausted { .. })));
             ipam.give_back(all[all.len() - 1]);
             assert_eq!(ipam.take_next().unwrap(), all[all.len() - 1]);
         }
@@ -175,5 +255,35 @@ mod tests {
         assert_eq!(ipam.take(ip("10.0.0.7")).unwrap_err().to_string(), "Address already in use");
         assert!(matches!(ipam.take(ip("10.0.1.7")), Err(Error::AddressOutside { .. })));
         assert!(matches!(ipam.take(ip("10.0.0.255")), Err(Error::AddressInUse(_))));
+    }
+
+    #[test]
+    fn addresses_of_ipv6_are_given_alike() {
+        let ip = |text: &str| text.parse::<Ipv6Addr>().unwrap();
+        let mut ipam = Ipam6::new("fd00::/64".parse().unwrap(), None).unwrap();
+        ipam.take(ip("fd00::1")).unwrap();
+        assert_eq!(ipam.take_next().unwrap(), ip("fd00::2"));
+        ipam.take(ip("fd00::4")).unwrap();
+        assert_eq!([ipam.take_next().unwrap(), ipam.take_next().unwrap()], [ip("fd00::3"), ip("fd00::5")]);
+        ipam.give_back(ip("fd00::2"));
+        ipam.give_back(ip("fd00::2"));
+        ipam.give_back(ip("fd00::"));
+        assert_eq!([ipam.take_next().unwrap(), ipam.take_next().unwrap()], [ip("fd00::2"), ip("fd00::6")]);
+        assert!(matches!(ipam.take(ip("fd00::4")), Err(Error::AddressInUse(_))));
+        assert!(matches!(ipam.take(ip("fd01::4")), Err(Error::AddressOutside { .. })));
+        // Up to the last one, which is an address as any other.
+        for (range, count) in [("fd00::/126", 3), ("fd00::8/125", 8), ("fd00::f0/124", 16)] {
+            let mut small = Ipam6::new("fd00::/120".parse().unwrap(), Some(range.parse().unwrap())).unwrap();
+            let given: Vec<_> = std::iter::from_fn(|| small.take_next().ok()).collect();
+            assert_eq!(given.len(), count, "{range}");
+            small.give_back(given[1]);
+            assert_eq!(small.take_next().unwrap(), given[1]);
+            assert!(small.take_next().is_err());
+        }
+        let mut all = Ipam6::new("fd00::/64".parse().unwrap(), Some("fd00::/126".parse().unwrap())).unwrap();
+        all.take(ip("ffff::1")).unwrap_err();
+        assert!(Ipam6::new("fd00::/64".parse().unwrap(), Some("fd01::/80".parse().unwrap())).is_err());
+        let mut end = Ipam6::new("ffff:ffff:ffff:ffff::/64".parse().unwrap(), None).unwrap();
+        end.take(Ipv6Addr::from(u128::MAX)).unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! Hardware addresses.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::error::Error;
@@ -14,6 +14,12 @@ pub struct Mac(pub [u8; 6]);
 /// address, it lets neighbours' ARP caches stay right when an address is given to the next container.
 pub fn mac_from_ipv4(ip: Ipv4Addr) -> Mac {
     let [a, b, c, d] = ip.octets();
+    Mac([0x02, 0x42, a, b, c, d])
+}
+
+/// The same where there is no IPv4 address: of the last four bytes, which are what tells a network's addresses apart.
+pub fn mac_from_ipv6(ip: Ipv6Addr) -> Mac {
+    let [.., a, b, c, d] = ip.octets();
     Mac([0x02, 0x42, a, b, c, d])
 }
 
@@ -50,6 +56,7 @@ mod tests {
     #[test]
     fn derived_parsed_and_printed() {
         assert_eq!(mac_from_ipv4(Ipv4Addr::new(172, 17, 0, 2)).to_string(), "02:42:ac:11:00:02");
+        assert_eq!(mac_from_ipv6("fd00::1:2".parse().unwrap()).to_string(), "02:42:00:01:00:02");
         let mac: Mac = "02:42:AC-11:00:0f".parse().unwrap();
         assert_eq!(mac.to_string(), "02:42:ac:11:00:0f");
         for bad in ["", "02:42", "02:42:ac:11:00:02:03", "01:00:5e:00:00:01", "2:42:ac:11:00:02x"] {

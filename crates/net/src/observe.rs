@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::desired::Desired;
 use crate::error::Result;
 use crate::firewall;
 use crate::forward::{self, ForwardChain, SharedChain};
 use crate::netlink::Socket;
+use crate::netlink::route::Link;
 use crate::respect::{self, Respect};
 use crate::sandbox;
+use crate::version::Version;
 
 /// The host's present state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,14 +25,22 @@ pub struct Observed {
     /// Bridges that an engine with our mark made, for networks that are no more.
     pub strays: Vec<String>,
     /// Networks that are routed somewhere else than to our bridges.
-    pub routes: Vec<Ipv4Net>,
+    pub routes: Vec<IpNet>,
     pub ip_forward: bool,
+    /// The same of IPv6; `None` where the kernel has none.
+    pub ipv6_forward: Option<bool>,
+    /// Links that hear IPv6's routers as long as this host is none.
+    pub hearing: Vec<String>,
     /// Our table, as an earlier start made it, drops what goes between others' interfaces.
     pub guarded: bool,
+    /// The same of IPv6.
+    pub guarded6: bool,
     /// The chain that iptables keeps for everybody.
     pub shared: SharedChain,
     /// What there is of `--firewall respect`.
     pub respect: Respect,
+    /// The same of IPv6.
+    pub shared6: SharedChain,
     /// Chains of others that drop forwarded packets by policy. Our table cannot overrule them.
     pub foreign_drops: Vec<ForwardChain>,
 }
@@ -44,10 +54,20 @@ pub struct ObservedLink {
     pub up: bool,
     pub mtu: u32,
     pub addresses: Vec<Ipv4Net>,
+    pub addresses6: Vec<Ipv6Net>,
+    /// IPv6 is switched off on it.
+    pub without_ipv6: bool,
     /// The host would believe whoever on the bridge says to be an IPv6 router.
     pub hears_routers: bool,
     /// An engine with our mark made it for a network.
     pub marked: bool,
+}
+
+impl ObservedLink {
+    fn networks(&self) -> impl Iterator<Item = IpNet> + '_ {
+        let ipv4 = self.addresses.iter().map(|net| IpNet::V4(net.trunc()));
+        ipv4.chain(self.addresses6.iter().map(|net| IpNet::V6(net.trunc())))
+    }
 }
 
 /// A container's link on the host, and the bridge it should be in.
@@ -79,6 +99,18 @@ pub(crate) fn observe_with(
     let mark = desired.mark();
     let mut observed =
         Observed { ip_forward: read(IP_FORWARD).as_deref() == Some("1"), ..Observed::default() };
+    // The rest is of importance with IPv6 only.
+    if desired.bridges.iter().any(|bridge| bridge.ipv6.is_some()) {
+        observed.ipv6_forward = read(IPV6_FORWARD).map(|text| text == "1");
+        if observed.ipv6_forward == Some(false) {
+            let hears = |name: &&str| read(&accept_ra(name)).as_deref() == Some("1");
+            // Ports of a bridge hear nothing, and our bridges are told not to.
+            let is_own = |link: &Link| link.alias.as_ref() == Some(&mark);
+            let names = links.iter().filter(|link| link.master.is_none() && !is_own(link));
+            let names = names.map(|link| link.name.as_str()).filter(|name| *name != "lo");
+            observed.hearing = names.chain(["default"]).filter(hears).map(str::to_owned).collect();
+        }
+    }
     for link in &links {
         let marked = link.alias.as_ref() == Some(&mark);
         if !desired.bridges.iter().any(|bridge| bridge.name == link.name) {
@@ -91,7 +123,14 @@ pub(crate) fn observe_with(
             kind: link.kind.clone(),
             up: link.up,
             mtu: link.mtu,
-            addresses: own.collect(),
+            addresses: own
+                .clone()
+                .filter_map(|net| if let IpNet::V4(net) = net { Some(net) } else { None })
+                .collect(),
+            addresses6: own
+                .filter_map(|net| if let IpNet::V6(net) = net { Some(net) } else { None })
+                .collect(),
+            without_ipv6: read(&disable_ipv6(&link.name)).is_some_and(|text| text != "0"),
             hears_routers: read(&accept_ra(&link.name)).is_some_and(|text| text != "0"),
             marked,
         };
@@ -105,14 +144,16 @@ pub(crate) fn observe_with(
             observed.orphans.push(Orphan { index, link, bridge });
         }
     }
-    let own: Vec<Ipv4Net> =
-        observed.bridges.values().flat_map(|b| &b.addresses).map(Ipv4Net::trunc).collect();
+    let own: Vec<IpNet> = observed.bridges.values().flat_map(ObservedLink::networks).collect();
     observed.routes = socket.routed_networks()?.into_iter().filter(|route| !own.contains(route)).collect();
     if let Some((config, nft)) = desired.firewall.as_ref().zip(nft) {
         let chains = forward::chains(nft)?;
         observed.respect = respect::observe(desired, socket, nft)?;
-        observed.guarded = firewall::is_guarding(&chains, &config.table);
-        observed.shared = forward::shared(nft, &chains, |bridge| links.iter().any(|l| l.name == bridge))?;
+        observed.guarded = firewall::is_guarding(&chains, &config.table, firewall::FORWARD);
+        observed.guarded6 = firewall::is_guarding(&chains, &config.table, firewall::FORWARD6);
+        let is_there = |bridge: &str| links.iter().any(|link| link.name == bridge);
+        observed.shared = forward::shared(nft, &chains, Version::V4, is_there)?;
+        observed.shared6 = forward::shared(nft, &chains, Version::V6, is_there)?;
         let foreign = |chain: &ForwardChain| chain.drops && chain.table != config.table && !chain.is_shared();
         observed.foreign_drops = chains.into_iter().filter(foreign).collect();
     }
@@ -126,7 +167,13 @@ fn read(path: &str) -> Option<String> {
 /// Of the network namespace of whoever opens it.
 pub(crate) const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
 
-/// The same of one link.
+pub(crate) const IPV6_FORWARD: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
+
+pub(crate) fn disable_ipv6(link: &str) -> String {
+    format!("/proc/sys/net/ipv6/conf/{link}/disable_ipv6")
+}
+
+/// Whether a link hears routers: `1` if this host is none, `2` in any case.
 pub(crate) fn accept_ra(link: &str) -> String {
     format!("/proc/sys/net/ipv6/conf/{link}/accept_ra")
 }

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::desired::{BridgeConfig, Desired};
+use crate::desired::{BridgeConfig, Desired, GatewayMode, Ipv6Config};
 use crate::error::{Error, Result};
 use crate::forward::SharedChain;
+use crate::mac::{Mac, mac_from_ipv4, mac_from_ipv6};
 use crate::observe::{Observed, ObservedLink};
 use crate::pools::{self, AddressPool, Taken};
 use crate::respect::Respect;
+use crate::version::Version;
 
 /// One change. The executor decides nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +19,8 @@ pub enum Step {
     CreateBridge {
         name: String,
         mtu: u32,
-        /// Of the subnet, whether or not the bridge gets it.
-        address: Ipv4Net,
+        /// Always the same: containers know it, also when the bridge is made again.
+        mac: Mac,
         /// Whether it goes with its network.
         owned: bool,
     },
@@ -32,11 +34,14 @@ pub enum Step {
     },
     RemoveAddress {
         name: String,
-        address: Ipv4Net,
+        address: IpNet,
     },
     AddAddress {
         name: String,
-        address: Ipv4Net,
+        address: IpNet,
+    },
+    SwitchOnIpv6 {
+        name: String,
     },
     /// Whoever in a container says to be an IPv6 router is not believed by the host.
     IgnoreRouters {
@@ -56,15 +61,23 @@ pub enum Step {
     AskHost,
     /// No more.
     AskNobody,
+    /// Who forwards IPv6 hears no routers any more, unless he is told to: this host's own way out stays.
+    KeepHearing {
+        name: String,
+    },
+    TurnOnForwarding6,
     /// Make our table anew, in one transaction.
     ReplaceTable {
         table: String,
         bridges: Vec<String>,
         /// Drop what goes between others' interfaces.
         guard: bool,
+        /// The same of IPv6.
+        guard6: bool,
     },
     /// In iptables' chain: remove these rules of ours, and stand in for the policy for these bridges.
     AmendForward {
+        ipv6: bool,
         remove: Vec<u64>,
         bridges: Vec<String>,
     },
@@ -85,8 +98,16 @@ pub struct Plan {
 pub struct PlannedBridge {
     pub name: String,
     /// The bridge's own address with the subnet's prefix.
-    pub address: Ipv4Net,
+    pub address: Option<Ipv4Net>,
+    pub address6: Option<Ipv6Net>,
     pub mtu: u32,
+}
+
+impl PlannedBridge {
+    pub(crate) fn subnets(&self) -> impl Iterator<Item = IpNet> + use<> {
+        let ipv4 = self.address.map(|address| IpNet::V4(address.trunc()));
+        ipv4.into_iter().chain(self.address6.map(|address| IpNet::V6(address.trunc())))
+    }
 }
 
 /// MTU of a bridge for which the user names none.
@@ -107,14 +128,18 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan> {
     for config in &desired.bridges {
         let found = observed.bridges.get(&config.name);
         let planned = plan_bridge(config, &desired.pools, found, &observed.routes, &mut steps)?;
-        let subnet = planned.address.trunc();
-        let overlapping = observed.routes.iter().filter(|route| overlap(route, &subnet));
-        warnings.extend(overlapping.map(|route| {
+        let both =
+            planned.subnets().flat_map(|subnet| observed.routes.iter().map(move |route| (subnet, route)));
+        warnings.extend(both.filter(|(subnet, route)| overlap(route, subnet)).map(|(subnet, route)| {
+            let flag = match subnet {
+                _ if config.owned => "--subnet",
+                IpNet::V4(_) => "--bip",
+                IpNet::V6(_) => "--bip6",
+            };
             format!(
                 "WARNING: the subnet {subnet} of {} overlaps with this host's route to {route}: what is there may not \
-                 be reached any more; choose another with {}",
+                 be reached any more; choose another with {flag}",
                 config.name,
-                if config.owned { "--subnet" } else { "--bip" }
             )
         }));
         bridges.push(planned);
@@ -132,6 +157,9 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan> {
     } else if is_off {
         warnings.push("WARNING: IPv4 forwarding is disabled".to_owned());
     }
+    let mut plan = Plan { steps, bridges, warnings };
+    let turns_on6 = !desired.incomplete && turn_on_ipv6(desired.ip_forward, observed, &mut plan);
+    let Plan { mut steps, bridges, mut warnings } = plan;
     if let Some(firewall) = &desired.firewall {
         let names: Vec<String> = bridges.iter().map(|bridge| bridge.name.clone()).collect();
         if !desired.incomplete {
@@ -145,11 +173,16 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan> {
                 table: firewall.table.clone(),
                 bridges: names.clone(),
                 guard: desired.guard && (turns_on || observed.guarded),
+                guard6: desired.guard && (turns_on6 || observed.guarded6),
             });
         }
-        steps.extend(amend_forward(&names, &observed.shared));
+        let with_ipv6 = desired.bridges.iter().filter(|bridge| bridge.ipv6.is_some());
+        let with_ipv6: Vec<String> = with_ipv6.map(|bridge| bridge.name.clone()).collect();
+        steps.extend(amend_forward(false, &names, &observed.shared));
+        steps.extend(amend_forward(true, &with_ipv6, &observed.shared6));
         for chain in &observed.foreign_drops {
-            warnings.extend(names.iter().map(|name| {
+            let through_it = if chain.is_of_ipv6() { &with_ipv6 } else { &names };
+            warnings.extend(through_it.iter().map(|name| {
                 format!(
                     "WARNING: the firewall chain {chain} drops forwarded packets by policy: containers on {name} reach \
                      other networks only if its rules accept them: {}",
@@ -161,11 +194,25 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan> {
     Ok(Plan { steps, bridges, warnings })
 }
 
+/// What has this host forward IPv6, for the first network with it. Whether it is needed.
+pub(crate) fn turn_on_ipv6(wanted: bool, observed: &Observed, plan: &mut Plan) -> bool {
+    if observed.ipv6_forward != Some(false) {
+        return false;
+    }
+    if !wanted {
+        plan.warnings.push("WARNING: IPv6 forwarding is disabled".to_owned());
+        return false;
+    }
+    plan.steps.extend(observed.hearing.iter().map(|name| Step::KeepHearing { name: name.clone() }));
+    plan.steps.push(Step::TurnOnForwarding6);
+    true
+}
+
 fn plan_bridge(
     config: &BridgeConfig,
     pools: &[AddressPool],
     found: Option<&ObservedLink>,
-    routes: &[Ipv4Net],
+    routes: &[IpNet],
     steps: &mut Vec<Step>,
 ) -> Result<PlannedBridge> {
     let name = &config.name;
@@ -175,16 +222,36 @@ fn plan_bridge(
     }
     let mtu = config.mtu.or(found.map(|b| b.mtu)).unwrap_or(MTU);
     let existing = found.map_or(&[][..], |b| &b.addresses);
-    let address = choose_address(config, pools, existing, routes)?;
+    let existing6 = found.map_or(&[][..], |b| &b.addresses6);
+    let address = config.ipv4.then(|| choose_address(config, pools, existing, routes)).transpose()?;
+    let ipv6 = config.ipv6.as_ref();
+    let address6 = ipv6.map(|ipv6| choose_address6(ipv6, pools, existing6, routes)).transpose()?;
     match found {
-        None => steps.push(Step::CreateBridge { name: name.clone(), mtu, address, owned: config.owned }),
+        None => {
+            let mac = address.map(|address| mac_from_ipv4(address.addr()));
+            let mac = mac.or_else(|| address6.map(|address| mac_from_ipv6(address.addr())));
+            let mac =
+                mac.ok_or_else(|| Error::Config(format!("network {name} has neither IPv4 nor IPv6")))?;
+            steps.push(Step::CreateBridge { name: name.clone(), mtu, mac, owned: config.owned });
+        }
         Some(link) if link.mtu != mtu => steps.push(Step::SetMtu { name: name.clone(), mtu }),
         Some(_) => {}
     }
-    if !config.bare && !existing.contains(&address) {
-        // As Docker: the address that was there is not kept beside the configured one.
-        steps.extend(existing.first().map(|old| Step::RemoveAddress { name: name.clone(), address: *old }));
-        steps.push(Step::AddAddress { name: name.clone(), address });
+    // As Docker: the address that was there is not kept beside the configured one.
+    let give = |existing: Option<IpNet>, address: IpNet| {
+        let old = existing.map(|address| Step::RemoveAddress { name: name.clone(), address });
+        old.into_iter().chain([Step::AddAddress { name: name.clone(), address }])
+    };
+    let own = address.filter(|_| !config.bare && config.mode != GatewayMode::Isolated);
+    if let Some(address) = own.filter(|address| !existing.contains(address)) {
+        steps.extend(give(existing.first().map(|old| IpNet::V4(*old)), address.into()));
+    }
+    let own6 = address6.filter(|_| ipv6.is_some_and(|ipv6| ipv6.mode != GatewayMode::Isolated));
+    if own6.is_some() && found.is_none_or(|link| link.without_ipv6) {
+        steps.push(Step::SwitchOnIpv6 { name: name.clone() });
+    }
+    if let Some(address) = own6.filter(|address| !existing6.contains(address)) {
+        steps.extend(give(existing6.first().map(|old| IpNet::V6(*old)), address.into()));
     }
     if found.is_none_or(|bridge| bridge.hears_routers) {
         steps.push(Step::IgnoreRouters { name: name.clone() });
@@ -192,15 +259,19 @@ fn plan_bridge(
     if !found.is_some_and(|b| b.up) {
         steps.push(Step::SetUp { name: name.clone() });
     }
-    Ok(PlannedBridge { name: name.clone(), address, mtu })
+    Ok(PlannedBridge { name: name.clone(), address, address6, mtu })
 }
 
 /// What is to be done in iptables' chain, if anything.
-pub(crate) fn amend_forward(bridges: &[String], shared: &SharedChain) -> Option<Step> {
+pub(crate) fn amend_forward(ipv6: bool, bridges: &[String], shared: &SharedChain) -> Option<Step> {
     let mut remove = shared.stale.clone();
     let lacking: Vec<String> = bridges.iter().filter(|bridge| shared.lacks(bridge)).cloned().collect();
     remove.extend(lacking.iter().filter_map(|bridge| shared.ours.get(bridge)).flatten());
-    (!lacking.is_empty() || !remove.is_empty()).then_some(Step::AmendForward { remove, bridges: lacking })
+    (!lacking.is_empty() || !remove.is_empty()).then_some(Step::AmendForward {
+        ipv6,
+        remove,
+        bridges: lacking,
+    })
 }
 
 /// `--bip`, else the address the bridge has, else the first default pool that no route overlaps.
@@ -208,7 +279,7 @@ fn choose_address(
     config: &BridgeConfig,
     pools: &[AddressPool],
     existing: &[Ipv4Net],
-    routes: &[Ipv4Net],
+    routes: &[IpNet],
 ) -> Result<Ipv4Net> {
     if let Some(address) = config.address {
         if address.addr() == address.network() || address.addr() == address.broadcast() {
@@ -223,8 +294,38 @@ fn choose_address(
         return first_host(range).ok_or_else(|| Error::Config(format!("fixed-cidr {range} has no host")));
     }
     let built_in = pools::for_default_bridge();
-    let pools = if pools.is_empty() { &built_in } else { pools };
-    pools::choose(pools, &Taken::new(routes.iter().copied())).and_then(first_host).ok_or(Error::NoFreePool)
+    let has_own = pools.iter().any(|pool| pool.version() == Version::V4);
+    let pools = if has_own { pools } else { &built_in };
+    match pools::choose(pools, &Taken::new(Version::V4, routes.iter().copied())) {
+        Some(IpNet::V4(subnet)) => first_host(subnet).ok_or(Error::NoFreePool("IPv4")),
+        _ => Err(Error::NoFreePool("IPv4")),
+    }
+}
+
+/// `--bip6`, else as that.
+fn choose_address6(
+    config: &Ipv6Config,
+    pools: &[AddressPool],
+    existing: &[Ipv6Net],
+    routes: &[IpNet],
+) -> Result<Ipv6Net> {
+    if let Some(address) = config.address {
+        if address.addr() == address.network() {
+            return Err(Error::Config(format!("bip6 {address} is not the address of a host in its network")));
+        }
+        return Ok(address);
+    }
+    let fits = |address: &&Ipv6Net| config.range.is_none_or(|range| address.contains(&range.trunc()));
+    if let Some(address) = existing.iter().find(fits) {
+        return Ok(*address);
+    }
+    if let Some(range) = config.range {
+        return first_host6(range).ok_or_else(|| Error::Config(format!("fixed-cidr-v6 {range} has no host")));
+    }
+    match pools::choose(pools, &Taken::new(Version::V6, routes.iter().copied())) {
+        Some(IpNet::V6(subnet)) => first_host6(subnet).ok_or(Error::NoFreePool("IPv6")),
+        _ => Err(Error::NoFreePool("IPv6")),
+    }
 }
 
 /// The address that the bridge has already. With `--fixed-cidr`, one whose subnet has that range.
@@ -232,12 +333,19 @@ fn choose_existing(range: Option<Ipv4Net>, existing: &[Ipv4Net]) -> Option<Ipv4N
     existing.iter().find(|address| range.is_none_or(|range| address.contains(&range.trunc()))).copied()
 }
 
-pub(crate) fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
+pub(crate) fn overlap(a: &IpNet, b: &IpNet) -> bool {
     a.contains(&b.network()) || b.contains(&a.network())
 }
 
 pub(crate) fn first_host(net: Ipv4Net) -> Option<Ipv4Net> {
     Ipv4Net::new(net.hosts().next()?, net.prefix_len()).ok()
+}
+
+pub(crate) fn first_host6(net: Ipv6Net) -> Option<Ipv6Net> {
+    let first = u128::from(net.network()).checked_add(1)?;
+    Ipv6Net::new(first.into(), net.prefix_len())
+        .ok()
+        .filter(|first| net.prefix_len() < 127 && net.contains(&first.addr()))
 }
 
 impl fmt::Display for Step {
@@ -248,24 +356,32 @@ impl fmt::Display for Step {
             Self::SetMtu { name, mtu } => write!(f, "set mtu of {name} to {mtu}"),
             Self::RemoveAddress { name, address } => write!(f, "remove address {address} from {name}"),
             Self::AddAddress { name, address } => write!(f, "add address {address} to {name}"),
+            Self::SwitchOnIpv6 { name } => write!(f, "switch on IPv6 on {name}"),
             Self::IgnoreRouters { name } => write!(f, "ignore IPv6 routers on {name}"),
             Self::SetUp { name } => write!(f, "set {name} up"),
             Self::Reconnect { link, bridge, .. } => write!(f, "connect {link} to {bridge}"),
             Self::AskHost => write!(f, "ask the host's input policy about published ports"),
             Self::AskNobody => write!(f, "publish ports whatever the host's input policy"),
             Self::TurnOnForwarding => write!(f, "turn on net.ipv4.ip_forward"),
-            Self::ReplaceTable { table, bridges, guard } => {
+            Self::KeepHearing { name } => write!(f, "go on hearing IPv6 routers by {name}"),
+            Self::TurnOnForwarding6 => write!(f, "turn on net.ipv6.conf.all.forwarding"),
+            Self::ReplaceTable { table, bridges, guard, guard6 } => {
                 write!(f, "replace firewall table inet {table} for {}", bridges.join(", "))?;
-                if *guard { write!(f, ", which drops what others forward") } else { Ok(()) }
+                match (guard, guard6) {
+                    (true, _) => write!(f, ", which drops what others forward"),
+                    (false, true) => write!(f, ", which drops what others forward of IPv6"),
+                    (false, false) => Ok(()),
+                }
             }
-            Self::AmendForward { remove, bridges } => {
+            Self::AmendForward { ipv6, remove, bridges } => {
                 let words = [
                     (!remove.is_empty()).then(|| format!("remove {} rules", remove.len())),
                     (!bridges.is_empty())
                         .then(|| format!("accept what comes from and goes to {}", bridges.join(", "))),
                 ];
                 let words: Vec<String> = words.into_iter().flatten().collect();
-                write!(f, "in ip filter FORWARD: {}", words.join(", "))
+                let family = if *ipv6 { "ip6" } else { "ip" };
+                write!(f, "in {family} filter FORWARD: {}", words.join(", "))
             }
         }
     }
@@ -279,188 +395,4 @@ impl fmt::Display for Plan {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::forward::ForwardChain;
-    use crate::observe::Orphan;
-
-    fn net(text: &str) -> Ipv4Net {
-        text.parse().unwrap()
-    }
-
-    fn bridge(addresses: &[&str]) -> ObservedLink {
-        let addresses = addresses.iter().map(|a| net(a)).collect();
-        ObservedLink {
-            index: 3,
-            kind: "bridge".into(),
-            up: true,
-            mtu: 1500,
-            addresses,
-            hears_routers: false,
-            marked: false,
-        }
-    }
-
-    fn with(bridge: ObservedLink) -> Observed {
-        Observed { bridges: [("docker0".to_owned(), bridge)].into(), ..Observed::default() }
-    }
-
-    fn text(desired: &Desired, observed: &Observed) -> String {
-        plan(desired, observed).unwrap().to_string()
-    }
-
-    #[test]
-    fn a_fresh_host() {
-        assert_eq!(
-            text(&Desired::default(), &Observed::default()),
-            "create bridge docker0 with mtu 1500\n\
-             add address 172.17.0.1/16 to docker0\n\
-             ignore IPv6 routers on docker0\n\
-             set docker0 up\n\
-             turn on net.ipv4.ip_forward\n\
-             replace firewall table inet wharf for docker0, which drops what others forward\n"
-        );
-    }
-
-    #[test]
-    fn the_second_start_changes_nothing_that_is_seen() {
-        let mut observed = Observed { ip_forward: true, ..with(bridge(&["172.17.0.1/16"])) };
-        let replaced = "replace firewall table inet wharf for docker0";
-        assert_eq!(text(&Desired::default(), &observed), format!("{replaced}\n"));
-        observed.guarded = true;
-        assert_eq!(
-            text(&Desired::default(), &observed),
-            format!("{replaced}, which drops what others forward\n")
-        );
-        assert_eq!(text(&Desired { guard: false, ..Desired::default() }, &observed), format!("{replaced}\n"));
-    }
-
-    #[test]
-    fn pools_that_are_routed_elsewhere_are_left_alone() {
-        let observed =
-            Observed { routes: vec![net("172.17.0.0/16"), net("172.18.4.0/24")], ..Observed::default() };
-        assert_eq!(plan(&Desired::default(), &observed).unwrap().bridges[0].address, net("172.19.0.1/16"));
-        let observed = Observed { routes: vec![net("128.0.0.0/1")], ..Observed::default() };
-        assert!(matches!(plan(&Desired::default(), &observed), Err(Error::NoFreePool)));
-    }
-
-    #[test]
-    fn an_existing_address_is_used_and_bip_wins() {
-        let observed = with(bridge(&["10.9.0.1/24"]));
-        let mut desired = Desired { firewall: None, ip_forward: false, ..Desired::default() };
-        let kept = plan(&desired, &observed).unwrap();
-        assert_eq!(
-            (kept.bridges[0].address, kept.to_string().as_str()),
-            (net("10.9.0.1/24"), "WARNING: IPv4 forwarding is disabled\n")
-        );
-        desired.bridges[0].address = Some(net("10.7.0.1/24"));
-        assert!(
-            text(&desired, &observed)
-                .starts_with("remove address 10.9.0.1/24 from docker0\nadd address 10.7.0.1/24 to docker0\n")
-        );
-        desired.bridges[0].address = Some(net("10.7.0.0/24"));
-        assert!(matches!(plan(&desired, &observed), Err(Error::Config(_))));
-    }
-
-    #[test]
-    fn a_configured_subnet_that_is_routed_elsewhere_is_told() {
-        let mut desired = Desired::default();
-        desired.bridges[0].address = Some(net("10.7.0.1/24"));
-        let observed = Observed { routes: vec![net("10.0.0.0/8")], ..Observed::default() };
-        let told = plan(&desired, &observed).unwrap().warnings.concat();
-        assert!(
-            told.contains("10.7.0.0/24 of docker0 overlaps with this host's route to 10.0.0.0/8"),
-            "{told}"
-        );
-    }
-
-    #[test]
-    fn a_range_chooses_the_subnet() {
-        let mut desired = Desired::default();
-        desired.bridges[0].range = Some(net("10.9.5.0/24"));
-        assert_eq!(plan(&desired, &Observed::default()).unwrap().bridges[0].address, net("10.9.5.1/24"));
-        let observed = with(bridge(&["172.17.0.1/16", "10.9.0.1/16"]));
-        assert_eq!(plan(&desired, &observed).unwrap().bridges[0].address, net("10.9.0.1/16"));
-        let observed = with(bridge(&["172.17.0.1/16"]));
-        assert_eq!(plan(&desired, &observed).unwrap().bridges[0].address, net("10.9.5.1/24"));
-    }
-
-    #[test]
-    fn only_a_bridge_will_do() {
-        let mut desired = Desired::default();
-        desired.bridges[0].name = "br7".into();
-        let link = ObservedLink { kind: "dummy".into(), ..bridge(&[]) };
-        let observed = Observed { bridges: [("br7".to_owned(), link)].into(), ..Observed::default() };
-        assert_eq!(
-            plan(&desired, &observed).unwrap_err().to_string(),
-            "br7 exists and is a dummy, not a bridge"
-        );
-    }
-
-    #[test]
-    fn ports_without_a_bridge_are_connected() {
-        let observed = Observed {
-            orphans: vec![Orphan { index: 9, link: "veth7".into(), bridge: "docker0".into() }],
-            ..Observed::default()
-        };
-        assert!(text(&Desired::default(), &observed).contains("\nconnect veth7 to docker0\n"));
-    }
-
-    #[test]
-    fn a_drop_policy_is_stood_in_for_or_told() {
-        let chain =
-            ForwardChain { family: "inet", table: "filter".into(), name: "through".into(), drops: true };
-        let observed = Observed { foreign_drops: vec![chain], ..Observed::default() };
-        let told = plan(&Desired::default(), &observed).unwrap().warnings.concat();
-        assert!(told.contains("chain inet filter through drops"), "{told}");
-        assert!(told.ends_with("nft add rule inet filter through oifname \"docker0\" accept"), "{told}");
-
-        let step = |drops, ours: &[u64], stale: &[u64]| {
-            let shared = SharedChain {
-                drops,
-                ours: [("docker0".to_owned(), ours.to_vec())].into(),
-                stale: stale.into(),
-            };
-            amend_forward(&["docker0".to_owned()], &shared).map(|step| step.to_string()).unwrap_or_default()
-        };
-        let accept = "accept what comes from and goes to docker0";
-        assert_eq!(step(true, &[], &[]), format!("in ip filter FORWARD: {accept}"));
-        assert_eq!(step(true, &[4], &[5, 6]), format!("in ip filter FORWARD: remove 3 rules, {accept}"));
-        assert_eq!(step(true, &[4, 5], &[]), "");
-        assert_eq!(step(false, &[], &[7]), "in ip filter FORWARD: remove 1 rules");
-        assert_eq!(step(false, &[], &[]), "");
-    }
-
-    #[test]
-    fn a_user_s_bridge_is_made_beside_and_what_has_no_network_goes() {
-        let mut desired = Desired::default();
-        desired.bridges.push(BridgeConfig {
-            name: "br-1".into(),
-            address: Some(net("172.18.0.1/16")),
-            owned: true,
-            ..BridgeConfig::default()
-        });
-        let mut observed =
-            Observed { ip_forward: true, strays: vec!["br-2".into()], ..with(bridge(&["172.17.0.1/16"])) };
-        assert_eq!(
-            text(&desired, &observed),
-            "remove bridge br-2, whose network is no more\n\
-             create bridge br-1 with mtu 1500\n\
-             add address 172.18.0.1/16 to br-1\n\
-             ignore IPv6 routers on br-1\n\
-             set br-1 up\n\
-             replace firewall table inet wharf for docker0, br-1\n"
-        );
-        // At the start the records are not read yet: nothing that may be a network's is touched.
-        desired.bridges.pop();
-        desired.incomplete = true;
-        assert_eq!(text(&desired, &observed), "");
-        // The host needs no address on it.
-        observed.strays.clear();
-        let bare = BridgeConfig { bare: true, ..desired.bridges[0].clone() };
-        assert_eq!(
-            text(&desired.with_only(BridgeConfig { name: "br-3".into(), ..bare }), &observed),
-            "create bridge br-3 with mtu 1500\nignore IPv6 routers on br-3\nset br-3 up\n"
-        );
-    }
-}
+mod tests;

@@ -4,25 +4,31 @@
 //! then goes on in `/24`s of the same ranges: about 3,600 networks.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::version::Version;
 
 /// A range that is cut into subnets of one size (`--default-address-pool base=...,size=...`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressPool {
-    pub base: Ipv4Net,
+    pub base: IpNet,
     /// The prefix of each subnet.
     pub size: u8,
 }
 
 impl AddressPool {
     const fn new(a: u8, b: u8, prefix: u8, size: u8) -> Self {
-        Self { base: Ipv4Net::new_assert(Ipv4Addr::new(a, b, 0, 0), prefix), size }
+        Self { base: IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, 0, 0), prefix)), size }
     }
 
-    fn subnets(self) -> impl Iterator<Item = Ipv4Net> {
+    fn subnets(self) -> impl Iterator<Item = IpNet> {
         self.base.trunc().subnets(self.size).into_iter().flatten()
+    }
+
+    pub(crate) fn version(self) -> Version {
+        Version::of(self.base.addr())
     }
 }
 
@@ -39,22 +45,33 @@ pub fn default_pools() -> Vec<AddressPool> {
     std::iter::once(first).chain(rest).chain([AddressPool::new(192, 168, 16, 24)]).collect()
 }
 
-/// Networks that are taken, for many questions.
-#[derive(Clone, Debug, Default)]
+/// Networks of one version of IP that are taken, for many questions.
+#[derive(Clone, Debug)]
 pub(crate) struct Taken {
+    version: Version,
     /// Last address by first one; where one contains another, the smaller is left out.
-    ranges: BTreeMap<u32, u32>,
+    ranges: BTreeMap<u128, u128>,
+}
+
+/// First and last address as numbers.
+fn range(net: IpNet) -> (u128, u128) {
+    let number = |address: IpAddr| match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address),
+    };
+    (number(net.network()), number(net.broadcast()))
 }
 
 impl Taken {
-    pub(crate) fn new(nets: impl IntoIterator<Item = Ipv4Net>) -> Self {
-        let mut taken = Self::default();
-        for net in nets {
-            let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
+    /// Those of the other version are left out.
+    pub(crate) fn new(version: Version, nets: impl IntoIterator<Item = IpNet>) -> Self {
+        let mut taken = Self { version, ranges: BTreeMap::new() };
+        for net in nets.into_iter().filter(|net| Version::of(net.addr()) == version) {
+            let (first, last) = range(net);
             let end = taken.ranges.entry(first).or_insert(last);
             *end = (*end).max(last);
         }
-        let mut reach = None::<u32>;
+        let mut reach = None::<u128>;
         taken.ranges.retain(|_, last| {
             let within = reach.is_some_and(|reach| *last <= reach);
             reach = Some(reach.map_or(*last, |reach| reach.max(*last)));
@@ -63,24 +80,24 @@ impl Taken {
         taken
     }
 
-    pub(crate) fn overlaps(&self, net: Ipv4Net) -> bool {
-        let (first, last) = (u32::from(net.network()), u32::from(net.broadcast()));
+    pub(crate) fn overlaps(&self, net: IpNet) -> bool {
+        let (first, last) = range(net);
         // What begins at or before its last address, and ends at or after its first.
         self.ranges.range(..=last).next_back().is_some_and(|(_, end)| *end >= first)
     }
 }
 
-/// The first subnet that overlaps with nothing.
-pub(crate) fn choose(pools: &[AddressPool], taken: &Taken) -> Option<Ipv4Net> {
+/// The first subnet of that version that overlaps with nothing.
+pub(crate) fn choose(pools: &[AddressPool], taken: &Taken) -> Option<IpNet> {
     pools
         .iter()
-        .filter(|pool| !covers(taken, pool.base))
+        .filter(|pool| pool.version() == taken.version && !covers(taken, pool.base))
         .find_map(|pool| pool.subnets().find(|subnet| !taken.overlaps(*subnet)))
 }
 
 /// Whether all of it lies in one taken network, as the /16 of another network.
-fn covers(taken: &Taken, base: Ipv4Net) -> bool {
-    let (first, last) = (u32::from(base.network()), u32::from(base.broadcast()));
+fn covers(taken: &Taken, base: IpNet) -> bool {
+    let (first, last) = range(base);
     taken.ranges.range(..=first).next_back().is_some_and(|(_, end)| *end >= last)
 }
 
@@ -88,7 +105,7 @@ fn covers(taken: &Taken, base: Ipv4Net) -> bool {
 mod tests {
     use super::*;
 
-    fn net(text: &str) -> Ipv4Net {
+    fn net(text: &str) -> IpNet {
         text.parse().unwrap()
     }
 
@@ -96,7 +113,7 @@ mod tests {
     fn the_first_is_docker_s_and_thousands_follow() {
         let pools = default_pools();
         let mut all = vec![net("172.17.0.0/16")];
-        while let Some(next) = choose(&pools, &Taken::new(all.iter().copied())) {
+        while let Some(next) = choose(&pools, &Taken::new(Version::V4, all.iter().copied())) {
             all.push(next);
             // One by one through all of them is what an engine does in years.
             if all.len() == 300 {
@@ -110,17 +127,31 @@ mod tests {
 
     #[test]
     fn what_is_routed_elsewhere_is_left_alone() {
-        let taken = Taken::new(["172.18.4.0/24", "172.19.0.0/16", "172.19.9.0/24", "172.20.0.0/23"].map(net));
+        let taken = Taken::new(
+            Version::V4,
+            ["172.18.4.0/24", "172.19.0.0/16", "172.19.9.0/24", "172.20.0.0/23"].map(net),
+        );
         assert_eq!(choose(&default_pools(), &taken), Some(net("172.20.2.0/24")));
         assert!(taken.overlaps(net("172.19.200.0/24")) && !taken.overlaps(net("172.18.5.0/24")));
         assert!(taken.overlaps(net("172.0.0.0/8")));
-        assert_eq!(choose(&default_pools(), &Taken::new([net("128.0.0.0/1")])), None);
+        assert_eq!(choose(&default_pools(), &Taken::new(Version::V4, [net("128.0.0.0/1")])), None);
     }
 
     #[test]
     fn a_pool_of_the_user_s_is_cut_as_he_says() {
         let pools = [AddressPool { base: net("10.200.0.0/22"), size: 24 }];
-        let taken = Taken::new([net("10.200.0.0/24"), net("10.200.1.128/25")]);
+        let taken = Taken::new(Version::V4, [net("10.200.0.0/24"), net("10.200.1.128/25")]);
         assert_eq!(choose(&pools, &taken), Some(net("10.200.2.0/24")));
+    }
+
+    #[test]
+    fn families_have_pools_of_their_own() {
+        let ula = AddressPool { base: net("fd12:3456:789a::/48"), size: 64 };
+        let pools = [default_pools(), vec![ula]].concat();
+        let taken = ["fd12:3456:789a::/64", "172.18.0.0/16", "::/1"].map(net);
+        let free = |version| choose(&pools, &Taken::new(version, taken));
+        assert_eq!(free(Version::V6), Some(net("fd12:3456:789a:1::/64")));
+        assert_eq!(free(Version::V4), Some(net("172.19.0.0/24")));
+        assert_eq!(choose(&default_pools(), &Taken::new(Version::V6, taken)), None);
     }
 }

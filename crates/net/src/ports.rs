@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustix::io::Errno;
 
@@ -66,18 +66,42 @@ impl PortWish {
 pub struct PortMapping {
     pub protocol: Protocol,
     pub address: IpAddr,
-    /// The first here, the first in the container, and how many there are.
+    /// The first here, the first in the container, and how many there are. Here 0: the container is reached at its own
+    /// address.
     pub host: u16,
     pub container: u16,
     pub count: u16,
 }
 
 impl PortMapping {
+    /// Takes no port here.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.host == 0
+    }
+
     /// The ports here.
     pub(crate) fn ports(&self) -> impl Iterator<Item = u16> + use<> {
         let host = self.host;
-        (0..self.count).map(move |n| host + n)
+        let count = if self.is_direct() { 0 } else { self.count };
+        (0..count).map(move |n| host + n)
     }
+}
+
+/// What is reached at the container's own address.
+pub(crate) fn direct(wishes: impl Iterator<Item = PortWish>) -> Vec<PortMapping> {
+    let mut all: Vec<PortMapping> = wishes
+        .map(|PortWish { container, protocol, address, .. }| {
+            // Which address of the host's was meant makes no difference.
+            let address = match address {
+                IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            PortMapping { protocol, address, host: 0, container, count: 1 }
+        })
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// Why a port cannot be had.

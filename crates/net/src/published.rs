@@ -5,22 +5,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
 use crate::admin::Memory;
-use crate::desired::{BridgeConfig, Desired};
+use crate::br_netfilter::bridges_filter_ipv6;
+use crate::desired::{BridgeConfig, Desired, GatewayMode};
+use crate::elements::{self as table, Elements, LINKS};
 use crate::error::{Error, Result};
-use crate::firewall::{self, Elements};
-use crate::netlink::Socket;
+use crate::firewall::{self, Guard};
+use crate::netlink::{Batch, Socket};
 use crate::nft::{Element, Family, Transaction};
 use crate::plan::Step;
-use crate::ports::{Allocator, PortMapping, PortWish, Protocol};
+use crate::ports::{self, Allocator, PortMapping, PortWish, Protocol};
 use crate::respect;
 use crate::sockets::Held;
 use crate::state::State;
+use crate::version::Version;
 
 /// What a container's wishes came to.
 #[derive(Debug, Default)]
@@ -28,6 +31,29 @@ pub struct PublishedPorts {
     pub mappings: Vec<PortMapping>,
     /// Holds the ports as long as somebody keeps it open.
     pub holder: Option<OwnedFd>,
+}
+
+/// Where a container is reached: its addresses on the networks that lead out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    pub ipv4: Option<Ipv4Addr>,
+    pub ipv6: Option<Ipv6Addr>,
+}
+
+impl From<Ipv4Addr> for Reach {
+    fn from(ipv4: Ipv4Addr) -> Self {
+        Self { ipv4: Some(ipv4), ipv6: None }
+    }
+}
+
+impl Reach {
+    /// Its own address of the version that this one of the host's is of.
+    fn beside(self, address: IpAddr) -> Option<IpAddr> {
+        match address {
+            IpAddr::V4(_) => self.ipv4.map(IpAddr::V4),
+            IpAddr::V6(_) => self.ipv6.map(IpAddr::V6),
+        }
+    }
 }
 
 /// A port of a container's that another on the same bridge may reach, where they are kept apart.
@@ -44,7 +70,7 @@ pub struct Opening {
 pub(crate) struct Published {
     allocator: Allocator,
     /// By container.
-    owners: BTreeMap<String, (Ipv4Addr, Vec<PortMapping>)>,
+    owners: BTreeMap<String, (Reach, Vec<PortMapping>)>,
     /// What is open to containers of others.
     openings: BTreeMap<String, Vec<Opening>>,
     /// What the engine before has left, until it is known which of its containers live.
@@ -53,6 +79,8 @@ pub(crate) struct Published {
     open_to_loopback: BTreeSet<String>,
     /// What else stands in the table.
     memory: Memory,
+    /// Bridges that bring answers to ::1.
+    open_to_loopback6: BTreeSet<String>,
 }
 
 impl Published {
@@ -65,11 +93,12 @@ impl Published {
             inherited,
             open_to_loopback: BTreeSet::new(),
             memory: Memory::default(),
+            open_to_loopback6: BTreeSet::new(),
         }
     }
 
     /// Puts the table in order.
-    pub(crate) fn install(&mut self, desired: &Desired, guard: bool, socket: &mut Socket) -> Result<()> {
+    pub(crate) fn install(&mut self, desired: &Desired, guard: Guard, socket: &mut Socket) -> Result<()> {
         let elements = self.elements();
         firewall::install(desired, guard, &elements, &mut self.memory, socket)
     }
@@ -86,9 +115,9 @@ impl Published {
     pub(crate) fn set_owner(
         &mut self,
         owner: &str,
-        to: Ipv4Addr,
+        to: Reach,
         mappings: &[PortMapping],
-    ) -> Option<(Ipv4Addr, Vec<PortMapping>)> {
+    ) -> Option<(Reach, Vec<PortMapping>)> {
         self.owners.insert(owner.to_owned(), (to, mappings.to_vec()))
     }
 
@@ -102,7 +131,7 @@ impl Published {
         for (to, mappings) in self.owners.values() {
             all.extend(elements(*to, mappings));
         }
-        all.links.extend(self.openings.values().flat_map(|openings| links(openings)));
+        self.openings.values().for_each(|openings| all.extend(links(openings)));
         all
     }
 
@@ -115,11 +144,14 @@ impl Published {
     }
 
     /// A bridge that was made again has the switches of a new one.
-    pub(crate) fn switch_on(&mut self, steps: &[Step]) {
+    pub(crate) fn switch_on(&mut self, steps: &[Step], socket: &mut Socket) {
         for step in steps {
             let Step::CreateBridge { name, .. } = step else { continue };
             if self.open_to_loopback.remove(name) {
                 self.let_loopback_leave(name);
+            }
+            if self.open_to_loopback6.remove(name) {
+                self.hear_loopback6(name, socket);
             }
             if !self.openings.is_empty() {
                 stand_between(name);
@@ -138,21 +170,35 @@ impl Published {
             self.open_to_loopback.insert(bridge.to_owned());
         }
     }
+
+    /// The same of ::1, which takes a route for the answers. Where bridges show the firewall what they carry
+    /// (`br_netfilter`), they turn the answer back before the kernel has taken it in, which then takes nothing to ::1.
+    fn hear_loopback6(&mut self, bridge: &str, socket: &mut Socket) {
+        if self.open_to_loopback6.contains(bridge) || bridges_filter_ipv6() {
+            return;
+        }
+        let Ok(index) = socket.link_index(bridge) else { return };
+        let mut batch = Batch::default();
+        batch.hear_loopback(index);
+        let heard = match socket.send(&batch) {
+            // An earlier engine has made it.
+            Err(error) => error.errno() == Some(Errno::EXIST),
+            Ok(()) => true,
+        };
+        if heard {
+            self.open_to_loopback6.insert(bridge.to_owned());
+        }
+    }
 }
 
 /// Has ports of this host's lead to a container: all that it wishes, or none.
 pub(crate) fn publish(
     state: &mut State,
     owner: &str,
-    to: Ipv4Addr,
+    to: Reach,
     wishes: &[PortWish],
 ) -> Result<PublishedPorts> {
-    if state.desired.firewall.is_none() {
-        return Err(Error::NoFirewall);
-    }
-    let mut held = Held::default();
-    let bind = |address, port, protocol| held.bind(address, port, protocol);
-    let mappings = state.published.allocator.allocate(wishes, bind)?;
+    let (mappings, held) = allocate(state, to, wishes)?;
     let entered = enter(state, owner, to, &mappings).and_then(|()| {
         held.into_holder().map_err(|e| Error::kernel("hand over the sockets of published ports", e))
     });
@@ -165,7 +211,35 @@ pub(crate) fn publish(
     }
 }
 
-fn enter(state: &mut State, owner: &str, to: Ipv4Addr, mappings: &[PortMapping]) -> Result<()> {
+/// Takes ports that will do, and binds them: for all of the wishes, or for none.
+pub(crate) fn allocate(
+    state: &mut State,
+    to: Reach,
+    wishes: &[PortWish],
+) -> Result<(Vec<PortMapping>, Held)> {
+    let Some(firewall) = &state.desired.firewall else { return Err(Error::NoFirewall) };
+    let of_ipv6 = |wish: &PortWish| wish.address.is_ipv6();
+    if !firewall.ipv6 && wishes.iter().any(of_ipv6) {
+        return Err(Error::NoFirewall6);
+    }
+    if wishes.iter().any(|wish| wish.address == IpAddr::V6(Ipv6Addr::LOCALHOST)) && bridges_filter_ipv6() {
+        return Err(Error::NoLoopback6);
+    }
+    // What is reached at its own address takes no port of the host's.
+    let is_routed = |wish: &&PortWish| {
+        let own = to.beside(wish.address);
+        own.and_then(|own| Some(bridge_of(state, own)?.mode_of(own))) == Some(GatewayMode::Routed)
+    };
+    let (routed, wishes): (Vec<&PortWish>, Vec<&PortWish>) = wishes.iter().partition(is_routed);
+    let mut mappings = ports::direct(routed.into_iter().copied());
+    let wishes: Vec<PortWish> = wishes.into_iter().copied().collect();
+    let mut held = Held::default();
+    let bind = |address, port, protocol| held.bind(address, port, protocol);
+    mappings.extend(state.published.allocator.allocate(&wishes, bind)?);
+    Ok((mappings, held))
+}
+
+fn enter(state: &mut State, owner: &str, to: Reach, mappings: &[PortMapping]) -> Result<()> {
     state.published.owners.insert(owner.to_owned(), (to, mappings.to_vec()));
     open_to_loopback(state, to, mappings);
     let new = elements(to, mappings);
@@ -183,8 +257,8 @@ pub(crate) fn unpublish(state: &mut State, owner: &str) -> Result<()> {
 /// What a container may reach of others on its bridge, in place of what it might before.
 pub(crate) fn open(state: &mut State, owner: &str, openings: Vec<Opening>) -> Result<()> {
     let before = state.published.openings.remove(owner).unwrap_or_default();
-    let [old, new] = [&before, &openings].map(|all| Elements { links: links(all), ..Elements::default() });
-    let bridge = openings.first().and_then(|opening| bridge_of(state, opening.to));
+    let [old, new] = [&before, &openings].map(|all| links(all));
+    let bridge = openings.first().and_then(|opening| bridge_of(state, opening.to.into()));
     match bridge {
         Some(bridge) if !bridge.inter_container => {
             stand_between(&bridge.name);
@@ -216,13 +290,13 @@ fn stand_between(bridge: &str) {
 }
 
 /// The bridge on whose network an address is.
-fn bridge_of(state: &State, address: Ipv4Addr) -> Option<&BridgeConfig> {
+fn bridge_of(state: &State, address: IpAddr) -> Option<&BridgeConfig> {
     let bridges = &state.desired.bridges;
-    bridges.iter().find(|bridge| bridge.address.is_some_and(|subnet| subnet.contains(&address)))
+    bridges.iter().find(|bridge| bridge.addresses().any(|subnet| subnet.contains(&address)))
 }
 
 /// After an engine's restart: running containers have these, and nobody else has any.
-pub(crate) fn adopt(state: &mut State, running: Vec<(String, Ipv4Addr, Vec<PortMapping>)>) -> Result<()> {
+pub(crate) fn adopt(state: &mut State, running: Vec<(String, Reach, Vec<PortMapping>)>) -> Result<()> {
     for (owner, to, mappings) in running {
         state.published.allocator.claim(&mappings);
         open_to_loopback(state, to, &mappings);
@@ -232,12 +306,18 @@ pub(crate) fn adopt(state: &mut State, running: Vec<(String, Ipv4Addr, Vec<PortM
     if inherited.sorted() == state.published.elements().sorted() { Ok(()) } else { remake(state) }
 }
 
-pub(crate) fn open_to_loopback(state: &mut State, to: Ipv4Addr, mappings: &[PortMapping]) {
-    if !mappings.iter().any(needs_loopback) {
-        return;
-    }
-    if let Some(bridge) = bridge_of(state, to).map(|bridge| bridge.name.clone()) {
-        state.published.let_loopback_leave(&bridge);
+pub(crate) fn open_to_loopback(state: &mut State, to: Reach, mappings: &[PortMapping]) {
+    for own in [to.ipv4.map(IpAddr::V4), to.ipv6.map(IpAddr::V6)].into_iter().flatten() {
+        let needed =
+            |mapping: &PortMapping| mapping.address.is_ipv4() == own.is_ipv4() && needs_loopback(mapping);
+        if !mappings.iter().any(needed) {
+            continue;
+        }
+        let Some(bridge) = bridge_of(state, own).map(|bridge| bridge.name.clone()) else { continue };
+        match own {
+            IpAddr::V4(_) => state.published.let_loopback_leave(&bridge),
+            IpAddr::V6(_) => state.published.hear_loopback6(&bridge, &mut state.links),
+        }
     }
 }
 
@@ -261,59 +341,68 @@ fn remake(state: &mut State) -> Result<()> {
 }
 
 fn needs_loopback(mapping: &PortMapping) -> bool {
-    mapping.address.is_unspecified() || mapping.address.is_loopback()
+    !mapping.is_direct() && (mapping.address.is_unspecified() || mapping.address.is_loopback())
 }
 
 /// What the maps need for a container.
-pub(crate) fn elements(to: Ipv4Addr, mappings: &[PortMapping]) -> Elements {
+pub(crate) fn elements(to: Reach, mappings: &[PortMapping]) -> Elements {
     let mut elements = Elements::default();
     for mapping in mappings {
-        let IpAddr::V4(address) = mapping.address else { continue };
-        let (low, high) =
-            if address.is_unspecified() { (address, Ipv4Addr::BROADCAST) } else { (address, address) };
-        let to = to.octets();
+        let address = mapping.address;
+        let Some(own) = to.beside(address) else { continue };
+        let names = table::names(Version::of(address));
+        let to = table::octets(own);
+        if mapping.is_direct() {
+            let first = key(own, mapping, mapping.container);
+            let last = key(own, mapping, mapping.container + (mapping.count - 1));
+            elements.push(names.reached, Element { first, last: Some(last), data: Vec::new() });
+            continue;
+        }
+        let last = match address {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::BROADCAST.into(),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::from(u128::MAX).into(),
+            one => one,
+        };
         if mapping.host == mapping.container {
-            elements.ports.push(Element {
-                first: key(low, mapping, mapping.host),
-                last: Some(key(high, mapping, mapping.host + (mapping.count - 1))),
-                data: to.to_vec(),
-            });
+            let first = key(address, mapping, mapping.host);
+            let last = Some(key(last, mapping, mapping.host + (mapping.count - 1)));
+            elements.push(names.ports, Element { first, last, data: to });
             continue;
         }
         for (n, port) in mapping.ports().enumerate() {
             let there = (mapping.container + n as u16).to_be_bytes();
             let data = [&to[..], &there, &[0, 0]].concat();
-            let mut first = key(low, mapping, port);
+            let mut first = key(address, mapping, port);
             if address.is_unspecified() {
-                first.drain(..4);
-                elements.moved_ports.push(Element { first, last: None, data });
+                first.drain(..to.len());
+                elements.push(names.moved_ports, Element { first, last: None, data });
             } else {
-                elements.moved_ports_at.push(Element { first, last: None, data });
+                elements.push(names.moved_ports_at, Element { first, last: None, data });
             }
         }
     }
     elements
 }
 
-fn links(openings: &[Opening]) -> Vec<Element> {
-    let mut elements: Vec<Element> = openings
-        .iter()
-        .map(|Opening { from, to, protocol, port }| {
-            let [high, low] = port.to_be_bytes();
-            let rest = [protocol.number(), 0, 0, 0, high, low, 0, 0];
-            let first = [&from.octets()[..], &to.octets(), &rest].concat();
-            Element { first, last: None, data: Vec::new() }
-        })
-        .collect();
-    elements.sort_unstable();
-    elements.dedup();
+fn links(openings: &[Opening]) -> Elements {
+    let one = |Opening { from, to, protocol, port }: &Opening| {
+        let [high, low] = port.to_be_bytes();
+        let rest = [protocol.number(), 0, 0, 0, high, low, 0, 0];
+        let first = [&from.octets()[..], &to.octets(), &rest].concat();
+        Element { first, last: None, data: Vec::new() }
+    };
+    let mut all: Vec<Element> = openings.iter().map(one).collect();
+    all.sort_unstable();
+    all.dedup();
+    let mut elements = Elements::default();
+    all.into_iter().for_each(|element| elements.push(LINKS, element));
     elements
 }
 
 /// Address, protocol and port, each filled up to four bytes.
-fn key(address: Ipv4Addr, mapping: &PortMapping, port: u16) -> Vec<u8> {
-    let ([a, b, c, d], [high, low]) = (address.octets(), port.to_be_bytes());
-    vec![a, b, c, d, mapping.protocol.number(), 0, 0, 0, high, low, 0, 0]
+fn key(address: IpAddr, mapping: &PortMapping, port: u16) -> Vec<u8> {
+    let [high, low] = port.to_be_bytes();
+    [table::octets(address), vec![mapping.protocol.number(), 0, 0, 0, high, low, 0, 0]].concat()
 }
 
 #[cfg(test)]
@@ -326,17 +415,42 @@ mod tests {
 
     #[test]
     fn a_range_of_equal_numbers_is_one_element() {
-        let to = Ipv4Addr::new(172, 17, 0, 2);
+        let to = Reach { ipv4: Some(Ipv4Addr::new(172, 17, 0, 2)), ..Reach::default() };
         let range = elements(to, &[mapping("0.0.0.0", 20_000, 20_000, 10_000)]);
-        assert_eq!((range.ports.len(), range.moved_ports.len()), (1, 0));
-        assert_eq!(range.ports[0].first, [0, 0, 0, 0, 17, 0, 0, 0, 0x4e, 0x20, 0, 0]);
-        assert_eq!(range.ports[0].last.clone().unwrap(), [255, 255, 255, 255, 17, 0, 0, 0, 0x75, 0x2f, 0, 0]);
+        let of = |elements: &Elements, map: &str| elements.of(map).to_vec();
+        assert_eq!((of(&range, "ports").len(), of(&range, "moved_ports").len()), (1, 0));
+        let range = &of(&range, "ports")[0];
+        assert_eq!(range.first, [0, 0, 0, 0, 17, 0, 0, 0, 0x4e, 0x20, 0, 0]);
+        assert_eq!(range.last.clone().unwrap(), [255, 255, 255, 255, 17, 0, 0, 0, 0x75, 0x2f, 0, 0]);
         let moved = elements(to, &[mapping("127.0.0.1", 8080, 80, 2)]);
-        assert_eq!((moved.ports.len(), moved.moved_ports.len(), moved.moved_ports_at.len()), (0, 0, 2));
-        assert_eq!(moved.moved_ports_at[1].data, [172, 17, 0, 2, 0, 81, 0, 0]);
+        assert_eq!((of(&moved, "ports").len(), of(&moved, "moved_ports").len()), (0, 0));
+        assert_eq!(of(&moved, "moved_ports_at").len(), 2);
+        assert_eq!(of(&moved, "moved_ports_at")[1].data, [172, 17, 0, 2, 0, 81, 0, 0]);
         let moved = elements(to, &[mapping("0.0.0.0", 8080, 80, 1)]);
-        assert_eq!(moved.moved_ports[0].first, [17, 0, 0, 0, 0x1f, 0x90, 0, 0]);
-        assert_eq!(elements(to, &[mapping("0.0.0.0", 65_535, 65_535, 1)]).ports.len(), 1);
+        assert_eq!(of(&moved, "moved_ports")[0].first, [17, 0, 0, 0, 0x1f, 0x90, 0, 0]);
+        assert_eq!(of(&elements(to, &[mapping("0.0.0.0", 65_535, 65_535, 1)]), "ports").len(), 1);
         assert_eq!(elements(to, &[mapping("::", 80, 80, 1)]), Elements::default());
+    }
+
+    #[test]
+    fn each_version_has_its_maps_and_what_is_routed_needs_no_port_here() {
+        let both = Reach { ipv4: Some(Ipv4Addr::LOCALHOST), ipv6: Some("fd00::2".parse().unwrap()) };
+        let all = elements(both, &[mapping("0.0.0.0", 80, 80, 1), mapping("::", 80, 80, 1)]);
+        assert_eq!((all.of("ports").len(), all.of("ports6").len()), (1, 1));
+        let six = &all.of("ports6")[0];
+        assert_eq!(
+            (six.first[..16].to_vec(), six.last.clone().unwrap()[..16].to_vec()),
+            (vec![0; 16], vec![255; 16])
+        );
+        assert_eq!(six.data.len(), 16);
+        let moved = elements(both, &[mapping("::1", 8080, 80, 1), mapping("::", 8081, 80, 1)]);
+        assert_eq!(
+            (moved.of("moved_ports_at6")[0].first.len(), moved.of("moved_ports6")[0].first.len()),
+            (24, 8)
+        );
+        assert_eq!(moved.of("moved_ports6")[0].data[14..], [0, 2, 0, 80, 0, 0]);
+        let direct = elements(both, &[mapping("::", 0, 80, 3)]);
+        assert_eq!(direct.of("reached6")[0].first[..2], [0xfd, 0]);
+        assert_eq!(direct.of("reached6")[0].last.clone().unwrap()[16..], [17, 0, 0, 0, 0, 82, 0, 0]);
     }
 }

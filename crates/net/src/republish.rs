@@ -3,15 +3,12 @@
 //! In steps, since its record is written down in between: ports are taken and held first, and lead nowhere; then all
 //! that changes, changes in one transaction. Connections that stand are not touched by either.
 
-use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 
 use crate::error::{Error, Result};
 use crate::fabric::Fabric;
-use crate::firewall::Elements;
-use crate::nft::Element;
 use crate::ports::{PortMapping, PortWish};
-use crate::published::{PublishedPorts, change, elements, open_to_loopback};
+use crate::published::{PublishedPorts, Reach, allocate, change, elements, open_to_loopback};
 use crate::sockets::Held;
 use crate::state::State;
 
@@ -21,8 +18,8 @@ impl Fabric {
     /// # Errors
     ///
     /// A port that cannot be had, with whose it is; no firewall of ours.
-    pub fn reserve_ports(&self, wishes: &[PortWish]) -> Result<PublishedPorts> {
-        reserve(&mut self.state(), wishes)
+    pub fn reserve_ports(&self, to: Reach, wishes: &[PortWish]) -> Result<PublishedPorts> {
+        reserve(&mut self.state(), to, wishes)
     }
 
     /// What was reserved is not going to be used.
@@ -35,7 +32,7 @@ impl Fabric {
     /// # Errors
     ///
     /// What the kernel says; it is as it was then.
-    pub fn set_ports(&self, owner: &str, to: Ipv4Addr, mappings: &[PortMapping]) -> Result<()> {
+    pub fn set_ports(&self, owner: &str, to: Reach, mappings: &[PortMapping]) -> Result<()> {
         set(&mut self.state(), owner, to, mappings)
     }
 
@@ -49,13 +46,8 @@ impl Fabric {
     }
 }
 
-fn reserve(state: &mut State, wishes: &[PortWish]) -> Result<PublishedPorts> {
-    if state.desired.firewall.is_none() {
-        return Err(Error::NoFirewall);
-    }
-    let mut held = Held::default();
-    let bind = |address, port, protocol| held.bind(address, port, protocol);
-    let mappings = state.published.allocator().allocate(wishes, bind)?;
+fn reserve(state: &mut State, to: Reach, wishes: &[PortWish]) -> Result<PublishedPorts> {
+    let (mappings, held) = allocate(state, to, wishes)?;
     match held.into_holder() {
         Ok(holder) => Ok(PublishedPorts { mappings, holder }),
         Err(error) => {
@@ -69,7 +61,7 @@ fn give_up(state: &mut State, mappings: &[PortMapping]) {
     state.published.allocator().release(mappings);
 }
 
-fn set(state: &mut State, owner: &str, to: Ipv4Addr, mappings: &[PortMapping]) -> Result<()> {
+fn set(state: &mut State, owner: &str, to: Reach, mappings: &[PortMapping]) -> Result<()> {
     let before = state.published.set_owner(owner, to, mappings);
     open_to_loopback(state, to, mappings);
     let old = before.as_ref().map(|(to, mappings)| elements(*to, mappings)).unwrap_or_default().sorted();
@@ -101,19 +93,4 @@ fn hold(mappings: &[PortMapping]) -> Result<Option<OwnedFd>> {
         }
     }
     held.into_holder().map_err(|error| Error::kernel("hand over the sockets of published ports", error))
-}
-
-impl Elements {
-    /// Both are sorted.
-    fn without(&self, other: &Self) -> Self {
-        let rest = |all: &[Element], others: &[Element]| {
-            all.iter().filter(|one| others.binary_search(one).is_err()).cloned().collect()
-        };
-        Self {
-            ports: rest(&self.ports, &other.ports),
-            moved_ports: rest(&self.moved_ports, &other.moved_ports),
-            moved_ports_at: rest(&self.moved_ports_at, &other.moved_ports_at),
-            links: rest(&self.links, &other.links),
-        }
-    }
 }

@@ -144,7 +144,7 @@ pub(crate) fn set_up(desired: &Desired, socket: &mut Socket, nft: &mut Socket) -
     fs::write(&path, "2").map_err(|e| Error::kernel(format!("write {path}"), e))?;
     let (out, back) = (socket.link_index(&exit)?, socket.link_index(&entry)?);
     let mut batch = Batch::default();
-    batch.add_address(back, DUMMY);
+    batch.add_address(back, DUMMY.into());
     batch.set_up(back);
     batch.set_up(out);
     socket.send(&batch)?;

@@ -4,10 +4,10 @@
 //! whose far end `eth0` is already up, so that the bridge's port forwards from the first packet on.
 //! [`Sandbox::assign`] adds address, hardware address and default route with one datagram.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::br_netfilter::bridges_filter;
 use crate::dns::DnsSockets;
@@ -22,14 +22,31 @@ const LOOPBACK: u32 = 1;
 const INTERFACE: &str = "eth0";
 
 /// What a sandbox is given when it is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// The container's address with the subnet's prefix.
-    pub ipv4: Ipv4Net,
+    /// The container's addresses with the subnet's prefix.
+    pub ipv4: Option<Ipv4Net>,
+    pub ipv6: Option<Ipv6Net>,
+    /// More of them, which are its own affair (`--link-local-ip`).
+    pub link_local: Vec<IpNet>,
     pub mac: Mac,
     pub gateway: Option<Ipv4Addr>,
+    pub gateway6: Option<Ipv6Addr>,
     /// Where the network leads out, also if the default route goes another way.
     pub leads_to: Option<Ipv4Addr>,
+    pub leads_to6: Option<Ipv6Addr>,
+}
+
+impl Address {
+    /// Those that are of the network.
+    pub fn ips(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        let ipv4 = self.ipv4.map(|net| IpAddr::V4(net.addr()));
+        ipv4.into_iter().chain(self.ipv6.map(|net| IpAddr::V6(net.addr())))
+    }
+
+    fn has_ipv6(&self) -> bool {
+        self.ipv6.is_some() || self.link_local.iter().any(|net| net.addr().is_ipv6())
+    }
 }
 
 /// A network namespace with its legs on bridges. Dropping it lets the kernel remove all of it,
@@ -61,6 +78,7 @@ pub(crate) struct Attachment {
     pub(crate) mtu: u32,
     /// Not `--icc`.
     pub(crate) isolated: bool,
+    pub(crate) ipv6: bool,
 }
 
 /// What sandboxes that are prepared have.
@@ -73,6 +91,15 @@ pub(crate) enum Furnishing {
     /// For users' networks: whichever they are, their legs are plugged when the sandbox is taken. With sockets at
     /// which names are asked for.
     Unplugged,
+}
+
+/// How the leg of a network with IPv6 is set. Addresses are told by the engine and by nobody else; that nobody else has
+/// them is known, so nothing waits for a second to ask; and like those of IPv4 they are announced.
+const IPV6_SETTINGS: [(&str, &str); 3] = [("accept_ra", "0"), ("accept_dad", "0"), ("ndisc_notify", "1")];
+
+/// Of the calling thread's network namespace.
+fn set_ipv6(link: &str, setting: &str, value: &str) -> std::io::Result<()> {
+    std::fs::write(format!("/proc/sys/net/ipv6/conf/{link}/{setting}"), value)
 }
 
 /// What is written on the bridge's end of each pair: by it the end is found again when its bridge was removed.
@@ -96,7 +123,10 @@ impl Sandbox {
         let mut socket = Socket::route()?;
         let mut batch = Batch::default();
         batch.set_up(LOOPBACK);
-        if *furnishing != Furnishing::Isolated {
+        let with_ipv6 = matches!(furnishing, Furnishing::Bridged(attach) if attach.ipv6);
+        if with_ipv6 {
+            IPV6_SETTINGS.iter().for_each(|(setting, value)| drop(set_ipv6("default", setting, value)));
+        } else if *furnishing != Furnishing::Isolated {
             // IPv6 is off on the leg as on Docker's IPv4 networks. By the default for new links: switched off on
             // a link that is there, it takes the kernel's network lock, and asks again and again for it. Comfort,
             // so a read-only `/proc/sys` (which shows the reader's own namespace) is no error.
@@ -151,14 +181,27 @@ impl Sandbox {
         address: &Address,
     ) -> Result<()> {
         create_veth(host, attach, &self.netns, interface)?;
+        let given = self.furnish_leg(&attach.bridge, interface, address);
+        given.inspect_err(|_| {
+            let _ = self.unplug(interface);
+        })
+    }
+
+    fn furnish_leg(&mut self, network: &str, interface: &str, address: &Address) -> Result<()> {
+        if address.has_ipv6() {
+            // The namespace has none for new links, as most networks.
+            let switched_on = self.netns.visit(|| {
+                let settings = IPV6_SETTINGS.iter().chain(&[("disable_ipv6", "0")]);
+                settings.copied().try_for_each(|(setting, value)| set_ipv6(interface, setting, value))
+            })?;
+            switched_on.map_err(|_| Error::NoIpv6(network.to_owned()))?;
+        }
         let index = self.socket.link_index(interface)?;
         let mut batch = Batch::default();
         batch.set_arp_notify(index);
         batch.set_up(index);
         give_address(&mut batch, index, address);
-        self.socket.send(&batch).inspect_err(|_| {
-            let _ = self.unplug(interface);
-        })
+        self.socket.send(&batch)
     }
 
     /// Sets what `/proc/sys` has of a leg: where, with `IFNAME` for its name, and what.
@@ -201,7 +244,7 @@ impl Sandbox {
     /// # Errors
     ///
     /// What the kernel says.
-    pub fn route_via(&mut self, interface: &str, gateway: Ipv4Addr) -> Result<()> {
+    pub fn route_via(&mut self, interface: &str, gateway: impl Into<IpAddr>) -> Result<()> {
         let mut batch = Batch::default();
         batch.set_default_route(self.socket.link_index(interface)?, gateway);
         self.socket.send(&batch)
@@ -240,10 +283,14 @@ impl Sandbox {
 }
 
 fn give_address(batch: &mut Batch, index: u32, address: &Address) {
-    batch.add_address(index, address.ipv4);
-    // After the address: the change of the hardware address announces both (`arp_notify`).
+    let own = address.ipv4.map(IpNet::V4).into_iter().chain(address.ipv6.map(IpNet::V6));
+    own.chain(address.link_local.iter().copied()).for_each(|net| batch.add_address(index, net));
+    // After the addresses: the change of the hardware address announces them (`arp_notify`, `ndisc_notify`).
     batch.set_mac(index, address.mac);
     if let Some(gateway) = address.gateway {
+        batch.set_default_route(index, gateway);
+    }
+    if let Some(gateway) = address.gateway6 {
         batch.set_default_route(index, gateway);
     }
 }

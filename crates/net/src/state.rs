@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::desired::Desired;
+use crate::firewall::Guard;
 use crate::netlink::Socket;
 use crate::published::Published;
 
@@ -11,7 +12,7 @@ use crate::published::Published;
 pub(crate) struct State {
     pub(crate) desired: Desired,
     /// The table drops what others forward.
-    pub(crate) guarded: bool,
+    pub(crate) guarded: Guard,
     pub(crate) links: Socket,
     /// If the firewall is ours. One for all: the kernel lets who closes such a socket wait until all that was ever
     /// replaced is destroyed, a grace period of RCU and the longest part of an engine's start.

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use crate::apply::apply;
 use crate::desired::Desired;
 use crate::error::{Error, Result};
-use crate::firewall;
+use crate::firewall::{self, Guard};
 use crate::forward;
 use crate::netlink::Socket;
 use crate::netlink::route::link_name;
@@ -26,6 +26,7 @@ use crate::plan::{Plan, Step, plan};
 use crate::published::Published;
 use crate::respect::{self, Respect};
 use crate::state::{State, lock};
+use crate::version::Version;
 
 /// How often it looks at most: a burst of changes is looked at once.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -155,40 +156,48 @@ fn is_amiss(state: &mut State) -> Result<bool> {
     }
     let Some(nft) = nft.as_mut().filter(|_| !desired.incomplete) else { return Ok(false) };
     let chains = forward::chains(nft)?;
-    let shared = forward::shared(nft, &chains, |_| true)?;
-    let lacks = desired.bridges.iter().any(|bridge| shared.lacks(&bridge.name));
+    let shared = forward::shared(nft, &chains, Version::V4, |_| true)?;
+    let shared6 = forward::shared(nft, &chains, Version::V6, |_| true)?;
+    let lacks = desired
+        .bridges
+        .iter()
+        .any(|bridge| shared.lacks(&bridge.name) || bridge.ipv6.is_some() && shared6.lacks(&bridge.name));
     if desired.firewall.as_ref().is_some_and(|config| config.respect)
         && respect::observe(desired, links, nft)? != Respect::Whole
     {
         return Ok(true);
     }
-    let table = desired.firewall.as_ref().map_or("", |config| config.table.as_str());
-    let is_other = firewall::is_guarding(&chains, table) != *guarded;
-    Ok(lacks || is_other || !is_complete(desired, published, nft)?)
+    let is_other = firewall::guard(&chains, desired) != guarded.within(desired);
+    Ok(lacks || is_other || !is_complete(desired, *guarded, published, nft)?)
 }
 
 fn mend(state: &mut State) -> Result<Plan> {
     let State { desired, guarded, links, nft, published } = state;
     let mut observed = observe_with(desired, links, nft.as_mut())?;
     // We know better than who may have changed it.
-    let is_other = std::mem::replace(&mut observed.guarded, *guarded) != *guarded;
+    let found = Guard { ipv4: observed.guarded, ipv6: observed.guarded6 };
+    let is_other = found != guarded.within(desired);
+    (observed.guarded, observed.guarded6) = (guarded.ipv4, guarded.ipv6);
     let mut plan = plan(desired, &observed)?;
     let is_missing = |bridge: &str| !observed.bridges.contains_key(bridge);
     plan.steps.retain(|step| match step {
         Step::ReplaceTable { .. } | Step::AmendForward { .. } | Step::AskHost | Step::AskNobody => true,
         Step::RemoveBridge { .. } => false,
-        Step::TurnOnForwarding => desired.bridges.iter().any(|bridge| is_missing(&bridge.name)),
+        Step::TurnOnForwarding | Step::KeepHearing { .. } | Step::TurnOnForwarding6 => {
+            desired.bridges.iter().any(|bridge| is_missing(&bridge.name))
+        }
         Step::CreateBridge { name, .. }
         | Step::SetMtu { name, .. }
         | Step::RemoveAddress { name, .. }
         | Step::AddAddress { name, .. }
+        | Step::SwitchOnIpv6 { name }
         | Step::IgnoreRouters { name }
         | Step::SetUp { name } => is_missing(name),
         Step::Reconnect { bridge, .. } => is_missing(bridge),
     });
     if let Some(nft) = nft
         && !is_other
-        && is_complete(desired, published, nft)?
+        && is_complete(desired, *guarded, published, nft)?
     {
         plan.steps.retain(|step| !matches!(step, Step::ReplaceTable { .. }));
     }
@@ -205,6 +214,6 @@ fn mend(state: &mut State) -> Result<Plan> {
 }
 
 /// Rules, networks and published ports.
-fn is_complete(desired: &Desired, published: &mut Published, nft: &mut Socket) -> Result<bool> {
-    Ok(firewall::is_complete(desired, nft)? && published.is_complete(desired, nft)?)
+fn is_complete(desired: &Desired, guard: Guard, published: &mut Published, nft: &mut Socket) -> Result<bool> {
+    Ok(firewall::is_complete(desired, guard, nft)? && published.is_complete(desired, nft)?)
 }

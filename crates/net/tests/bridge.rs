@@ -16,7 +16,7 @@ fn a_container_has_address_route_and_neighbours() {
         let fabric = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
         let (first, address) = fabric.take(GATEWAY).unwrap();
         let (second, _) = fabric.take(GATEWAY).unwrap();
-        assert_eq!(address.ipv4.to_string(), "172.17.0.2/16");
+        assert_eq!(address.ipv4.unwrap().to_string(), "172.17.0.2/16");
         assert_eq!(address.mac.to_string(), "02:42:ac:11:00:02");
         let shown = inside(first.netns(), || ip(&["addr"]));
         assert!(shown.contains("inet 172.17.0.2/16 brd 172.17.255.255 scope global eth0"), "{shown}");
@@ -274,16 +274,16 @@ fn two_engines_share_a_host_and_a_second_start_finds_its_things() {
     on_a_host(|| {
         let one = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
         let two = Fabric::start(desired("br-two", "wharf-two"), |_| {}).unwrap();
-        assert_eq!(two.facts().unwrap().address.to_string(), "172.18.0.1/16");
+        assert_eq!(two.facts().unwrap().address.unwrap().to_string(), "172.18.0.1/16");
         let (a, _) = one.take(GATEWAY).unwrap();
         let (b, address) = two.take(GATEWAY).unwrap();
-        assert_eq!(address.ipv4.addr(), Ipv4Addr::new(172, 18, 0, 2));
+        assert_eq!(address.ipv4.unwrap().addr(), Ipv4Addr::new(172, 18, 0, 2));
         drop((one, a, b));
         let again = Fabric::start(desired("docker0", "wharf"), |_| {}).unwrap();
-        assert_eq!(again.facts().unwrap().address.to_string(), "172.17.0.1/16");
-        again.reclaim("docker0", Ipv4Addr::new(172, 17, 0, 2)).unwrap();
+        assert_eq!(again.facts().unwrap().address.unwrap().to_string(), "172.17.0.1/16");
+        again.reclaim("docker0", Ipv4Addr::new(172, 17, 0, 2).into()).unwrap();
         let (_c, address) = again.take(GATEWAY).unwrap();
-        assert_eq!(address.ipv4.addr(), Ipv4Addr::new(172, 17, 0, 3));
+        assert_eq!(address.ipv4.unwrap().addr(), Ipv4Addr::new(172, 17, 0, 3));
         again.take(Place { ipv4: Some(Ipv4Addr::new(172, 17, 0, 2)), ..GATEWAY }).unwrap_err();
     });
 }
@@ -298,9 +298,9 @@ fn a_hundred_sandboxes_leave_nothing() {
             let begin = Instant::now();
             let (sandbox, address) = fabric.take(GATEWAY).unwrap();
             times.push(begin.elapsed());
-            assert_eq!(address.ipv4.addr(), Ipv4Addr::new(172, 17, 0, 2));
+            assert_eq!(address.ipv4.unwrap().addr(), Ipv4Addr::new(172, 17, 0, 2));
             drop(sandbox);
-            fabric.give_back("docker0", address.ipv4.addr());
+            fabric.give_back("docker0", address.ipv4.unwrap().addr().into());
         }
         times.sort();
         drop(fabric);

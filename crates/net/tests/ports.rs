@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use net::{Desired, Fabric, NetNs, Place, PortMapping, PortWish, Protocol};
 
-const GATEWAY: Place = Place { ipv4: None, mac: None, is_gateway: true };
+const GATEWAY: Place = Place { ipv4: None, ipv6: None, mac: None, is_gateway: true, is_gateway6: true };
 
 /// Runs in a thread that has a network namespace of its own, so that nothing of the host's is touched.
 fn on_a_host<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
@@ -104,9 +104,9 @@ fn everywhere(bridges_filter: u8) {
         let (first, address) = fabric.take(GATEWAY).unwrap();
         let (second, _) = fabric.take(GATEWAY).unwrap();
         serve(first.netns(), 80);
-        let to = address.ipv4.addr();
+        let to = address.ipv4.unwrap().addr();
         let published =
-            fabric.publish("a", to, &[wish(80, 8080, "0.0.0.0"), wish(80, 81, "127.0.0.1")]).unwrap();
+            fabric.publish("a", to.into(), &[wish(80, 8080, "0.0.0.0"), wish(80, 81, "127.0.0.1")]).unwrap();
         assert_eq!(published.mappings.len(), 2);
 
         assert_eq!(inside(&world, || ask("10.99.0.1:8080")).unwrap(), "10.99.0.2");
@@ -133,7 +133,7 @@ fn everywhere(bridges_filter: u8) {
         );
         // Nobody else has it.
         assert!(TcpListener::bind("0.0.0.0:8080").is_err());
-        let refused = fabric.publish("b", to, &[wish(1, 8080, "10.99.0.1")]).unwrap_err();
+        let refused = fabric.publish("b", to.into(), &[wish(1, 8080, "10.99.0.1")]).unwrap_err();
         assert_eq!(refused.to_string(), "Bind for 0.0.0.0:8080 failed: port is already allocated");
 
         fabric.unpublish("a").unwrap();
@@ -154,7 +154,8 @@ fn loopback_is_reached_from_the_host_alone() {
         let world = world();
         let (first, address) = fabric.take(GATEWAY).unwrap();
         serve(first.netns(), 80);
-        let _published = fabric.publish("a", address.ipv4.addr(), &[wish(80, 80, "127.0.0.1")]).unwrap();
+        let _published =
+            fabric.publish("a", address.ipv4.unwrap().addr().into(), &[wish(80, 80, "127.0.0.1")]).unwrap();
         assert_eq!(ask("127.0.0.1:80").unwrap(), "172.17.0.1");
         let host = NetNs::current().unwrap();
         serve(&host, 82);
@@ -182,7 +183,7 @@ fn ten_thousand_ports_in_a_moment() {
         for to in ranges {
             let wishes: Vec<_> = (20_000..30_000).map(|port| wish(to(port), port, "0.0.0.0")).collect();
             let begun = Instant::now();
-            let published = fabric.publish("a", address.ipv4.addr(), &wishes).unwrap();
+            let published = fabric.publish("a", address.ipv4.unwrap().addr().into(), &wishes).unwrap();
             let took = begun.elapsed();
             assert_eq!(published.mappings.len(), 1);
             serve(first.netns(), to(29_999));
@@ -200,9 +201,9 @@ fn the_next_engine_takes_over_and_whoever_flushes_is_undone() {
         let fabric = start();
         let (first, address) = fabric.take(GATEWAY).unwrap();
         serve(first.netns(), 80);
-        let to = address.ipv4.addr();
-        let published = fabric.publish("a", to, &[wish(80, 80, "0.0.0.0")]).unwrap();
-        let gone = fabric.publish("b", to, &[wish(80, 81, "0.0.0.0")]).unwrap();
+        let to = address.ipv4.unwrap().addr();
+        let published = fabric.publish("a", to.into(), &[wish(80, 80, "0.0.0.0")]).unwrap();
+        let gone = fabric.publish("b", to.into(), &[wish(80, 81, "0.0.0.0")]).unwrap();
         drop(fabric);
         assert_eq!(inside(&world, || ask("10.99.0.1:80")).unwrap(), "10.99.0.2");
         assert!(TcpListener::bind("0.0.0.0:80").is_err(), "who lives on holds it");
@@ -211,10 +212,10 @@ fn the_next_engine_takes_over_and_whoever_flushes_is_undone() {
         // The engine is there, and does not yet know who lives.
         let fabric = start();
         assert_eq!(inside(&world, || ask("10.99.0.1:80")).unwrap(), "10.99.0.2");
-        fabric.adopt_ports(vec![("a".into(), to, published.mappings.clone())]).unwrap();
+        fabric.adopt_ports(vec![("a".into(), to.into(), published.mappings.clone())]).unwrap();
         assert_eq!(inside(&world, || ask("10.99.0.1:80")).unwrap(), "10.99.0.2");
         assert!(inside(&world, || ask("10.99.0.1:81")).is_err());
-        let refused = fabric.publish("c", to, &[wish(80, 80, "0.0.0.0")]).unwrap_err();
+        let refused = fabric.publish("c", to.into(), &[wish(80, 80, "0.0.0.0")]).unwrap_err();
         assert_eq!(refused.to_string(), "Bind for 0.0.0.0:80 failed: port is already allocated");
 
         for line in ["nft flush ruleset", "nft flush map inet wharf ports"] {
@@ -224,7 +225,7 @@ fn the_next_engine_takes_over_and_whoever_flushes_is_undone() {
         // In the moment before it is back.
         sh("nft delete table inet wharf");
         fabric.unpublish("a").unwrap();
-        let again = fabric.publish("d", to, &[wish(80, 90, "0.0.0.0")]).unwrap();
+        let again = fabric.publish("d", to.into(), &[wish(80, 90, "0.0.0.0")]).unwrap();
         assert_eq!(inside(&world, || ask("10.99.0.1:90")).unwrap(), "10.99.0.2");
         assert!(inside(&world, || ask("10.99.0.1:80")).is_err());
         assert_eq!(
@@ -248,7 +249,7 @@ fn datagrams_find_their_way_and_back() {
         let (first, address) = fabric.take(GATEWAY).unwrap();
         let server = inside(first.netns(), || UdpSocket::bind("0.0.0.0:53").unwrap());
         let wish = PortWish { protocol: Protocol::Udp, ..wish(53, 5353, "10.99.0.1") };
-        let _published = fabric.publish("a", address.ipv4.addr(), &[wish]).unwrap();
+        let _published = fabric.publish("a", address.ipv4.unwrap().addr().into(), &[wish]).unwrap();
         let (send, seen) = mpsc::channel();
         thread::spawn(move || {
             let mut buffer = [0; 16];

@@ -45,6 +45,18 @@ const LIVES: &[&[&str]] = &[
         "network prune -f --filter bogus=x",
         "SH:docker network prune -f | sort",
     ],
+    &[
+        "SH:docker network create --config-only --subnet 10.78.0.0/24 --label a=b NAME-c | wc -c",
+        "SH:docker network create --config-from NAME-c NAME | wc -c",
+        "network inspect -f '{{.Name}} {{.ConfigOnly}} {{.ConfigFrom.Network}} {{.Driver}} {{json .Labels}}' NAME-c NAME",
+        "network inspect -f '{{json .IPAM.Config}}' NAME-c NAME",
+        "network create --config-from NAME-c --subnet 10.79.0.0/24 NAME-d",
+        "network create --config-from nosuch NAME-d",
+        "network create --config-only --internal NAME-d",
+        "run --rm --network NAME-c bb true",
+        "network rm NAME-c",
+        "network rm NAME NAME-c",
+    ],
 ];
 
 const ARGUMENTS: &[&[&str]] = &[
@@ -62,6 +74,11 @@ const ARGUMENTS: &[&[&str]] = &[
     &["network create --gateway 10.1.2.1 NAME"],
     &["network create --subnet 10.1.0.0/16 --subnet 10.1.2.0/24 NAME"],
     &["network create -o com.docker.network.bridge.enable_icc=maybe NAME"],
+    &["network create --ipv4=false NAME"],
+    &["network create --ipv6 --subnet fd00::1/64 NAME"],
+    &["network create --ipv6 --subnet fd00::/64 --gateway fd01::1 NAME"],
+    &["network create --ipv6 --subnet fd00::/64 --ip-range 10.1.2.0/24 NAME"],
+    &["network create -o com.docker.network.bridge.gateway_mode_ipv6=odd --ipv6 NAME"],
     &["network rm nosuch"],
     &["network rm host"],
     &["network rm -f nosuch"],

@@ -5,12 +5,12 @@
 //! taken and plugged. Only when no sandbox is ready does a thread of the runtime's blocking pool wait for one; the
 //! namespaces themselves are made by `net`'s own threads.
 
+mod books;
 mod convert;
 mod names;
 mod ports;
 mod repairs;
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
@@ -19,12 +19,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::Class;
 use engine::ports::{
-    BoxFuture, BridgeNetwork, Endpoint, EndpointRequest, Named, NetworkError, NetworkFabric, NetworkFacts,
-    PortMapping, PortProtocol, PortWish, PublishedPorts, Sandbox, SandboxRequest,
+    BoxFuture, BridgeNetwork, Endpoint, EndpointRequest, Ipv6Network, Named, NetworkError, NetworkFabric,
+    NetworkFacts, PortMapping, PortProtocol, PortWish, PublishedPorts, Reach, Sandbox, SandboxRequest,
 };
 use net::{Address, AddressPool, BridgeConfig, Desired, Fabric, Pool};
 
-use self::convert::{config, convert, endpoint, interfaces, place, random_id, refused};
+use self::books::{Books, addresses};
+use self::convert::{config, convert, endpoint, interfaces, link_local, place, random_id, reach, refused};
 use self::names::Names;
 use self::repairs::Repairs;
 
@@ -53,14 +54,6 @@ struct Inner {
     /// What this host does against us.
     warnings: Mutex<Vec<String>>,
     repairs: Repairs,
-}
-
-#[derive(Debug, Default)]
-struct Books {
-    /// Bridge by network id.
-    bridges: HashMap<String, String>,
-    /// Which container has an address on a bridge, so that a late second release cannot free somebody else's.
-    owners: HashMap<(String, Ipv4Addr), String>,
 }
 
 /// An address that is taken, and for what.
@@ -128,7 +121,7 @@ impl Network {
             Err(error) => Err(error),
         };
         let (sandbox, address) = taken.map_err(|error| refused(error, request))?;
-        self.inner.books().owners.insert((bridge, address.ipv4.addr()), container.to_owned());
+        self.inner.books().note(container, &bridge, &address);
         let endpoints = vec![endpoint(request, &address, "eth0")?];
         Ok(Sandbox { netns: sandbox.into_netns(), sandbox_id: random_id()?, endpoints })
     }
@@ -232,15 +225,16 @@ impl Inner {
         let place = place(request)?;
         let mut books = self.books();
         let address = self.fabric.claim(&bridge, place).map_err(|error| refused(error, request))?;
-        books.owners.insert((bridge.clone(), address.ipv4.addr()), container.to_owned());
+        books.note(container, &bridge, &address);
+        let address = Address { link_local: link_local(request), ..address };
         Ok(Claim { bridge, address })
     }
 
     fn give_back(&self, container: &str, claim: &Claim) {
-        self.release(container, &claim.bridge, claim.address.ipv4.addr());
+        claim.address.ips().for_each(|ip| self.release(container, &claim.bridge, ip));
     }
 
-    fn release(&self, container: &str, bridge: &str, ip: Ipv4Addr) {
+    fn release(&self, container: &str, bridge: &str, ip: IpAddr) {
         let mut books = self.books();
         let key = (bridge.to_owned(), ip);
         if books.owners.get(&key).is_some_and(|owner| owner == container) {
@@ -251,8 +245,8 @@ impl Inner {
 
     fn release_endpoint(&self, container: &str, endpoint: &Endpoint) {
         let bridge = self.books().bridges.get(&endpoint.network_id).cloned();
-        if let Some((bridge, ip)) = bridge.zip(endpoint.ipv4) {
-            self.release(container, &bridge, ip);
+        if let Some(bridge) = bridge {
+            addresses(endpoint).for_each(|ip| self.release(container, &bridge, ip));
         }
     }
 
@@ -334,14 +328,18 @@ impl NetworkFabric for Network {
                 running.iter().flat_map(|(id, all)| all.iter().map(move |one| (id, one)))
             {
                 let bridge = books.bridges.get(&endpoint.network_id).cloned();
-                let Some((bridge, ip)) = bridge.zip(endpoint.ipv4) else { continue };
-                match self.inner.fabric.reclaim(&bridge, ip) {
-                    Ok(()) => {
-                        books.owners.insert((bridge, ip), container.clone());
+                let Some(bridge) = bridge else { continue };
+                for ip in addresses(endpoint) {
+                    match self.inner.fabric.reclaim(&bridge, ip) {
+                        Ok(()) => {
+                            books.owners.insert((bridge.clone(), ip), container.clone());
+                        }
+                        // The bridge's subnet was changed under a running container. It keeps what it has; nobody
+                        // else can be given that address.
+                        Err(error) => {
+                            tracing::warn!(%container, %ip, %error, "address of a running container")
+                        }
                     }
-                    // The bridge's subnet was changed under a running container. It keeps what it has; nobody
-                    // else can be given that address.
-                    Err(error) => tracing::warn!(%container, %ip, %error, "address of a running container"),
                 }
             }
             Ok(())
@@ -357,9 +355,15 @@ impl NetworkFabric for Network {
             let added = self.blocking(move |inner| inner.fabric.add(config, &inner.pools)).await;
             let facts = added.map_err(convert)?;
             self.inner.books().bridges.insert(network.id.clone(), network.bridge.clone());
+            let ipv6 = network.ipv6.clone().map(|ipv6| Ipv6Network {
+                subnet: facts.address6.map(|address| address.trunc()),
+                gateway: ipv6.gateway.or_else(|| facts.address6.map(|address| address.addr())),
+                ..ipv6
+            });
             Ok(BridgeNetwork {
-                subnet: Some(facts.address.trunc()),
-                gateway: Some(facts.address.addr()),
+                subnet: facts.address.map(|address| address.trunc()),
+                gateway: facts.address.map(|address| address.addr()),
+                ipv6,
                 ..network.clone()
             })
         })
@@ -395,7 +399,7 @@ impl NetworkFabric for Network {
     ) -> BoxFuture<'a, Result<Endpoint, NetworkError>> {
         Box::pin(async move {
             let claim = self.inner.claim(container, request)?;
-            let (id, bridge, address) = (container.to_owned(), claim.bridge.clone(), claim.address);
+            let (id, bridge, address) = (container.to_owned(), claim.bridge.clone(), claim.address.clone());
             let (wished, sysctls) = (request.interface.clone(), request.sysctls.clone());
             let plugged = self.blocking(move |inner| {
                 let mut sandbox = inner.enter(&id, pid)?;
@@ -435,11 +439,15 @@ impl NetworkFabric for Network {
         endpoint: &'a Endpoint,
     ) -> BoxFuture<'a, Result<(), NetworkError>> {
         Box::pin(async move {
-            let Some(gateway) = endpoint.gateway else { return Ok(()) };
+            let gateway = endpoint.gateway.filter(|_| endpoint.is_gateway).map(IpAddr::V4);
+            let gateway6 = endpoint.gateway6.filter(|_| endpoint.is_gateway6).map(IpAddr::V6);
+            let gateways: Vec<IpAddr> = gateway.into_iter().chain(gateway6).collect();
             let (id, interface) = (container.to_owned(), endpoint.interface.clone());
-            self.blocking(move |inner| inner.enter(&id, pid)?.route_via(&interface, gateway))
-                .await
-                .map_err(convert)
+            let routed = self.blocking(move |inner| {
+                let mut sandbox = inner.enter(&id, pid)?;
+                gateways.into_iter().try_for_each(|gateway| sandbox.route_via(&interface, gateway))
+            });
+            routed.await.map_err(convert)
         })
     }
 
@@ -464,17 +472,18 @@ impl NetworkFabric for Network {
     fn publish<'a>(
         &'a self,
         container: &'a str,
-        endpoint: &'a Endpoint,
+        to: Reach,
         wishes: Vec<PortWish>,
     ) -> BoxFuture<'a, Result<PublishedPorts, NetworkError>> {
-        Box::pin(async move {
-            let Some(to) = endpoint.ipv4 else { return Ok(PublishedPorts::default()) };
-            self.publish_at(container, to, wishes).await.map_err(convert)
-        })
+        Box::pin(async move { self.publish_at(container, reach(to), wishes).await.map_err(convert) })
     }
 
-    fn reserve_ports(&self, wishes: Vec<PortWish>) -> BoxFuture<'_, Result<PublishedPorts, NetworkError>> {
-        Box::pin(async move { self.reserve(wishes).await.map_err(convert) })
+    fn reserve_ports(
+        &self,
+        to: Reach,
+        wishes: Vec<PortWish>,
+    ) -> BoxFuture<'_, Result<PublishedPorts, NetworkError>> {
+        Box::pin(async move { self.reserve(reach(to), wishes).await.map_err(convert) })
     }
 
     fn give_up_ports(&self, mappings: Vec<PortMapping>) -> BoxFuture<'_, ()> {
@@ -484,12 +493,11 @@ impl NetworkFabric for Network {
     fn set_ports<'a>(
         &'a self,
         container: &'a str,
-        endpoint: &'a Endpoint,
+        to: Reach,
         mappings: Vec<PortMapping>,
     ) -> BoxFuture<'a, Result<(), NetworkError>> {
         Box::pin(async move {
-            let Some(to) = endpoint.ipv4 else { return Ok(()) };
-            self.inner.fabric.set_ports(container, to, &ports::net_mappings(mappings)).map_err(convert)
+            self.inner.fabric.set_ports(container, reach(to), &ports::net_mappings(mappings)).map_err(convert)
         })
     }
 
@@ -536,12 +544,12 @@ impl NetworkFabric for Network {
 
     fn adopt_ports(
         &self,
-        running: Vec<(String, Endpoint, Vec<PortMapping>)>,
+        running: Vec<(String, Reach, Vec<PortMapping>)>,
     ) -> BoxFuture<'_, Result<(), NetworkError>> {
         Box::pin(async move {
-            let adopted = running.into_iter().filter_map(|(container, endpoint, mappings)| {
-                Some((container, endpoint.ipv4?, ports::net_mappings(mappings)))
-            });
+            let adopted = running
+                .into_iter()
+                .map(|(container, to, mappings)| (container, reach(to), ports::net_mappings(mappings)));
             self.inner.fabric.adopt_ports(adopted.collect()).map_err(convert)
         })
     }
@@ -565,8 +573,10 @@ impl NetworkFabric for Network {
         let Some(bridge) = fabric.facts() else { return facts };
         NetworkFacts {
             bridge: Some(bridge.bridge),
-            subnet: Some(bridge.address.trunc().to_string()),
-            gateway: Some(IpAddr::V4(bridge.gateway)),
+            subnet: bridge.address.map(|address| address.trunc().to_string()),
+            gateway: bridge.gateway.map(IpAddr::V4),
+            subnet6: bridge.address6.map(|address| address.trunc().to_string()),
+            gateway6: bridge.gateway6.map(IpAddr::V6),
             mtu: bridge.mtu,
             ..facts
         }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use options::{Kind, OPTIONS, Option_, Standing};
+pub(crate) use pools::own_prefix;
 
 pub(crate) const DEFAULT_FILE: &str = "/etc/docker/daemon.json";
 pub(crate) const DEFAULT_SOCKET: &str = "/var/run/docker.sock";

@@ -1,7 +1,8 @@
 //! Where the subnets of networks come from for which nobody names one.
 
-use net::{AddressPool, Ipv4Net};
+use net::{AddressPool, IpNet, Ipv6Net};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::Config;
 
@@ -41,14 +42,36 @@ fn pool(value: &Value) -> Result<AddressPool, String> {
             }
         }
     }
-    if base.contains(':') {
-        return Err(format!("the default address pool {base} is of IPv6, which is not built yet"));
-    }
-    let base: Ipv4Net = base.parse().map_err(|_| format!("invalid base pool {base:?}: not a network"))?;
-    let bad = || format!("invalid pool size {size:?} of {base}: from {} to 30", base.prefix_len());
+    let base: IpNet = base.parse().map_err(|_| format!("invalid base pool {base:?}: not a network"))?;
+    let most = if base.addr().is_ipv4() { 30 } else { 126 };
+    let bad = || format!("invalid pool size {size:?} of {base}: from {} to {most}", base.prefix_len());
     let size: u8 = size.parse().map_err(|_| bad())?;
-    match (base.prefix_len()..=30).contains(&size) {
+    match (base.prefix_len()..=most).contains(&size) {
         true => Ok(AddressPool { base, size }),
-        false => Err(format!("invalid pool size {size} of {base}: from {} to 30", base.prefix_len())),
+        false => Err(format!("invalid pool size {size} of {base}: from {} to {most}", base.prefix_len())),
+    }
+}
+
+/// Where subnets of IPv6 come from that nobody names: a prefix of this engine's own (RFC 4193), as Docker derives it.
+/// 65,536 of them.
+pub(crate) fn own_prefix(engine_id: &str) -> AddressPool {
+    let digest = Sha256::digest(engine_id.as_bytes());
+    let mut prefix = [0u8; 16];
+    prefix[0] = 0xfd;
+    prefix[1..6].copy_from_slice(&digest[3..8]);
+    AddressPool { base: IpNet::V6(Ipv6Net::new_assert(prefix.into(), 48)), size: 64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefix_is_docker_s() {
+        for (id, prefix) in
+            [("", "fd42:98fc:1c14::/48"), ("499d4bc0-b0b3-416f-b1ee-cf6486315593", "fd62:fb69:18af::/48")]
+        {
+            assert_eq!(own_prefix(id).base.to_string(), prefix);
+        }
     }
 }

@@ -191,7 +191,7 @@ fn address_pools_are_read_from_the_line_and_the_file() {
         "base=10.1.0.0/16",
         "base=x,size=24",
         "base=10.1.0.0/16,size=8",
-        "base=fd00::/8,size=64",
+        "base=fd00::/8,size=127",
         "a=b",
     ] {
         assert!(pools(config(&["--default-address-pool", wrong], None).unwrap()).is_err(), "{wrong}");

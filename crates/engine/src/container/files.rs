@@ -9,6 +9,7 @@ use super::oci_spec::Joined;
 use super::resolv_conf::{self, Whom};
 use crate::error::{Error, Result};
 use crate::networks::names;
+use crate::ports::Endpoint;
 use crate::records::Record;
 use crate::settings::Settings;
 
@@ -84,7 +85,8 @@ fn hosts(settings: &Settings, record: &Record, gateway: Option<IpAddr>, linked: 
         text.push_str(&format!("{address}\t{name}\n"));
     }
     text.extend(linked.iter().map(Linked::hosts_line));
-    for address in record.endpoints.iter().filter_map(|endpoint| endpoint.ipv4) {
+    let both = |endpoint: &Endpoint| [endpoint.ipv4.map(IpAddr::V4), endpoint.ipv6.map(IpAddr::V6)];
+    for address in record.endpoints.iter().flat_map(both).flatten() {
         let (host, domain) = (&record.spec.hostname, &record.spec.domainname);
         let full = if domain.is_empty() { host.clone() } else { format!("{host}.{domain}") };
         // The name with its domain, wherever that was said, and the bare one.
@@ -110,6 +112,7 @@ fn resolv_conf(settings: &Settings, record: &Record) -> String {
     let whom = match record.spec.host.network_mode {
         NetworkMode::Host => Whom::HostsOwn,
         _ if names::are_asked_here(&record.endpoints) => Whom::Us,
+        _ if record.endpoints.iter().any(|endpoint| endpoint.is_gateway6) => Whom::HostsReachableIpv6,
         _ => Whom::HostsReachable,
     };
     resolv_conf::text(&asked(settings, record), whom)

@@ -1,19 +1,24 @@
 //! `-p`, `-P` and `--expose`: which of a container's ports the host is to have, from the specification.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::ContainerSpec;
 use crate::error::{Error, Result};
-use crate::ports::{PortProtocol, PortWish};
+use crate::ports::{PortProtocol, PortWish, Reach};
 
-/// What is to be published; `address` is where, if a wish does not say.
+/// What is to be published; `address` is where, if a wish does not say, and `to` what the container has. Who has IPv6
+/// and names no address means all of this host's, of both.
 ///
 /// # Errors
 ///
-/// Docker's, of a port or a range that is none.
-pub(crate) fn wishes(spec: &ContainerSpec, address: IpAddr) -> Result<Vec<PortWish>> {
+/// Docker's, of a port or a range that is none; an address of a version that the container does not have.
+pub(crate) fn wishes(spec: &ContainerSpec, address: IpAddr, to: Reach) -> Result<Vec<PortWish>> {
     let mut wishes = Vec::new();
+    let ipv6 = address.is_unspecified().then_some(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let mut unsaid = vec![address];
+    unsaid.extend(ipv6.filter(|ipv6| *ipv6 != address));
+    unsaid.retain(|address| if address.is_ipv4() { to.ipv4.is_some() } else { to.ipv6.is_some() });
     let host = &spec.host;
     for (port, bindings) in &host.port_bindings {
         let (container, protocol) = parse(port).ok_or_else(|| invalid(port))?;
@@ -22,13 +27,14 @@ pub(crate) fn wishes(spec: &ContainerSpec, address: IpAddr) -> Result<Vec<PortWi
                 "" => None,
                 text => range(text).ok_or_else(|| invalid(text))?,
             };
-            let address = match binding.host_ip.as_str() {
-                "" => address,
-                text => text.parse().map_err(|_| {
+            let addresses = match binding.host_ip.as_str() {
+                "" => unsaid.clone(),
+                text => vec![text.parse().map_err(|_| {
                     Error::invalid(format!("invalid JSON: ParseAddr(\"{text}\"): unable to parse IP"))
-                })?,
+                })?],
             };
-            wishes.push(PortWish { container, protocol, host: range, address });
+            let wish = |address| PortWish { container, protocol, host: range, address };
+            wishes.extend(addresses.into_iter().map(wish));
         }
     }
     if host.publish_all_ports {
@@ -36,16 +42,31 @@ pub(crate) fn wishes(spec: &ContainerSpec, address: IpAddr) -> Result<Vec<PortWi
         for port in exposed(spec).into_iter().filter(unbound) {
             // One with a protocol that cannot be published is only a note.
             let Some((container, protocol)) = parse(port) else { continue };
-            wishes.push(PortWish { container, protocol, host: None, address });
+            let wish = |address: &IpAddr| PortWish { container, protocol, host: None, address: *address };
+            wishes.extend(unsaid.iter().map(wish));
         }
     }
-    if let Some(wish) = wishes.iter().find(|wish| wish.address.is_ipv6()) {
-        return Err(Error::unsupported(format!(
-            "publishing ports at an IPv6 address ({}) is not built yet",
+    let lacks = |wish: &&PortWish| if wish.address.is_ipv4() { to.ipv4.is_none() } else { to.ipv6.is_none() };
+    if let Some(wish) = wishes.iter().find(lacks) {
+        let version = if wish.address.is_ipv4() { "IPv4" } else { "IPv6" };
+        return Err(Error::invalid(format!(
+            "cannot publish port {}/{} at {}: the container is on no network that leads out and has {version}",
+            wish.container,
+            wish.protocol.word(),
             wish.address
         )));
     }
     Ok(wishes)
+}
+
+/// Whether there is sense in what is to be published, before it is known which networks the container will be on.
+///
+/// # Errors
+///
+/// Docker's, of a port or a range that is none.
+pub(crate) fn check(spec: &ContainerSpec, address: IpAddr) -> Result<()> {
+    let anywhere = Reach { ipv4: Some(Ipv4Addr::UNSPECIFIED), ipv6: Some(Ipv6Addr::UNSPECIFIED) };
+    wishes(spec, address, anywhere).map(drop)
 }
 
 /// The ports that others are told of: `80/tcp` ...
@@ -85,7 +106,7 @@ mod tests {
     use super::*;
     use crate::container::PortBinding;
 
-    const ANY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+    const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
     fn spec(bindings: &[(&str, &str, &str)], exposed: &[&str], all: bool) -> ContainerSpec {
         let mut spec = ContainerSpec::default();
@@ -99,11 +120,15 @@ mod tests {
     }
 
     fn text(spec: &ContainerSpec) -> String {
+        text_to(spec, Reach { ipv4: Some(Ipv4Addr::LOCALHOST), ipv6: None })
+    }
+
+    fn text_to(spec: &ContainerSpec, to: Reach) -> String {
         let one = |wish: &PortWish| {
             let (first, last) = wish.host.unwrap_or_default();
             format!("{}:{first}-{last}:{}/{}", wish.address, wish.container, wish.protocol.word())
         };
-        match wishes(spec, ANY) {
+        match wishes(spec, ANY, to) {
             Ok(wishes) => wishes.iter().map(one).collect::<Vec<_>>().join(" "),
             Err(error) => error.message,
         }
@@ -131,9 +156,26 @@ mod tests {
             (("80/tcp", "", "x"), "invalid port specification: \"x\""),
             (("80/tcp", "", "90-80"), "invalid port specification: \"90-80\""),
             (("80/tcp", "x", ""), "invalid JSON: ParseAddr(\"x\"): unable to parse IP"),
-            (("80/tcp", "::1", ""), "publishing ports at an IPv6 address (::1) is not built yet"),
+            (
+                ("80/tcp", "::1", ""),
+                "cannot publish port 80/tcp at ::1: the container is on no network that leads out and has IPv6",
+            ),
         ] {
             assert_eq!(text(&spec(&[binding], &[], false)), said);
         }
+    }
+
+    #[test]
+    fn who_has_ipv6_is_published_at_both() {
+        let both = Reach { ipv4: Some(Ipv4Addr::LOCALHOST), ipv6: Some(Ipv6Addr::LOCALHOST) };
+        let all = spec(&[("80/tcp", "", "8080"), ("81/tcp", "::1", "")], &["99/tcp"], true);
+        assert_eq!(
+            text_to(&all, both),
+            "0.0.0.0:8080-8080:80/tcp :::8080-8080:80/tcp ::1:0-0:81/tcp 0.0.0.0:0-0:99/tcp :::0-0:99/tcp"
+        );
+        let six = Reach { ipv4: None, ..both };
+        assert_eq!(text_to(&spec(&[("80/tcp", "", "")], &[], false), six), ":::0-0:80/tcp");
+        let refused = text_to(&spec(&[("80/tcp", "127.0.0.1", "")], &[], false), six);
+        assert!(refused.contains("at 127.0.0.1: the container is on no network that leads out and has IPv4"));
     }
 }

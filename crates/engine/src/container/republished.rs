@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{ContainerSpec, NetworkMode, PortBinding, published};
 use crate::error::{Error, Result};
-use crate::ports::{PortMapping, PortProtocol, PortWish};
+use crate::ports::{PortMapping, PortProtocol, PortWish, Reach};
 
 pub(crate) type Bindings = BTreeMap<String, Vec<PortBinding>>;
 
@@ -95,22 +95,30 @@ fn not_published(spec: &ContainerSpec, port: &str, at: Option<&PortBinding>) -> 
     Error::invalid(format!("port {port} is not published{} ({has})", at.unwrap_or_default()))
 }
 
-/// From what a running container has to what its specification will wish; `address` is where, if a wish does not say.
-pub(crate) fn difference(spec: &ContainerSpec, address: IpAddr, has: &[PortMapping]) -> Result<Difference> {
-    let mut wishes = published::wishes(spec, address)?;
+/// From what a running container has to what its specification will wish; `address` is where, if a wish does not say, and
+/// `to` where the container is reached.
+pub(crate) fn difference(
+    spec: &ContainerSpec,
+    address: IpAddr,
+    to: Reach,
+    has: &[PortMapping],
+) -> Result<Difference> {
+    let mut wishes = published::wishes(spec, address, to)?;
     // Those that name a port first, so that a wish for any does not take theirs.
     wishes.sort_by_key(|wish| wish.host.is_none_or(|(first, last)| first != last));
     let mut free: BTreeMap<(PortProtocol, IpAddr, u16), Vec<u16>> = BTreeMap::new();
     for mapping in has {
         for n in 0..mapping.count {
             let key = (mapping.protocol, mapping.address, mapping.container + n);
-            free.entry(key).or_default().push(mapping.host + n);
+            // One that takes no port of the host's will do for any.
+            free.entry(key).or_default().push(if mapping.host == 0 { 0 } else { mapping.host + n });
         }
     }
     let mut difference = Difference::default();
     for wish in wishes {
         let given = free.get_mut(&(wish.protocol, wish.address, wish.container));
-        let fits = |port: &u16| wish.host.is_none_or(|(first, last)| (first..=last).contains(port));
+        let fits =
+            |port: &u16| *port == 0 || wish.host.is_none_or(|(first, last)| (first..=last).contains(port));
         let found = given.and_then(|ports| ports.iter().position(fits).map(|at| ports.remove(at)));
         match found {
             Some(host) => difference.kept.push(single(wish.protocol, wish.address, wish.container, host)),
@@ -152,6 +160,7 @@ pub(crate) fn folded(mut ports: Vec<PortMapping>) -> Vec<PortMapping> {
 mod tests {
     use super::*;
 
+    const TO: Reach = Reach { ipv4: Some(std::net::Ipv4Addr::LOCALHOST), ipv6: None };
     const ANY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
     fn bindings(all: &[(&str, &str, &str)]) -> Bindings {
@@ -240,7 +249,7 @@ mod tests {
         for n in (9000..9010).filter(|n| *n != 9004) {
             one.host.port_bindings.extend(bindings(&[(&format!("{n}/tcp"), "", &n.to_string())]));
         }
-        let found = difference(&one, ANY, &has).unwrap();
+        let found = difference(&one, ANY, TO, &has).unwrap();
         assert_eq!(
             (text(&found.kept).as_str(), text(&found.removed).as_str()),
             (
@@ -251,9 +260,9 @@ mod tests {
         assert_eq!(found.wishes.len(), 1);
         // A wish for any does not take what another names.
         let one = spec(&[("80/tcp", "", ""), ("80/tcp", "", "8080")]);
-        let found = difference(&one, ANY, &[tcp(8080, 80, 1), tcp(40_000, 80, 1)]).unwrap();
+        let found = difference(&one, ANY, TO, &[tcp(8080, 80, 1), tcp(40_000, 80, 1)]).unwrap();
         assert_eq!((found.wishes.len(), text(&found.removed).as_str()), (0, ""));
-        let found = difference(&one, ANY, &[tcp(8080, 80, 1)]).unwrap();
+        let found = difference(&one, ANY, TO, &[tcp(8080, 80, 1)]).unwrap();
         assert_eq!((found.wishes.len(), found.wishes[0].host), (1, None));
     }
 }

@@ -25,6 +25,8 @@ pub(crate) enum Whom {
     HostsOwn,
     /// Those of the host's servers that can be reached from another network.
     HostsReachable,
+    /// The same from one that has IPv6.
+    HostsReachableIpv6,
     /// Us, at 127.0.0.11, since containers have names there. We ask the host's in turn.
     Us,
 }
@@ -75,8 +77,8 @@ fn generate(host_file: &str, path: &str, asked: &Asked, whom: Whom) -> String {
     let mut comments = Vec::new();
     if names.is_empty() {
         let of_host = servers(host_file).into_iter();
-        names = of_host.filter(|server| whom != Whom::HostsReachable || is_reachable(server)).collect();
-        if names.is_empty() && whom == Whom::HostsReachable {
+        names = of_host.filter(|server| is_reachable(whom, server)).collect();
+        if names.is_empty() && matches!(whom, Whom::HostsReachable | Whom::HostsReachableIpv6) {
             names = FALLBACK_SERVERS.map(str::to_owned).to_vec();
             comments.push("Used default nameservers.".to_owned());
         }
@@ -135,7 +137,7 @@ fn generate(host_file: &str, path: &str, asked: &Asked, whom: Whom) -> String {
         overrides.iter().filter(|(_, words)| !words.is_empty()).map(|(name, _)| *name).collect();
     let how = match whom {
         Whom::HostsOwn => "",
-        Whom::HostsReachable => " (legacy)",
+        Whom::HostsReachable | Whom::HostsReachableIpv6 => " (legacy)",
         Whom::Us => " (internal resolver)",
     };
     let _ = write!(text, "\n# Based on host file: '{path}'{how}\n");
@@ -171,9 +173,16 @@ fn is_other(line: &str) -> bool {
     })
 }
 
-/// From a network without IPv6, which is not the host's: its loopback is another.
-fn is_reachable(server: &str) -> bool {
-    server.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv4() && !ip.is_loopback())
+/// From a network that is not the host's: its loopback is another, and it may have no IPv6.
+fn is_reachable(whom: Whom, server: &str) -> bool {
+    let Ok(ip) = server.parse::<IpAddr>() else {
+        return !matches!(whom, Whom::HostsReachable | Whom::HostsReachableIpv6);
+    };
+    match whom {
+        Whom::HostsReachable => ip.is_ipv4() && !ip.is_loopback(),
+        Whom::HostsReachableIpv6 => !ip.is_loopback(),
+        Whom::HostsOwn | Whom::Us => true,
+    }
 }
 
 #[cfg(test)]
@@ -195,6 +204,10 @@ mod tests {
         assert_eq!(
             made(file, &nothing, Whom::HostsReachable),
             "nameserver 10.0.0.2|search a.b|options rotate ndots:2|sortlist 10.0.0.0"
+        );
+        assert!(
+            made(file, &nothing, Whom::HostsReachableIpv6)
+                .starts_with("nameserver 10.0.0.2|nameserver fd00::1|")
         );
         let only_local = "nameserver ::1\nnameserver 127.0.1.1\n";
         assert_eq!(made(only_local, &nothing, Whom::HostsReachable), "nameserver 8.8.8.8|nameserver 8.8.4.4");

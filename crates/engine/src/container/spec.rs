@@ -5,7 +5,7 @@
 //! `Option` means "not said" where that differs from the zero value.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -423,6 +423,8 @@ pub struct Resources {
 pub struct EndpointSpec {
     pub mac: String,
     pub ipv4: Option<Ipv4Addr>,
+    pub ipv6: Option<Ipv6Addr>,
+    pub link_local: Vec<IpAddr>,
     pub aliases: Vec<String>,
     pub links: Vec<String>,
     pub driver_opts: BTreeMap<String, String>,

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::flows::{create, remove, start};
 use crate::layout;
 use crate::networks::names;
-use crate::ports::{BridgeNetwork, ProcessRef, Reconnected};
+use crate::ports::{BridgeNetwork, ProcessRef, Reach, Reconnected};
 use crate::records::{self, Record};
 use crate::takeback;
 use crate::volumes::{self, mounting, plugged};
@@ -53,9 +53,8 @@ pub(crate) async fn run(core: &Arc<Core>, bridges: Vec<BridgeNetwork>) -> Result
         if !owner.record.endpoints.is_empty() {
             running.push((id.clone(), owner.record.endpoints.clone()));
         }
-        let gateway = owner.record.endpoints.iter().find(|endpoint| endpoint.is_gateway);
-        if let Some(endpoint) = gateway.filter(|_| !owner.record.ports.is_empty()) {
-            publishing.push((id, endpoint.clone(), owner.record.ports.clone()));
+        if !owner.record.ports.is_empty() {
+            publishing.push((id, Reach::of(&owner.record.endpoints), owner.record.ports.clone()));
         }
         owners.push(owner);
     }

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::layout;
 use crate::networks::attach;
 use crate::ports::{
-    Attachment, Endpoint, NetworkError, ProcessRef, RuntimeError, RuntimeErrorKind, StartRequest, Started,
-    Stdio,
+    Attachment, Endpoint, NetworkError, ProcessRef, Reach, RuntimeError, RuntimeErrorKind, StartRequest,
+    Started, Stdio,
 };
 use crate::records::{self, Record};
 use crate::settings::BUILTIN_RUNTIMES;
@@ -249,14 +249,14 @@ async fn publish(
     record: &mut Record,
     undo: &mut Undo,
 ) -> Result<Option<std::os::fd::OwnedFd>> {
-    let Some(endpoint) = record.endpoints.iter().find(|endpoint| endpoint.is_gateway) else {
-        return Ok(None);
-    };
-    let wishes = published::wishes(&record.spec, core.settings().publish_address)?;
+    let leads_out = |endpoint: &&Endpoint| endpoint.is_gateway || endpoint.is_gateway6;
+    let Some(endpoint) = record.endpoints.iter().find(leads_out) else { return Ok(None) };
+    let reach = Reach::of(&record.endpoints);
+    let wishes = published::wishes(&record.spec, core.settings().publish_address, reach)?;
     if wishes.is_empty() {
         return Ok(None);
     }
-    let published = core.ports.network.publish(&record.id, endpoint, wishes).await.map_err(|error| {
+    let published = core.ports.network.publish(&record.id, reach, wishes).await.map_err(|error| {
         let (name, id) = (&record.name, &endpoint.endpoint_id);
         let what = format!("driver failed programming external connectivity on endpoint {name} ({id})");
         network_error(NetworkError { message: format!("{what}: {}", error.message), ..error })

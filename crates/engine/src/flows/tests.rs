@@ -287,7 +287,7 @@ impl NetworkFabric for Fake {
     fn publish<'a>(
         &'a self,
         _: &'a str,
-        _: &'a Endpoint,
+        _: Reach,
         _: Vec<PortWish>,
     ) -> BoxFuture<'a, Result<PublishedPorts, NetworkError>> {
         Box::pin(async { Ok(PublishedPorts::default()) })
@@ -311,7 +311,7 @@ impl NetworkFabric for Fake {
     }
     fn adopt_ports(
         &self,
-        _: Vec<(String, Endpoint, Vec<PortMapping>)>,
+        _: Vec<(String, Reach, Vec<PortMapping>)>,
     ) -> BoxFuture<'_, Result<(), NetworkError>> {
         Box::pin(async { Ok(()) })
     }

@@ -1,5 +1,7 @@
 //! Which networks a container is to be on, and as what: for its start, and for one that is connected while it runs.
 
+use std::net::IpAddr;
+
 use crate::container::{EndpointSpec, NetworkMode};
 use crate::core::Core;
 use crate::error::{Error, Result};
@@ -41,10 +43,13 @@ pub(crate) fn sandbox_request(core: &Core, record: &Record) -> Result<Option<San
         request.network == first || (!request.network_id.is_empty() && request.network_id.starts_with(first))
     };
     endpoints.sort_by_key(|(request, _)| (!is_first(request), request.network.clone()));
-    if let Some(at) =
-        gateway(core, endpoints.iter().map(|(request, priority)| (request.network.as_str(), *priority)))
-    {
-        endpoints[at].0.is_gateway = true;
+    for version in [Version::V4, Version::V6] {
+        let all = endpoints.iter().map(|(request, priority)| (request.network.as_str(), *priority));
+        let Some(at) = gateway(core, version, all) else { continue };
+        match version {
+            Version::V4 => endpoints[at].0.is_gateway = true,
+            Version::V6 => endpoints[at].0.is_gateway6 = true,
+        }
     }
     let endpoints: Vec<_> = endpoints.into_iter().map(|(request, _)| request).collect();
     let mut names = NameRules::default();
@@ -56,15 +61,29 @@ pub(crate) fn sandbox_request(core: &Core, record: &Record) -> Result<Option<San
 
 /// One place, checked.
 pub(crate) fn request(record: &Record, network: &Network, spec: &EndpointSpec) -> Result<EndpointRequest> {
+    if network.config_only {
+        return Err(Error::forbidden(format!(
+            "cannot create endpoint on configuration-only network {}",
+            network.name
+        )));
+    }
     let mut wrong = Vec::new();
-    if let Some(ip) = spec.ipv4.filter(|_| network.is_user_defined()) {
-        let subnet = network.bridge.as_ref().and_then(|bridge| bridge.subnet);
-        if !network.chosen_subnet {
+    let bridge = network.bridge.as_ref();
+    let within4 = |ip| bridge.and_then(|bridge| bridge.subnet).is_some_and(|subnet| subnet.contains(&ip));
+    let within6 = |ip| {
+        bridge.and_then(|bridge| bridge.ipv6.as_ref()?.subnet).is_some_and(|subnet| subnet.contains(&ip))
+    };
+    let asked = [
+        spec.ipv4.map(|ip| (IpAddr::V4(ip), within4(ip))),
+        spec.ipv6.map(|ip| (IpAddr::V6(ip), within6(ip))),
+    ];
+    for (ip, is_within) in asked.into_iter().flatten().filter(|_| network.is_user_defined()) {
+        if !network.chosen_subnet && !network.chosen_subnet6 {
             wrong.push(
                 "user-specified IP address is supported only when connecting to networks with user-configured subnets"
                     .to_owned(),
             );
-        } else if !subnet.is_some_and(|subnet| subnet.contains(&ip)) {
+        } else if !is_within || !(if ip.is_ipv4() { network.chosen_subnet } else { network.chosen_subnet6 }) {
             wrong.push(format!("no configured subnet contains IP address {ip}"));
         }
     }
@@ -86,7 +105,10 @@ pub(crate) fn request(record: &Record, network: &Network, spec: &EndpointSpec) -
         network_id: network.id.clone(),
         mac: Some(spec.mac.clone()).filter(|mac| !mac.is_empty()),
         ipv4: spec.ipv4,
+        ipv6: spec.ipv6,
+        link_local: spec.link_local.clone(),
         is_gateway: false,
+        is_gateway6: false,
         dns_names: if network.is_user_defined() { dns_names(record, spec) } else { Vec::new() },
         interface: interface.unwrap_or_default(),
         sysctls: sysctls.unwrap_or_default(),
@@ -104,10 +126,28 @@ pub(crate) fn dns_names(record: &Record, spec: &EndpointSpec) -> Vec<String> {
     names
 }
 
+/// Of IP: each has a default route of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    V4,
+    V6,
+}
+
 /// Which of these networks the default route goes through: the highest priority, then the first name. One that is
 /// internal leads nowhere.
-fn gateway<'a>(core: &Core, networks: impl Iterator<Item = (&'a str, i64)>) -> Option<usize> {
-    let leads_out = |name: &str| core.networks.find(name).map_or(true, |network| !network.internal);
+fn gateway<'a>(
+    core: &Core,
+    version: Version,
+    networks: impl Iterator<Item = (&'a str, i64)>,
+) -> Option<usize> {
+    let has = |network: &Network| match version {
+        Version::V4 => !network.without_ipv4,
+        Version::V6 => network.ipv6,
+    };
+    let leads_out = |name: &str| match core.networks.find(name) {
+        Ok(network) => !network.internal && has(&network),
+        Err(_) => version == Version::V4,
+    };
     networks
         .enumerate()
         .filter(|(_, (name, _))| leads_out(name))
@@ -116,8 +156,13 @@ fn gateway<'a>(core: &Core, networks: impl Iterator<Item = (&'a str, i64)>) -> O
 }
 
 /// The same among those that a running container has.
-pub(crate) fn gateway_of(core: &Core, record: &Record, endpoints: &[Endpoint]) -> Option<usize> {
+pub(crate) fn gateway_of(
+    core: &Core,
+    version: Version,
+    record: &Record,
+    endpoints: &[Endpoint],
+) -> Option<usize> {
     let priority =
         |endpoint: &Endpoint| record.spec.endpoints.get(&endpoint.network).map_or(0, |spec| spec.gw_priority);
-    gateway(core, endpoints.iter().map(|endpoint| (endpoint.network.as_str(), priority(endpoint))))
+    gateway(core, version, endpoints.iter().map(|endpoint| (endpoint.network.as_str(), priority(endpoint))))
 }

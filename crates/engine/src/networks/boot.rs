@@ -48,6 +48,11 @@ fn predefined(core: &Core, id: String, name: &str, driver: &str) -> Network {
         ipam_options: Default::default(),
         pools: Vec::new(),
         chosen_subnet: false,
+        chosen_subnet6: false,
+        without_ipv4: false,
+        ipv6: false,
+        config_only: false,
+        config_from: String::new(),
         bridge: None,
     }
 }
@@ -62,6 +67,11 @@ fn default_bridge(core: &Core) {
         gateway: facts.gateway.map(|ip| ip.to_string()).unwrap_or_default(),
         ..Pool::default()
     });
+    if let Some(subnet) = facts.subnet6 {
+        let gateway = facts.gateway6.map(|ip| ip.to_string()).unwrap_or_default();
+        network.pools.push(Pool { subnet, gateway, ..Pool::default() });
+        network.ipv6 = true;
+    }
     let options = [
         ("com.docker.network.bridge.default_bridge", "true".to_owned()),
         (ICC, facts.inter_container.to_string()),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::options::{refuses_ipv4, wants_ipv6};
-use super::{CreateRequest, Pool};
+use super::{CreateRequest, Pool, config_only};
 use crate::error::{Error, Result};
 
 pub(super) const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
@@ -44,10 +44,6 @@ pub(super) fn check(request: &CreateRequest) -> Result<()> {
         }
     }
     match () {
-        () if request.config_only => refuse("a config-only network (ConfigOnly)"),
-        () if !request.config_from.is_empty() => {
-            refuse("a network from another's configuration (ConfigFrom)")
-        }
         () if request.ingress => {
             Err(Error::unsupported("an ingress network needs Swarm, which is not part of Wharf"))
         }
@@ -60,18 +56,31 @@ pub(super) fn check(request: &CreateRequest) -> Result<()> {
                 "could not find plugin {driver} in v1 plugin registry: plugin \"{driver}\" not found"
             )))
         }
-        () if wants_ipv6(request) => refuse("IPv6 on networks (EnableIPv6)"),
-        () if refuses_ipv4(request) => Err(Error::invalid("IPv4 or IPv6 must be enabled")),
-        () if request.pools.len() > 1 => {
-            Err(Error::invalid("bridge driver doesn't support multiple subnets"))
-        }
-        () => pools(&request.pools),
+        () => config_only::check(request),
     }
 }
 
-fn pools(pools: &[Pool]) -> Result<()> {
+/// The same of what may have come from another network's configuration.
+pub(super) fn check_configuration(request: &CreateRequest) -> Result<()> {
+    match () {
+        () if refuses_ipv4(request) && !wants_ipv6(request) => {
+            Err(Error::invalid("IPv4 or IPv6 must be enabled"))
+        }
+        () if [false, true]
+            .iter()
+            .any(|ipv6| request.pools.iter().filter(|p| p.is_ipv6() == *ipv6).count() > 1) =>
+        {
+            Err(Error::invalid("bridge driver doesn't support multiple subnets"))
+        }
+        () => pools(request),
+    }
+}
+
+fn pools(request: &CreateRequest) -> Result<()> {
     let mut wrong = Vec::new();
-    for pool in pools {
+    // As Docker: what is said of a version that the network does not have is not looked at.
+    let is_had = |pool: &&Pool| if pool.is_ipv6() { wants_ipv6(request) } else { !refuses_ipv4(request) };
+    for pool in request.pools.iter().filter(is_had) {
         if pool.subnet.is_empty() {
             if !pool.range.is_empty() || !pool.gateway.is_empty() || !pool.auxiliary.is_empty() {
                 wrong.push("every ip-range or gateway must have a corresponding subnet".to_owned());
@@ -80,9 +89,6 @@ fn pools(pools: &[Pool]) -> Result<()> {
         }
         match pool.subnet.parse::<IpNet>() {
             Err(_) => wrong.push(format!("invalid subnet {}: invalid CIDR block notation", pool.subnet)),
-            Ok(IpNet::V6(_)) => {
-                return Err(Error::unsupported("IPv6 on networks (EnableIPv6) is not built yet"));
-            }
             Ok(subnet) => within(pool, subnet, &mut wrong),
         }
     }
@@ -100,14 +106,19 @@ fn within(pool: &Pool, subnet: IpNet, wrong: &mut Vec<String>) {
     if subnet.trunc() != subnet {
         wrong.push(format!("invalid subnet {subnet}: it should be {}", subnet.trunc()));
     }
-    if !(8..=30).contains(&subnet.prefix_len()) {
-        wrong.push(format!("invalid subnet {subnet}: the prefix must be between 8 and 30"));
+    let (least, most, version) = match subnet {
+        IpNet::V4(_) => (8, 30, "IPv4"),
+        IpNet::V6(_) => (1, 126, "IPv6"),
+    };
+    let is_of_another = |address: IpAddr| address.is_ipv4() != subnet.addr().is_ipv4();
+    if !(least..=most).contains(&subnet.prefix_len()) {
+        wrong.push(format!("invalid subnet {subnet}: the prefix must be between {least} and {most}"));
     }
     if !pool.range.is_empty() {
         match pool.range.parse::<IpNet>() {
             Err(_) => wrong.push(format!("invalid ip-range {}: invalid CIDR block notation", pool.range)),
-            Ok(IpNet::V6(range)) => {
-                wrong.push(format!("invalid ip-range {range}: parent subnet is an IPv4 block"));
+            Ok(range) if is_of_another(range.addr()) => {
+                wrong.push(format!("invalid ip-range {range}: parent subnet is an {version} block"));
             }
             Ok(range) => {
                 let of = |what: &str| format!("invalid ip-range {range}: {what}");
@@ -126,7 +137,9 @@ fn within(pool: &Pool, subnet: IpNet, wrong: &mut Vec<String>) {
     let mut address = |what: String, text: &str| match text.parse::<IpAddr>() {
         _ if text.is_empty() => {}
         Err(_) => wrong.push(format!("{what}: invalid address")),
-        Ok(IpAddr::V6(_)) => wrong.push(format!("{what}: parent subnet is an IPv4 block")),
+        Ok(ip) if is_of_another(ip) => wrong.push(format!("{what}: parent subnet is an {version} block")),
+        // A router's address of the link is heard on every subnet.
+        Ok(IpAddr::V6(ip)) if ip.is_unicast_link_local() => {}
         Ok(ip) if !subnet.contains(&ip) => {
             wrong.push(format!("{what}: parent subnet {subnet} doesn't contain this address"));
         }
@@ -167,7 +180,24 @@ mod tests {
         );
         assert_eq!(said(|r| r.driver = "nope".into()).0, Class::NotFound);
         assert_eq!(said(|r| r.driver = "macvlan".into()).1, "the network driver macvlan is not built yet");
-        assert_eq!(said(|r| r.ipv6 = Some(true)).1, "IPv6 on networks (EnableIPv6) is not built yet");
+        assert_eq!(said(|r| r.ipv4 = Some(false)).1, "IPv4 or IPv6 must be enabled");
+        let six = |subnet, range, gateway| {
+            let refused = said(|r| (r.ipv6, r.pools) = (Some(true), pool(subnet, range, gateway))).1;
+            refused.trim_start_matches("invalid network config:\n").to_owned()
+        };
+        assert_eq!(six("fd00::1/64", "", ""), "invalid subnet fd00::1/64: it should be fd00::/64");
+        assert_eq!(
+            six("fd00::/64", "10.0.0.0/24", ""),
+            "invalid ip-range 10.0.0.0/24: parent subnet is an IPv6 block"
+        );
+        assert_eq!(
+            six("fd00::/64", "", "fd01::1"),
+            "invalid gateway fd01::1: parent subnet fd00::/64 doesn't contain this address"
+        );
+        assert_eq!(
+            six("fd00::/127", "", ""),
+            "invalid subnet fd00::/127: the prefix must be between 1 and 126"
+        );
         for (pools, text) in [
             (pool("10.0.0.0", "", ""), "invalid subnet 10.0.0.0: invalid CIDR block notation"),
             (pool("10.0.0.1/24", "", ""), "invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CreateRequest, Network, Pool, check, event, options, record};
+use super::{CreateRequest, Network, Pool, check, config_only, event, options, record};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::failpoints::CRASH;
@@ -11,10 +11,17 @@ use crate::ports::BridgeNetwork;
 pub(super) async fn run(core: &Arc<Core>, request: CreateRequest) -> Result<Arc<Network>> {
     check::check(&request)?;
     let _turn = core.networks.turn.lock().await;
+    let request = config_only::applied(core, request)?;
+    check::check_configuration(&request)?;
     if core.networks.named(&request.name).is_some() {
         return Err(Error::conflict(format!("network with name {} already exists", request.name)));
     }
     let id = core.ports.ids.id();
+    if request.config_only {
+        let network = core.networks.insert(config_only::make(core, id, request).await?);
+        event(core, &network, "create");
+        return Ok(network);
+    }
     let bridge = options::bridge(&id, &request)?;
     core.failpoints.hit("network.bridge")?;
     let made = core.ports.network.add_network(&bridge).await;
@@ -39,13 +46,11 @@ pub(super) async fn run(core: &Arc<Core>, request: CreateRequest) -> Result<Arc<
 /// The bridge is there, with its subnet.
 async fn finish(core: &Arc<Core>, request: CreateRequest, bridge: BridgeNetwork) -> Result<Network> {
     core.failpoints.hit("network.record")?;
-    let chosen_subnet = request.pools.first().is_some_and(|pool| !pool.subnet.is_empty());
-    let mut pools = request.pools;
-    if pools.is_empty() {
-        pools.push(Pool::default());
-    }
-    pools[0].subnet = bridge.subnet.map(|subnet| subnet.to_string()).unwrap_or_default();
-    pools[0].gateway = bridge.gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
+    let named =
+        |ipv6: bool| request.pools.iter().any(|pool| !pool.subnet.is_empty() && pool.is_ipv6() == ipv6);
+    let (chosen_subnet, chosen_subnet6) = (named(false), named(true));
+    let (without_ipv4, ipv6) = (bridge.without_ipv4, bridge.ipv6.is_some());
+    let pools = settled(request.pools, &bridge);
     let network = Network {
         id: bridge.id.clone(),
         name: request.name,
@@ -59,6 +64,11 @@ async fn finish(core: &Arc<Core>, request: CreateRequest, bridge: BridgeNetwork)
         ipam_options: request.ipam_options,
         pools,
         chosen_subnet,
+        chosen_subnet6,
+        without_ipv4,
+        ipv6,
+        config_only: false,
+        config_from: request.config_from,
         bridge: Some(bridge),
     };
     let json = record::write(&network);
@@ -66,4 +76,31 @@ async fn finish(core: &Arc<Core>, request: CreateRequest, bridge: BridgeNetwork)
     blocking(move || storage.put_network(&id, &json, true)).await?;
     core.failpoints.hit("network.publish")?;
     Ok(network)
+}
+
+/// What was said of each version of IP, with what was chosen; what was said of one that the network does not have stays
+/// as it is.
+fn settled(mut pools: Vec<Pool>, bridge: &BridgeNetwork) -> Vec<Pool> {
+    fn text(value: Option<impl ToString>) -> String {
+        value.map(|value| value.to_string()).unwrap_or_default()
+    }
+    pools.sort_by_key(Pool::is_ipv6);
+    let mut settle = |ipv6: bool, subnet: String, gateway: String| {
+        let at = match pools.iter().position(|pool| pool.is_ipv6() == ipv6) {
+            Some(at) => at,
+            None => {
+                let at = if ipv6 { pools.len() } else { 0 };
+                pools.insert(at, Pool::default());
+                at
+            }
+        };
+        (pools[at].subnet, pools[at].gateway) = (subnet, gateway);
+    };
+    if let Some(ipv6) = &bridge.ipv6 {
+        settle(true, text(ipv6.subnet), text(ipv6.gateway));
+    }
+    if !bridge.without_ipv4 {
+        settle(false, text(bridge.subnet), text(bridge.gateway));
+    }
+    pools
 }

@@ -8,6 +8,7 @@
 pub(crate) mod attach;
 pub(crate) mod boot;
 mod check;
+mod config_only;
 mod create;
 mod endpoint_options;
 pub(crate) mod names;
@@ -59,6 +60,13 @@ pub struct Pool {
     pub auxiliary: BTreeMap<String, String>,
 }
 
+impl Pool {
+    /// Of IPv6. One without a subnet is of IPv4.
+    pub fn is_ipv6(&self) -> bool {
+        self.subnet.contains(':')
+    }
+}
+
 /// A network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
@@ -87,6 +95,20 @@ pub struct Network {
     /// The user named the subnet: an address of it may be asked for.
     #[serde(default)]
     pub chosen_subnet: bool,
+    /// The same of IPv6.
+    #[serde(default)]
+    pub chosen_subnet6: bool,
+    /// It has no IPv4.
+    #[serde(default)]
+    pub without_ipv4: bool,
+    #[serde(default)]
+    pub ipv6: bool,
+    /// Nobody can be on it: it is what others are made from (`--config-only`).
+    #[serde(default)]
+    pub config_only: bool,
+    /// The name of the one that it was made from.
+    #[serde(default)]
+    pub config_from: String,
     /// What the fabric makes. `None` for the predefined.
     #[serde(default)]
     pub bridge: Option<BridgeNetwork>,

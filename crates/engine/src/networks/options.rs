@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-
-use ipnet::Ipv4Net;
+use std::str::FromStr;
 
 use super::{CreateRequest, Pool};
 use crate::error::{Error, Result};
-use crate::ports::BridgeNetwork;
+use crate::ports::{BridgeNetwork, GatewayMode, Ipv6Network};
 
 pub(super) const NAME: &str = "com.docker.network.bridge.name";
 pub(super) const ICC: &str = "com.docker.network.bridge.enable_icc";
@@ -23,6 +22,7 @@ const ENABLE_IPV4: &str = "com.docker.network.enable_ipv4";
 const ENABLE_IPV6: &str = "com.docker.network.enable_ipv6";
 /// The key in `--aux-address` that names another gateway than the bridge.
 const DEFAULT_GATEWAY: &str = "DefaultGatewayIPv4";
+const DEFAULT_GATEWAY6: &str = "DefaultGatewayIPv6";
 /// `IFNAMSIZ`, with the zero.
 const IFNAME_MAX: usize = 15;
 
@@ -47,22 +47,34 @@ pub(super) fn bridge(id: &str, request: &CreateRequest) -> Result<BridgeNetwork>
         Ok(mtu) if mtu == 0 || (68..=65_535).contains(&mtu) => Ok(Some(mtu).filter(|mtu| *mtu > 0)),
         _ => Err(Error::invalid(format!("failed to parse MTU {text:?}: not between 68 and 65535"))),
     });
-    let mode = options.get(MODE_IPV4).map_or("nat", String::as_str);
-    let (subnet, range, gateway, auxiliary) = match request.pools.first() {
-        Some(pool) => addresses(pool)?,
-        None => Default::default(),
-    };
+    let pool = |ipv6: bool| request.pools.iter().find(|pool| pool.is_ipv6() == ipv6);
+    let without_ipv4 = refuses_ipv4(request);
+    let ipv4 = addresses(pool(false).filter(|_| !without_ipv4), DEFAULT_GATEWAY)?;
+    let ipv6 = wants_ipv6(request).then(|| {
+        let said = addresses(pool(true), DEFAULT_GATEWAY6)?;
+        Ok::<_, Error>(Ipv6Network {
+            subnet: said.subnet,
+            range: said.range,
+            gateway: said.gateway,
+            default_gateway: said.default_gateway,
+            auxiliary: said.auxiliary,
+            mode: mode(request, MODE_IPV6)?,
+        })
+    });
     Ok(BridgeNetwork {
         id: id.to_owned(),
         bridge,
-        subnet,
-        range,
-        gateway,
-        default_gateway: auxiliary.iter().find(|(name, _)| name == DEFAULT_GATEWAY).map(|(_, ip)| *ip),
-        auxiliary: auxiliary.into_iter().map(|(_, ip)| ip).collect(),
+        without_ipv4,
+        subnet: ipv4.subnet,
+        range: ipv4.range,
+        gateway: ipv4.gateway,
+        default_gateway: ipv4.default_gateway,
+        auxiliary: ipv4.auxiliary,
+        mode: mode(request, MODE_IPV4)?,
+        ipv6: ipv6.transpose()?,
         internal: request.internal,
         inter_container: flag(ICC, true)?,
-        masquerade: flag(MASQUERADE, true)? && mode != "routed",
+        masquerade: flag(MASQUERADE, true)?,
         bare: flag(INHIBIT, false)?,
         mtu: mtu.transpose()?.flatten(),
     })
@@ -74,13 +86,7 @@ fn refuse(options: &BTreeMap<String, String>) -> Result<()> {
         let known = match key.as_str() {
             NAME | ICC | MASQUERADE | INHIBIT | MTU | ENABLE_IPV4 | ENABLE_IPV6 => true,
             BINDING => value.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_unspecified()),
-            MODE_IPV4 => match value.as_str() {
-                "" | "nat" => true,
-                "nat-unprotected" | "routed" | "isolated" => false,
-                _ => return Err(Error::invalid(format!("unknown gateway mode {value}"))),
-            },
-            // Without IPv6 it says nothing.
-            MODE_IPV6 => true,
+            MODE_IPV4 | MODE_IPV6 => true,
             TRUSTED | PREFIX => value.is_empty(),
             // As Docker, which lets drivers' unknown options pass.
             _ => !key.starts_with("com.docker.network."),
@@ -92,18 +98,57 @@ fn refuse(options: &BTreeMap<String, String>) -> Result<()> {
     Ok(())
 }
 
-type Addresses = (Option<Ipv4Net>, Option<Ipv4Net>, Option<Ipv4Addr>, Vec<(String, Ipv4Addr)>);
+/// What the addresses of one version are to others.
+fn mode(request: &CreateRequest, key: &str) -> Result<GatewayMode> {
+    let mode = match request.options.get(key).map_or("", String::as_str) {
+        "" | "nat" => GatewayMode::Nat,
+        "nat-unprotected" => GatewayMode::NatUnprotected,
+        "routed" => GatewayMode::Routed,
+        "isolated" => GatewayMode::Isolated,
+        other => return Err(Error::invalid(format!("unknown gateway mode {other}"))),
+    };
+    if mode == GatewayMode::Isolated && !request.internal {
+        return Err(Error::invalid(format!(
+            "gateway mode 'isolated' can only be used for an internal network ({key})"
+        )));
+    }
+    Ok(mode)
+}
 
-fn addresses(pool: &Pool) -> Result<Addresses> {
-    fn read<T: std::str::FromStr>(text: &str) -> Result<Option<T>> {
+/// What a pool says, of one version.
+struct Said<N, A> {
+    subnet: Option<N>,
+    range: Option<N>,
+    gateway: Option<A>,
+    default_gateway: Option<A>,
+    auxiliary: Vec<A>,
+}
+
+fn addresses<N: FromStr, A: FromStr + Copy>(
+    pool: Option<&Pool>,
+    default_gateway: &str,
+) -> Result<Said<N, A>> {
+    fn read<T: FromStr>(text: &str) -> Result<Option<T>> {
         let bad = |_| Error::invalid(format!("invalid network config:\ninvalid address {text}"));
         if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(bad) }
     }
-    let mut auxiliary = Vec::new();
+    let nothing = Pool::default();
+    let pool = pool.unwrap_or(&nothing);
+    let mut said = Said {
+        subnet: read(&pool.subnet)?,
+        range: read(&pool.range)?,
+        gateway: read(&pool.gateway)?,
+        default_gateway: None,
+        auxiliary: Vec::new(),
+    };
     for (name, text) in &pool.auxiliary {
-        auxiliary.extend(read::<Ipv4Addr>(text)?.map(|ip| (name.clone(), ip)));
+        let address = read::<A>(text)?;
+        if name == default_gateway {
+            said.default_gateway = address;
+        }
+        said.auxiliary.extend(address);
     }
-    Ok((read(&pool.subnet)?, read(&pool.range)?, read(&pool.gateway)?, auxiliary))
+    Ok(said)
 }
 
 /// Go's.
@@ -151,10 +196,7 @@ mod tests {
             ((ICC, "maybe"), "invalid value for com.docker.network.bridge.enable_icc: maybe"),
             ((MTU, "1"), "failed to parse MTU \"1\""),
             ((MODE_IPV4, "odd"), "unknown gateway mode odd"),
-            (
-                (MODE_IPV4, "routed"),
-                "the network option com.docker.network.bridge.gateway_mode_ipv4=routed is not",
-            ),
+            ((MODE_IPV4, "isolated"), "gateway mode 'isolated' can only be used for an internal network"),
             ((NAME, "a-name-that-is-too-long"), "invalid interface name"),
             (
                 ("com.docker.network.other", "1"),

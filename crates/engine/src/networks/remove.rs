@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::service::members;
-use super::{Network, event};
+use super::{Network, config_only, event};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 
@@ -14,6 +14,7 @@ pub(super) async fn run(core: &Arc<Core>, reference: &str) -> Result<()> {
         let text = format!("{} is a pre-defined network and cannot be removed", network.name);
         return Err(Error::forbidden(text));
     }
+    config_only::check_unused(core, &network)?;
     let on_it = members(core, &network);
     if !on_it.is_empty() {
         let each = |(id, member): (&String, &super::Member)| {

@@ -63,6 +63,7 @@ impl Networks {
             let unwanted = filters.has("label!") && filters.labels_match("label!", &network.labels);
             let old_enough = until.is_none_or(|until| network.created < until);
             if network.predefined
+                || network.config_only
                 || unwanted
                 || !old_enough
                 || !filters.labels_match("label", &network.labels)

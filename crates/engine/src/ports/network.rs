@@ -1,10 +1,10 @@
 //! Network namespaces with addresses, and networks.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::BoxFuture;
 
@@ -20,12 +20,37 @@ pub struct Endpoint {
     pub ipv4: Option<Ipv4Addr>,
     pub ipv4_prefix: u8,
     pub gateway: Option<Ipv4Addr>,
+    pub ipv6: Option<Ipv6Addr>,
+    pub ipv6_prefix: u8,
+    pub gateway6: Option<Ipv6Addr>,
     /// The container's default route goes this way, and what it publishes comes in here.
     pub is_gateway: bool,
+    /// The same of IPv6, which another network may have.
+    pub is_gateway6: bool,
     /// `eth0` ...
     pub interface: String,
     /// What it is called on a user-defined network: name, aliases, short id.
     pub dns_names: Vec<String>,
+}
+
+/// Where a container is reached from outside: its addresses on the networks that its default routes go to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reach {
+    pub ipv4: Option<Ipv4Addr>,
+    pub ipv6: Option<Ipv6Addr>,
+}
+
+impl Reach {
+    pub fn of(endpoints: &[Endpoint]) -> Self {
+        Self {
+            ipv4: endpoints.iter().find(|endpoint| endpoint.is_gateway).and_then(|endpoint| endpoint.ipv4),
+            ipv6: endpoints.iter().find(|endpoint| endpoint.is_gateway6).and_then(|endpoint| endpoint.ipv6),
+        }
+    }
+
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
 }
 
 /// A network namespace ready to be joined.
@@ -75,8 +100,13 @@ pub struct EndpointRequest {
     pub network_id: String,
     pub mac: Option<String>,
     pub ipv4: Option<Ipv4Addr>,
+    pub ipv6: Option<Ipv6Addr>,
+    /// Addresses more, of its own link only.
+    pub link_local: Vec<IpAddr>,
     /// The default route goes this way.
     pub is_gateway: bool,
+    /// The same of IPv6.
+    pub is_gateway6: bool,
     pub dns_names: Vec<String>,
     /// The interface's name; `None`: the next `ethN`.
     pub interface: Option<String>,
@@ -87,7 +117,7 @@ pub struct EndpointRequest {
 impl EndpointRequest {
     /// Nothing of the interface itself is asked for.
     pub fn is_plain(&self) -> bool {
-        self.interface.is_none() && self.sysctls.is_empty()
+        self.interface.is_none() && self.sysctls.is_empty() && self.link_local.is_empty()
     }
 }
 
@@ -125,7 +155,8 @@ pub struct PortWish {
 pub struct PortMapping {
     pub protocol: PortProtocol,
     pub address: IpAddr,
-    /// The first on the host, the first in the container, and how many there are.
+    /// The first on the host, the first in the container, and how many there are. On the host 0: the container is
+    /// reached at its own address.
     pub host: u16,
     pub container: u16,
     pub count: u16,
@@ -139,6 +170,29 @@ pub struct PublishedPorts {
     pub holder: Option<OwnedFd>,
 }
 
+/// What a network's addresses are to the world outside (`com.docker.network.bridge.gateway_mode_ipv4`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GatewayMode {
+    #[default]
+    Nat,
+    NatUnprotected,
+    Routed,
+    Isolated,
+}
+
+/// What a bridge network has of IPv6; as the fields of [`BridgeNetwork`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Ipv6Network {
+    pub subnet: Option<Ipv6Net>,
+    pub range: Option<Ipv6Net>,
+    pub gateway: Option<Ipv6Addr>,
+    pub default_gateway: Option<Ipv6Addr>,
+    pub auxiliary: Vec<Ipv6Addr>,
+    pub mode: GatewayMode,
+}
+
 /// A bridge network as the fabric makes it. What is not said is chosen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -146,6 +200,8 @@ pub struct BridgeNetwork {
     pub id: String,
     /// Name of the interface on the host.
     pub bridge: String,
+    /// It has no IPv4: what follows of it says nothing.
+    pub without_ipv4: bool,
     pub subnet: Option<Ipv4Net>,
     /// The part of the subnet that addresses are given out from.
     pub range: Option<Ipv4Net>,
@@ -155,6 +211,9 @@ pub struct BridgeNetwork {
     pub default_gateway: Option<Ipv4Addr>,
     /// Addresses that are never given out.
     pub auxiliary: Vec<Ipv4Addr>,
+    pub mode: GatewayMode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<Ipv6Network>,
     pub internal: bool,
     pub inter_container: bool,
     pub masquerade: bool,
@@ -180,6 +239,8 @@ pub struct NetworkFacts {
     pub bridge: Option<String>,
     pub subnet: Option<String>,
     pub gateway: Option<IpAddr>,
+    pub subnet6: Option<String>,
+    pub gateway6: Option<IpAddr>,
     pub mtu: u32,
     pub inter_container: bool,
     pub masquerade: bool,
@@ -228,34 +289,38 @@ pub trait NetworkFabric: Send + Sync + fmt::Debug {
         pid: u32,
         endpoint: &'a Endpoint,
     ) -> BoxFuture<'a, Result<(), NetworkError>>;
-    /// Lets a running container's default route go through this endpoint.
+    /// Lets a running container's default routes go through this endpoint: those for which it is the gateway.
     fn route_via<'a>(
         &'a self,
         container: &'a str,
         pid: u32,
         endpoint: &'a Endpoint,
     ) -> BoxFuture<'a, Result<(), NetworkError>>;
-    /// Has ports of the host's lead to a container, by this endpoint: all that it wishes, or none.
+    /// Has ports of the host's lead to a container: all that it wishes, or none.
     fn publish<'a>(
         &'a self,
         container: &'a str,
-        endpoint: &'a Endpoint,
+        to: Reach,
         wishes: Vec<PortWish>,
     ) -> BoxFuture<'a, Result<PublishedPorts, NetworkError>>;
     /// Takes ports of the host's, all that are wished or none, and holds them; they lead nowhere yet.
-    fn reserve_ports(&self, _wishes: Vec<PortWish>) -> BoxFuture<'_, Result<PublishedPorts, NetworkError>> {
+    fn reserve_ports(
+        &self,
+        _to: Reach,
+        _wishes: Vec<PortWish>,
+    ) -> BoxFuture<'_, Result<PublishedPorts, NetworkError>> {
         Box::pin(std::future::ready(Ok(PublishedPorts::default())))
     }
     /// What was reserved is not going to be used.
     fn give_up_ports(&self, _mappings: Vec<PortMapping>) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }
-    /// These ports, which are the container's or reserved, lead to it by this endpoint from now on, and no others: all at
-    /// once, or it stays as it was.
+    /// These ports, which are the container's or reserved, lead to it from now on, and no others: all at once, or it stays
+    /// as it was.
     fn set_ports<'a>(
         &'a self,
         _container: &'a str,
-        _endpoint: &'a Endpoint,
+        _to: Reach,
         _mappings: Vec<PortMapping>,
     ) -> BoxFuture<'a, Result<(), NetworkError>> {
         Box::pin(std::future::ready(Ok(())))
@@ -286,7 +351,7 @@ pub trait NetworkFabric: Send + Sync + fmt::Debug {
     /// At boot, after [`NetworkFabric::reconcile`]: these running containers have these ports, and nobody else has any.
     fn adopt_ports(
         &self,
-        running: Vec<(String, Endpoint, Vec<PortMapping>)>,
+        running: Vec<(String, Reach, Vec<PortMapping>)>,
     ) -> BoxFuture<'_, Result<(), NetworkError>>;
     fn facts(&self) -> NetworkFacts;
     /// Whom to tell, from whichever thread, what had to be put back because somebody had taken it away: a line for each

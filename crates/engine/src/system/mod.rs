@@ -3,7 +3,7 @@
 mod repair;
 mod service;
 pub(crate) use repair::tell_repairs;
-pub use service::System;
+pub use service::{System, kept_engine_id};
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! Links, addresses and routes: `rtnetlink(7)`.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::message::{ACK, Attrs, Batch, CREATE, DUMP, EXCL, REPLACE, Received, u32_at};
 use super::socket::Socket;
@@ -46,14 +46,22 @@ const IFA_BROADCAST: u16 = 4;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
+const RTA_PRIORITY: u16 = 6;
 
 /// Nobody is asked for hardware addresses.
 const IFF_NOARP: u32 = 0x80;
 const IFF_UP: u32 = 1;
 const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+/// The address is ours at once: nobody asks for a second whether it is somebody's.
+const IFA_F_NODAD: u8 = 2;
 const RT_TABLE_MAIN: u8 = 254;
+const RT_TABLE_LOCAL: u8 = 255;
 const RTPROT_BOOT: u8 = 3;
 const RTN_UNICAST: u8 = 1;
+const RTN_LOCAL: u8 = 2;
+/// Behind the kernel's own, which has 0.
+const BEHIND: u32 = 2048;
 
 /// A link as the kernel tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,10 +87,22 @@ fn ifinfo(index: u32, flags: u32) -> [u8; 16] {
 }
 
 /// `struct ifaddrmsg`.
-fn ifaddr(index: u32, address: Ipv4Net) -> [u8; 8] {
-    let mut bytes = [AF_INET, address.prefix_len(), 0, 0, 0, 0, 0, 0];
+fn ifaddr(index: u32, address: IpNet) -> [u8; 8] {
+    let flags = if address.addr().is_ipv6() { IFA_F_NODAD } else { 0 };
+    let mut bytes = [family(address.addr()), address.prefix_len(), flags, 0, 0, 0, 0, 0];
     bytes[4..].copy_from_slice(&index.to_ne_bytes());
     bytes
+}
+
+fn family(address: IpAddr) -> u8 {
+    if address.is_ipv4() { AF_INET } else { AF_INET6 }
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
 }
 
 impl Batch {
@@ -226,26 +246,46 @@ impl Batch {
         .attr(IFLA_ADDRESS, &mac.0);
     }
 
-    pub(crate) fn remove_address(&mut self, index: u32, address: Ipv4Net) {
+    pub(crate) fn remove_address(&mut self, index: u32, address: IpNet) {
         let words = format!("remove address {address} from link {index}");
-        self.begin(DELADDR, ACK, words, &ifaddr(index, address)).attr(IFA_LOCAL, &address.addr().octets());
+        self.begin(DELADDR, ACK, words, &ifaddr(index, address)).attr(IFA_LOCAL, &octets(address.addr()));
     }
 
-    pub(crate) fn add_address(&mut self, index: u32, address: Ipv4Net) {
+    pub(crate) fn add_address(&mut self, index: u32, address: IpNet) {
         let words = format!("add address {address} to link {index}");
+        let own = octets(address.addr());
         self.begin(NEWADDR, ACK | CREATE | EXCL, words, &ifaddr(index, address))
-            .attr(IFA_LOCAL, &address.addr().octets())
-            .attr(IFA_ADDRESS, &address.addr().octets())
-            .attr(IFA_BROADCAST, &address.broadcast().octets());
+            .attr(IFA_LOCAL, &own)
+            .attr(IFA_ADDRESS, &own);
+        if let IpNet::V4(address) = address {
+            self.attr(IFA_BROADCAST, &address.broadcast().octets());
+        }
     }
 
     /// The default route, in place of one that there may be.
-    pub(crate) fn set_default_route(&mut self, index: u32, gateway: Ipv4Addr) {
-        let fixed = [AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST, 0, 0, 0, 0];
+    pub(crate) fn set_default_route(&mut self, index: u32, gateway: impl Into<IpAddr>) {
+        let gateway = gateway.into();
+        let fixed = rtmsg(family(gateway), 0, RT_TABLE_MAIN, RTN_UNICAST);
         self.begin(NEWROUTE, ACK | CREATE | REPLACE, format!("set the default route via {gateway}"), &fixed)
-            .attr(RTA_GATEWAY, &gateway.octets())
+            .attr(RTA_GATEWAY, &octets(gateway))
             .attr_u32(RTA_OIF, index);
     }
+
+    /// What comes by this link to ::1 is for this host: the answers to what it sent from there, which the firewall has
+    /// turned back. (What others send to ::1 the kernel drops before it looks for a route.)
+    pub(crate) fn hear_loopback(&mut self, index: u32) {
+        let fixed = rtmsg(AF_INET6, 128, RT_TABLE_LOCAL, RTN_LOCAL);
+        let words = format!("have link {index} bring answers to ::1");
+        self.begin(NEWROUTE, ACK | CREATE, words, &fixed)
+            .attr(RTA_DST, &Ipv6Addr::LOCALHOST.octets())
+            .attr_u32(RTA_OIF, index)
+            .attr_u32(RTA_PRIORITY, BEHIND);
+    }
+}
+
+/// `struct rtmsg`.
+fn rtmsg(family: u8, prefix: u8, table: u8, kind: u8) -> [u8; 12] {
+    [family, prefix, 0, 0, table, RTPROT_BOOT, 0, kind, 0, 0, 0, 0]
 }
 
 /// What [`Batch::create_veth`] makes.
@@ -279,37 +319,52 @@ impl Socket {
             .map_err(|e| Error::kernel(format!("find link {name}"), e))
     }
 
-    /// IPv4 addresses, each with the index of its link.
-    pub(crate) fn addresses(&mut self) -> Result<Vec<(u32, Ipv4Net)>> {
+    /// Addresses, each with the index of its link; those that IPv6 gives itself for a link only are left out.
+    pub(crate) fn addresses(&mut self) -> Result<Vec<(u32, IpNet)>> {
         let mut batch = Batch::default();
-        batch.begin(GETADDR, DUMP, "list addresses", &[AF_INET, 0, 0, 0, 0, 0, 0, 0]);
+        batch.begin(GETADDR, DUMP, "list addresses", &[0; 8]);
         let mut all = Vec::new();
         self.dump(&batch, |message| {
             let body = message.body;
             let (Some(index), Some(prefix)) = (u32_at(body, 4), body.get(1)) else { return };
             let attrs = Attrs(body.get(8..).unwrap_or_default());
-            let Some(address) = attrs.get(IFA_LOCAL).and_then(ipv4) else { return };
-            all.extend(Ipv4Net::new(address, *prefix).map(|net| (index, net)));
+            // Where it is not of a pair, IPv6 has one of the two only.
+            let address = attrs.get(IFA_LOCAL).or_else(|| attrs.get(IFA_ADDRESS)).and_then(address);
+            let Some(address) = address else { return };
+            let of_link = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+            if !of_link {
+                all.extend(IpNet::new(address, *prefix).map(|net| (index, net)));
+            }
         })?;
         Ok(all)
     }
 
-    /// Destinations of the IPv4 routes of the main table, without the default route.
-    pub(crate) fn routed_networks(&mut self) -> Result<Vec<Ipv4Net>> {
-        let mut batch = Batch::default();
-        batch.begin(GETROUTE, DUMP, "list routes", &[AF_INET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    /// Destinations of the routes of the main table, without default routes and those of single links.
+    pub(crate) fn routed_networks(&mut self) -> Result<Vec<IpNet>> {
         let mut all = Vec::new();
-        self.dump(&batch, |message| {
-            let body = message.body;
-            let (Some(prefix), Some(table)) = (body.get(1), body.get(4)) else { return };
-            let attrs = Attrs(body.get(12..).unwrap_or_default());
-            if *prefix > 0
-                && *table == RT_TABLE_MAIN
-                && let Some(destination) = attrs.get(RTA_DST).and_then(ipv4)
-            {
-                all.extend(Ipv4Net::new(destination, *prefix));
+        for family in [AF_INET, AF_INET6] {
+            let mut batch = Batch::default();
+            let mut fixed = [0; 12];
+            fixed[0] = family;
+            batch.begin(GETROUTE, DUMP, "list routes", &fixed);
+            let listed = self.dump(&batch, |message| {
+                let body = message.body;
+                let (Some(prefix), Some(table)) = (body.get(1), body.get(4)) else { return };
+                let attrs = Attrs(body.get(12..).unwrap_or_default());
+                if *prefix > 0
+                    && *table == RT_TABLE_MAIN
+                    && let Some(destination) = attrs.get(RTA_DST).and_then(address)
+                    && !matches!(destination, IpAddr::V6(to) if to.is_unicast_link_local() || to.is_multicast())
+                {
+                    all.extend(IpNet::new(destination, *prefix));
+                }
+            });
+            match listed {
+                // A kernel without IPv6.
+                Err(e) if family == AF_INET6 && e.errno() == Some(rustix::io::Errno::OPNOTSUPP) => {}
+                listed => listed?,
             }
-        })?;
+        }
         Ok(all)
     }
 }
@@ -327,8 +382,9 @@ fn parse_link(body: &[u8]) -> Option<Link> {
     })
 }
 
-fn ipv4(bytes: &[u8]) -> Option<Ipv4Addr> {
-    <[u8; 4]>::try_from(bytes).ok().map(Ipv4Addr::from)
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let ipv4 = <[u8; 4]>::try_from(bytes).map(|bytes| Ipv4Addr::from(bytes).into());
+    ipv4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|bytes| Ipv6Addr::from(bytes).into())).ok()
 }
 
 /// The link that an event is about.

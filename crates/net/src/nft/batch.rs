@@ -3,12 +3,13 @@
 use super::raw::RawRule;
 use super::rule::{IFNAME_BYTES, Rule, interface_name};
 use crate::error::{Error, Result};
-use crate::netlink::message::{ACK, APPEND, Attrs, CREATE, DUMP, NESTED};
+use crate::netlink::message::{ACK, APPEND, CREATE, NESTED};
 use crate::netlink::{Batch, Socket};
+use crate::version::Version;
 
 const SUBSYSTEM: u16 = 10;
-const NFPROTO_UNSPEC: u8 = 0;
-const NF_INET_FORWARD: u32 = 2;
+pub(super) const NFPROTO_UNSPEC: u8 = 0;
+pub(super) const NF_INET_FORWARD: u32 = 2;
 
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
@@ -18,13 +19,13 @@ const NEWCHAIN: u16 = 3;
 const DELCHAIN: u16 = 5;
 pub(super) const GETCHAIN: u16 = 4;
 const NEWRULE: u16 = 6;
-const GETRULE: u16 = 7;
+pub(super) const GETRULE: u16 = 7;
 const DELRULE: u16 = 8;
 const NEWSET: u16 = 9;
 const DELSET: u16 = 11;
 const NEWSETELEM: u16 = 12;
 
-const GETSETELEM: u16 = 13;
+pub(super) const GETSETELEM: u16 = 13;
 const DELSETELEM: u16 = 14;
 
 /// The type "name of an interface", as `nft` prints it.
@@ -40,22 +41,34 @@ const HOST_ENDIAN_KEYS: [u8; 6] = {
 };
 
 /// An address, a protocol and a port, one after the other, 6 bits each for the type of a part.
-const TYPE_ADDRESS_PROTOCOL_PORT: u32 = 7 << 12 | 12 << 6 | 13;
+const fn type_address_protocol_port(version: Version) -> u32 {
+    type_address(version) << 12 | TYPE_PROTOCOL_PORT
+}
+const TYPE_ADDRESS_PROTOCOL_PORT: u32 = type_address_protocol_port(Version::V4);
 const TYPE_ADDRESSES_PROTOCOL_PORT: u32 = 7 << 18 | TYPE_ADDRESS_PROTOCOL_PORT;
 const TYPE_PROTOCOL_PORT: u32 = 12 << 6 | 13;
-const TYPE_ADDRESS: u32 = 7;
-const TYPE_ADDRESS_PORT: u32 = 7 << 6 | 13;
+const TYPE_PORT: u32 = 13;
+const fn type_address(version: Version) -> u32 {
+    match version {
+        Version::V4 => 7,
+        Version::V6 => 8,
+    }
+}
 /// `NFT_SET_MAP`, and with it `NFT_SET_INTERVAL` and `NFT_SET_CONCAT`.
 const MAP: u32 = 0x8;
 const INTERVAL_MAP: u32 = MAP | 0x4 | 0x80;
 /// Bytes that count of each part of the key.
-const KEY_PARTS: [u32; 3] = [4, 1, 2];
+const fn key_parts(version: Version) -> [u32; 3] {
+    [version.address_bytes(), 1, 2]
+}
+/// What a protocol and a port take, each filled up.
+const PROTOCOL_PORT_BYTES: u32 = 8;
 
 pub(super) const RULE_HANDLE: u16 = 3;
 pub(super) const RULE_EXPRESSIONS: u16 = 4;
 pub(super) const RULE_USERDATA: u16 = 7;
 /// Tag of a comment in a rule's user data.
-const COMMENT: u8 = 0;
+pub(super) const COMMENT: u8 = 0;
 
 pub(super) const fn kind(message: u16) -> u16 {
     SUBSYSTEM << 8 | message
@@ -73,6 +86,7 @@ pub(crate) enum Family {
     /// IPv4 and IPv6.
     Inet,
     Ip,
+    Ip6,
 }
 
 impl Family {
@@ -81,6 +95,7 @@ impl Family {
         match self {
             Self::Inet => "inet",
             Self::Ip => "ip",
+            Self::Ip6 => "ip6",
         }
     }
 
@@ -88,11 +103,12 @@ impl Family {
         match self {
             Self::Inet => 1,
             Self::Ip => 2,
+            Self::Ip6 => 10,
         }
     }
 
     pub(super) fn of(number: u8) -> Option<Self> {
-        [Self::Inet, Self::Ip].into_iter().find(|family| family.number() == number)
+        [Self::Inet, Self::Ip, Self::Ip6].into_iter().find(|family| family.number() == number)
     }
 }
 
@@ -335,29 +351,48 @@ impl<'a> Transaction<'a> {
     }
 
     /// A set of ranges of addresses, each with the name of an interface.
-    pub(crate) fn create_home_set(&mut self, name: &str, id: u32) {
-        let table = self.table;
+    pub(crate) fn create_home_set(&mut self, version: Version, name: &str, id: u32) {
+        let (table, bytes) = (self.table, version.address_bytes());
         self.message(NEWSET, CREATE, name)
             .attr_text(1, table)
             .attr_text(2, name)
             .attr_be32(3, INTERVAL_MAP & !MAP)
-            .attr_be32(4, TYPE_ADDRESS << 6 | TYPE_IFNAME)
-            .attr_be32(5, 4 + IFNAME_BYTES as u32)
-            .parts(&[4, IFNAME_BYTES as u32])
+            .attr_be32(4, type_address(version) << 6 | TYPE_IFNAME)
+            .attr_be32(5, bytes + IFNAME_BYTES as u32)
+            .parts(&[bytes, IFNAME_BYTES as u32])
             .attr_be32(10, id)
             .attr(13, &HOST_ENDIAN_KEYS);
     }
 
     /// A map from ranges of keys to an address; `id` is its number within this transaction.
-    pub(crate) fn create_range_map(&mut self, name: &str, id: u32) {
-        let (key, data) = ((TYPE_ADDRESS_PROTOCOL_PORT, 12), (TYPE_ADDRESS, 4));
-        self.create_map(name, id, INTERVAL_MAP, key, data).parts(&KEY_PARTS);
+    pub(crate) fn create_range_map(&mut self, version: Version, name: &str, id: u32) {
+        let bytes = version.address_bytes();
+        let key = (type_address_protocol_port(version), bytes + PROTOCOL_PORT_BYTES);
+        self.create_map(name, id, INTERVAL_MAP, key, (type_address(version), bytes))
+            .parts(&key_parts(version));
+    }
+
+    /// A set of the same ranges.
+    pub(crate) fn create_range_set(&mut self, version: Version, name: &str, id: u32) {
+        let table = self.table;
+        self.message(NEWSET, CREATE, name)
+            .attr_text(1, table)
+            .attr_text(2, name)
+            .attr_be32(3, INTERVAL_MAP & !MAP)
+            .attr_be32(4, type_address_protocol_port(version))
+            .attr_be32(5, version.address_bytes() + PROTOCOL_PORT_BYTES)
+            .parts(&key_parts(version))
+            .attr_be32(10, id);
     }
 
     /// A map from single keys, with or without an address, to an address and a port.
-    pub(crate) fn create_single_map(&mut self, name: &str, id: u32, with_address: bool) {
-        let key = if with_address { (TYPE_ADDRESS_PROTOCOL_PORT, 12) } else { (TYPE_PROTOCOL_PORT, 8) };
-        self.create_map(name, id, MAP, key, (TYPE_ADDRESS_PORT, 8));
+    pub(crate) fn create_single_map(&mut self, version: Version, name: &str, id: u32, with_address: bool) {
+        let bytes = version.address_bytes();
+        let key = match with_address {
+            true => (type_address_protocol_port(version), bytes + PROTOCOL_PORT_BYTES),
+            false => (TYPE_PROTOCOL_PORT, PROTOCOL_PORT_BYTES),
+        };
+        self.create_map(name, id, MAP, key, (type_address(version) << 6 | TYPE_PORT, bytes + 4));
     }
 
     /// Sets of the keys of both kinds of maps.
@@ -373,7 +408,7 @@ impl<'a> Transaction<'a> {
             .attr_be32(5, length)
             .attr_be32(10, id);
         if ranges {
-            set.parts(&KEY_PARTS);
+            set.parts(&key_parts(Version::V4));
         }
     }
 
@@ -464,127 +499,5 @@ fn explain(error: Error) -> Error {
             Error::NoNftables(error.to_string())
         }
         _ => error,
-    }
-}
-
-fn list_elements(
-    socket: &mut Socket,
-    family: Family,
-    table: &str,
-    set: &str,
-    mut each: impl FnMut(Attrs<'_>),
-) -> Result<()> {
-    let mut batch = Batch::default();
-    let words = format!("list set {set} of table {} {table}", family.word());
-    batch.begin(kind(GETSETELEM), DUMP, words, &header(family.number(), 0));
-    batch.attr_text(1, table).attr_text(2, set);
-    let listed = socket.dump(&batch, |message| {
-        let list = message.body.get(4..).map(Attrs).and_then(|attrs| attrs.nested(3));
-        list.into_iter().flat_map(Attrs::iter).for_each(|(_, one)| each(Attrs(one)));
-    });
-    match listed {
-        Err(e) if e.errno() == Some(rustix::io::Errno::NOENT) => Ok(()),
-        other => other,
-    }
-}
-
-/// What is in a map that a [`Transaction`] has made; nothing if there is no such map.
-pub(crate) fn elements(socket: &mut Socket, family: Family, table: &str, map: &str) -> Result<Vec<Element>> {
-    let mut elements = Vec::new();
-    let read = |element: Attrs<'_>| {
-        let value = |kind| element.nested(kind)?.get(1);
-        let last = value(10).map(<[u8]>::to_vec);
-        Some(Element { first: value(1)?.to_vec(), last, data: value(2).unwrap_or_default().to_vec() })
-    };
-    list_elements(socket, family, table, map, |one| elements.extend(read(one)))?;
-    Ok(elements)
-}
-
-/// Handle and comment of each rule of a chain that has a comment.
-pub(crate) fn commented_rules(
-    socket: &mut Socket,
-    family: Family,
-    table: &str,
-    chain: &str,
-) -> Result<Vec<(u64, String)>> {
-    let mut rules = Vec::new();
-    list_rules(socket, family, table, |rule| {
-        let comment = rule.get(RULE_USERDATA).and_then(comment_in);
-        let handle = rule.get(RULE_HANDLE).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
-        if rule.text(2).as_deref() == Some(chain) {
-            rules.extend(handle.zip(comment));
-        }
-    })?;
-    Ok(rules)
-}
-
-pub(super) fn list_rules(
-    socket: &mut Socket,
-    family: Family,
-    table: &str,
-    mut each: impl FnMut(Attrs<'_>),
-) -> Result<()> {
-    let mut batch = Batch::default();
-    let words = format!("list rules of table {} {table}", family.word());
-    batch.begin(kind(GETRULE), DUMP, words, &header(family.number(), 0));
-    batch.attr_text(1, table);
-    let listed = socket.dump(&batch, |message| {
-        // Older kernels do not filter.
-        let rule = message.body.get(4..).map(Attrs).filter(|rule| rule.text(1).as_deref() == Some(table));
-        rule.into_iter().for_each(&mut each);
-    });
-    match listed {
-        Err(e) if e.errno() == Some(rustix::io::Errno::NOENT) => Ok(()),
-        other => other,
-    }
-}
-
-/// User data is a list of (tag, length, bytes).
-fn comment_in(mut data: &[u8]) -> Option<String> {
-    while let [tag, len, rest @ ..] = data {
-        let (value, next) = rest.split_at_checked(usize::from(*len))?;
-        if *tag == COMMENT {
-            return Some(String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned());
-        }
-        data = next;
-    }
-    None
-}
-
-/// A base chain of somebody's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BaseChain {
-    pub(crate) family: Family,
-    pub(crate) table: String,
-    pub(crate) name: String,
-    pub(crate) policy: Policy,
-}
-
-/// Base chains at the forward hook that see IPv4.
-pub(crate) fn forward_chains(socket: &mut Socket) -> Result<Vec<BaseChain>> {
-    let mut batch = Batch::default();
-    batch.begin(kind(GETCHAIN), DUMP, "list chains", &header(NFPROTO_UNSPEC, 0));
-    let mut chains = Vec::new();
-    socket.dump(&batch, |message| {
-        let Some((family, attrs)) = message.body.first().zip(message.body.get(4..)) else { return };
-        let attrs = Attrs(attrs);
-        let forward = attrs.nested(4).and_then(|hook| hook.be32(1)) == Some(NF_INET_FORWARD);
-        let Some(family) = Family::of(*family).filter(|_| forward) else { return };
-        let policy = if attrs.be32(5) == Some(0) { Policy::Drop } else { Policy::Accept };
-        let names = attrs.text(1).zip(attrs.text(3));
-        chains.extend(names.map(|(table, name)| BaseChain { family, table, name, policy }));
-    })?;
-    Ok(chains)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn comments_are_found_among_other_data() {
-        assert_eq!(comment_in(&[9, 1, 7, COMMENT, 3, b'h', b'i', 0]).as_deref(), Some("hi"));
-        assert_eq!(comment_in(&[9, 1, 7]), None);
-        assert_eq!(comment_in(&[COMMENT, 200, 1]), None);
     }
 }

@@ -1,8 +1,7 @@
 //! Rules as the kernel has them, whoever made them, and what events are about.
 
-use super::batch::{
-    Family, GETCHAIN, RULE_EXPRESSIONS, RULE_HANDLE, RULE_USERDATA, header, kind, list_rules,
-};
+use super::ask::list_rules;
+use super::batch::{Family, GETCHAIN, RULE_EXPRESSIONS, RULE_HANDLE, RULE_USERDATA, header, kind};
 use crate::error::Result;
 use crate::netlink::message::{Attrs, DUMP, Received};
 use crate::netlink::{Batch, Socket};

@@ -1,11 +1,12 @@
 //! Expressions of a rule: the virtual machine's instructions (`linux/netfilter/nf_tables.h`), in register 1.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 
 use crate::netlink::Batch;
 use crate::ports::Protocol;
+use crate::version::Version;
 
 const ELEM: u16 = 1;
 const EXPR_NAME: u16 = 1;
@@ -25,21 +26,26 @@ const META_L4PROTO: u32 = 16;
 const REGISTER_WORD_2: u32 = 9;
 const REGISTER_WORD_3: u32 = 10;
 const REGISTER_WORD_4: u32 = 11;
+/// The sixth, where an address of IPv6 and a protocol come first.
+const REGISTER_WORD_6: u32 = 13;
 const META_IIFNAME: u32 = 6;
 const META_OIFNAME: u32 = 7;
 /// On a packet that the host would take (`respect.rs`).
 pub(crate) const MARK: u32 = 0x7768_6166;
-const NFPROTO_IPV4: u8 = 2;
 const EQUAL: u32 = 0;
 const NOT_EQUAL: u32 = 1;
 const NETWORK_HEADER: u32 = 1;
 const TRANSPORT_HEADER: u32 = 2;
 const IPV4_SOURCE: u32 = 12;
 const IPV4_DESTINATION: u32 = 16;
+const IPV6_SOURCE: u32 = 8;
+const IPV6_DESTINATION: u32 = 24;
 /// Of UDP and of TCP.
 const DESTINATION_PORT: u32 = 2;
 const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_UDP: u8 = 17;
+const PROTOCOL_ICMP: u8 = 1;
+const PROTOCOL_ICMPV6: u8 = 58;
 const NAT_DESTINATION: u32 = 1;
 const CT_STATE: u32 = 0;
 const CT_ESTABLISHED: u32 = 2;
@@ -76,10 +82,20 @@ pub(crate) enum Match {
     OutputIn(&'static str),
     /// `oifname != @set`
     OutputNotIn(&'static str),
+    /// `iifname != @set`
+    InputNotIn(&'static str),
     /// `iifname . oifname @set`
     PairIn(&'static str),
     /// `ip saddr . oifname @set`
-    StaysIn(&'static str),
+    StaysIn(Version, &'static str),
+    /// `meta nfproto ipv6`
+    Is(Version),
+    /// `ip6 saddr ::1`
+    FromLoopback6,
+    /// `ip daddr . meta l4proto . th dport @set`
+    PublishedIn(Version, &'static str),
+    /// `meta l4proto icmp`: errors, and who asks whether somebody is there.
+    Icmp(Version),
     /// `ip daddr 127.0.0.11`
     DestinationIs(Ipv4Addr),
     /// `udp dport 53`
@@ -123,15 +139,15 @@ pub(crate) enum Verdict {
     Redirect(Ipv4Addr, u16),
     /// `dnat ip to ip daddr . meta l4proto . th dport map @map`: to another address. A packet that is not in the map
     /// goes on with the next rule.
-    ToAddressIn(&'static str),
+    ToAddressIn(Version, &'static str),
     /// `meta priority set x`
     Mark,
     /// `dup to 192.0.0.9 device x`, by the device's number.
     SendAgain(Ipv4Addr, u32),
     /// The same, to another address and port.
-    ToPortIn(&'static str),
+    ToPortIn(Version, &'static str),
     /// Whatever address it was sent to: `dnat ip to meta l4proto . th dport map @map`.
-    ToPortForAnyIn(&'static str),
+    ToPortForAnyIn(Version, &'static str),
 }
 
 /// Conditions and a verdict.
@@ -184,11 +200,32 @@ impl Rule {
                     load_meta(b, META_OIFNAME, SECOND_REGISTER);
                     lookup(b, set, false);
                 }
-                Match::StaysIn(set) => {
-                    ipv4_only(b);
-                    payload(b, NETWORK_HEADER, IPV4_SOURCE, 4);
-                    load_meta(b, META_OIFNAME, REGISTER_WORD_2);
+                Match::InputNotIn(set) => interface_in(b, META_IIFNAME, set, true),
+                Match::StaysIn(version, set) => {
+                    let next = match version {
+                        Version::V4 => REGISTER_WORD_2,
+                        Version::V6 => SECOND_REGISTER,
+                    };
+                    source(b, *version);
+                    load_meta(b, META_OIFNAME, next);
                     lookup(b, set, false);
+                }
+                Match::Is(version) => only(b, *version),
+                Match::FromLoopback6 => {
+                    source(b, Version::V6);
+                    compare(b, EQUAL, &Ipv6Addr::LOCALHOST.octets());
+                }
+                Match::PublishedIn(version, set) => {
+                    sent_to(b, *version);
+                    lookup(b, set, false);
+                }
+                Match::Icmp(version) => {
+                    let protocol = match version {
+                        Version::V4 => PROTOCOL_ICMP,
+                        Version::V6 => PROTOCOL_ICMPV6,
+                    };
+                    meta(b, META_L4PROTO);
+                    compare(b, EQUAL, &[protocol]);
                 }
                 Match::DestinationIs(address) => {
                     ipv4_only(b);
@@ -249,16 +286,16 @@ impl Rule {
                     b.attr_be32(1, REGISTER).attr_be32(2, SECOND_REGISTER);
                 });
             }
-            Verdict::ToAddressIn(map) => redirect(b, map, false, false),
-            Verdict::ToPortIn(map) => redirect(b, map, true, false),
-            Verdict::ToPortForAnyIn(map) => redirect(b, map, true, true),
+            Verdict::ToAddressIn(version, map) => redirect(b, version, map, false, false),
+            Verdict::ToPortIn(version, map) => redirect(b, version, map, true, false),
+            Verdict::ToPortForAnyIn(version, map) => redirect(b, version, map, true, true),
             Verdict::Masquerade => expression(b, "masq", |_| {}),
             Verdict::Redirect(to, port) => {
                 immediate(b, REGISTER, &to.octets());
                 immediate(b, SECOND_REGISTER, &port.to_be_bytes());
                 expression(b, "nat", |b| {
                     b.attr_be32(1, NAT_DESTINATION)
-                        .attr_be32(2, u32::from(NFPROTO_IPV4))
+                        .attr_be32(2, u32::from(Version::V4.number()))
                         .attr_be32(3, REGISTER)
                         .attr_be32(5, SECOND_REGISTER);
                 });
@@ -331,9 +368,34 @@ fn lookup(b: &mut Batch, set: &str, inverted: bool) {
 }
 
 /// A table may be for both families: the address lies elsewhere in an IPv6 header.
-fn ipv4_only(b: &mut Batch) {
+fn only(b: &mut Batch, version: Version) {
     meta(b, META_NFPROTO);
-    compare(b, EQUAL, &[NFPROTO_IPV4]);
+    compare(b, EQUAL, &[version.number()]);
+}
+
+fn ipv4_only(b: &mut Batch) {
+    only(b, Version::V4);
+}
+
+fn source(b: &mut Batch, version: Version) {
+    let at = match version {
+        Version::V4 => IPV4_SOURCE,
+        Version::V6 => IPV6_SOURCE,
+    };
+    only(b, version);
+    payload(b, NETWORK_HEADER, at, version.address_bytes());
+}
+
+/// Address, protocol and port, one after the other.
+fn sent_to(b: &mut Batch, version: Version) {
+    let (at, protocol_at, port_at) = match version {
+        Version::V4 => (IPV4_DESTINATION, REGISTER_WORD_2, REGISTER_WORD_3),
+        Version::V6 => (IPV6_DESTINATION, SECOND_REGISTER, REGISTER_WORD_6),
+    };
+    only(b, version);
+    payload(b, NETWORK_HEADER, at, version.address_bytes());
+    load_meta(b, META_L4PROTO, protocol_at);
+    load_payload(b, port_at, TRANSPORT_HEADER, DESTINATION_PORT, 2);
 }
 
 fn payload(b: &mut Batch, header: u32, offset: u32, length: u32) {
@@ -370,35 +432,38 @@ fn connection(b: &mut Batch, key: u32, bits: u32) {
 }
 
 /// Looks up where the packet goes, and has the kernel send the whole connection there.
-fn redirect(b: &mut Batch, map: &str, port: bool, any: bool) {
-    look_up_port(b, map, any);
-    expression(b, "nat", |b| {
-        b.attr_be32(1, NAT_DESTINATION).attr_be32(2, u32::from(NFPROTO_IPV4)).attr_be32(3, REGISTER);
-        if port {
-            b.attr_be32(5, REGISTER_WORD_2);
-        }
-    });
-}
-
-fn look_up_port(b: &mut Batch, map: &str, any: bool) {
-    load_port(b, any);
+fn redirect(b: &mut Batch, version: Version, map: &str, port: bool, any: bool) {
+    if any {
+        only(b, version);
+        load_meta(b, META_L4PROTO, REGISTER);
+        load_payload(b, REGISTER_WORD_2, TRANSPORT_HEADER, DESTINATION_PORT, 2);
+    } else {
+        sent_to(b, version);
+    }
+    let port_at = match version {
+        Version::V4 => REGISTER_WORD_2,
+        Version::V6 => SECOND_REGISTER,
+    };
     expression(b, "lookup", |b| {
         b.attr_text(1, map).attr_be32(2, REGISTER).attr_be32(3, REGISTER);
+    });
+    expression(b, "nat", |b| {
+        b.attr_be32(1, NAT_DESTINATION).attr_be32(2, u32::from(version.number())).attr_be32(3, REGISTER);
+        if port {
+            b.attr_be32(5, port_at);
+        }
     });
 }
 
 /// Address, unless it may be any, protocol and port.
 fn load_port(b: &mut Batch, any: bool) {
-    ipv4_only(b);
-    let (protocol_at, port_at) = match any {
-        true => (REGISTER, REGISTER_WORD_2),
-        false => (REGISTER_WORD_2, REGISTER_WORD_3),
-    };
-    if !any {
-        payload(b, NETWORK_HEADER, IPV4_DESTINATION, 4);
+    if any {
+        ipv4_only(b);
+        load_meta(b, META_L4PROTO, REGISTER);
+        load_payload(b, REGISTER_WORD_2, TRANSPORT_HEADER, DESTINATION_PORT, 2);
+    } else {
+        sent_to(b, Version::V4);
     }
-    load_meta(b, META_L4PROTO, protocol_at);
-    load_payload(b, port_at, TRANSPORT_HEADER, DESTINATION_PORT, 2);
 }
 
 fn immediate(b: &mut Batch, register: u32, value: &[u8]) {
@@ -439,7 +504,14 @@ impl std::fmt::Display for Rule {
                 Match::OutputIn(set) => write!(f, "oifname @{set} ")?,
                 Match::OutputNotIn(set) => write!(f, "oifname != @{set} ")?,
                 Match::PairIn(set) => write!(f, "iifname . oifname @{set} ")?,
-                Match::StaysIn(set) => write!(f, "ip saddr . oifname @{set} ")?,
+                Match::InputNotIn(set) => write!(f, "iifname != @{set} ")?,
+                Match::StaysIn(version, set) => write!(f, "{} saddr . oifname @{set} ", version.word())?,
+                Match::Is(version) => write!(f, "meta nfproto {} ", version.word())?,
+                Match::FromLoopback6 => write!(f, "ip6 saddr ::1 ")?,
+                Match::PublishedIn(version, set) => {
+                    write!(f, "{} daddr . meta l4proto . th dport @{set} ", version.word())?;
+                }
+                Match::Icmp(version) => write!(f, "meta l4proto icmp of {} ", version.word())?,
                 Match::DestinationIs(address) => write!(f, "ip daddr {address} ")?,
                 Match::UdpPort(port) => write!(f, "udp dport {port} ")?,
                 Match::TcpPort(port) => write!(f, "tcp dport {port} ")?,
@@ -462,13 +534,14 @@ impl std::fmt::Display for Rule {
             Verdict::Drop => f.write_str("drop"),
             Verdict::Return => f.write_str("return"),
             Verdict::Jump(chain) => write!(f, "jump {chain}"),
-            Verdict::ToAddressIn(map) | Verdict::ToPortIn(map) => {
-                write!(f, "dnat ip to ip daddr . meta l4proto . th dport map @{map}")
-            }
             Verdict::Mark => write!(f, "meta priority set {MARK:#x}"),
             Verdict::SendAgain(to, device) => write!(f, "dup to {to} device {device}"),
-            Verdict::ToPortForAnyIn(map) => {
-                write!(f, "dnat ip to meta l4proto . th dport map @{map}")
+            Verdict::ToAddressIn(version, map) | Verdict::ToPortIn(version, map) => {
+                let ip = version.word();
+                write!(f, "dnat {ip} to {ip} daddr . meta l4proto . th dport map @{map}")
+            }
+            Verdict::ToPortForAnyIn(version, map) => {
+                write!(f, "dnat {} to meta l4proto . th dport map @{map}", version.word())
             }
             Verdict::Masquerade => f.write_str("masquerade"),
             Verdict::Redirect(to, port) => write!(f, "dnat ip to {to}:{port}"),

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use net::{Desired, NetNs, Place};
 
 /// Whichever address, and the default route.
-pub(crate) const GATEWAY: Place = Place { ipv4: None, mac: None, is_gateway: true };
+pub(crate) const GATEWAY: Place =
+    Place { ipv4: None, ipv6: None, mac: None, is_gateway: true, is_gateway6: true };
 
 /// Runs in a thread that has a network namespace of its own, so that nothing of the host's is touched.
 pub(crate) fn on_a_host<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {

@@ -69,7 +69,9 @@ fn ports(c: &Container) -> PortMap {
     for mapping in &c.network.ports {
         for n in 0..mapping.count {
             let port = format!("{}/{}", mapping.container + n, mapping.protocol.word());
-            let (host_ip, host_port) = (mapping.address.to_string(), (mapping.host + n).to_string());
+            // What is reached at the container's own address has no port here.
+            let host_port = if mapping.host == 0 { String::new() } else { (mapping.host + n).to_string() };
+            let host_ip = mapping.address.to_string();
             all.entry(port).or_default().get_or_insert_default().push(PortBinding { host_ip, host_port });
         }
     }
@@ -175,23 +177,22 @@ pub(super) fn endpoints(c: &Container) -> BTreeMap<String, EndpointSettings> {
     let mut all = BTreeMap::new();
     for (name, found) in &c.network.endpoints {
         let asked = c.spec.endpoints.get(name);
-        let ip = |ip: Option<std::net::Ipv4Addr>| ip.map(|ip| ip.to_string()).unwrap_or_default();
         let endpoint = EndpointSettings {
-            ipam_config: asked
-                .and_then(|a| a.ipv4)
-                .map(|ipv4| EndpointIpamConfig { ipv4_address: ipv4.to_string(), ..Default::default() }),
+            ipam_config: asked.and_then(asked_addresses),
             links: asked.map(|a| a.links.clone()).unwrap_or_default(),
             aliases: asked.map(|a| a.aliases.clone()).unwrap_or_default(),
             driver_opts: asked.map(|a| a.driver_opts.clone()).unwrap_or_default(),
             gw_priority: asked.map_or(0, |a| a.gw_priority),
             network_id: found.network_id.clone(),
             endpoint_id: found.endpoint_id.clone(),
-            gateway: found.gateway.map(|ip| ip.to_string()).unwrap_or_default(),
-            ip_address: ip(found.ipv4),
+            gateway: address(found.gateway),
+            ip_address: address(found.ipv4),
+            ipv6_gateway: address(found.gateway6),
+            global_ipv6_address: address(found.ipv6),
+            global_ipv6_prefix_len: found.ipv6_prefix.into(),
             mac_address: found.mac.clone(),
             ip_prefix_len: found.ipv4_prefix.into(),
             dns_names: found.dns_names.clone(),
-            ..Default::default()
         };
         all.insert(name.clone(), endpoint);
     }
@@ -199,6 +200,20 @@ pub(super) fn endpoints(c: &Container) -> BTreeMap<String, EndpointSettings> {
         all.insert(c.spec.host.network_mode.word(), EndpointSettings::default());
     }
     all
+}
+
+fn address(ip: Option<impl ToString>) -> String {
+    ip.map(|ip| ip.to_string()).unwrap_or_default()
+}
+
+/// Those that were named.
+fn asked_addresses(asked: &containers::EndpointSpec) -> Option<EndpointIpamConfig> {
+    let config = EndpointIpamConfig {
+        ipv4_address: address(asked.ipv4),
+        ipv6_address: address(asked.ipv6),
+        link_local_ips: asked.link_local.iter().map(ToString::to_string).collect(),
+    };
+    Some(config).filter(|config| *config != EndpointIpamConfig::default())
 }
 
 pub(super) fn config(c: &Container) -> ContainerConfig {

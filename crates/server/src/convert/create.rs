@@ -1,6 +1,6 @@
 //! The create request, inwards: validated in Docker's words, refused by name where Wharf cannot do it yet.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{health, host_config};
 use api::container::{ContainerConfig, CreateRequest};
@@ -144,6 +144,21 @@ pub(super) fn endpoint(network: &str, settings: EndpointSettings) -> Result<Endp
             None
         }
     };
+    let ipv6 = match ipam.ipv6_address.parse::<Ipv6Addr>() {
+        Ok(address) if !address.is_unspecified() => Some(address),
+        _ if ipam.ipv6_address.is_empty() => None,
+        _ => {
+            wrong.push(format!("invalid IPv6 address: {}", ipam.ipv6_address));
+            None
+        }
+    };
+    let mut link_local = Vec::new();
+    for text in &ipam.link_local_ips {
+        match text.parse::<IpAddr>() {
+            Ok(address) if !address.is_unspecified() => link_local.push(address),
+            _ => wrong.push(format!("invalid link-local IP address: {text}")),
+        }
+    }
     if !wrong.is_empty() {
         let wrong = match &wrong[..] {
             [one] => one.clone(),
@@ -152,14 +167,6 @@ pub(super) fn endpoint(network: &str, settings: EndpointSettings) -> Result<Endp
         let text = format!("invalid config for network {network}: invalid endpoint settings:\n{wrong}");
         return Err(Error::invalid(text));
     }
-    for (given, field) in [
-        (!ipam.ipv6_address.is_empty(), "IPAMConfig.IPv6Address"),
-        (!ipam.link_local_ips.is_empty(), "IPAMConfig.LinkLocalIPs"),
-    ] {
-        if given {
-            return Err(host_config::not_yet(&format!("EndpointsConfig.{field}")));
-        }
-    }
     if !settings.mac_address.is_empty() && !is_mac(&settings.mac_address) {
         let mac = &settings.mac_address;
         return Err(Error::invalid(format!("invalid JSON: address {mac}: invalid MAC address")));
@@ -167,6 +174,8 @@ pub(super) fn endpoint(network: &str, settings: EndpointSettings) -> Result<Endp
     Ok(EndpointSpec {
         mac: settings.mac_address.to_ascii_lowercase().replace('-', ":"),
         ipv4,
+        ipv6,
+        link_local,
         aliases: settings.aliases,
         links: settings.links,
         driver_opts: settings.driver_opts,

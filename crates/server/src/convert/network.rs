@@ -54,8 +54,8 @@ pub(crate) fn summary(network: &Network) -> NetworkSummary {
         created: network.created.to_string(),
         scope: "local".to_owned(),
         driver: network.driver.clone(),
-        enable_ipv4: true,
-        enable_ipv6: false,
+        enable_ipv4: !network.without_ipv4,
+        enable_ipv6: network.ipv6,
         ipam: Ipam {
             driver: "default".to_owned(),
             options: network.ipam_options.clone(),
@@ -64,8 +64,8 @@ pub(crate) fn summary(network: &Network) -> NetworkSummary {
         internal: network.internal,
         attachable: network.attachable,
         ingress: false,
-        config_from: ConfigReference::default(),
-        config_only: false,
+        config_from: ConfigReference { network: network.config_from.clone() },
+        config_only: network.config_only,
         options: network.options.clone(),
         labels: network.labels.clone(),
     }
@@ -74,13 +74,14 @@ pub(crate) fn summary(network: &Network) -> NetworkSummary {
 pub(crate) fn inspect(found: &Inspected) -> NetworkInspect {
     let member = |(id, member): (&String, &Member)| {
         let endpoint = &member.endpoint;
-        let address = |ip: std::net::Ipv4Addr| format!("{ip}/{}", endpoint.ipv4_prefix);
+        let ipv4 = endpoint.ipv4.map(|ip| format!("{ip}/{}", endpoint.ipv4_prefix));
+        let ipv6 = endpoint.ipv6.map(|ip| format!("{ip}/{}", endpoint.ipv6_prefix));
         let resource = EndpointResource {
             name: member.name.clone(),
             endpoint_id: endpoint.endpoint_id.clone(),
             mac_address: endpoint.mac.clone(),
-            ipv4_address: endpoint.ipv4.map(address).unwrap_or_default(),
-            ipv6_address: String::new(),
+            ipv4_address: ipv4.unwrap_or_default(),
+            ipv6_address: ipv6.unwrap_or_default(),
         };
         (id.clone(), resource)
     };

@@ -291,6 +291,7 @@ impl NetworkFabric for NoNetwork {
             is_gateway: true,
             interface: "eth0".into(),
             dns_names: Vec::new(),
+            ..Endpoint::default()
         };
         let endpoints = request.endpoints.iter().map(endpoint).collect();
         ready(Ok(Sandbox { netns, sandbox_id: "5".repeat(64), endpoints }))
@@ -342,7 +343,7 @@ impl NetworkFabric for NoNetwork {
     fn publish<'a>(
         &'a self,
         _: &'a str,
-        _: &'a Endpoint,
+        _: Reach,
         _: Vec<PortWish>,
     ) -> BoxFuture<'a, Result<PublishedPorts, NetworkError>> {
         Box::pin(async { Ok(PublishedPorts::default()) })
@@ -366,7 +367,7 @@ impl NetworkFabric for NoNetwork {
     }
     fn adopt_ports(
         &self,
-        _: Vec<(String, Endpoint, Vec<PortMapping>)>,
+        _: Vec<(String, Reach, Vec<PortMapping>)>,
     ) -> BoxFuture<'_, Result<(), NetworkError>> {
         Box::pin(async { Ok(()) })
     }

@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use engine::Class;
-use engine::ports::{BridgeNetwork, Endpoint, EndpointRequest, NetworkError};
-use net::{Address, BridgeConfig, Mac, Place};
+use engine::ports::{
+    BridgeNetwork, Endpoint, EndpointRequest, GatewayMode, Ipv6Network, NetworkError, Reach,
+};
+use net::{Address, BridgeConfig, IpNet, Ipv4Net, Ipv6Net, Mac, Place};
 
 /// A user's network as `net` makes it.
 pub(super) fn config(network: &BridgeNetwork) -> BridgeConfig {
@@ -15,14 +17,17 @@ pub(super) fn config(network: &BridgeNetwork) -> BridgeConfig {
         Some(range) => Some(range.network()),
         None => network.subnet.and_then(|subnet| subnet.hosts().next()),
     });
-    let address = gateway.zip(prefix).and_then(|(ip, prefix)| net::Ipv4Net::new(ip, prefix).ok());
+    let address = gateway.zip(prefix).and_then(|(ip, prefix)| Ipv4Net::new(ip, prefix).ok());
     BridgeConfig {
         name: network.bridge.clone(),
+        ipv4: !network.without_ipv4,
         address,
         range: network.range,
         mtu: network.mtu,
         gateway: network.default_gateway,
         reserved: network.auxiliary.clone(),
+        mode: mode(network.mode),
+        ipv6: network.ipv6.as_ref().map(config6),
         inter_container: network.inter_container,
         masquerade: network.masquerade,
         internal: network.internal,
@@ -31,9 +36,55 @@ pub(super) fn config(network: &BridgeNetwork) -> BridgeConfig {
     }
 }
 
+fn config6(network: &Ipv6Network) -> net::Ipv6Config {
+    let prefix = network.subnet.map(|subnet| subnet.prefix_len());
+    let first = network.range.filter(|range| Some(range.trunc()) != network.subnet.map(|s| s.trunc()));
+    // The subnet's own address is every router's.
+    let next = |ip: std::net::Ipv6Addr| std::net::Ipv6Addr::from(u128::from(ip).saturating_add(1));
+    let gateway = network.gateway.or_else(|| match (first, network.subnet) {
+        (Some(range), Some(subnet)) if range.network() != subnet.network() => Some(range.network()),
+        (_, subnet) => subnet.map(|subnet| next(subnet.network())),
+    });
+    // One that is of the link only is somebody else's: the bridge has the first address then.
+    let of_link = gateway.filter(|ip| ip.is_unicast_link_local());
+    let own = if of_link.is_some() { network.subnet.map(|subnet| next(subnet.network())) } else { gateway };
+    net::Ipv6Config {
+        address: own.zip(prefix).and_then(|(ip, prefix)| Ipv6Net::new(ip, prefix).ok()),
+        range: network.range,
+        gateway: network.default_gateway.or(of_link),
+        reserved: network.auxiliary.clone(),
+        mode: mode(network.mode),
+    }
+}
+
+fn mode(mode: GatewayMode) -> net::GatewayMode {
+    match mode {
+        GatewayMode::Nat => net::GatewayMode::Nat,
+        GatewayMode::NatUnprotected => net::GatewayMode::NatUnprotected,
+        GatewayMode::Routed => net::GatewayMode::Routed,
+        GatewayMode::Isolated => net::GatewayMode::Isolated,
+    }
+}
+
+pub(super) fn reach(reach: Reach) -> net::Reach {
+    net::Reach { ipv4: reach.ipv4, ipv6: reach.ipv6 }
+}
+
+/// With the prefixes that such addresses have.
+pub(super) fn link_local(request: &EndpointRequest) -> Vec<IpNet> {
+    let net = |ip: &std::net::IpAddr| IpNet::new(*ip, if ip.is_ipv4() { 16 } else { 64 }).ok();
+    request.link_local.iter().filter_map(net).collect()
+}
+
 pub(super) fn place(request: &EndpointRequest) -> Result<Place, NetworkError> {
     let mac: Option<Mac> = request.mac.as_deref().map(str::parse).transpose().map_err(convert)?;
-    Ok(Place { ipv4: request.ipv4, mac, is_gateway: request.is_gateway })
+    Ok(Place {
+        ipv4: request.ipv4,
+        ipv6: request.ipv6,
+        mac,
+        is_gateway: request.is_gateway,
+        is_gateway6: request.is_gateway6,
+    })
 }
 
 pub(super) fn endpoint(
@@ -46,10 +97,14 @@ pub(super) fn endpoint(
         network_id: request.network_id.clone(),
         endpoint_id: random_id()?,
         mac: address.mac.to_string(),
-        ipv4: Some(address.ipv4.addr()),
-        ipv4_prefix: address.ipv4.prefix_len(),
+        ipv4: address.ipv4.map(|net| net.addr()),
+        ipv4_prefix: address.ipv4.map_or(0, |net| net.prefix_len()),
         gateway: address.leads_to,
+        ipv6: address.ipv6.map(|net| net.addr()),
+        ipv6_prefix: address.ipv6.map_or(0, |net| net.prefix_len()),
+        gateway6: address.leads_to6,
         is_gateway: request.is_gateway,
+        is_gateway6: request.is_gateway6,
         interface: interface.to_owned(),
         dns_names: request.dns_names.clone(),
     })
@@ -58,10 +113,10 @@ pub(super) fn endpoint(
 pub(super) fn refused(error: net::Error, request: &EndpointRequest) -> NetworkError {
     match error {
         // As Docker, which names the network.
-        net::Error::AddressesExhausted(_) => NetworkError {
+        net::Error::AddressesExhausted { family, .. } => NetworkError {
             class: Class::Internal,
             message: format!(
-                "no available IPv4 addresses on this network's address pools: {} ({})",
+                "no available {family} addresses on this network's address pools: {} ({})",
                 request.network, request.network_id
             ),
         },
@@ -72,7 +127,7 @@ pub(super) fn refused(error: net::Error, request: &EndpointRequest) -> NetworkEr
 pub(super) fn convert(error: net::Error) -> NetworkError {
     let class = match &error {
         net::Error::PoolOverlaps { .. } | net::Error::AddressInUse(_) => Class::Forbidden,
-        net::Error::NoFreePool | net::Error::AddressOutside { .. } => Class::Invalid,
+        net::Error::NoFreePool(_) | net::Error::AddressOutside { .. } => Class::Invalid,
         net::Error::BridgeTaken(_) => Class::Forbidden,
         net::Error::NoSuchNetwork(_) => Class::NotFound,
         other if other.is_permanent() => Class::Unsupported,

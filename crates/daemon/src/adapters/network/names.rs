@@ -238,12 +238,12 @@ fn watch(client: &Client, id: &str, pid: u32) -> io::Result<()> {
 pub(super) fn member(id: &str, endpoints: &[Endpoint], rules: NameRules) -> Member {
     let mut named: Vec<_> = endpoints.iter().filter(|endpoint| !endpoint.dns_names.is_empty()).collect();
     // Where its default route leads comes first.
-    named.sort_by_key(|endpoint| !endpoint.is_gateway);
+    named.sort_by_key(|endpoint| (!endpoint.is_gateway, !endpoint.is_gateway6));
     let place = |endpoint: &&Endpoint| Place {
         network: endpoint.network_id.clone(),
         network_name: endpoint.network.clone(),
         ipv4: endpoint.ipv4,
-        ipv6: None,
+        ipv6: endpoint.ipv6,
         names: endpoint.dns_names.clone(),
     };
     Member {
@@ -252,7 +252,7 @@ pub(super) fn member(id: &str, endpoints: &[Endpoint], rules: NameRules) -> Memb
         links: rules.links,
         servers: rules.servers,
         keeps_bare_names: rules.keeps_bare_names,
-        leads_out: endpoints.iter().any(|endpoint| endpoint.is_gateway),
+        leads_out: endpoints.iter().any(|endpoint| endpoint.is_gateway || endpoint.is_gateway6),
     }
 }
 

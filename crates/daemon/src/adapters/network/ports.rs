@@ -1,7 +1,5 @@
 //! Published ports in the words of the engine and of `net`.
 
-use std::net::Ipv4Addr;
-
 use engine::ports::{PortMapping, PortProtocol, PortWish, PublishedPorts};
 
 use super::{Inner, Network};
@@ -13,15 +11,15 @@ impl Network {
     pub(super) async fn publish_at(
         &self,
         container: &str,
-        to: Ipv4Addr,
+        to: net::Reach,
         wishes: Vec<PortWish>,
     ) -> net::Result<PublishedPorts> {
         let owner = container.to_owned();
         self.with_ports(wishes, move |inner, wishes| inner.fabric.publish(&owner, to, wishes)).await
     }
 
-    pub(super) async fn reserve(&self, wishes: Vec<PortWish>) -> net::Result<PublishedPorts> {
-        self.with_ports(wishes, |inner, wishes| inner.fabric.reserve_ports(wishes)).await
+    pub(super) async fn reserve(&self, to: net::Reach, wishes: Vec<PortWish>) -> net::Result<PublishedPorts> {
+        self.with_ports(wishes, move |inner, wishes| inner.fabric.reserve_ports(to, wishes)).await
     }
 
     async fn with_ports(

@@ -5,8 +5,9 @@ use crate::container::{EndpointSpec, NetworkMode, Status, files};
 use crate::error::{Error, Result};
 use crate::flows::start;
 use crate::layout;
+use crate::networks::attach::Version;
 use crate::networks::{Network, attach, names};
-use crate::ports::NetworkError;
+use crate::ports::{Endpoint, NetworkError};
 
 impl Owner {
     pub(super) async fn connect(&mut self, network: &str, spec: EndpointSpec) -> Result<()> {
@@ -123,7 +124,7 @@ impl Owner {
         };
         let endpoint = self.record.endpoints.remove(at);
         // First: afterwards its address may be somebody else's.
-        if endpoint.is_gateway {
+        if endpoint.is_gateway || endpoint.is_gateway6 {
             self.choose_gateway().await;
             self.follow_ports().await;
         }
@@ -148,18 +149,29 @@ impl Owner {
 
     /// After a network came or went.
     async fn choose_gateway(&mut self) {
-        let Some(at) = attach::gateway_of(&self.core, &self.record, &self.record.endpoints) else { return };
-        if self.record.endpoints[at].is_gateway {
-            return;
-        }
-        let (id, pid) = (&self.record.id, self.record.pid);
-        let routed = self.core.ports.network.route_via(id, pid, &self.record.endpoints[at]).await;
-        if let Err(error) = routed {
-            tracing::warn!(container = %id, %error, "could not change its default route");
-            return;
-        }
-        for (i, endpoint) in self.record.endpoints.iter_mut().enumerate() {
-            endpoint.is_gateway = i == at;
+        for version in [Version::V4, Version::V6] {
+            let chosen = attach::gateway_of(&self.core, version, &self.record, &self.record.endpoints);
+            let Some(at) = chosen else { continue };
+            let is_gateway = |endpoint: &mut Endpoint| match version {
+                Version::V4 => std::mem::replace(&mut endpoint.is_gateway, true),
+                Version::V6 => std::mem::replace(&mut endpoint.is_gateway6, true),
+            };
+            let before = self.record.endpoints.clone();
+            if is_gateway(&mut self.record.endpoints[at]) {
+                continue;
+            }
+            for (_, endpoint) in self.record.endpoints.iter_mut().enumerate().filter(|(i, _)| *i != at) {
+                match version {
+                    Version::V4 => endpoint.is_gateway = false,
+                    Version::V6 => endpoint.is_gateway6 = false,
+                }
+            }
+            let (id, pid) = (&self.record.id, self.record.pid);
+            let routed = self.core.ports.network.route_via(id, pid, &self.record.endpoints[at]).await;
+            if let Err(error) = routed {
+                tracing::warn!(container = %id, %error, "could not change its default route");
+                self.record.endpoints = before;
+            }
         }
     }
 }

@@ -4,9 +4,9 @@
 //! has promised nothing; the next one finds in the record what is left to do.
 
 use super::Owner;
-use crate::container::{ContainerSpec, republished};
+use crate::container::{ContainerSpec, published, republished};
 use crate::error::{Error, Result};
-use crate::ports::{Endpoint, NetworkError, PortMapping, PublishedPorts};
+use crate::ports::{Endpoint, NetworkError, PortMapping, PublishedPorts, Reach};
 use crate::records::UnappliedPorts;
 
 /// Taken and not yet in use.
@@ -15,6 +15,7 @@ pub(super) struct Reserved {
     kept: Vec<PortMapping>,
     removed: Vec<PortMapping>,
     endpoint: Endpoint,
+    reach: Reach,
     before: Vec<PortMapping>,
 }
 
@@ -22,16 +23,26 @@ impl Owner {
     /// Takes what a changed specification wishes beyond what there is. `None`: nothing is to be done.
     pub(super) async fn reserve_ports(&mut self, spec: &ContainerSpec) -> Result<Option<Reserved>> {
         let address = self.core.settings().publish_address;
-        let difference = republished::difference(spec, address, &self.record.ports)?;
-        let gateway = self.record.endpoints.iter().find(|endpoint| endpoint.is_gateway).cloned();
-        let Some(endpoint) = gateway.filter(|_| self.exit.is_some()) else { return Ok(None) };
+        let (gateway, reach) = (self.gateway(), Reach::of(&self.record.endpoints));
+        let Some(endpoint) = gateway.filter(|_| self.exit.is_some()) else {
+            published::check(spec, address)?;
+            return Ok(None);
+        };
+        let difference = republished::difference(spec, address, reach, &self.record.ports)?;
         if difference.wishes.is_empty() && difference.removed.is_empty() {
             return Ok(None);
         }
-        let reserved = self.core.ports.network.reserve_ports(difference.wishes).await;
+        let reserved = self.core.ports.network.reserve_ports(reach, difference.wishes).await;
         let published = reserved.map_err(|error| self.not_programmed(&endpoint, error))?;
         let before = self.record.ports.clone();
-        Ok(Some(Reserved { published, kept: difference.kept, removed: difference.removed, endpoint, before }))
+        let republished::Difference { kept, removed, .. } = difference;
+        Ok(Some(Reserved { published, kept, removed, endpoint, reach, before }))
+    }
+
+    /// By which what it publishes comes in.
+    fn gateway(&self) -> Option<Endpoint> {
+        let leads_out = |endpoint: &&Endpoint| endpoint.is_gateway || endpoint.is_gateway6;
+        self.record.endpoints.iter().find(leads_out).cloned()
     }
 
     /// What the record says from now on.
@@ -59,7 +70,7 @@ impl Owner {
             return Err(Error::internal(format!("could not hold its ports: {}", error.message)));
         }
         let (id, endpoint) = (self.record.id.clone(), reserved.endpoint.clone());
-        if let Err(error) = network.set_ports(&id, &endpoint, self.record.ports.clone()).await {
+        if let Err(error) = network.set_ports(&id, reserved.reach, self.record.ports.clone()).await {
             let added = reserved.published.mappings.clone();
             if let Err(error) = runtime.let_go_ports(&self.process, added).await {
                 tracing::warn!(container = %id, %error, "could not let go of ports");
@@ -112,15 +123,16 @@ impl Owner {
 
     /// The network that they come in by is another one now, or none, or there is one again.
     pub(super) async fn follow_ports(&mut self) {
-        let gateway = self.record.endpoints.iter().find(|endpoint| endpoint.is_gateway).cloned();
+        let reach = Reach::of(&self.record.endpoints);
         let id = self.record.id.clone();
-        match gateway {
-            Some(endpoint) if !self.record.ports.is_empty() => {
-                let ports = self.record.ports.clone();
-                if let Err(error) = self.core.ports.network.set_ports(&id, &endpoint, ports).await {
-                    tracing::warn!(container = %id, %error, "could not move its published ports");
-                }
+        if !self.record.ports.is_empty() && !reach.is_none() {
+            let ports = self.record.ports.clone();
+            if let Err(error) = self.core.ports.network.set_ports(&id, reach, ports).await {
+                tracing::warn!(container = %id, %error, "could not move its published ports");
             }
+        }
+        match self.gateway() {
+            // One of the two versions may have come, or gone.
             Some(_) => {
                 let spec = self.record.spec.clone();
                 match self.reserve_ports(&spec).await {
