@@ -13,6 +13,7 @@ mod land;
 mod links;
 mod names;
 mod networks;
+mod over;
 mod ports;
 mod respect;
 mod update;

@@ -31,6 +31,15 @@ pub(crate) fn apply(
                     batch.set_alias(name, &desired.mark());
                 }
             }
+            Step::CreateDummy { name } => {
+                batch.create_dummy(name);
+                batch.set_alias(name, &desired.mark());
+            }
+            Step::CreateVlan { name, parent, id } => {
+                let missing = |_| Error::NoMaster { parent: parent.clone(), name: name.clone() };
+                batch.create_vlan(name, socket.link_index(parent).map_err(missing)?, *id);
+                batch.set_alias(name, &desired.mark());
+            }
             Step::RemoveBridge { name } => batch.remove_link(socket.link_index(name)?),
             Step::SetMtu { name, mtu } => batch.set_mtu(socket.link_index(name)?, *mtu),
             Step::RemoveAddress { name, address } => batch.remove_address(socket.link_index(name)?, *address),
@@ -80,6 +89,14 @@ pub(crate) fn apply(
             // A container may end at any moment, and with it its link.
             Err(e)
                 if matches!(step, Step::Reconnect { .. }) && e.errno() == Some(rustix::io::Errno::NODEV) => {}
+            Err(e) if matches!(step, Step::CreateVlan { .. }) && e.is_unknown_kind() => {
+                let (what, option, module) = ("VLAN devices", "CONFIG_VLAN_8021Q", "8021q");
+                return Err(Error::NoSuchLinks { what, option, module });
+            }
+            Err(e) if matches!(step, Step::CreateDummy { .. }) && e.is_unknown_kind() => {
+                let (what, option, module) = ("dummy devices", "CONFIG_DUMMY", "dummy");
+                return Err(Error::NoSuchLinks { what, option, module });
+            }
             result => result?,
         }
     }

@@ -27,6 +27,57 @@ impl GatewayMode {
     }
 }
 
+/// In place of a bridge: interfaces of containers lie over one of the host's, and the world behind it is their network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Over {
+    /// The host's interface. One that is not there is made, and goes with its network: `eth0.10` is VLAN 10 over `eth0`.
+    pub parent: String,
+    /// It is nobody's but the network's: one without a world.
+    pub dummy: bool,
+    pub kind: OverKind,
+}
+
+/// How they lie over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverKind {
+    /// Each with a hardware address of its own.
+    Macvlan(MacvlanMode),
+    /// All with their parent's.
+    Ipvlan(IpvlanMode, IpvlanFlag),
+}
+
+/// `IFLA_MACVLAN_MODE`: whom a container reaches of those beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacvlanMode {
+    Private,
+    Vepa,
+    Bridge,
+    Passthru,
+}
+
+/// `IFLA_IPVLAN_MODE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpvlanMode {
+    L2,
+    L3,
+    L3s,
+}
+
+/// `IFLA_IPVLAN_FLAGS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpvlanFlag {
+    Bridge,
+    Private,
+    Vepa,
+}
+
+impl OverKind {
+    /// There are no neighbours: everything goes to the link.
+    pub(crate) fn is_routed(self) -> bool {
+        matches!(self, Self::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s, _))
+    }
+}
+
 /// What a bridge network has of IPv6.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ipv6Config {
@@ -68,6 +119,8 @@ pub struct BridgeConfig {
     pub bare: bool,
     /// It is made for its network and goes with it.
     pub owned: bool,
+    /// There is no bridge: the name is the network's only.
+    pub over: Option<Over>,
 }
 
 impl Default for BridgeConfig {
@@ -87,11 +140,17 @@ impl Default for BridgeConfig {
             internal: false,
             bare: false,
             owned: false,
+            over: None,
         }
     }
 }
 
 impl BridgeConfig {
+    /// The host's link that it needs.
+    pub(crate) fn link(&self) -> &str {
+        self.over.as_ref().map_or(&self.name, |over| &over.parent)
+    }
+
     pub(crate) fn address6(&self) -> Option<Ipv6Net> {
         self.ipv6.as_ref()?.address
     }
@@ -122,7 +181,8 @@ impl BridgeConfig {
 
     /// The firewall has to know more of it than that it is there.
     pub(crate) fn is_special(&self) -> bool {
-        self.ipv6.is_some() || !matches!(self.mode, GatewayMode::Nat | GatewayMode::Isolated)
+        self.over.is_none()
+            && (self.ipv6.is_some() || !matches!(self.mode, GatewayMode::Nat | GatewayMode::Isolated))
     }
 }
 

@@ -44,6 +44,21 @@ pub enum Error {
     /// Two networks cannot have one bridge.
     #[error("bridge {0} is another network's")]
     BridgeTaken(String),
+    /// Docker's words.
+    #[error("invalid subinterface vlan name {0}, example formatting is eth0.10")]
+    NoParent(String),
+    #[error(
+        "failed to find master interface {parent} on the Docker host: no such link, which {name} would be made over"
+    )]
+    NoMaster { parent: String, name: String },
+    /// The kernel has no such links.
+    #[error(
+        "this kernel has no {what}: it was built without {option}, or its module {module} is not installed"
+    )]
+    NoSuchLinks { what: &'static str, option: &'static str, module: &'static str },
+    /// Of one parent, one is for a container alone.
+    #[error("cannot use mode passthru, macvlan network {other} is using parent interface {parent}")]
+    ParentTaken { parent: String, other: String },
     #[error("no such bridge network: {0}")]
     NoSuchNetwork(String),
     #[error("no available {family} addresses on this network's address pools: {pool}")]
@@ -84,6 +99,11 @@ impl Error {
             self,
             Self::Kernel { .. } | Self::AddressesExhausted { .. } | Self::AddressInUse(_) | Self::Port(_)
         )
+    }
+
+    /// There are no links of the kind that was to be made.
+    pub(crate) fn is_unknown_kind(&self) -> bool {
+        self.errno() == Some(rustix::io::Errno::OPNOTSUPP)
     }
 
     /// The errno, if the kernel said it.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use ipnet::IpNet;
 
 use crate::apply::apply;
-use crate::desired::{BridgeConfig, Desired};
+use crate::desired::{BridgeConfig, Desired, MacvlanMode, Over, OverKind};
 use crate::elements::Elements;
 use crate::error::{Error, Result};
 use crate::firewall::{self, Guard};
@@ -23,7 +23,7 @@ use crate::pool::Pool;
 use crate::pools::{self, AddressPool, Taken};
 use crate::ports::{PortMapping, PortWish};
 use crate::published::{self, Opening, Published, PublishedPorts, Reach};
-use crate::sandbox::{Address, Furnishing, Sandbox};
+use crate::sandbox::{Address, Furnishing, Sandbox, probe_over};
 use crate::state::{State, lock};
 use crate::version::Version;
 use crate::watch::Watcher;
@@ -151,11 +151,13 @@ impl Fabric {
         // One that cannot be made must not take the others with it.
         let known = desired.bridges.len();
         let mut at = 0;
-        wanted.bridges.retain(|config| {
+        wanted.bridges.retain_mut(|config| {
             at += 1;
             if at <= known {
                 return true;
             }
+            // What was there before its network stays when that goes.
+            config.owned = observed.bridges.get(config.link()).is_none_or(|found| found.marked);
             let made = plan(&desired.with_only(config.clone()), &observed)
                 .and_then(|plan| Network::new(config, &plan.bridges[0]));
             match made {
@@ -216,8 +218,11 @@ impl Fabric {
             let Some(IpNet::V6(subnet)) = choose(Version::V6) else { return Err(Error::NoFreePool("IPv6")) };
             ipv6.address = first_host6(subnet);
         }
-        // A bridge that is there already is used, and stays when its network goes.
-        config.owned = observed.bridges.get(&config.name).is_none_or(|found| found.marked);
+        if let Some(over) = &config.over {
+            check_parent(over, &desired.bridges)?;
+        }
+        // A link that is there already is used, and stays when its network goes.
+        config.owned = observed.bridges.get(config.link()).is_none_or(|found| found.marked);
         let single = desired.with_only(config.clone());
         // The first of an engine without a default one brings the firewall along.
         let is_first = desired.incomplete;
@@ -243,14 +248,20 @@ impl Fabric {
             Some(nft) if !is_first && is_one_more => firewall::add(desired, *guarded, &config, nft),
             _ => Ok(()),
         });
+        let made = made.and_then(|()| match &config.over {
+            Some(over) => probe_over(links, over, facts.mtu, &self.home),
+            None => Ok(()),
+        });
         if let Err(error) = made {
             desired.bridges.pop();
             if let Some(nft) = nft.as_mut().filter(|_| !is_first && !is_one_more) {
                 let _ = published.install(desired, *guarded, nft);
             }
-            let made_here = |step: &Step| matches!(step, Step::CreateBridge { .. });
+            let made_here = |step: &Step| {
+                matches!(step, Step::CreateBridge { .. } | Step::CreateDummy { .. } | Step::CreateVlan { .. })
+            };
             if plan.steps.iter().any(made_here) {
-                let _ = remove_link(links, &config.name);
+                let _ = remove_link(links, config.link());
             }
             return Err(error);
         }
@@ -272,7 +283,9 @@ impl Fabric {
         let Some(at) = desired.bridges.iter().position(|config| config.name == bridge) else { return Ok(()) };
         // First out of what should be: the watch must not make it again.
         let config = desired.bridges.remove(at);
-        let removed = if config.owned { remove_link(links, bridge) } else { Ok(()) };
+        // Several networks may lie over one link.
+        let is_last = desired.bridges.iter().all(|other| other.link() != config.link());
+        let removed = if config.owned && is_last { remove_link(links, config.link()) } else { Ok(()) };
         if let Err(error) = removed {
             desired.bridges.insert(at, config);
             return Err(error);
@@ -516,6 +529,19 @@ impl Guard {
     fn note(&mut self, wanted: bool, steps: &[Step]) {
         self.ipv4 |= wanted && steps.contains(&Step::TurnOnForwarding);
         self.ipv6 |= wanted && steps.contains(&Step::TurnOnForwarding6);
+    }
+}
+
+/// One interface of a container's alone lies over a parent in mode passthru.
+fn check_parent(over: &Over, bridges: &[BridgeConfig]) -> Result<()> {
+    let is_alone = |over: &Over| over.kind == OverKind::Macvlan(MacvlanMode::Passthru);
+    let taken = |other: &&BridgeConfig| {
+        let beside = other.over.as_ref().filter(|other| other.parent == over.parent);
+        beside.is_some_and(|beside| is_alone(beside) || is_alone(over))
+    };
+    match bridges.iter().find(taken) {
+        Some(other) => Err(Error::ParentTaken { parent: over.parent.clone(), other: other.name.clone() }),
+        None => Ok(()),
     }
 }
 

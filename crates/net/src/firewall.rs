@@ -294,6 +294,10 @@ fn sets(extent: Extent) -> Vec<InterfaceSet> {
 
 /// Whether a bridge is an element of a set.
 fn belongs(set: InterfaceSet, bridge: &BridgeConfig) -> bool {
+    // What lies over another link does not come through here.
+    if bridge.over.is_some() {
+        return false;
+    }
     let (ipv4, ipv6) = (bridge.ipv4.then_some(bridge.mode), bridge.ipv6.as_ref().map(|ipv6| ipv6.mode));
     match set {
         TALKING => bridge.inter_container,
@@ -342,7 +346,10 @@ pub(crate) fn is_complete(desired: &Desired, guard: Guard, socket: &mut Socket) 
 
 /// A bridge's subnet with its name.
 fn home(version: Version, bridge: &BridgeConfig) -> Option<Element> {
-    let subnet = bridge.addresses().find(|address| Version::of(address.addr()) == version)?;
+    let subnet = bridge
+        .addresses()
+        .filter(|_| bridge.over.is_none())
+        .find(|address| Version::of(address.addr()) == version)?;
     let key = |address: IpAddr| [octets(address), nft::interface_name(&bridge.name).to_vec()].concat();
     let last = match subnet {
         IpNet::V4(subnet) => subnet.broadcast().into(),

@@ -46,7 +46,10 @@ mod state;
 mod version;
 mod watch;
 
-pub use desired::{BridgeConfig, Desired, FirewallConfig, GatewayMode, Ipv6Config};
+pub use desired::{
+    BridgeConfig, Desired, FirewallConfig, GatewayMode, Ipv6Config, IpvlanFlag, IpvlanMode, MacvlanMode,
+    Over, OverKind,
+};
 pub use dns::{DNS_ADDRESS, DnsSockets};
 pub use error::{Error, Result};
 pub use fabric::Fabric;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
-use crate::desired::{BridgeConfig, GatewayMode};
+use crate::desired::{BridgeConfig, GatewayMode, OverKind};
 use crate::error::{Error, Result};
 use crate::ipam::{Ipam, Ipam6};
 use crate::mac::{Mac, mac_from_ipv4, mac_from_ipv6};
@@ -61,15 +61,18 @@ impl Network {
                 return Err(outside(leads_to.into(), address.trunc().to_string()));
             }
             let own = (!config.bare && config.mode != GatewayMode::Isolated).then(|| address.addr());
+            // Over a link of the host's the first address is the router's of the world there, named or not.
             for ip in own.into_iter().chain([leads_to]).chain(config.reserved.iter().copied()) {
                 if !kept.contains(&ip.into()) {
                     addresses.take(ip)?;
                     kept.push(ip.into());
                 }
             }
-            (ipam, gateway) = (Some(addresses), Some(leads_to));
+            ipam = Some(addresses);
+            gateway = if config.over.is_some() { config.gateway } else { Some(leads_to) };
         }
         let (mut ipam6, mut gateway6) = (None, None);
+        let is_over = config.over.is_some();
         if let Some((address, config)) = planned.address6.zip(config.ipv6.as_ref()) {
             let mut addresses = Ipam6::new(address, config.range)?;
             let leads_to = config.gateway.unwrap_or(address.addr());
@@ -85,7 +88,8 @@ impl Network {
                     kept.push(ip.into());
                 }
             }
-            (ipam6, gateway6) = (Some(addresses), Some(leads_to));
+            ipam6 = Some(addresses);
+            gateway6 = if is_over { config.gateway } else { Some(leads_to) };
         }
         Ok(Self {
             facts: FabricFacts {
@@ -103,6 +107,7 @@ impl Network {
                 mtu: planned.mtu,
                 isolated: !config.inter_container,
                 ipv6: config.ipv6.is_some(),
+                over: config.over.clone(),
             },
             internal: config.internal,
             kept,
@@ -140,13 +145,20 @@ impl Network {
             (None, Some(net)) => mac_from_ipv6(net.addr()),
             (None, None) => return Err(Error::NoSuchNetwork(self.facts.bridge.clone())),
         };
-        let leads_to = self.facts.gateway.filter(|_| !self.internal);
-        let leads_to6 = self.facts.gateway6.filter(|_| !self.internal);
+        let kind = self.attach.over.as_ref().map(|over| over.kind);
+        let to_link = !self.internal && kind.is_some_and(OverKind::is_routed);
+        let leads_to = self.facts.gateway.filter(|_| !self.internal && !to_link);
+        let leads_to6 = self.facts.gateway6.filter(|_| !self.internal && !to_link);
+        let own_mac = !matches!(kind, Some(OverKind::Ipvlan(..)));
         Ok(Address {
             ipv4,
             ipv6,
             link_local: Vec::new(),
-            mac: place.mac.unwrap_or(derived),
+            mac: own_mac.then(|| place.mac.unwrap_or(derived)),
+            to_link: (
+                to_link && ipv4.is_some() && place.is_gateway,
+                to_link && ipv6.is_some() && place.is_gateway6,
+            ),
             gateway: leads_to.filter(|_| place.is_gateway),
             gateway6: leads_to6.filter(|_| place.is_gateway6),
             leads_to,

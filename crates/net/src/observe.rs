@@ -100,7 +100,7 @@ pub(crate) fn observe_with(
     let mut observed =
         Observed { ip_forward: read(IP_FORWARD).as_deref() == Some("1"), ..Observed::default() };
     // The rest is of importance with IPv6 only.
-    if desired.bridges.iter().any(|bridge| bridge.ipv6.is_some()) {
+    if desired.bridges.iter().any(|bridge| bridge.ipv6.is_some() && bridge.over.is_none()) {
         observed.ipv6_forward = read(IPV6_FORWARD).map(|text| text == "1");
         if observed.ipv6_forward == Some(false) {
             let hears = |name: &&str| read(&accept_ra(name)).as_deref() == Some("1");
@@ -113,7 +113,7 @@ pub(crate) fn observe_with(
     }
     for link in &links {
         let marked = link.alias.as_ref() == Some(&mark);
-        if !desired.bridges.iter().any(|bridge| bridge.name == link.name) {
+        if !desired.bridges.iter().any(|bridge| bridge.link() == link.name) {
             observed.strays.extend(marked.then(|| link.name.clone()));
             continue;
         }
@@ -144,7 +144,8 @@ pub(crate) fn observe_with(
             observed.orphans.push(Orphan { index, link, bridge });
         }
     }
-    let own: Vec<IpNet> = observed.bridges.values().flat_map(ObservedLink::networks).collect();
+    let ours = observed.bridges.values().filter(|link| link.kind == "bridge");
+    let own: Vec<IpNet> = ours.flat_map(ObservedLink::networks).collect();
     observed.routes = socket.routed_networks()?.into_iter().filter(|route| !own.contains(route)).collect();
     if let Some((config, nft)) = desired.firewall.as_ref().zip(nft) {
         let chains = forward::chains(nft)?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::desired::{BridgeConfig, Desired, GatewayMode, Ipv6Config};
+use crate::desired::{BridgeConfig, Desired, GatewayMode, Ipv6Config, Over};
 use crate::error::{Error, Result};
 use crate::forward::SharedChain;
 use crate::mac::{Mac, mac_from_ipv4, mac_from_ipv6};
@@ -23,6 +23,16 @@ pub enum Step {
         mac: Mac,
         /// Whether it goes with its network.
         owned: bool,
+    },
+    /// A link that leads nowhere, for containers' interfaces to lie over.
+    CreateDummy {
+        name: String,
+    },
+    /// A link for what `parent` hears of a VLAN.
+    CreateVlan {
+        name: String,
+        parent: String,
+        id: u16,
     },
     /// Of a network that is no more.
     RemoveBridge {
@@ -126,7 +136,11 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan> {
         steps.extend(observed.strays.iter().map(|name| Step::RemoveBridge { name: name.clone() }));
     }
     for config in &desired.bridges {
-        let found = observed.bridges.get(&config.name);
+        let found = observed.bridges.get(config.link());
+        if let Some(over) = &config.over {
+            bridges.push(plan_over(config, over, found, &mut steps)?);
+            continue;
+        }
         let planned = plan_bridge(config, &desired.pools, found, &observed.routes, &mut steps)?;
         let both =
             planned.subnets().flat_map(|subnet| observed.routes.iter().map(move |route| (subnet, route)));
@@ -150,7 +164,8 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan> {
         bridge: orphan.bridge.clone(),
     }));
     // Nobody's packets are forwarded before the firewall stands.
-    let is_off = !observed.ip_forward && !desired.incomplete;
+    let forwards = desired.bridges.is_empty() || desired.bridges.iter().any(|bridge| bridge.over.is_none());
+    let is_off = !observed.ip_forward && !desired.incomplete && forwards;
     let turns_on = is_off && desired.ip_forward;
     if turns_on {
         steps.push(Step::TurnOnForwarding);
@@ -161,7 +176,8 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan> {
     let turns_on6 = !desired.incomplete && turn_on_ipv6(desired.ip_forward, observed, &mut plan);
     let Plan { mut steps, bridges, mut warnings } = plan;
     if let Some(firewall) = &desired.firewall {
-        let names: Vec<String> = bridges.iter().map(|bridge| bridge.name.clone()).collect();
+        let real = || desired.bridges.iter().filter(|bridge| bridge.over.is_none());
+        let names: Vec<String> = real().map(|bridge| bridge.name.clone()).collect();
         if !desired.incomplete {
             steps.extend(match (firewall.respect, observed.respect) {
                 (true, Respect::Absent | Respect::Partly) => Some(Step::AskHost),
@@ -176,7 +192,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan> {
                 guard6: desired.guard && (turns_on6 || observed.guarded6),
             });
         }
-        let with_ipv6 = desired.bridges.iter().filter(|bridge| bridge.ipv6.is_some());
+        let with_ipv6 = real().filter(|bridge| bridge.ipv6.is_some());
         let with_ipv6: Vec<String> = with_ipv6.map(|bridge| bridge.name.clone()).collect();
         steps.extend(amend_forward(false, &names, &observed.shared));
         steps.extend(amend_forward(true, &with_ipv6, &observed.shared6));
@@ -260,6 +276,47 @@ fn plan_bridge(
         steps.push(Step::SetUp { name: name.clone() });
     }
     Ok(PlannedBridge { name: name.clone(), address, address6, mtu })
+}
+
+/// A network over one of the host's links.
+fn plan_over(
+    config: &BridgeConfig,
+    over: &Over,
+    found: Option<&ObservedLink>,
+    steps: &mut Vec<Step>,
+) -> Result<PlannedBridge> {
+    let name = over.parent.clone();
+    let is_planned = |step: &Step| match step {
+        Step::CreateDummy { name } | Step::CreateVlan { name, .. } => *name == over.parent,
+        _ => false,
+    };
+    if found.is_none() && !steps.iter().any(is_planned) {
+        steps.push(match vlan(&name)? {
+            _ if over.dummy => Step::CreateDummy { name: name.clone() },
+            Some((parent, id)) => Step::CreateVlan { name: name.clone(), parent, id },
+            None => return Err(Error::NoParent(name)),
+        });
+    }
+    if !found.is_some_and(|link| link.up) {
+        steps.push(Step::SetUp { name });
+    }
+    let mtu = config.mtu.or(found.map(|link| link.mtu)).unwrap_or(MTU);
+    let missing = || Error::Config(format!("network {} has no subnet", config.name));
+    if config.ipv4 && config.address.is_none() || config.ipv6.is_some() && config.address6().is_none() {
+        return Err(missing());
+    }
+    let address = config.address.filter(|_| config.ipv4);
+    Ok(PlannedBridge { name: config.name.clone(), address, address6: config.address6(), mtu })
+}
+
+/// `eth0.10`: the link, and the number of the VLAN.
+fn vlan(name: &str) -> Result<Option<(String, u16)>> {
+    let Some((parent, id)) = name.rsplit_once('.') else { return Ok(None) };
+    match id.parse::<u16>() {
+        Ok(id) if (1..=4094).contains(&id) => Ok(Some((parent.to_owned(), id))),
+        Ok(id) => Err(Error::Config(format!("vlan id must be between 1-4094, received: {id}"))),
+        Err(_) => Ok(None),
+    }
 }
 
 /// What is to be done in iptables' chain, if anything.
@@ -352,6 +409,10 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateBridge { name, mtu, .. } => write!(f, "create bridge {name} with mtu {mtu}"),
+            Self::CreateDummy { name } => write!(f, "create dummy {name}"),
+            Self::CreateVlan { name, parent, id } => {
+                write!(f, "create {name}, which is VLAN {id} of {parent}")
+            }
             Self::RemoveBridge { name } => write!(f, "remove bridge {name}, whose network is no more"),
             Self::SetMtu { name, mtu } => write!(f, "set mtu of {name} to {mtu}"),
             Self::RemoveAddress { name, address } => write!(f, "remove address {address} from {name}"),

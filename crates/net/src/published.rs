@@ -225,6 +225,12 @@ pub(crate) fn allocate(
     if wishes.iter().any(|wish| wish.address == IpAddr::V6(Ipv6Addr::LOCALHOST)) && bridges_filter_ipv6() {
         return Err(Error::NoLoopback6);
     }
+    // Who lies over a link of the host's has his ports in the world there, and none here.
+    let is_over = |wish: &&PortWish| {
+        let own = to.beside(wish.address);
+        own.and_then(|own| Some(network_of(state, own)?.over.is_some())).unwrap_or_default()
+    };
+    let wishes: Vec<PortWish> = wishes.iter().filter(|wish| !is_over(wish)).copied().collect();
     // What is reached at its own address takes no port of the host's.
     let is_routed = |wish: &&PortWish| {
         let own = to.beside(wish.address);
@@ -291,6 +297,11 @@ fn stand_between(bridge: &str) {
 
 /// The bridge on whose network an address is.
 fn bridge_of(state: &State, address: IpAddr) -> Option<&BridgeConfig> {
+    network_of(state, address).filter(|bridge| bridge.over.is_none())
+}
+
+/// The network that an address is of.
+fn network_of(state: &State, address: IpAddr) -> Option<&BridgeConfig> {
     let bridges = &state.desired.bridges;
     bridges.iter().find(|bridge| bridge.addresses().any(|subnet| subnet.contains(&address)))
 }

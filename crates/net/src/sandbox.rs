@@ -6,16 +6,23 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::br_netfilter::bridges_filter;
+use crate::desired::{Over, OverKind};
 use crate::dns::DnsSockets;
 use crate::error::{Error, Result};
 use crate::mac::Mac;
 use crate::netlink::route::Veth;
 use crate::netlink::{Batch, Socket};
 use crate::netns::NetNs;
+
+/// How long a link may take to go with the namespace that it was in, and how often to look.
+const STILL_THERE: Duration = Duration::from_secs(5);
+const STILL_BUSY: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// Loopback is the first link of every namespace.
 const LOOPBACK: u32 = 1;
@@ -29,12 +36,15 @@ pub struct Address {
     pub ipv6: Option<Ipv6Net>,
     /// More of them, which are its own affair (`--link-local-ip`).
     pub link_local: Vec<IpNet>,
-    pub mac: Mac,
+    /// `None` where it has its parent's.
+    pub mac: Option<Mac>,
     pub gateway: Option<Ipv4Addr>,
     pub gateway6: Option<Ipv6Addr>,
     /// Where the network leads out, also if the default route goes another way.
     pub leads_to: Option<Ipv4Addr>,
     pub leads_to6: Option<Ipv6Addr>,
+    /// The default routes go to the link itself, of IPv4 and of IPv6.
+    pub to_link: (bool, bool),
 }
 
 impl Address {
@@ -79,6 +89,7 @@ pub(crate) struct Attachment {
     /// Not `--icc`.
     pub(crate) isolated: bool,
     pub(crate) ipv6: bool,
+    pub(crate) over: Option<Over>,
 }
 
 /// What sandboxes that are prepared have.
@@ -180,8 +191,20 @@ impl Sandbox {
         interface: &str,
         address: &Address,
     ) -> Result<()> {
-        create_veth(host, attach, &self.netns, interface)?;
-        let given = self.furnish_leg(&attach.bridge, interface, address);
+        match &attach.over {
+            Some(over) => create_over(host, over, attach.mtu, &self.netns, interface)?,
+            None => drop(create_veth(host, attach, &self.netns, interface)?),
+        }
+        let mut given = self.furnish_leg(&attach.bridge, interface, address);
+        // Over one parent a hardware address is one link's, also while the kernel is still removing it.
+        let deadline = Instant::now() + STILL_THERE;
+        while attach.over.is_some()
+            && matches!(&given, Err(error) if error.errno() == Some(rustix::io::Errno::ADDRINUSE))
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(AGAIN);
+            given = self.announce(interface, address);
+        }
         given.inspect_err(|_| {
             let _ = self.unplug(interface);
         })
@@ -201,6 +224,14 @@ impl Sandbox {
         batch.set_arp_notify(index);
         batch.set_up(index);
         give_address(&mut batch, index, address);
+        self.socket.send(&batch)
+    }
+
+    /// What was left to do where the hardware address could not be had: the rest of a batch is done all the same.
+    fn announce(&mut self, interface: &str, address: &Address) -> Result<()> {
+        let mut batch = Batch::default();
+        let index = self.socket.link_index(interface)?;
+        address.mac.into_iter().for_each(|mac| batch.set_mac(index, mac));
         self.socket.send(&batch)
     }
 
@@ -286,13 +317,60 @@ fn give_address(batch: &mut Batch, index: u32, address: &Address) {
     let own = address.ipv4.map(IpNet::V4).into_iter().chain(address.ipv6.map(IpNet::V6));
     own.chain(address.link_local.iter().copied()).for_each(|net| batch.add_address(index, net));
     // After the addresses: the change of the hardware address announces them (`arp_notify`, `ndisc_notify`).
-    batch.set_mac(index, address.mac);
+    if let Some(mac) = address.mac {
+        batch.set_mac(index, mac);
+    }
+    for (ipv6, wanted) in [(false, address.to_link.0), (true, address.to_link.1)] {
+        if wanted {
+            batch.set_default_link(index, ipv6);
+        }
+    }
     if let Some(gateway) = address.gateway {
         batch.set_default_route(index, gateway);
     }
     if let Some(gateway) = address.gateway6 {
         batch.set_default_route(index, gateway);
     }
+}
+
+/// A link over one of the host's.
+fn create_over(host: &mut Socket, over: &Over, mtu: u32, netns: &NetNs, interface: &str) -> Result<()> {
+    use std::os::fd::AsFd;
+    let parent = host.link_index(&over.parent)?;
+    let mut batch = Batch::default();
+    batch.create_over(interface, parent, Some(mtu), over.kind, netns.as_fd());
+    let is_busy =
+        |error: &Error| matches!(error.errno(), Some(rustix::io::Errno::BUSY | rustix::io::Errno::INVAL));
+    let deadline = Instant::now() + STILL_BUSY;
+    let mut made = host.send(&batch);
+    // The kernel may be removing one that is no more.
+    while made.as_ref().is_err_and(is_busy) && Instant::now() < deadline {
+        std::thread::sleep(AGAIN);
+        made = host.send(&batch);
+    }
+    made.map_err(|error| match (over.kind, error.errno()) {
+        (OverKind::Macvlan(_), _) if error.is_unknown_kind() => {
+            Error::NoSuchLinks { what: "macvlan devices", option: "CONFIG_MACVLAN", module: "macvlan" }
+        }
+        (OverKind::Ipvlan(..), _) if error.is_unknown_kind() => {
+            Error::NoSuchLinks { what: "ipvlan devices", option: "CONFIG_IPVLAN", module: "ipvlan" }
+        }
+        // One that is of one container alone, or a parent that has links of the other kind.
+        (_, Some(rustix::io::Errno::BUSY | rustix::io::Errno::INVAL)) => Error::Config(format!(
+            "{} cannot have another interface over it: one is there already that excludes others ({error})",
+            over.parent
+        )),
+        _ => error,
+    })
+}
+
+/// Whether such links can be made at all: by making one, which goes at once.
+pub(crate) fn probe_over(host: &mut Socket, over: &Over, mtu: u32, home: &NetNs) -> Result<()> {
+    let name = format!("wx{:07x}", random_u32()? >> 4);
+    create_over(host, over, mtu, home, &name)?;
+    let mut batch = Batch::default();
+    batch.remove_link(host.link_index(&name)?);
+    host.send(&batch)
 }
 
 /// A pair whose end on the host has a name as Docker's: `veth` and seven hex digits.

@@ -149,7 +149,7 @@ fn is_readable(fds: &[BorrowedFd<'_>], patience: Option<Duration>) -> bool {
 /// The cheap question.
 fn is_amiss(state: &mut State) -> Result<bool> {
     let State { desired, guarded, links, nft, published } = state;
-    for bridge in &desired.bridges {
+    for bridge in desired.bridges.iter().filter(|bridge| bridge.over.is_none()) {
         if matches!(links.link_index(&bridge.name), Err(e) if e.errno() == Some(Errno::NODEV)) {
             return Ok(true);
         }
@@ -161,6 +161,7 @@ fn is_amiss(state: &mut State) -> Result<bool> {
     let lacks = desired
         .bridges
         .iter()
+        .filter(|bridge| bridge.over.is_none())
         .any(|bridge| shared.lacks(&bridge.name) || bridge.ipv6.is_some() && shared6.lacks(&bridge.name));
     if desired.firewall.as_ref().is_some_and(|config| config.respect)
         && respect::observe(desired, links, nft)? != Respect::Whole
@@ -179,10 +180,14 @@ fn mend(state: &mut State) -> Result<Plan> {
     let is_other = found != guarded.within(desired);
     (observed.guarded, observed.guarded6) = (guarded.ipv4, guarded.ipv6);
     let mut plan = plan(desired, &observed)?;
-    let is_missing = |bridge: &str| !observed.bridges.contains_key(bridge);
+    let is_missing = |bridge: &str| {
+        let is_ours = desired.bridges.iter().any(|config| config.over.is_none() && config.name == bridge);
+        is_ours && !observed.bridges.contains_key(bridge)
+    };
     plan.steps.retain(|step| match step {
         Step::ReplaceTable { .. } | Step::AmendForward { .. } | Step::AskHost | Step::AskNobody => true,
-        Step::RemoveBridge { .. } => false,
+        // Links of the host's are its administrator's.
+        Step::RemoveBridge { .. } | Step::CreateDummy { .. } | Step::CreateVlan { .. } => false,
         Step::TurnOnForwarding | Step::KeepHearing { .. } | Step::TurnOnForwarding6 => {
             desired.bridges.iter().any(|bridge| is_missing(&bridge.name))
         }

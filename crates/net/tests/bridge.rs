@@ -17,7 +17,7 @@ fn a_container_has_address_route_and_neighbours() {
         let (first, address) = fabric.take(GATEWAY).unwrap();
         let (second, _) = fabric.take(GATEWAY).unwrap();
         assert_eq!(address.ipv4.unwrap().to_string(), "172.17.0.2/16");
-        assert_eq!(address.mac.to_string(), "02:42:ac:11:00:02");
+        assert_eq!(address.mac.unwrap().to_string(), "02:42:ac:11:00:02");
         let shown = inside(first.netns(), || ip(&["addr"]));
         assert!(shown.contains("inet 172.17.0.2/16 brd 172.17.255.255 scope global eth0"), "{shown}");
         assert!(shown.contains("link/ether 02:42:ac:11:00:02"), "{shown}");

@@ -293,7 +293,7 @@ fn a_network_of_ipv6_alone_and_containers_kept_apart() {
         let (two, _) = container(&fabric, "br-1");
         assert_eq!(first.ipv4, None);
         assert_eq!(six(&first).to_string(), "2001:db8:7::100");
-        assert_eq!(first.mac.to_string(), "02:42:00:00:01:00");
+        assert_eq!(first.mac.unwrap().to_string(), "02:42:00:00:01:00");
         assert!(!inside(one.netns(), || ip(&["-4", "addr", "show", "dev", "eth0"])).contains("inet"));
         let _seen = serve_once(one.netns(), (six(&first), 80).into());
         inside(two.netns(), || connect((six(&first), 80).into())).unwrap_err();

@@ -355,14 +355,20 @@ impl NetworkFabric for Network {
             let added = self.blocking(move |inner| inner.fabric.add(config, &inner.pools)).await;
             let facts = added.map_err(convert)?;
             self.inner.books().bridges.insert(network.id.clone(), network.bridge.clone());
+            // Where there is no bridge, its address is nobody's.
+            let own = |address| if network.over.is_some() { None } else { address };
             let ipv6 = network.ipv6.clone().map(|ipv6| Ipv6Network {
                 subnet: facts.address6.map(|address| address.trunc()),
-                gateway: ipv6.gateway.or_else(|| facts.address6.map(|address| address.addr())),
+                gateway: ipv6.gateway.or_else(|| own(facts.address6.map(|address| address.addr()))),
                 ..ipv6
             });
+            let gateway = match network.over {
+                Some(_) => network.gateway,
+                None => facts.address.map(|address| address.addr()),
+            };
             Ok(BridgeNetwork {
                 subnet: facts.address.map(|address| address.trunc()),
-                gateway: facts.address.map(|address| address.addr()),
+                gateway,
                 ipv6,
                 ..network.clone()
             })

@@ -213,7 +213,9 @@ pub(crate) fn network_event(core: &Core, record: &Record, action: &str) {
 
 /// The same of one endpoint.
 pub(crate) fn endpoint_event(core: &Core, container: &str, endpoint: &Endpoint, action: &str) {
-    let attributes = [("container", container), ("name", &endpoint.network), ("type", "bridge")]
+    let driver =
+        core.networks.find(&endpoint.network_id).map_or("bridge".to_owned(), |found| found.driver.clone());
+    let attributes = [("container", container), ("name", &endpoint.network), ("type", driver.as_str())]
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
     core.events.publish("network", action, endpoint.network_id.clone(), attributes.into());
 }

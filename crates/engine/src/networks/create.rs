@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CreateRequest, Network, Pool, check, config_only, event, options, record};
+use super::{CreateRequest, Network, Pool, check, config_only, event, options, over, record};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::failpoints::CRASH;
@@ -22,7 +22,11 @@ pub(super) async fn run(core: &Arc<Core>, request: CreateRequest) -> Result<Arc<
         event(core, &network, "create");
         return Ok(network);
     }
-    let bridge = options::bridge(&id, &request)?;
+    let request = over::settled(request)?;
+    let bridge = match request.driver.as_str() {
+        "" | "bridge" => options::bridge(&id, &request)?,
+        _ => over::network(&id, &request)?,
+    };
     core.failpoints.hit("network.bridge")?;
     let made = core.ports.network.add_network(&bridge).await;
     let bridge = made.map_err(|error| Error::new(error.class, error.message))?;
@@ -55,7 +59,7 @@ async fn finish(core: &Arc<Core>, request: CreateRequest, bridge: BridgeNetwork)
         id: bridge.id.clone(),
         name: request.name,
         created: core.ports.clock.now(),
-        driver: "bridge".to_owned(),
+        driver: if request.driver.is_empty() { "bridge".to_owned() } else { request.driver },
         predefined: false,
         internal: request.internal,
         attachable: request.attachable,

@@ -13,6 +13,7 @@ mod create;
 mod endpoint_options;
 pub(crate) mod names;
 mod options;
+mod over;
 mod record;
 pub(crate) mod registry;
 mod remove;
@@ -74,7 +75,7 @@ pub struct Network {
     pub id: String,
     pub name: String,
     pub created: Timestamp,
-    /// `bridge`, `host` or `null`.
+    /// `bridge`, `macvlan`, `ipvlan`, `host` or `null`.
     pub driver: String,
     /// One of the three that are always there.
     #[serde(default)]

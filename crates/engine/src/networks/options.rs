@@ -17,9 +17,9 @@ const MODE_IPV4: &str = "com.docker.network.bridge.gateway_mode_ipv4";
 const MODE_IPV6: &str = "com.docker.network.bridge.gateway_mode_ipv6";
 const TRUSTED: &str = "com.docker.network.bridge.trusted_host_interfaces";
 const PREFIX: &str = "com.docker.network.container_iface_prefix";
-const MTU: &str = "com.docker.network.driver.mtu";
-const ENABLE_IPV4: &str = "com.docker.network.enable_ipv4";
-const ENABLE_IPV6: &str = "com.docker.network.enable_ipv6";
+pub(super) const MTU: &str = "com.docker.network.driver.mtu";
+pub(super) const ENABLE_IPV4: &str = "com.docker.network.enable_ipv4";
+pub(super) const ENABLE_IPV6: &str = "com.docker.network.enable_ipv6";
 /// The key in `--aux-address` that names another gateway than the bridge.
 const DEFAULT_GATEWAY: &str = "DefaultGatewayIPv4";
 const DEFAULT_GATEWAY6: &str = "DefaultGatewayIPv6";
@@ -43,10 +43,7 @@ pub(super) fn bridge(id: &str, request: &CreateRequest) -> Result<BridgeNetwork>
         }
         Some(name) => name.to_owned(),
     };
-    let mtu = options.get(MTU).map(|text| match text.parse::<u32>() {
-        Ok(mtu) if mtu == 0 || (68..=65_535).contains(&mtu) => Ok(Some(mtu).filter(|mtu| *mtu > 0)),
-        _ => Err(Error::invalid(format!("failed to parse MTU {text:?}: not between 68 and 65535"))),
-    });
+    let mtu = mtu(options)?;
     let pool = |ipv6: bool| request.pools.iter().find(|pool| pool.is_ipv6() == ipv6);
     let without_ipv4 = refuses_ipv4(request);
     let ipv4 = addresses(pool(false).filter(|_| !without_ipv4), DEFAULT_GATEWAY)?;
@@ -76,8 +73,17 @@ pub(super) fn bridge(id: &str, request: &CreateRequest) -> Result<BridgeNetwork>
         inter_container: flag(ICC, true)?,
         masquerade: flag(MASQUERADE, true)?,
         bare: flag(INHIBIT, false)?,
-        mtu: mtu.transpose()?.flatten(),
+        mtu,
+        over: None,
     })
+}
+
+pub(super) fn mtu(options: &BTreeMap<String, String>) -> Result<Option<u32>> {
+    let Some(text) = options.get(MTU) else { return Ok(None) };
+    match text.parse::<u32>() {
+        Ok(mtu) if mtu == 0 || (68..=65_535).contains(&mtu) => Ok(Some(mtu).filter(|mtu| *mtu > 0)),
+        _ => Err(Error::invalid(format!("failed to parse MTU {text:?}: not between 68 and 65535"))),
+    }
 }
 
 /// What is not built, by name.
@@ -116,15 +122,15 @@ fn mode(request: &CreateRequest, key: &str) -> Result<GatewayMode> {
 }
 
 /// What a pool says, of one version.
-struct Said<N, A> {
-    subnet: Option<N>,
-    range: Option<N>,
-    gateway: Option<A>,
+pub(super) struct Said<N, A> {
+    pub(super) subnet: Option<N>,
+    pub(super) range: Option<N>,
+    pub(super) gateway: Option<A>,
     default_gateway: Option<A>,
-    auxiliary: Vec<A>,
+    pub(super) auxiliary: Vec<A>,
 }
 
-fn addresses<N: FromStr, A: FromStr + Copy>(
+pub(super) fn addresses<N: FromStr, A: FromStr + Copy>(
     pool: Option<&Pool>,
     default_gateway: &str,
 ) -> Result<Said<N, A>> {

@@ -17,9 +17,9 @@ use std::pin::Pin;
 
 pub use machine::{Clock, Ids, Mirror, SeccompCompiler};
 pub use network::{
-    BridgeNetwork, Endpoint, EndpointRequest, GatewayMode, Ipv6Network, NameRules, Named, NetworkError,
-    NetworkFabric, NetworkFacts, PortMapping, PortProtocol, PortWish, PublishedPorts, Reach, Sandbox,
-    SandboxRequest,
+    BridgeNetwork, Endpoint, EndpointRequest, GatewayMode, Ipv6Network, IpvlanFlag, IpvlanMode, MacvlanMode,
+    NameRules, Named, NetworkError, NetworkFabric, NetworkFacts, OverKind, OverNetwork, PortMapping,
+    PortProtocol, PortWish, PublishedPorts, Reach, Sandbox, SandboxRequest,
 };
 pub use plugins::{PluginError, PluginErrorKind, PluginVolume, VolumePlugins};
 pub use processes::{

@@ -193,6 +193,49 @@ pub struct Ipv6Network {
     pub mode: GatewayMode,
 }
 
+/// A network whose containers' interfaces lie over one of the host's, in place of a bridge.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct OverNetwork {
+    /// The host's interface: made, where there is none, if it is called as a VLAN of another.
+    pub parent: String,
+    /// The parent is the network's own, and leads nowhere.
+    #[serde(default)]
+    pub dummy: bool,
+    pub kind: OverKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OverKind {
+    Macvlan(MacvlanMode),
+    Ipvlan(IpvlanMode, IpvlanFlag),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MacvlanMode {
+    Bridge,
+    Private,
+    Vepa,
+    Passthru,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IpvlanMode {
+    L2,
+    L3,
+    L3s,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IpvlanFlag {
+    Bridge,
+    Private,
+    Vepa,
+}
+
 /// A bridge network as the fabric makes it. What is not said is chosen.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -220,6 +263,8 @@ pub struct BridgeNetwork {
     /// The host has no address on it.
     pub bare: bool,
     pub mtu: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub over: Option<OverNetwork>,
 }
 
 /// A network failure, with the object in its text.

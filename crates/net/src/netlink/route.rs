@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::message::{ACK, Attrs, Batch, CREATE, DUMP, EXCL, REPLACE, Received, u32_at};
 use super::socket::Socket;
+use crate::desired::{IpvlanFlag, IpvlanMode, MacvlanMode, OverKind};
 use crate::error::{Error, Result};
 use crate::mac::Mac;
 
@@ -23,6 +24,12 @@ const GETROUTE: u16 = 26;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
+const IFLA_MACVLAN_MODE: u16 = 1;
+const IFLA_IPVLAN_MODE: u16 = 1;
+const IFLA_IPVLAN_FLAGS: u16 = 2;
+const IFLA_VLAN_ID: u16 = 1;
+const RT_SCOPE_LINK: u8 = 253;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
@@ -176,6 +183,89 @@ impl Batch {
             self.begin(SETLINK, ACK, format!("let {name} ask nobody"), &ifinfo(0, IFF_NOARP))
                 .attr_text(IFLA_IFNAME, name);
         }
+    }
+
+    pub(crate) fn create_dummy(&mut self, name: &str) {
+        self.begin(NEWLINK, ACK | CREATE | EXCL, format!("create dummy {name}"), &ifinfo(0, 0))
+            .attr_text(IFLA_IFNAME, name)
+            .nest(IFLA_LINKINFO, |b| {
+                b.attr_text(IFLA_INFO_KIND, "dummy");
+            });
+    }
+
+    pub(crate) fn create_vlan(&mut self, name: &str, parent: u32, id: u16) {
+        self.begin(NEWLINK, ACK | CREATE | EXCL, format!("create VLAN {id} as {name}"), &ifinfo(0, 0))
+            .attr_text(IFLA_IFNAME, name)
+            .attr_u32(IFLA_LINK, parent)
+            .nest(IFLA_LINKINFO, |b| {
+                b.attr_text(IFLA_INFO_KIND, "vlan").nest(IFLA_INFO_DATA, |b| {
+                    b.attr(IFLA_VLAN_ID, &id.to_ne_bytes());
+                });
+            });
+    }
+
+    /// A link over `parent`, which is here, in the namespace `netns`; down.
+    pub(crate) fn create_over(
+        &mut self,
+        name: &str,
+        parent: u32,
+        mtu: Option<u32>,
+        kind: OverKind,
+        netns: BorrowedFd<'_>,
+    ) {
+        let word = match kind {
+            OverKind::Macvlan(_) => "macvlan",
+            OverKind::Ipvlan(..) => "ipvlan",
+        };
+        let words = format!("create {word} {name} over link {parent}");
+        let message = self
+            .begin(NEWLINK, ACK | CREATE | EXCL, words, &ifinfo(0, 0))
+            .attr_text(IFLA_IFNAME, name)
+            .attr_u32(IFLA_LINK, parent)
+            .attr_u32(IFLA_NET_NS_FD, netns.as_raw_fd() as u32);
+        if let Some(mtu) = mtu {
+            message.attr_u32(IFLA_MTU, mtu);
+        }
+        message.nest(IFLA_LINKINFO, |b| {
+            b.attr_text(IFLA_INFO_KIND, word).nest(IFLA_INFO_DATA, |b| match kind {
+                OverKind::Macvlan(mode) => {
+                    let mode = match mode {
+                        MacvlanMode::Private => 1,
+                        MacvlanMode::Vepa => 2,
+                        MacvlanMode::Bridge => 4,
+                        MacvlanMode::Passthru => 8,
+                    };
+                    b.attr_u32(IFLA_MACVLAN_MODE, mode);
+                }
+                OverKind::Ipvlan(mode, flag) => {
+                    let mode: u16 = match mode {
+                        IpvlanMode::L2 => 0,
+                        IpvlanMode::L3 => 1,
+                        IpvlanMode::L3s => 2,
+                    };
+                    let flag: u16 = match flag {
+                        IpvlanFlag::Bridge => 0,
+                        IpvlanFlag::Private => 1,
+                        IpvlanFlag::Vepa => 2,
+                    };
+                    b.attr(IFLA_IPVLAN_MODE, &mode.to_ne_bytes());
+                    b.attr(IFLA_IPVLAN_FLAGS, &flag.to_ne_bytes());
+                }
+            });
+        });
+    }
+
+    /// The default route of a version by whatever is at the other end of this link.
+    pub(crate) fn set_default_link(&mut self, index: u32, ipv6: bool) {
+        let mut fixed = rtmsg(if ipv6 { AF_INET6 } else { AF_INET }, 0, RT_TABLE_MAIN, RTN_UNICAST);
+        fixed[6] = RT_SCOPE_LINK;
+        self.begin(
+            NEWROUTE,
+            ACK | CREATE | REPLACE,
+            format!("set the default route to link {index}"),
+            &fixed,
+        )
+        .attr_u32(RTA_OIF, index);
     }
 
     /// Writes on a link.

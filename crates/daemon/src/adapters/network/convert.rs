@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use engine::Class;
 use engine::ports::{
-    BridgeNetwork, Endpoint, EndpointRequest, GatewayMode, Ipv6Network, NetworkError, Reach,
+    BridgeNetwork, Endpoint, EndpointRequest, GatewayMode, Ipv6Network, IpvlanFlag, IpvlanMode, MacvlanMode,
+    NetworkError, OverKind, OverNetwork, Reach,
 };
 use net::{Address, BridgeConfig, IpNet, Ipv4Net, Ipv6Net, Mac, Place};
 
@@ -14,8 +15,8 @@ pub(super) fn config(network: &BridgeNetwork) -> BridgeConfig {
     let first = network.range.filter(|range| Some(range.trunc()) != network.subnet.map(|s| s.trunc()));
     // As Docker: without a gateway the bridge has the first address, of the range if there is one.
     let gateway = network.gateway.or_else(|| match first {
-        Some(range) => Some(range.network()),
-        None => network.subnet.and_then(|subnet| subnet.hosts().next()),
+        Some(range) if network.over.is_none() => Some(range.network()),
+        _ => network.subnet.and_then(|subnet| subnet.hosts().next()),
     });
     let address = gateway.zip(prefix).and_then(|(ip, prefix)| Ipv4Net::new(ip, prefix).ok());
     BridgeConfig {
@@ -24,25 +25,29 @@ pub(super) fn config(network: &BridgeNetwork) -> BridgeConfig {
         address,
         range: network.range,
         mtu: network.mtu,
-        gateway: network.default_gateway,
+        // Without a bridge it is the router of the world there.
+        gateway: if network.over.is_some() { network.gateway } else { network.default_gateway },
         reserved: network.auxiliary.clone(),
         mode: mode(network.mode),
-        ipv6: network.ipv6.as_ref().map(config6),
+        ipv6: network.ipv6.as_ref().map(|ipv6| config6(ipv6, network.over.is_some())),
         inter_container: network.inter_container,
         masquerade: network.masquerade,
         internal: network.internal,
         bare: network.bare,
         owned: true,
+        over: network.over.as_ref().map(over),
     }
 }
 
-fn config6(network: &Ipv6Network) -> net::Ipv6Config {
+fn config6(network: &Ipv6Network, is_over: bool) -> net::Ipv6Config {
     let prefix = network.subnet.map(|subnet| subnet.prefix_len());
     let first = network.range.filter(|range| Some(range.trunc()) != network.subnet.map(|s| s.trunc()));
     // The subnet's own address is every router's.
     let next = |ip: std::net::Ipv6Addr| std::net::Ipv6Addr::from(u128::from(ip).saturating_add(1));
     let gateway = network.gateway.or_else(|| match (first, network.subnet) {
-        (Some(range), Some(subnet)) if range.network() != subnet.network() => Some(range.network()),
+        (Some(range), Some(subnet)) if !is_over && range.network() != subnet.network() => {
+            Some(range.network())
+        }
         (_, subnet) => subnet.map(|subnet| next(subnet.network())),
     });
     // One that is of the link only is somebody else's: the bridge has the first address then.
@@ -51,10 +56,35 @@ fn config6(network: &Ipv6Network) -> net::Ipv6Config {
     net::Ipv6Config {
         address: own.zip(prefix).and_then(|(ip, prefix)| Ipv6Net::new(ip, prefix).ok()),
         range: network.range,
-        gateway: network.default_gateway.or(of_link),
+        gateway: if is_over { network.gateway } else { network.default_gateway.or(of_link) },
         reserved: network.auxiliary.clone(),
         mode: mode(network.mode),
     }
+}
+
+fn over(over: &OverNetwork) -> net::Over {
+    let kind = match over.kind {
+        OverKind::Macvlan(mode) => net::OverKind::Macvlan(match mode {
+            MacvlanMode::Bridge => net::MacvlanMode::Bridge,
+            MacvlanMode::Private => net::MacvlanMode::Private,
+            MacvlanMode::Vepa => net::MacvlanMode::Vepa,
+            MacvlanMode::Passthru => net::MacvlanMode::Passthru,
+        }),
+        OverKind::Ipvlan(mode, flag) => {
+            let mode = match mode {
+                IpvlanMode::L2 => net::IpvlanMode::L2,
+                IpvlanMode::L3 => net::IpvlanMode::L3,
+                IpvlanMode::L3s => net::IpvlanMode::L3s,
+            };
+            let flag = match flag {
+                IpvlanFlag::Bridge => net::IpvlanFlag::Bridge,
+                IpvlanFlag::Private => net::IpvlanFlag::Private,
+                IpvlanFlag::Vepa => net::IpvlanFlag::Vepa,
+            };
+            net::OverKind::Ipvlan(mode, flag)
+        }
+    };
+    net::Over { parent: over.parent.clone(), dummy: over.dummy, kind }
 }
 
 fn mode(mode: GatewayMode) -> net::GatewayMode {
@@ -96,7 +126,7 @@ pub(super) fn endpoint(
         network: request.network.clone(),
         network_id: request.network_id.clone(),
         endpoint_id: random_id()?,
-        mac: address.mac.to_string(),
+        mac: address.mac.map(|mac| mac.to_string()).unwrap_or_default(),
         ipv4: address.ipv4.map(|net| net.addr()),
         ipv4_prefix: address.ipv4.map_or(0, |net| net.prefix_len()),
         gateway: address.leads_to,
@@ -128,7 +158,8 @@ pub(super) fn convert(error: net::Error) -> NetworkError {
     let class = match &error {
         net::Error::PoolOverlaps { .. } | net::Error::AddressInUse(_) => Class::Forbidden,
         net::Error::NoFreePool(_) | net::Error::AddressOutside { .. } => Class::Invalid,
-        net::Error::BridgeTaken(_) => Class::Forbidden,
+        net::Error::BridgeTaken(_) | net::Error::ParentTaken { .. } => Class::Forbidden,
+        net::Error::NoParent(_) | net::Error::NoMaster { .. } => Class::Invalid,
         net::Error::NoSuchNetwork(_) => Class::NotFound,
         other if other.is_permanent() => Class::Unsupported,
         _ => Class::Internal,
