@@ -71,6 +71,7 @@ const BUILT: &[&str] = &[
     "POST /networks/{id}/connect",
     "POST /networks/{id}/disconnect",
     "POST /networks/prune",
+    "POST /build/prune",
 ];
 
 /// Statuses of the definition that no case below shows, and why. 500 stands for all that is broken in the engine or
@@ -204,6 +205,7 @@ impl Contract {
         self.show(200, "DELETE /images/{name}", "/images/second", None);
         let answer = parse(&self.house.raw(&upload("/images/create?fromSrc=-&changes=LABEL%20a=b", &tar)));
         self.note(200, "POST /images/create", &answer);
+        self.show(200, "POST /build/prune", "/build/prune?filters={\"until\":[\"24h\"]}", None);
         self.show(200, "POST /images/prune", "/images/prune", None);
         self.show(200, "POST /images/prune", "/images/prune?filters={\"until\":[\"24h\"]}", None);
     }

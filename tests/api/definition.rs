@@ -33,7 +33,7 @@ const NULLS: &[(&[&str], &str)] = &[
     ),
     (&[".MemorySwappiness", ".OomKillDisable", ".PidsLimit"], "pointers: not said is not 0"),
     (&[".ExitCode"], "a pointer: it has not ended"),
-    (&["/images/prune.ImagesDeleted"], "nothing went"),
+    (&["/images/prune.ImagesDeleted", "/build/prune.CachesDeleted"], "nothing went"),
     (&[".io_service_bytes_recursive"], "of a container that does not run, or has no devices yet"),
     (&[".arguments"], "a command without arguments"),
     (&["/history[].Tags"], "nothing is called so"),

@@ -10,6 +10,7 @@
 //! [`go::null_if_empty`]; Go's `omitempty` is [`go::is_zero`].
 
 pub mod archive;
+pub mod build;
 pub mod container;
 pub mod error;
 pub mod events;

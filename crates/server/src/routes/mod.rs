@@ -1,6 +1,7 @@
 //! The table of contents: method, path, handler, first version.
 
 mod archive;
+mod builds;
 mod commit;
 mod containers;
 mod events;
@@ -99,6 +100,8 @@ pub(crate) static ROUTES: &[Route] = routes! {
     POST "/networks/{name}/connect" => networks::connect;
     POST "/networks/{name}/disconnect" => networks::disconnect;
 
+    POST "/build/prune" => builds::prune, since 31;
+
     POST "/auth" => registries::login;
     GET "/distribution/{name*}/json" => registries::inspect, since 30;
     // Not in Docker.
@@ -126,7 +129,6 @@ pub(crate) const NOT_BUILT: &[(&str, &str)] = &[
     ("GET", "/containers/{name*}/checkpoints"),
     ("POST", "/containers/{name*}/checkpoints"),
     ("POST", "/build"),
-    ("POST", "/build/prune"),
     ("POST", "/build/cancel"),
     ("GET", "/images/{name*}/attestations"),
     ("POST", "/session"),
