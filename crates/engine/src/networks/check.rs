@@ -162,7 +162,7 @@ mod tests {
     fn said(change: impl FnOnce(&mut CreateRequest)) -> (Class, String) {
         let mut request = CreateRequest { name: "n".into(), ..CreateRequest::default() };
         change(&mut request);
-        let error = check(&request).unwrap_err();
+        let error = check(&request).and_then(|()| check_configuration(&request)).unwrap_err();
         (error.class, error.message)
     }
 
