@@ -16,10 +16,25 @@ const NETWORK: &[&str] = &["network.bridge", "network.record", "network.publish"
 const NETWORK_REMOVE: &[&str] = &["network.unmake", "network.forget"];
 const UPDATE: &str = "update.apply";
 const EXTRACT: &str = "extract.unpack";
-/// `tests/engine/commit.rs` and `tests/network/update.rs` have them.
-const ELSEWHERE: &[&str] = &["commit.read", "update.ports", "update.published"];
-const START: &[&str] =
-    &["start.network", "start.ports", "start.files", "start.spec", "start.process", "start.publish"];
+/// `tests/engine/commit.rs`, `tests/network/update.rs` and the engine's own tests of plugins have them.
+const ELSEWHERE: &[&str] = &[
+    "commit.read",
+    "update.ports",
+    "update.published",
+    "volume.plugin",
+    "mount.note",
+    "mount.plugin",
+    "mount.done",
+];
+const START: &[&str] = &[
+    "start.network",
+    "start.ports",
+    "start.files",
+    "start.volumes",
+    "start.spec",
+    "start.process",
+    "start.publish",
+];
 const STOP: &[&str] = &["stop.signal", "stop.wait", "stop.release", "stop.record"];
 const REMOVE: &[&str] =
     &["remove.mark", "remove.process", "remove.layer", "remove.directory", "remove.volumes", "remove.record"];
