@@ -83,6 +83,21 @@ fn a_network_with_both() {
     );
 }
 
+/// Whoever connects to `localhost` tries ::1 first: where no answer can come back, that must not be waited for.
+#[test]
+fn where_bridges_filter_the_own_address_is_refused_at_once() {
+    let (host, _world) = wide();
+    host.run("echo 1 >/proc/sys/net/bridge/bridge-nf-call-ip6tables");
+    let home = Home::with(host, &[]);
+    home.ok(&["network", "create", "--ipv6", "both"]);
+    sleeper(&home, "ca", &["--network", "both", "-p", "8080:80"]);
+    server(&home, "ca", 80);
+    crate::until("by IPv4", || home.host.hear("127.0.0.1:8080") == "hello");
+    let start = std::time::Instant::now();
+    assert_eq!(home.host.hear("[::1]:8080"), "");
+    assert!(start.elapsed() < std::time::Duration::from_secs(1), "it was waited for");
+}
+
 #[test]
 fn it_is_kept_over_a_restart_and_goes_with_its_network() {
     let (host, world) = wide();

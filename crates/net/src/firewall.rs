@@ -54,6 +54,9 @@
 //! ```text
 //!     set masqueraded6, open, open6, routed, routed6 { type ifname; }            (by the gateway mode of each version)
 //!     set reached { type ipv4_addr . inet_proto . inet_service; flags interval }      (published ports of routed networks)
+//!     chain output { ...
+//!         ip6 daddr ::1 return                                                   (where `br_netfilter` drops the answers)
+//!     }
 //!     chain forward { ...
 //!         ip daddr . meta l4proto . th dport @reached accept                     (after what is internal was dropped)
 //!         meta nfproto ip meta l4proto icmp oifname @routed accept
@@ -86,6 +89,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::admin::{ADMIN, Memory};
+use crate::br_netfilter::bridges_filter_ipv6;
 use crate::desired::{BridgeConfig, Desired, FirewallConfig, GatewayMode, Ipv6Config};
 use crate::elements::{Elements, LINKS, Names, names, octets};
 use crate::error::{Error, Result};
@@ -230,6 +234,10 @@ fn chains(extent: Extent, guard: Guard) -> Vec<Chain> {
     }
     let mut prerouting = vec![Rule::leave([Match::InputIsNotLoopback, Match::ToLoopback])];
     prerouting.extend(published.clone());
+    // Where no answer would come back (`br_netfilter`), `localhost` is refused at once, and is tried as 127.0.0.1.
+    let deaf = extent.versions().contains(&Version::V6) && bridges_filter_ipv6();
+    let mut output: Vec<Rule> = deaf.then(|| Rule::leave([Match::ToLoopback6])).into_iter().collect();
+    output.extend(published);
     let guarded = [Match::ToLoopback, Match::FromLoopback];
     let mut chains = vec![
         Chain {
@@ -254,7 +262,7 @@ fn chains(extent: Extent, guard: Guard) -> Vec<Chain> {
             hook: Hook::Output,
             priority: PRIORITY_DSTNAT,
             policy: Policy::Accept,
-            rules: published,
+            rules: output,
         },
         Chain {
             name: FORWARD,

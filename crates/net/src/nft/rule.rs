@@ -92,6 +92,8 @@ pub(crate) enum Match {
     Is(Version),
     /// `ip6 saddr ::1`
     FromLoopback6,
+    /// `ip6 daddr ::1`
+    ToLoopback6,
     /// `ip daddr . meta l4proto . th dport @set`
     PublishedIn(Version, &'static str),
     /// `meta l4proto icmp`: errors, and who asks whether somebody is there.
@@ -213,6 +215,11 @@ impl Rule {
                 Match::Is(version) => only(b, *version),
                 Match::FromLoopback6 => {
                     source(b, Version::V6);
+                    compare(b, EQUAL, &Ipv6Addr::LOCALHOST.octets());
+                }
+                Match::ToLoopback6 => {
+                    only(b, Version::V6);
+                    payload(b, NETWORK_HEADER, IPV6_DESTINATION, Version::V6.address_bytes());
                     compare(b, EQUAL, &Ipv6Addr::LOCALHOST.octets());
                 }
                 Match::PublishedIn(version, set) => {
@@ -508,6 +515,7 @@ impl std::fmt::Display for Rule {
                 Match::StaysIn(version, set) => write!(f, "{} saddr . oifname @{set} ", version.word())?,
                 Match::Is(version) => write!(f, "meta nfproto {} ", version.word())?,
                 Match::FromLoopback6 => write!(f, "ip6 saddr ::1 ")?,
+                Match::ToLoopback6 => write!(f, "ip6 daddr ::1 ")?,
                 Match::PublishedIn(version, set) => {
                     write!(f, "{} daddr . meta l4proto . th dport @{set} ", version.word())?;
                 }
