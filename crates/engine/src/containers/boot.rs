@@ -78,14 +78,11 @@ pub(crate) async fn run(core: &Arc<Core>, bridges: Vec<BridgeNetwork>) -> Result
     }
     mounting::sweep(core, |id| owners.iter().any(|owner| owner.record.id == id && owner.record.pid != 0));
     sweep(core, &known).await;
-    for owner in owners {
-        let restart = wants_boot_restart(&owner.record);
-        let mut owner = owner;
-        if restart {
-            owner.restart_soon();
-        }
-        owner.spawn();
+    // All are known to come again before the first of them looks whether those that it links to do.
+    for owner in owners.iter_mut().filter(|owner| wants_boot_restart(&owner.record)) {
+        owner.restart_soon();
     }
+    owners.into_iter().for_each(Owner::spawn);
     let _ = settings;
     Ok(())
 }
