@@ -51,7 +51,7 @@ const LOGS: &[&[&str]] = &[
         "SH:at=$(docker logs -t NAME 2>/dev/null | sed -n '3s/ .*//p'); docker logs --until $at -n 1 NAME 2>&1",
         "SH:docker logs -f NAME 2>&1 | wc -l",
         "SH:docker logs -f -n 1 NAME 2>&1",
-        "SH:docker logs -f --until 1s NAME 2>&1 | wc -l",
+        "SH:sleep 3; docker logs -f --until 1s NAME 2>&1 | wc -l",
         "SH:docker logs -f --since 2100-01-01 NAME 2>&1",
         "container logs -n 1 NAME",
         "logs --details -n 1 NAME",
