@@ -27,7 +27,7 @@ impl Btrfs {
         if is_btrfs(&root) {
             return Ok(Self);
         }
-        Err(Error::Unsupported(format!(
+        Err(Error::Invalid(format!(
             "storage driver btrfs: {} is not on a btrfs file system (use overlay2, which works on any)",
             root.display()
         )))
