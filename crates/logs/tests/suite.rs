@@ -224,6 +224,32 @@ fn a_follower_sees_every_line_over_rotation_and_compression() {
 }
 
 #[test]
+fn readers_beside_a_writer_that_rotates_without_end_see_each_line_once() {
+    each(|place| {
+        let mut writer =
+            place.writer(&[("max-size", place.small), ("max-file", "999"), ("compress", "false")]);
+        let mut follower = place.reader(Query { follow: true, ..Query::default() });
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(move || {
+                for n in 0..2000 {
+                    write_lines(&mut *writer, n..n + 1);
+                }
+            });
+            let mut seen = Vec::new();
+            while seen.len() < 2000 {
+                seen.extend(drain(&mut follower));
+                assert_eq!(seen, lines(0..seen.len() as i64));
+                // Whoever comes in between sees all from the first on.
+                let before = place.read(Query::default());
+                assert_eq!(before, lines(0..before.len() as i64));
+                assert!(before.len() >= seen.len());
+                assert!(!writing.is_finished() || place.read(Query::default()).len() == 2000);
+            }
+        });
+    });
+}
+
+#[test]
 fn a_follower_sees_a_file_that_is_emptied() {
     each(|place| {
         let mut writer = place.writer(&[("max-size", place.small), ("max-file", "1"), ("compress", "false")]);

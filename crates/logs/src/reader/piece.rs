@@ -15,27 +15,51 @@ use crate::local::{LENGTH_BYTES, MESSAGE_BYTES_MAX};
 /// What one read asks for: enough that its cost is lost among the copying.
 const BLOCK_BYTES: usize = 256 * 1024;
 
+/// How often a look at all files is begun again because they were rotated meanwhile. Each time the writer has filled a
+/// whole file.
+const LOOKS_MAX: usize = 1000;
+
 /// All files of a log, oldest first, each once.
+///
+/// They are looked at newest first, and a rotation moves each to the next older name. One that goes on meanwhile shows a file
+/// twice in a row. After two of them a name that was not looked at yet has a file that is newer than those that were:
+/// whether there was one is told by the current file, which is another then.
 pub(super) fn open_all(path: &Path, format: Format) -> io::Result<VecDeque<Piece>> {
-    let mut files: VecDeque<Piece> = VecDeque::new();
-    let mut add = |piece: Piece| {
-        // Newest first: a rotation in between shows a file twice in a row, the second time under an older name.
-        if files.front().is_none_or(|newer| !piece.is_form_of(newer)) {
-            files.push_front(piece);
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        let current = open_if_there(path)?.map(|file| Piece::plain(file, format)).transpose()?;
+        let newest = current.as_ref().map(|piece| piece.inode);
+        let files = open_rotated(path, format, current)?;
+        // The inode is nobody else's while the file is open here.
+        let now = std::fs::metadata(path).ok().map(|meta| meta.ino());
+        if now == newest || looks == LOOKS_MAX {
+            return Ok(files);
         }
-    };
-    if let Some(file) = open_if_there(path)? {
-        add(Piece::plain(file, format)?);
     }
+}
+
+/// The rotated files, and last the current one.
+fn open_rotated(path: &Path, format: Format, current: Option<Piece>) -> io::Result<VecDeque<Piece>> {
+    let mut files: VecDeque<Piece> = current.into_iter().collect();
+    let mut gap = false;
     for index in 1.. {
         let plain = rotated(path, index);
         // Plain first: the compressed form appears before the plain one goes.
-        if let Some(file) = open_if_there(&plain)? {
-            add(Piece::plain(file, format)?);
+        let piece = if let Some(file) = open_if_there(&plain)? {
+            Piece::plain(file, format)?
         } else if let Some(file) = open_if_there(&compressed(&plain))? {
-            add(Piece::gzip(file, format)?);
+            Piece::gzip(file, format)?
+        } else if gap {
+            break;
         } else {
-            return Ok(files);
+            // A rotation that goes on leaves one: it moves the oldest first.
+            gap = true;
+            continue;
+        };
+        gap = false;
+        if files.front().is_none_or(|newer| !piece.is_form_of(newer)) {
+            files.push_front(piece);
         }
     }
     Ok(files)
