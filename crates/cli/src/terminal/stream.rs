@@ -44,6 +44,8 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub(crate) struct Session {
     ends: UnboundedReceiver<End>,
+    socket: Arc<File>,
+    output: bool,
     _raw: Option<Raw>,
 }
 
@@ -55,7 +57,7 @@ impl Session {
         let multiplexed = connection.is_multiplexed() || !wants.tty;
         let (early, stream) = connection.into_stream();
         let socket = blocking(stream)?;
-        let to_process = socket.try_clone()?;
+        let to_process = Arc::new(socket.try_clone()?);
         let raw = if wants.stdin && wants.tty { Raw::enter() } else { None };
         let (tell, ends) = unbounded_channel();
         let leaves = Arc::new(AtomicBool::new(false));
@@ -83,11 +85,20 @@ impl Session {
         if wants.stdin {
             let scanner = wants.tty.then(|| Scanner::new(keys));
             let last = !wants.output;
-            thread("input", move || copy_input(to_process, scanner, &tell, &leaves, last))?;
+            let to_process = to_process.clone();
+            thread("input", move || copy_input(&to_process, scanner, &tell, &leaves, last))?;
         } else {
             let _ = shutdown(&to_process, Shutdown::Write);
         }
-        Ok(Self { ends, _raw: raw })
+        Ok(Self { ends, socket: to_process, output: wants.output, _raw: raw })
+    }
+
+    /// Hangs up, and resolves when all that came has been written: what is said then stands behind it.
+    pub(crate) async fn hang_up(mut self) {
+        let _ = shutdown(&self.socket, Shutdown::Both);
+        if self.output {
+            self.ended().await;
+        }
     }
 
     /// Resolves when it is over.
@@ -177,7 +188,7 @@ fn raw_file(fd: std::os::fd::BorrowedFd<'_>) -> io::Result<File> {
 }
 
 fn copy_input(
-    mut to: File,
+    mut to: &File,
     mut scanner: Option<Scanner>,
     tell: &UnboundedSender<End>,
     leaves: &AtomicBool,
@@ -213,7 +224,7 @@ fn copy_input(
             break;
         }
     }
-    let _ = shutdown(&to, Shutdown::Write);
+    let _ = shutdown(to, Shutdown::Write);
     if last {
         let _ = tell.send(End::Done);
     }

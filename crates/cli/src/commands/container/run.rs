@@ -113,7 +113,7 @@ pub(super) async fn in_front(app: &App, id: &str, how: How) -> Outcome {
     let wants = Wants { stdin, output: stdout || stderr, tty, detach_keys: keys.clone() };
     let session = Session::start(connection, &wants)?;
     if let Err(error) = containers.start(id, "").await {
-        drop(session);
+        session.hang_up().await;
         if auto_remove {
             // The engine takes it away again; nothing may be left when we report.
             let _ = wait.answer().await;

@@ -80,7 +80,7 @@ async fn attached(app: &App, line: &Parsed, name: &str, keys: &str) -> Outcome {
     let wants = Wants { stdin, output: true, tty: config.tty, detach_keys: keys.to_owned() };
     let session = Session::start(connection, &wants)?;
     if let Err(error) = containers.start(&found.id, "").await {
-        drop(session);
+        session.hang_up().await;
         if host.auto_remove {
             let _ = wait.answer().await;
         }
