@@ -37,10 +37,7 @@ impl Pidfile {
     pub(crate) fn create(path: &Path) -> Result<Self, String> {
         if let Ok(text) = std::fs::read_to_string(path) {
             let pid = text.trim();
-            let alive = pid
-                .parse::<u32>()
-                .is_ok_and(|n| n != std::process::id() && Path::new("/proc").join(pid).exists());
-            if alive {
+            if pid.parse().is_ok_and(|n| n != std::process::id() && is_alive(n)) {
                 return Err(format!(
                     "failed to start daemon, ensure docker is not running or delete {}: process with PID {pid} is \
                      still running",
@@ -58,8 +55,43 @@ impl Pidfile {
     }
 }
 
+/// Whether a process runs under this number. One that has ended and was not reaped yet (by a shell that does not look
+/// at its children, after `kill -9`) holds nothing that a second engine could take from it.
+fn is_alive(pid: u32) -> bool {
+    // proc_pid_stat(5): "pid (comm) state ...", where comm may have parentheses of its own.
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
+    })
+}
+
 impl Drop for Pidfile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_that_runs_refuses_a_second_and_a_zombie_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("engine.pid");
+        let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
+        std::fs::write(&path, other.id().to_string()).unwrap();
+        let refused = Pidfile::create(&path).unwrap_err();
+        assert!(refused.ends_with(&format!("process with PID {} is still running", other.id())), "{refused}");
+        other.kill().unwrap();
+        // It has ended, and is not reaped.
+        let id = rustix::process::Pid::from_child(&other);
+        let ended = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+        rustix::process::waitid(rustix::process::WaitId::Pid(id), ended).unwrap();
+        assert!(Path::new("/proc").join(other.id().to_string()).exists());
+        drop(Pidfile::create(&path).unwrap());
+        assert!(!path.exists());
+        other.wait().unwrap();
     }
 }
