@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::mpsc::channel;
 
-use super::{DEADLINE, Private, kill, parent, runs, spawner, until};
+use super::{DEADLINE, Private, kill, names, parent, runs, spawner, until};
 
 #[test]
 fn an_attached_client_and_the_log_go_on_without_an_engine() {
@@ -90,6 +90,44 @@ fn what_ended_without_an_engine_is_found_by_the_next() {
     private.ok(&["exec", "new", "ping", "-c", "1", "-W", "10", &address("stays")]);
     private.ok(&["rm", "-f", "always", "plain", "twice", "new", "stays"]);
     private.clean("after the removals");
+}
+
+#[test]
+fn execs_tell_the_next_engine_how_they_ended() {
+    let mut private = Private::start();
+    private.ok(&["run", "-d", "--name", "ee", "bb", "sleep", "1000"]);
+    let share = format!("/proc/{}/root", private.pid("ee"));
+    let go = |name: &str| std::fs::write(format!("{share}/{name}"), "").unwrap();
+    let exec = |name: &str, code: u32| {
+        let script = format!("echo begun; until [ -e /{name} ]; do sleep 0.02; done; exit {code}");
+        let mut client = private.engine.client("wharf");
+        client.args(["exec", "ee", "sh", "-c", &script]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut client = client.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(client.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "begun\n");
+        client
+    };
+    let (between, after) = (exec("between", 4), exec("after", 9));
+    let known = private.ok(&["inspect", "-f", "{{len .ExecIDs}}", "ee"]);
+    assert_eq!(known, "2");
+    private.engine.kill();
+    go("between");
+    let id = names(&private.engine.directory().join("exec/containers")).into_iter().next().unwrap();
+    let execs = private.engine.directory().join("exec/containers").join(id).join("execs");
+    until("one has ended while there is no engine", || {
+        names(&execs).iter().any(|exec| execs.join(exec).join("exit.json").exists())
+    });
+    private.engine.run();
+    assert_eq!(private.ok(&["inspect", "-f", "{{len .ExecIDs}}", "ee"]), "1");
+    go("after");
+    for (client, code) in [(between, 4), (after, 9)] {
+        let got = client.wait_with_output().unwrap();
+        assert_eq!((got.status.code(), String::from_utf8_lossy(&got.stderr).as_ref()), (Some(code), ""));
+    }
+    until("nothing is kept of them", || private.ok(&["inspect", "-f", "{{json .ExecIDs}}", "ee"]) == "null");
+    private.ok(&["rm", "-f", "ee"]);
+    private.clean("after the removal");
 }
 
 #[test]

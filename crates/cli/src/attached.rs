@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use api::container::{WaitCondition, WaitResponse};
+use api::exec::ExecInspectResponse;
 use client::Wait;
 
 use crate::app::App;
@@ -120,10 +121,22 @@ pub(crate) async fn end_of(
                 Err(error) if (error.is_lost() || error.is_connect()) && Instant::now() < until => {
                     tokio::time::sleep(PAUSE).await;
                 }
-                // An engine must not be started, and all of the command done again, for this.
-                Err(error) => return Err(Failure { no_engine: false, ..Failure::from(error) }),
+                Err(error) => return Err(error.into()),
             }
         };
+    }
+}
+
+/// How an exec ended, which is asked for when its output has; as [`end_of`] where the engine is another by then.
+pub(crate) async fn end_of_exec(app: &App, id: &str) -> Result<ExecInspectResponse, Failure> {
+    let until = Instant::now() + ENGINE_AWAY;
+    loop {
+        match app.client.execs().inspect(id).await {
+            Err(error) if (error.is_lost() || error.is_connect()) && Instant::now() < until => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            answer => return Ok(answer?),
+        }
     }
 }
 

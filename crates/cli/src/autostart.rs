@@ -16,11 +16,12 @@ const SOCKET: &str = "/var/run/docker.sock";
 const DEADLINE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Only the default socket, only root, and not when it is switched off.
+/// Only the default socket, only root, and not when it is switched off; nor after a part of the command was done, by an engine
+/// that has gone since: all of it would be done again.
 pub(crate) fn applies(app: &App) -> bool {
     let off = std::env::var("WHARF_AUTOSTART")
         .is_ok_and(|value| matches!(value.as_str(), "0" | "false" | "no" | "off"));
-    !off && app.is_default_host() && rustix::process::geteuid().is_root()
+    !off && !app.client.has_reached_engine() && app.is_default_host() && rustix::process::geteuid().is_root()
 }
 
 /// Starts `wharf daemon` in the background and waits until it accepts connections.

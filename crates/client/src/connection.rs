@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use std::io;
 use std::pin::Pin;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
@@ -144,6 +145,7 @@ pub(crate) struct Http {
     /// Held for a take or a put only, never across an await.
     idle: Mutex<Option<SendRequest<Body>>>,
     server_version: Mutex<Option<String>>,
+    reached: AtomicBool,
 }
 
 impl Http {
@@ -155,7 +157,13 @@ impl Http {
             tls: None,
             idle: Mutex::new(None),
             server_version: Mutex::new(None),
+            reached: AtomicBool::new(false),
         }
+    }
+
+    /// Whether an engine was ever there.
+    pub(crate) fn has_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
     }
 
     pub(crate) fn server_version(&self) -> Option<String> {
@@ -357,6 +365,7 @@ impl Http {
 
     async fn connect(&self) -> Result<Transport> {
         let stream = self.socket().await?;
+        self.reached.store(true, Ordering::Relaxed);
         match (&self.tls, stream, &self.address) {
             (Some(tls), Stream::Tcp(stream), Address::Tcp { host, .. }) => {
                 let failed = |source| Error::Tls { address: self.address.to_string(), source };

@@ -52,6 +52,11 @@ impl Client {
         Self { http: Http::new(address) }
     }
 
+    /// Whether an engine was there for any request so far.
+    pub fn has_reached_engine(&self) -> bool {
+        self.http.has_reached()
+    }
+
     /// Sends `/v<version>/...` with every request from now on (`DOCKER_API_VERSION`); `1.47` or `v1.47`.
     #[must_use]
     pub fn with_api_version(mut self, version: &str) -> Self {

@@ -40,7 +40,17 @@ pub fn panic_log(directory: &Path) -> PathBuf {
 }
 
 pub fn exec(directory: &Path, exec_id: &str) -> PathBuf {
-    directory.join("execs").join(exec_id)
+    execs(directory).join(exec_id)
+}
+
+/// Of all its execs.
+pub fn execs(directory: &Path) -> PathBuf {
+    directory.join("execs")
+}
+
+/// What an engine says of an exec to a later one. Monitors do not look at it.
+pub fn note(directory: &Path) -> PathBuf {
+    directory.join("note.json")
 }
 
 pub(crate) fn bundle_config(directory: &Path) -> PathBuf {

@@ -459,6 +459,25 @@ impl ContainerRuntime for ShimRuntime {
         })
     }
 
+    fn note<'a>(&'a self, process: &'a ProcessRef, note: &'a [u8]) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            // A process that has ended by now needs none. What is half-written is not understood, and so not used.
+            let _ = std::fs::write(shim::layout::note(&self.directory(process)), note);
+        })
+    }
+
+    fn execs<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Vec<(ProcessRef, Option<Vec<u8>>)>> {
+        Box::pin(async move {
+            let directory = shim::layout::execs(&self.directory(&ProcessRef::container(container)));
+            let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+            let named = entries.flatten().filter_map(|entry| {
+                let note = std::fs::read(shim::layout::note(&entry.path())).ok();
+                Some((ProcessRef::exec(container, entry.file_name().into_string().ok()?), note))
+            });
+            named.collect()
+        })
+    }
+
     fn forget<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             self.processes.settled(process).await;

@@ -11,6 +11,7 @@ use super::task::Owner;
 use crate::container::{End, EndedBy, RestartPolicy, Status, Who, links};
 use crate::core::Core;
 use crate::error::Result;
+use crate::execs;
 use crate::flows::{create, remove, start};
 use crate::layout;
 use crate::networks::names;
@@ -160,8 +161,12 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<Owner> {
         owner.adopt(started, paused);
         owner.finish_update().await;
     }
+    let container = handle.view();
     core.index.insert(&id, handle);
     core.index.link(&id, &owner.record.links);
+    if container.state.pid != 0 {
+        execs::boot::adopt(core, &container).await;
+    }
     Some(owner)
 }
 

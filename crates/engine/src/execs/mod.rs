@@ -1,6 +1,8 @@
 //! Execs: further processes in a running container.
 
+pub(crate) mod boot;
 pub(crate) mod check;
+mod note;
 pub(crate) mod registry;
 mod request;
 mod service;
@@ -42,7 +44,7 @@ pub struct Connection {
 }
 
 /// `GET /exec/{id}/json`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExecView {
     pub id: String,
     pub container_id: String,

@@ -1,5 +1,5 @@
-//! The execs this engine knows. They live in memory only, as in Docker; an exec's process outlives the engine in
-//! its monitor.
+//! The execs this engine knows. One that is not started yet lives in memory only, as in Docker; one that runs outlives
+//! the engine in its monitor, and the next engine finds it there (`boot`).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};

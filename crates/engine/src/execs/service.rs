@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::registry::Exec;
-use super::{Connection, ExecSpec, ExecStartRequest, ExecView, request};
+use super::{Connection, ExecSpec, ExecStartRequest, ExecView, note, request};
 use crate::container::state::{self, Action};
 use crate::container::{Container, Status, keys};
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::ports::{Attachment, ExecRequest, ProcessRef, RuntimeError, RuntimeErrorKind, Stdio};
+use crate::ports::{Attachment, ExecRequest, ProcessRef, RuntimeError, RuntimeErrorKind, Started, Stdio};
 
 /// Docker keeps ended execs for inspect about this long.
 const KEEP_ENDED: Duration = Duration::from_secs(5 * 60);
@@ -130,21 +130,9 @@ impl ExecTicket {
             }
         };
         core.execs.started(&id, started.pid);
-        let container = self.container.clone();
-        tokio::spawn(async move {
-            let mut detached = started.detached;
-            let mut exit = started.exit;
-            let exit = loop {
-                tokio::select! {
-                    exit = &mut exit => break exit,
-                    Ok(()) = detached.changed() => event(&core, &container, "exec_detach".to_owned(), &id, None),
-                }
-            };
-            core.execs.ended(&id, exit.code, exit.error);
-            event(&core, &container, "exec_die".to_owned(), &id, Some(exit.code));
-            core.ports.runtime.forget(&ProcessRef::exec(container.id.clone(), id.clone())).await;
-            forget_later(core, id);
-        });
+        let process = ProcessRef::exec(self.container.id.clone(), id.clone());
+        core.ports.runtime.note(&process, &note::write(&self.exec.view)).await;
+        follow(&core, &self.container, id, started);
         Ok(())
     }
 
@@ -201,7 +189,26 @@ pub(super) fn words(command: &[String]) -> String {
     format!("{executable} {}", arguments.join(" "))
 }
 
-fn forget_later(core: Arc<Core>, id: String) {
+/// Waits for its end in the background, and tells it.
+pub(super) fn follow(core: &Arc<Core>, container: &Arc<Container>, id: String, started: Started) {
+    let (core, container) = (core.clone(), container.clone());
+    tokio::spawn(async move {
+        let mut detached = started.detached;
+        let mut exit = started.exit;
+        let exit = loop {
+            tokio::select! {
+                exit = &mut exit => break exit,
+                Ok(()) = detached.changed() => event(&core, &container, "exec_detach".to_owned(), &id, None),
+            }
+        };
+        core.execs.ended(&id, exit.code, exit.error);
+        event(&core, &container, "exec_die".to_owned(), &id, Some(exit.code));
+        core.ports.runtime.forget(&ProcessRef::exec(container.id.clone(), id.clone())).await;
+        forget_later(core, id);
+    });
+}
+
+pub(super) fn forget_later(core: Arc<Core>, id: String) {
     tokio::spawn(async move {
         core.ports.clock.sleep(KEEP_ENDED).await;
         core.execs.forget(&id);

@@ -320,6 +320,14 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug {
     fn reconnect<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, Reconnected>;
     /// Containers that left something in the exec root (from the last engine).
     fn leftovers(&self) -> BoxFuture<'_, Vec<String>>;
+    /// Keep a word about a process, as long as there is anything of it, for a later engine.
+    fn note<'a>(&'a self, _process: &'a ProcessRef, _note: &'a [u8]) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+    /// A container's execs of which something is in the exec root (from the last engine), with what it noted of them.
+    fn execs<'a>(&'a self, _container: &'a str) -> BoxFuture<'a, Vec<(ProcessRef, Option<Vec<u8>>)>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
     /// Remove what a dead process left: `<exec-root>/containers/<id>` (or its exec's files), a stale cgroup. The
     /// container may be started again afterwards.
     fn forget<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, ()>;

@@ -81,7 +81,7 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     match ending {
         Ending::Detached => Err(Failure::new("read escape sequence")),
         Ending::Answer(()) => {
-            let found = app.client.execs().inspect(&id).await?;
+            let found = attached::end_of_exec(app, &id).await?;
             if !found.error.is_empty() {
                 crate::output::err(&format!("Error waiting for exec: {}\n", found.error));
             }
