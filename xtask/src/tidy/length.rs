@@ -15,7 +15,8 @@ pub(crate) fn check(sources: &[Source]) -> Vec<String> {
     product
         .filter_map(|source| {
             let lines = source.text.lines().count();
-            let what = format!("{}: {lines} lines (at most {LINES_MAX}): split it by noun or verb", source.path);
+            let what =
+                format!("{}: {lines} lines (at most {LINES_MAX}): split it by noun or verb", source.path);
             (lines > LINES_MAX).then_some(what)
         })
         .collect()
