@@ -16,6 +16,7 @@ mod logs;
 mod mounts;
 mod plugins;
 mod prune;
+mod remount;
 mod stats;
 mod update;
 mod usage;

@@ -16,11 +16,13 @@ const NETWORK: &[&str] = &["network.bridge", "network.record", "network.publish"
 const NETWORK_REMOVE: &[&str] = &["network.unmake", "network.forget"];
 const UPDATE: &str = "update.apply";
 const EXTRACT: &str = "extract.unpack";
-/// `tests/engine/commit.rs`, `tests/network/update.rs` and the engine's own tests of plugins have them.
+/// `tests/engine/commit.rs`, `tests/engine/remount.rs`, `tests/network/update.rs` and the engine's own tests of plugins have them.
 const ELSEWHERE: &[&str] = &[
     "commit.read",
     "update.ports",
     "update.published",
+    "update.mounts",
+    "update.mounted",
     "volume.plugin",
     "mount.note",
     "mount.plugin",

@@ -3,6 +3,7 @@
 
 use crate::go;
 use crate::host_config::RestartPolicy;
+use crate::mount::Mount;
 use crate::network::PortMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,10 +55,14 @@ pub struct UpdateRequest {
     pub port_bindings: PortMap,
     #[serde(skip_serializing_if = "go::is_zero")]
     pub port_bindings_remove: PortMap,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub mount_add: Vec<Mount>,
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub mount_remove: Vec<String>,
 }
 
-/// Wharf's own fields: labels, variables for the next start, and published ports.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Wharf's own fields: labels, variables for the next start, published ports and mounts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Additions {
     pub label_add: BTreeMap<String, String>,
@@ -69,6 +74,10 @@ pub struct Additions {
     pub port_bindings: PortMap,
     /// `null` or none: all of that port.
     pub port_bindings_remove: PortMap,
+    /// As `Mounts` of a `HostConfig`: beside those that there are.
+    pub mount_add: Vec<Mount>,
+    /// Paths in the container.
+    pub mount_remove: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

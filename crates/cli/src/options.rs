@@ -8,7 +8,7 @@ pub(crate) mod devices;
 pub(crate) mod environment;
 mod flags;
 mod health;
-mod mounts;
+pub(crate) mod mounts;
 pub(crate) mod networks;
 pub(crate) mod ports;
 pub(crate) mod request;

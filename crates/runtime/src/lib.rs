@@ -9,6 +9,8 @@
 //! exec(ExecRequest)     ─────────────────────► Process     one more process in it
 //! ```
 //!
+//! Only [`change_mounts`], for a container that runs, is for a thread of a process that has others.
+//!
 //! The runtime knows the runtime spec, cgroups and the kernel; it knows no images, engine or logs. The
 //! command `wharf oci` is in `command`.
 
@@ -21,6 +23,7 @@ mod idmap;
 mod init;
 mod inside;
 mod job;
+mod live;
 mod mount_api;
 mod namespace;
 mod neighbour;
@@ -33,5 +36,6 @@ pub mod user;
 
 pub use error::{Error, Result};
 pub use init::mount_apart;
+pub use live::{Unmount, change_mounts, mounted_at};
 pub use process::{Created, Process, create, exec};
 pub use request::{CreateRequest, ExecRequest, Filter, Gate, Rootfs, Stdio};

@@ -97,7 +97,7 @@ pub fn now() -> Timestamp {
 }
 
 /// Start time in clock ticks and state letter of a process, from `/proc/<pid>/stat`.
-pub(crate) fn start_ticks(pid: i32) -> Option<(u64, u8)> {
+pub fn start_ticks(pid: i32) -> Option<(u64, u8)> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     parse_stat(&stat)
 }

@@ -7,6 +7,7 @@ mod convert;
 mod find;
 mod meter;
 mod monitor;
+mod mounts;
 mod probe;
 mod processes;
 mod remains;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use engine::containers::Probe;
 use engine::ports::{
     Attachment, BoxFuture, ContainerRuntime, ExecRequest, Exit, Probed, ProcessRef, Reconnected, Rootfs,
-    RuntimeError, RuntimeErrorKind, StartRequest, Started,
+    RuntimeError, RuntimeErrorKind, StartRequest, Started, Unmounted,
 };
 use shim::protocol::{self, HeldPorts, Order, Reply, Request, Size};
 use shim::record::State;
@@ -435,6 +436,29 @@ impl ContainerRuntime for ShimRuntime {
         resources: Box<oci::runtime::Resources>,
     ) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(self.with_cgroup(container, move |cgroup| cgroup.update(&resources)))
+    }
+
+    fn change_mounts<'a>(
+        &'a self,
+        container: &'a str,
+        remove: Vec<Unmounted>,
+        add: Vec<oci::runtime::Mount>,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async move {
+            let state = self.handle(&ProcessRef::container(container))?.state.clone();
+            blocking(move || mounts::change(&state, &remove, &add)).await?
+        })
+    }
+
+    fn mounted<'a>(
+        &'a self,
+        container: &'a str,
+        places: Vec<String>,
+    ) -> BoxFuture<'a, Result<Vec<Option<u64>>, RuntimeError>> {
+        Box::pin(async move {
+            let state = self.handle(&ProcessRef::container(container))?.state.clone();
+            blocking(move || mounts::mounted(&state, &places)).await?
+        })
     }
 
     fn pids<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Vec<u32>, RuntimeError>> {

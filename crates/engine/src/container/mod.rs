@@ -18,6 +18,7 @@ pub(crate) mod oci_spec;
 mod probe;
 pub(crate) mod program;
 pub(crate) mod published;
+pub(crate) mod remounted;
 pub(crate) mod republished;
 mod requests;
 pub(crate) mod resolv_conf;

@@ -132,7 +132,7 @@ fn volume_plan(core: &Core, point: &mut MountPoint, mut wanted: Wanted, copies: 
 }
 
 /// `--mount`.
-fn parse_mount(core: &Core, mount: &MountSpec) -> Result<(MountPoint, Option<VolumePlan>)> {
+pub(super) fn parse_mount(core: &Core, mount: &MountSpec) -> Result<(MountPoint, Option<VolumePlan>)> {
     let wrong = |what: &str| mount_error(mount.kind, what);
     let destination =
         clean(&mount.target).ok_or_else(|| wrong("field Target must not be empty or relative"))?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use oci::runtime as rt;
 
-use super::{ContainerSpec, Limits, PortBinding, Resources, RestartPolicy, oci_spec, republished};
+use super::{ContainerSpec, Limits, MountSpec, PortBinding, Resources, RestartPolicy, oci_spec, republished};
 use crate::error::{Error, Result};
 
 /// `POST /containers/{id}/update`.
@@ -23,6 +23,9 @@ pub struct UpdateRequest {
     /// Wharf's own: ports to publish beside those that are, and to publish no more (with no binding: wherever it is).
     pub ports_add: BTreeMap<String, Vec<PortBinding>>,
     pub ports_remove: BTreeMap<String, Vec<PortBinding>>,
+    /// Wharf's own: what to mount more, and where to mount nothing more.
+    pub mounts_add: Vec<MountSpec>,
+    pub mounts_remove: Vec<String>,
 }
 
 /// The specification as it will be. Refusals are Docker's.

@@ -142,6 +142,7 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<Owner> {
         // The next start does what the specification says.
         record.unapplied = None;
         record.unapplied_ports = None;
+        record.unapplied_mounts = None;
         record.endpoints.clear();
         record.ports.clear();
         record.sandbox_id.clear();
@@ -160,6 +161,7 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<Owner> {
         }
         owner.adopt(started, paused);
         owner.finish_update().await;
+        owner.finish_mounts().await;
     }
     let container = handle.view();
     core.index.insert(&id, handle);

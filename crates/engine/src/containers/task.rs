@@ -9,6 +9,7 @@ mod change;
 mod exit;
 mod health;
 mod links;
+mod mounts;
 mod networks;
 mod ports;
 mod remove;

@@ -151,6 +151,7 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
         end: crate::container::End::default(),
         unapplied: None,
         unapplied_ports: None,
+        unapplied_mounts: None,
     };
     // A `--rm` container that was not started does not outlive the engine: its record comes with the start.
     if !auto_remove {
@@ -205,7 +206,7 @@ fn note_volumes(directory: &Path, volumes: &[mounts::VolumePlan]) -> Result<()> 
 
 /// An image that is mounted keeps its layers as long as the container is there; so does one that is mounted in another
 /// container, from which it was taken over.
-fn mount_images(core: &Arc<Core>, undo: &mut Undo, points: &mut [MountPoint]) -> Result<()> {
+pub(super) fn mount_images(core: &Arc<Core>, undo: &mut Undo, points: &mut [MountPoint]) -> Result<()> {
     for point in points.iter_mut().filter(|point| point.kind == "image") {
         let storage = core.ports.storage.clone();
         point.layer = core.ports.ids.id();
@@ -225,7 +226,7 @@ fn mount_images(core: &Arc<Core>, undo: &mut Undo, points: &mut [MountPoint]) ->
 }
 
 /// The container does not come to be: it refers to the volume no more, which goes if it was made for nobody else.
-async fn give_back(core: Arc<Core>, name: String, container: String, goes: bool) -> Result<()> {
+pub(super) async fn give_back(core: Arc<Core>, name: String, container: String, goes: bool) -> Result<()> {
     if !goes {
         core.volumes.release(&name, &container);
     } else if let Ok(Some(entry)) = core.volumes.take(&name, Some(&container)) {

@@ -6,6 +6,7 @@
 //! killed, after which a new engine must be able to tidy up.
 
 pub(crate) mod create;
+pub(crate) mod remount;
 pub(crate) mod remove;
 pub(crate) mod start;
 #[cfg(test)]

@@ -108,7 +108,7 @@ async fn steps(
 
     core.failpoints.hit("start.volumes")?;
     let mut mounted = Vec::new();
-    let plugged = mounting::for_start(core, record, &mut mounted).await;
+    let plugged = mounting::for_start(core, &id, record.mounts.iter_mut(), &mut mounted).await;
     for note in mounted {
         let core = core.clone();
         undo.push("plugin's mount", async move {
@@ -119,8 +119,8 @@ async fn steps(
     let plugged = plugged?;
 
     core.failpoints.hit("start.spec")?;
-    let _turns = source::turns(core, record).await;
-    let volumes = source::sources(core, record, &plugged)?;
+    let _turns = source::turns(core, &record.mounts).await;
+    let volumes = source::sources(core, &record.id, &record.mounts, &plugged)?;
     let variables: Vec<String> = linked.iter().flat_map(|link| link.environment(&record.name)).collect();
     let mut built = oci_spec::build(&settings, record, &files, &joined, &volumes, &variables)?;
     let requests = &record.spec.host.resources.device_requests;
@@ -232,6 +232,7 @@ pub(crate) async fn release(core: &Arc<Core>, record: &mut Record) {
         record.ports.clear();
         record.unapplied_ports = None;
     }
+    record.unapplied_mounts = None;
     core.ports.network.release(&record.id, &record.endpoints).await;
     network_event(core, record, "disconnect");
     mounting::release(core, &record.id).await;
@@ -334,7 +335,7 @@ fn log_destination(record: &Record, directory: &std::path::Path) -> Result<logs:
     logs::resolve(driver, options, &facts, path).map_err(|error| Error::invalid(error.to_string()))
 }
 
-fn foreign_runtime(
+pub(super) fn foreign_runtime(
     settings: &crate::settings::Settings,
     record: &Record,
 ) -> Result<Option<(std::path::PathBuf, Vec<String>)>> {

@@ -24,7 +24,7 @@ pub use network::{
 pub use plugins::{PluginError, PluginErrorKind, PluginVolume, VolumePlugins};
 pub use processes::{
     Attachment, ContainerRuntime, ExecRequest, Exit, OpenRoot, Probed, ProcessRef, Reconnected, RootView,
-    Rootfs, Roots, RuntimeError, RuntimeErrorKind, StartRequest, Started, Stdio,
+    Rootfs, Roots, RuntimeError, RuntimeErrorKind, StartRequest, Started, Stdio, Unmounted,
 };
 pub use storage::{Storage, StoredImage};
 pub use usage::{BlockIoEntry, BlockIoUsage, CpuUsage, InterfaceUsage, MemoryUsage, Meter, Traffic, Usage};

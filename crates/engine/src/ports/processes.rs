@@ -220,6 +220,16 @@ pub struct OpenRoot {
     pub keep: Option<OwnedFd>,
 }
 
+/// A mount that is to go from a running container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmounted {
+    pub destination: String,
+    /// Of a bind mount: what it shows.
+    pub source: Option<String>,
+    /// Of another: its file system.
+    pub kind: String,
+}
+
 /// How much of a running container's root is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootView {
@@ -308,6 +318,23 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug {
         _resources: Box<oci::runtime::Resources>,
     ) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+    /// Changes what is mounted in a running container: all of it, or nothing.
+    fn change_mounts<'a>(
+        &'a self,
+        _container: &'a str,
+        _remove: Vec<Unmounted>,
+        _add: Vec<oci::runtime::Mount>,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    /// What is mounted at places of a running container, as a number each: the same as long as that is mounted.
+    fn mounted<'a>(
+        &'a self,
+        _container: &'a str,
+        places: Vec<String>,
+    ) -> BoxFuture<'a, Result<Vec<Option<u64>>, RuntimeError>> {
+        Box::pin(std::future::ready(Ok(vec![None; places.len()])))
     }
     /// All processes in the container's cgroup, as host pids.
     fn pids<'a>(&'a self, container: &'a str) -> BoxFuture<'a, Result<Vec<u32>, RuntimeError>>;

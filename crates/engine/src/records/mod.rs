@@ -2,7 +2,7 @@
 
 mod v1;
 
-pub(crate) use v1::{Record, UnappliedPorts};
+pub(crate) use v1::{Record, UnappliedMounts, UnappliedPorts};
 
 use crate::error::{Error, Result};
 

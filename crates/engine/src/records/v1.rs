@@ -1,5 +1,6 @@
 //! Version 1 of a container's record. A field that is added gets a default; a change of meaning is version 2.
 
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::container::links::Link;
 use crate::container::{ContainerSpec, End, Health, MountPoint, Resources, Status};
-use crate::ports::{Endpoint, PortMapping, Rootfs};
+use crate::ports::{Endpoint, PortMapping, Rootfs, Unmounted};
 
 pub(super) const VERSION: u32 = 1;
 
@@ -78,6 +79,9 @@ pub(crate) struct Record {
     /// The same of `ports`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unapplied_ports: Option<UnappliedPorts>,
+    /// The same of `mounts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unapplied_mounts: Option<UnappliedMounts>,
 }
 
 /// Ports that may not be held yet, and that may be held still.
@@ -85,6 +89,37 @@ pub(crate) struct Record {
 pub(crate) struct UnappliedPorts {
     pub(crate) added: Vec<PortMapping>,
     pub(crate) removed: Vec<PortMapping>,
+}
+
+/// Mounts that may not be there yet, and that may be there still.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UnappliedMounts {
+    /// Where they are.
+    pub(crate) added: HashSet<String>,
+    pub(crate) removed: Vec<Unmounted>,
+    /// What was mounted at all these places before, as the kernel numbers mounts.
+    pub(crate) before: BTreeMap<String, Option<u64>>,
+}
+
+impl UnappliedMounts {
+    pub(crate) fn places(&self) -> Vec<String> {
+        let removed = self.removed.iter().map(|gone| gone.destination.clone());
+        let all: std::collections::BTreeSet<String> = removed.chain(self.added.iter().cloned()).collect();
+        all.into_iter().collect()
+    }
+
+    /// What is left to do where `now` is mounted.
+    pub(crate) fn rest(&self, now: &BTreeMap<String, Option<u64>>) -> Self {
+        let is_as_before = |place: &str| now.get(place) == self.before.get(place);
+        let removed: Vec<Unmounted> =
+            self.removed.iter().filter(|gone| is_as_before(&gone.destination)).cloned().collect();
+        let has_gone = |place: &str| {
+            self.removed.iter().any(|gone| gone.destination == place) && now.get(place) == Some(&None)
+        };
+        let added =
+            self.added.iter().filter(|place| is_as_before(place) || has_gone(place)).cloned().collect();
+        Self { added, removed, before: self.before.clone() }
+    }
 }
 
 /// [`Rootfs`] on disk.
@@ -130,6 +165,33 @@ impl Record {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_change_of_mounts_is_told_by_what_is_mounted() {
+        let gone = |place: &str| Unmounted { destination: place.into(), ..Unmounted::default() };
+        let numbers =
+            |list: [(&str, Option<u64>); 3]| list.map(|(place, number)| (place.into(), number)).into();
+        let mounts = UnappliedMounts {
+            added: ["/new".into(), "/other".into()].into(),
+            removed: vec![gone("/old"), gone("/other")],
+            before: numbers([("/new", None), ("/old", Some(7)), ("/other", Some(8))]),
+        };
+        let rest = |now| {
+            let rest = mounts.rest(&numbers(now));
+            let mut added: Vec<String> = rest.added.into_iter().collect();
+            added.sort();
+            (
+                rest.removed.into_iter().map(|gone| gone.destination).collect::<Vec<_>>().join(" "),
+                added.join(" "),
+            )
+        };
+        let all = ("/old /other".to_owned(), "/new /other".to_owned());
+        assert_eq!(rest([("/new", None), ("/old", Some(7)), ("/other", Some(8))]), all);
+        assert_eq!(rest([("/new", None), ("/old", None), ("/other", None)]), (String::new(), all.1));
+        assert_eq!(rest([("/new", Some(9)), ("/old", None), ("/other", Some(10))]), Default::default());
+    }
+
     #[test]
     fn the_one_endpoint_of_an_old_record_is_its_first() {
         let json =

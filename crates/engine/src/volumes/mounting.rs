@@ -13,12 +13,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{LOCAL, Volume, plugged};
+use crate::container::MountPoint;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::failpoints::is_crash;
 use crate::layout;
 use crate::ports::PluginErrorKind;
-use crate::records::Record;
 
 /// How long the end of a container waits for a plugin.
 const UNMOUNT_WAIT: Duration = Duration::from_secs(5);
@@ -115,16 +115,17 @@ pub(super) async fn mount(core: &Arc<Core>, volume: &Volume, container: &str) ->
 /// to be taken back by a start that fails.
 pub(crate) async fn for_start(
     core: &Arc<Core>,
-    record: &mut Record,
+    container: &str,
+    points: impl Iterator<Item = &mut MountPoint>,
     mounted: &mut Vec<Note>,
 ) -> Result<BTreeMap<String, PathBuf>> {
     let mut places = BTreeMap::new();
-    for point in record.mounts.iter_mut().filter(|point| point.kind == "volume") {
+    for point in points.filter(|point| point.kind == "volume") {
         let Some(entry) = core.volumes.get(&point.name).filter(|entry| entry.volume.driver != LOCAL) else {
             continue;
         };
         if !places.contains_key(&point.name) {
-            let (note, place) = mount(core, &entry.volume, &record.id).await?;
+            let (note, place) = mount(core, &entry.volume, container).await?;
             mounted.push(note);
             core.failpoints.hit("mount.done")?;
             places.insert(point.name.clone(), place);
@@ -137,6 +138,16 @@ pub(crate) async fn for_start(
 /// Unmounts what a container has had. A plugin that does not answer does not hold it up for long.
 pub(crate) async fn release(core: &Arc<Core>, container: &str) {
     for note in core.mounts.take(container) {
+        unmount(core, note).await;
+    }
+}
+
+/// Unmounts one of its volumes.
+pub(crate) async fn release_one(core: &Arc<Core>, container: &str, volume: &str) {
+    let (these, others) = core.mounts.take(container).into_iter().partition(|note| note.volume == volume);
+    let (these, others): (Vec<Note>, Vec<Note>) = (these, others);
+    others.into_iter().for_each(|note| core.mounts.add(note));
+    for note in these {
         unmount(core, note).await;
     }
 }

@@ -12,18 +12,18 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::records::Record;
 
-fn points(record: &Record) -> impl Iterator<Item = &MountPoint> {
-    record.mounts.iter().filter(|point| point.kind == "volume")
+fn of_volumes(points: &[MountPoint]) -> impl Iterator<Item = &MountPoint> {
+    points.iter().filter(|point| point.kind == "volume")
 }
 
 /// Containers that start with the same mounted volume do it one after the other: the second shares what the first has.
-pub(crate) async fn turns(core: &Core, record: &Record) -> Vec<Turn> {
+pub(crate) async fn turns(core: &Core, points: &[MountPoint]) -> Vec<Turn> {
     let is_mounted = |name: &&String| {
         let entry = core.volumes.get(name);
         entry.is_some_and(|entry| matches!(local::data(&entry.volume), Data::Mounted { .. }))
     };
     // In the order of the names, so that no two wait for each other.
-    let names: BTreeSet<&String> = points(record).map(|point| &point.name).filter(is_mounted).collect();
+    let names: BTreeSet<&String> = of_volumes(points).map(|point| &point.name).filter(is_mounted).collect();
     let mut turns = Vec::new();
     for name in names {
         turns.push(core.volumes.turn(name).await);
@@ -42,11 +42,12 @@ pub(crate) fn directory(core: &Core, point: &MountPoint) -> Option<PathBuf> {
 /// By name; `plugged` is where plugins have mounted theirs.
 pub(crate) fn sources(
     core: &Core,
-    record: &Record,
+    container: &str,
+    points: &[MountPoint],
     plugged: &BTreeMap<String, PathBuf>,
 ) -> Result<BTreeMap<String, VolumeSource>> {
     let mut sources = BTreeMap::new();
-    for point in points(record) {
+    for point in of_volumes(points) {
         let entry = core.volumes.get(&point.name).ok_or_else(|| no_such_volume(&point.name))?;
         let source = match local::data(&entry.volume) {
             Data::Directory(path, options) => {
@@ -54,7 +55,7 @@ pub(crate) fn sources(
                 VolumeSource::Bound { source: path.to_string_lossy().into_owned(), options }
             }
             Data::Mounted { kind, device, options } => {
-                let neighbour = local::neighbour(core, &entry.volume, &record.id);
+                let neighbour = local::neighbour(core, &entry.volume, container);
                 let neighbour = neighbour.filter(|_| kind == "tmpfs");
                 mounted(point, kind, device, options, neighbour)?
             }
@@ -94,7 +95,8 @@ fn mounted(
 
 /// Docker's text for a volume whose file system could not be mounted, told from the runtime's message.
 pub(crate) fn failed(core: &Core, record: &Record, message: &str) -> Option<Error> {
-    let point = points(record).find(|point| message.contains(&format!("at {:?}", point.destination)))?;
+    let point =
+        of_volumes(&record.mounts).find(|point| message.contains(&format!("at {:?}", point.destination)))?;
     let entry = core.volumes.get(&point.name).filter(|entry| !entry.volume.options.is_empty())?;
     let why = message.rsplit(": ").next().unwrap_or(message);
     Some(local::mount_error(&entry.volume, why))

@@ -7,6 +7,7 @@ mod console;
 mod devices;
 mod hooks;
 mod identity;
+pub(crate) mod live;
 mod lookup;
 mod mounts;
 mod namespaces;

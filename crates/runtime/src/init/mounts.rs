@@ -94,7 +94,7 @@ fn bind(
 }
 
 /// Whether the descriptor leads into a procfs.
-fn is_proc(file: impl AsFd) -> bool {
+pub(super) fn is_proc(file: impl AsFd) -> bool {
     const PROC_SUPER_MAGIC: i64 = 0x9fa0;
     rustix::fs::fstatfs(file).is_ok_and(|s| s.f_type == PROC_SUPER_MAGIC)
 }
@@ -124,25 +124,29 @@ fn place(job: &ContainerJob<'_>, root: BorrowedFd<'_>, target: BorrowedFd<'_>, o
     // Something else can only be another root's, which the descriptor could not lead to.
     let Some(below) = target.as_bytes().strip_prefix(root.as_bytes()) else { return Ok(()) };
     let below = if root.as_bytes() == b"/" { target.as_bytes() } else { below };
-    let name = String::from_utf8_lossy(below);
-    let why = match &*name {
+    refuse(&String::from_utf8_lossy(below), of_proc)
+}
+
+/// Of a place in the container.
+pub(super) fn refuse(name: &str, of_proc: bool) -> Result<()> {
+    let why = match name {
         "" | "/" => "over the root file system",
         "/proc" if !of_proc => "because it is not of type proc",
         inside if inside.starts_with("/proc/") && !IN_PROC.contains(&inside) => "because it is inside /proc",
         _ => return Ok(()),
     };
-    let name = if name.is_empty() { "/" } else { &name };
+    let name = if name.is_empty() { "/" } else { name };
     Err(Error::Invalid(format!("{name:?} cannot be mounted {why}")))
 }
 
-fn failed(mount: &MountJob<'_>, source: io::Error) -> Error {
+pub(super) fn failed(mount: &MountJob<'_>, source: io::Error) -> Error {
     let Mount { source: from, kind, destination, .. } = mount.mount;
     let from = if from.is_empty() { kind } else { from };
     Error::Mount { what: format!("{from:?} to rootfs at {destination:?}"), source }
 }
 
 /// Directories on top of each other, of which nothing can be changed: `lowerdir+` names each, the uppermost first.
-fn overlay(mount: &MountJob<'_>) -> io::Result<OwnedFd> {
+pub(super) fn overlay(mount: &MountJob<'_>) -> io::Result<OwnedFd> {
     let words = mount.options.data.iter().filter_map(|word| word.strip_prefix("lowerdir+="));
     let lower: Vec<PathBuf> = words.map(PathBuf::from).collect();
     let overlay = Overlay { lower: &lower, upper: Path::new(""), work: Path::new(""), options: &[] };
@@ -187,9 +191,22 @@ fn destination(root: BorrowedFd<'_>, mount: &MountJob<'_>) -> io::Result<OwnedFd
 /// `is_covering`: a tmpfs whose place was there before.
 fn fill(job: &MountJob<'_>, target: BorrowedFd<'_>, is_covering: bool) -> io::Result<()> {
     let (mount, options) = (job.mount, &job.options);
-    if mount.kind == "overlay" && options.data.iter().all(|word| word.starts_with("lowerdir+=")) {
+    if is_layers(job) {
         return put(overlay(job)?, target, mount, options);
     }
+    let tree = tmpfs(job, target, is_covering)?;
+    attributes(tree.as_fd(), options, false)?;
+    put(tree, target, mount, options)
+}
+
+/// Whether it is an overlay that [`overlay`] makes.
+pub(super) fn is_layers(job: &MountJob<'_>) -> bool {
+    job.mount.kind == "overlay" && job.options.data.iter().all(|word| word.starts_with("lowerdir+="))
+}
+
+/// A tmpfs, or another file system that is made of options alone, with what it may take over from `target`.
+pub(super) fn tmpfs(job: &MountJob<'_>, target: BorrowedFd<'_>, is_covering: bool) -> io::Result<OwnedFd> {
+    let (mount, options) = (job.mount, &job.options);
     let fs = fsopen(mount.kind.as_str(), FsOpenFlags::FSOPEN_CLOEXEC)?;
     let source = if mount.source.is_empty() { mount.kind.as_str() } else { mount.source.as_str() };
     fsconfig_set_string(&fs, "source", source)?;
@@ -200,11 +217,13 @@ fn fill(job: &MountJob<'_>, target: BorrowedFd<'_>, is_covering: bool) -> io::Re
     }
     configure(fs.as_fd(), options)?;
     let tree = create(&fs, options)?;
-    if options.copy_up && is_empty(tree.as_fd())? {
-        copy_up(target, tree.as_fd())?;
-    }
-    attributes(tree.as_fd(), options, false)?;
-    put(tree, target, mount, options)
+    copy_up_if(job, target, tree.as_fd())?;
+    Ok(tree)
+}
+
+/// An empty file system that is to begin with what it covers does so.
+pub(super) fn copy_up_if(job: &MountJob<'_>, target: BorrowedFd<'_>, tree: BorrowedFd<'_>) -> io::Result<()> {
+    if job.options.copy_up && is_empty(tree)? { copy_up(target, tree) } else { Ok(()) }
 }
 
 fn put(tree: OwnedFd, target: BorrowedFd<'_>, mount: &Mount, options: &Options) -> io::Result<()> {
@@ -213,7 +232,7 @@ fn put(tree: OwnedFd, target: BorrowedFd<'_>, mount: &Mount, options: &Options) 
     spread(tree.as_fd(), options)
 }
 
-fn configure(fs: BorrowedFd<'_>, options: &Options) -> io::Result<()> {
+pub(super) fn configure(fs: BorrowedFd<'_>, options: &Options) -> io::Result<()> {
     for flag in &options.file_system {
         fsconfig_set_flag(fs, flag)?;
     }
@@ -230,7 +249,7 @@ fn configure(fs: BorrowedFd<'_>, options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-fn create(fs: &OwnedFd, options: &Options) -> io::Result<OwnedFd> {
+pub(super) fn create(fs: &OwnedFd, options: &Options) -> io::Result<OwnedFd> {
     fsconfig_create(fs)?;
     // A tmpfs that is filled first becomes read-only afterwards, with `attributes`.
     let now = options.set & !(if options.copy_up { attr::RDONLY } else { 0 });
@@ -239,7 +258,7 @@ fn create(fs: &OwnedFd, options: &Options) -> io::Result<OwnedFd> {
 }
 
 /// One call per scope, and none when nothing is asked.
-fn attributes(tree: BorrowedFd<'_>, options: &Options, bound: bool) -> io::Result<()> {
+pub(super) fn attributes(tree: BorrowedFd<'_>, options: &Options, bound: bool) -> io::Result<()> {
     let beyond = options.set & !0xff != 0 || options.copy_up;
     if bound || beyond {
         let (set, clear) = (options.set, options.clear);
@@ -254,7 +273,7 @@ fn attributes(tree: BorrowedFd<'_>, options: &Options, bound: bool) -> io::Resul
     Ok(())
 }
 
-fn spread(tree: BorrowedFd<'_>, options: &Options) -> io::Result<()> {
+pub(super) fn spread(tree: BorrowedFd<'_>, options: &Options) -> io::Result<()> {
     for &(propagation, recursive) in &options.propagation {
         setattr(tree, c"", recursive, Change { propagation, ..Change::default() }, None)?;
     }
@@ -262,7 +281,7 @@ fn spread(tree: BorrowedFd<'_>, options: &Options) -> io::Result<()> {
 }
 
 /// Puts a detached mount where the descriptor `target` leads.
-pub(super) fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     match move_mount(tree, "", target, "", flags) {
         // mount(2) told a file from a directory; this call says that something is wrong.

@@ -208,7 +208,7 @@ fn ipc_mode(text: &str) -> Result<IpcMode> {
     })
 }
 
-fn mount_spec(mount: mount::Mount) -> Result<MountSpec> {
+pub(super) fn mount_spec(mount: mount::Mount) -> Result<MountSpec> {
     let kind_name = mount.kind.as_str().to_owned();
     let wrong = |what: &str| Error::invalid(format!("invalid mount config for type \"{kind_name}\": {what}"));
     let kind = match kind_name.as_str() {

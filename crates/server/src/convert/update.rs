@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::host_config::mount_spec;
 use super::{resources, restart};
 use api::host_config::HostConfig;
 use api::network::{self as wire, PortMap};
@@ -25,6 +26,8 @@ pub(crate) fn request(host: &HostConfig, ours: Additions) -> Result<UpdateReques
         // To bind a port is to name where; no name is any.
         ports_add: bindings(ours.port_bindings, true),
         ports_remove: bindings(ours.port_bindings_remove, false),
+        mounts_add: ours.mount_add.into_iter().map(mount_spec).collect::<Result<_>>()?,
+        mounts_remove: ours.mount_remove,
     })
 }
 
@@ -83,6 +86,18 @@ mod tests {
             (&ports.ports_add["81"][..], ports.ports_remove["82"].len()),
             (&[PortBinding::default()][..], 0)
         );
+    }
+
+    #[test]
+    fn mounts_are_those_of_a_host_config() {
+        let said =
+            of(r#"{"MountAdd":[{"Type":"bind","Source":"/a","Target":"/b"}],"MountRemove":["/c"]}"#).unwrap();
+        assert_eq!(
+            (said.mounts_add[0].target.as_str(), &said.mounts_remove[..]),
+            ("/b", &["/c".to_owned()][..])
+        );
+        let wrong = of(r#"{"MountAdd":[{"Type":"bind","Source":"a","Target":"/b"}]}"#).unwrap_err();
+        assert!(wrong.message.contains("mount path must be absolute"), "{}", wrong.message);
     }
 
     #[test]

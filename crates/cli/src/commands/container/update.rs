@@ -1,4 +1,4 @@
-//! `update`: other limits, another restart policy; with flags of Wharf's own, other labels, variables and published ports.
+//! `update`: other limits, another restart policy; with flags of Wharf's own, other labels, variables, published ports and mounts.
 
 use api::network::PortMap;
 use api::update::UpdateRequest;
@@ -8,7 +8,7 @@ use crate::command::{Command, Operands, Outcome};
 use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
 use crate::options::request::{bytes, restart_policy};
-use crate::options::{environment, ports, resources, values};
+use crate::options::{environment, mounts, ports, resources, values};
 use crate::output;
 
 pub(crate) const COMMAND: Command = Command {
@@ -43,6 +43,8 @@ pub(crate) const COMMAND: Command = Command {
             values::swap,
             "Swap limit equal to memory plus swap: -1 to enable unlimited swap",
         ),
+        Flag::checked_list("mount-add", "mount", values::mount, "Mount a file system beside those that are"),
+        Flag::list("mount-rm", "Unmount what is mounted at a path of the container"),
         Flag::int("pids-limit", "Tune container pids limit (set -1 for unlimited)"),
         Flag::checked_list(
             "publish",
@@ -124,6 +126,8 @@ fn request(line: &Parsed) -> Result<UpdateRequest, String> {
         env_remove: line.list("env-rm"),
         port_bindings: ports::parse(&line.list("publish"))?.1,
         port_bindings_remove: unpublished(&line.list("publish-rm"))?,
+        mount_add: line.list("mount-add").iter().map(|text| mounts::parse(text)).collect::<Result<_, _>>()?,
+        mount_remove: line.list("mount-rm"),
     })
 }
 
@@ -155,6 +159,11 @@ mod tests {
             "{\"PortBindings\":{\"80/tcp\":[{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"8080\"}]},\
              \"PortBindingsRemove\":{\"81/tcp\":null,\"82/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"90\"}]}}"
         );
+        assert_eq!(
+            said("--mount-add type=bind,src=/a,dst=/b,ro --mount-rm /c x").unwrap(),
+            "{\"MountAdd\":[{\"Type\":\"bind\",\"Source\":\"/a\",\"Target\":\"/b\",\"ReadOnly\":true}],\"MountRemove\":[\"/c\"]}"
+        );
+        assert!(said("--mount-add type=x,dst x").is_err());
         assert!(said("--publish-rm 80/foo x").unwrap_err().contains("invalid proto: foo"));
         assert!(
             said("--restart on-failure:x x").unwrap_err().contains("maximum retry count must be an integer")

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::records::Record;
 use crate::settings::{SeccompSetting, Settings};
 
-pub(crate) use mounts::VolumeSource;
+pub(crate) use mounts::{VolumeSource, of_points};
 pub(crate) use resources::{resources, rlimit};
 pub(crate) use security::{SecurityOptions, capabilities, masked_paths, readonly_paths, security_options};
 

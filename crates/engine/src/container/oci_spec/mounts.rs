@@ -7,7 +7,7 @@ use oci::runtime as rt;
 use super::{Joined, SecurityOptions};
 use crate::container::files::Files;
 use crate::container::mounts::spec_of;
-use crate::container::{IpcMode, MountKind, MountPoint, MountSpec};
+use crate::container::{HostSpec, IpcMode, MountKind, MountPoint, MountSpec};
 use crate::error::{Error, Result};
 use crate::records::Record;
 use crate::settings::Settings;
@@ -102,16 +102,7 @@ fn user_mounts(
     linux: &mut rt::Linux,
 ) -> Result<Vec<rt::Mount>> {
     let host = &record.spec.host;
-    let mut list = Vec::new();
-    for point in &record.mounts {
-        let spec = point.spec.clone().or_else(|| spec_of(host, &point.destination));
-        list.push(match point.kind.as_str() {
-            "tmpfs" => tmpfs(point, spec.as_ref()),
-            "image" | "container" => image(point, spec.as_ref()),
-            "volume" => volume(point, spec.as_ref(), volumes.get(&point.name)),
-            _ => bind(point, spec.as_ref(), linux)?,
-        });
-    }
+    let mut list = listed(host, &record.mounts, volumes, linux)?;
     for (target, options) in &host.tmpfs {
         let destination = crate::container::mounts::clean(target).unwrap_or_else(|| target.clone());
         let words = options.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
@@ -123,6 +114,37 @@ fn user_mounts(
             ..rt::Mount::default()
         });
     }
+    Ok(list)
+}
+
+fn listed(
+    host: &HostSpec,
+    points: &[MountPoint],
+    volumes: &BTreeMap<String, VolumeSource>,
+    linux: &mut rt::Linux,
+) -> Result<Vec<rt::Mount>> {
+    let mut list = Vec::new();
+    for point in points {
+        let spec = point.spec.clone().or_else(|| spec_of(host, &point.destination));
+        list.push(match point.kind.as_str() {
+            "tmpfs" => tmpfs(point, spec.as_ref()),
+            "image" | "container" => image(point, spec.as_ref()),
+            "volume" => volume(point, spec.as_ref(), volumes.get(&point.name)),
+            _ => bind(point, spec.as_ref(), linux)?,
+        });
+    }
+    Ok(list)
+}
+
+/// For a container that runs: these alone, outer before inner.
+pub(crate) fn of_points(
+    host: &HostSpec,
+    points: &[MountPoint],
+    volumes: &BTreeMap<String, VolumeSource>,
+) -> Result<Vec<rt::Mount>> {
+    // How the root passes mounts on was settled when it was made.
+    let mut list = listed(host, points, volumes, &mut rt::Linux::default())?;
+    list.sort_by_key(|m| (m.destination.matches('/').count(), m.destination.clone()));
     Ok(list)
 }
 

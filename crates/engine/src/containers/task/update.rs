@@ -1,8 +1,32 @@
-//! Update: other limits, another restart policy, other labels, other published ports, while it is what it is.
+//! Update: other limits, another restart policy, other labels, ports and mounts, while it is what it is.
 
 use super::Owner;
-use crate::container::{Status, UpdateRequest, update};
+use crate::container::{ContainerSpec, MountPoint, Status, UpdateRequest, update};
 use crate::error::{Error, Result};
+use crate::failpoints::is_crash;
+use crate::flows::{Undo, finish, remount};
+use crate::records::Record;
+
+/// What an update changes of a record.
+struct Was {
+    spec: ContainerSpec,
+    mounts: Vec<MountPoint>,
+    anonymous_volumes: Vec<String>,
+}
+
+impl Was {
+    fn of(record: &Record) -> Self {
+        let Record { spec, mounts, anonymous_volumes, .. } = record.clone();
+        Self { spec, mounts, anonymous_volumes }
+    }
+
+    fn put_back(self, record: &mut Record) {
+        (record.spec, record.mounts) = (self.spec, self.mounts);
+        record.anonymous_volumes = self.anonymous_volumes;
+        record.unapplied = None;
+        record.unapplied_mounts = None;
+    }
+}
 
 impl Owner {
     pub(super) async fn update(&mut self, request: &UpdateRequest) -> Result<()> {
@@ -10,26 +34,45 @@ impl Owner {
         self.try_update(request).await.map_err(|e| e.context(format_args!("Cannot update container {id}")))
     }
 
-    /// First the record, then the kernel, as in Docker. An engine that is killed in between has promised nothing; the next
-    /// one finds what is left to do in the record, so that the two do not say different things for long.
     async fn try_update(&mut self, request: &UpdateRequest) -> Result<()> {
         if matches!(self.record.status, Status::Removing | Status::Dead) {
             return Err(Error::internal("container is marked for removal and cannot be \"update\""));
         }
-        let changed = update::changed(&self.record.spec, request)?;
+        let mut undo = Undo::default();
+        let result = self.change(request, &mut undo).await;
+        let gone = finish(undo, result).await?;
+        let runs = matches!(self.record.status, Status::Running | Status::Paused);
+        remount::let_go(&self.core, &self.record, &gone, runs).await;
+        self.publish();
+        self.event("update", &[]);
+        Ok(())
+    }
+
+    /// First the record, then the kernel, as in Docker. An engine that is killed in between has promised nothing; the next
+    /// one finds what is left to do in the record, so that the two do not say different things for long. Answers which
+    /// mounts have gone.
+    async fn change(&mut self, request: &UpdateRequest, undo: &mut Undo) -> Result<Vec<MountPoint>> {
+        let mut changed = update::changed(&self.record.spec, request)?;
         let live = update::live(&request.resources, &changed.host.resources)?;
+        let wanted = (&request.mounts_add[..], &request.mounts_remove[..]);
+        let mounts = remount::prepare(&self.core, &self.record, &mut changed, wanted, undo).await?;
+        let unapplied = self.unapplied_mounts(&mounts).await?;
         let ports = self.reserve_ports(&changed).await?;
         let durable = !changed.host.auto_remove;
         let runs = matches!(self.record.status, Status::Running | Status::Paused);
         let applies = runs && live != oci::runtime::Resources::default();
-        let was = std::mem::replace(&mut self.record.spec, changed);
+        let was = Was::of(&self.record);
+        self.record.spec = changed;
+        self.record.mounts = mounts.change.points;
+        self.record.anonymous_volumes.extend(mounts.anonymous);
         self.record.unapplied = applies.then(|| request.resources.clone());
+        self.record.unapplied_mounts = unapplied;
+        let remounts = self.record.unapplied_mounts.is_some();
         if let Some(ports) = &ports {
             self.note_ports(ports);
         }
         if let Err(error) = self.try_save(durable).await {
-            self.record.spec = was;
-            self.record.unapplied = None;
+            was.put_back(&mut self.record);
             if let Some(ports) = ports {
                 self.give_up_ports(ports).await;
             }
@@ -53,12 +96,20 @@ impl Owner {
             self.take_back(request, was).await;
             return Err(error);
         }
-        if applies || republishes {
+        let remounted = self.apply_mounts(undo).await;
+        if is_crash(&remounted) {
+            remounted?;
+        } else if let Err(error) = remounted {
+            self.take_back(request, was).await;
+            if republishes {
+                self.follow_ports().await;
+            }
+            return Err(error);
+        }
+        if applies || republishes || remounts {
             self.save(false).await;
         }
-        self.publish();
-        self.event("update", &[]);
-        Ok(())
+        Ok(mounts.change.gone)
     }
 
     /// What an engine that was killed in an update had still to do.
@@ -77,9 +128,9 @@ impl Owner {
     }
 
     /// The kernel refused: what it had taken before is put back as it was, and the record.
-    async fn take_back(&mut self, request: &UpdateRequest, was: crate::container::ContainerSpec) {
+    async fn take_back(&mut self, request: &UpdateRequest, was: Was) {
         let offered = self.core.settings().limits.clone();
-        match update::undo(&request.resources, &was.host.resources, &offered) {
+        match update::undo(&request.resources, &was.spec.host.resources, &offered) {
             Ok(before) => {
                 if let Err(error) = self.core.ports.runtime.update(&self.record.id, Box::new(before)).await {
                     tracing::warn!(container = %self.record.id, %error, "could not put its limits back");
@@ -89,8 +140,7 @@ impl Owner {
                 tracing::warn!(container = %self.record.id, %error, "could not put its limits back")
             }
         }
-        self.record.spec = was;
-        self.record.unapplied = None;
+        was.put_back(&mut self.record);
         self.save(!self.record.spec.host.auto_remove).await;
     }
 }
