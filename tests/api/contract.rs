@@ -6,7 +6,7 @@ use super::registry::Registry;
 use super::*;
 use std::collections::BTreeSet;
 
-/// What there is of the API. All else in the definition answers 501.
+/// What there is of the API. All else in the definition answers 501, but for what [`outside`] says.
 const BUILT: &[&str] = &[
     "GET /_ping",
     "HEAD /_ping",
@@ -72,6 +72,7 @@ const BUILT: &[&str] = &[
     "POST /networks/{id}/disconnect",
     "POST /networks/prune",
     "POST /build/prune",
+    "GET /plugins",
 ];
 
 /// Statuses of the definition that no case below shows, and why. 500 stands for all that is broken in the engine or
@@ -104,6 +105,24 @@ const NOT_SHOWN: &[(&str, u16, &str)] = &[
     ("POST /images/{name}/push", 404, "told in the stream, as Docker does"),
     ("POST /auth", 204, "the answer has a body, as Docker's"),
 ];
+
+/// What an engine answers that is in no Swarm and has no managed plugins, where that is no 501: the status, and the message
+/// of every operation.
+fn outside(operation: &str) -> Option<(u16, &'static str)> {
+    let (method, path) = operation.split_once(' ')?;
+    let noun = path.split('/').nth(1)?;
+    match (method, noun, path) {
+        (_, "swarm", "/swarm/init" | "/swarm/join") => None,
+        (_, "swarm", "/swarm/leave") => Some((503, "This node is not part of a swarm")),
+        (_, "swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", _) => Some((
+            503,
+            "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to \
+             swarm and try again.",
+        )),
+        (_, "plugins", path) if path.contains("{name}") => Some((404, "plugin \"x\" not found")),
+        _ => None,
+    }
+}
 
 struct Contract {
     house: House,
@@ -499,6 +518,7 @@ fn every_answer_is_as_docker_defines_it() {
     contract.containers();
     contract.volumes();
     contract.networks();
+    assert_eq!(contract.show(200, "GET /plugins", "/plugins", None).json(), json!([]));
     contract.show(200, "GET /events", "/events?since=0&until=0000000001.9", None);
     contract.show(200, "GET /events", "/events?until=1&since=-5", None);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
@@ -534,6 +554,16 @@ fn what_is_not_built_says_so_by_name() {
     assert!(BUILT.iter().all(|built| operations.iter().any(|(operation, _)| operation == built)));
     let later: Vec<_> = operations.iter().filter(|(operation, _)| !BUILT.contains(&&**operation)).collect();
     assert_eq!(later.len() + BUILT.len(), operations.len());
+    let (there, later): (Vec<_>, Vec<_>) =
+        later.into_iter().partition(|(operation, _)| outside(operation).is_some());
+    assert!(there.len() > 30);
+    for (operation, _) in there {
+        let (status, message) = outside(operation).expect("as chosen");
+        let (method, pattern) = operation.split_once(' ').expect("a method and a path");
+        let path = pattern.replace("{id}", "x").replace("{name}", "x");
+        let answer = house.ask(method, &path, None);
+        assert_eq!((answer.status, answer.json()), (status, json!({"message": message})), "{operation}");
+    }
     for (operation, _) in later {
         let (method, pattern) = operation.split_once(' ').expect("a method and a path");
         let path = pattern.replace("{id}", "x").replace("{name}", "x");

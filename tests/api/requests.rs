@@ -108,7 +108,8 @@ fn every_refusal_has_docker_s_status_and_text() {
         ("GET", "/events?since=2&until=1", None, 400, "`since` time (2) cannot be after `until` time (1)"),
         ("GET", "/system/df?type=x", None, 400, "unknown object type: x"),
         ("POST", "/build", None, 501, "POST /build is not supported yet"),
-        ("GET", "/plugins", None, 501, "GET /plugins is not supported yet"),
+        ("POST", "/plugins/pull?remote=x", None, 501, "POST /plugins/pull is not supported yet"),
+        ("POST", "/swarm/init", None, 501, "POST /swarm/init is not supported yet"),
     ];
     for (method, path, body, status, text) in table {
         let answer = house.ask(method, &path.replace('"', "%22"), body.as_ref());

@@ -69,7 +69,8 @@ async fn bad_input_is_refused_in_docker_s_words() {
         (get("/containers/json?filters=x"), 400, "invalid filter"),
         (get("/containers/json?limit=x"), 400, "invalid syntax"),
         (get("/events?since=x"), 400, "invalid value for 'since'"),
-        (get("/plugins"), 501, "GET /plugins is not supported yet"),
+        (get("/plugins/privileges?remote=x"), 501, "GET /plugins/privileges is not supported yet"),
+        (get("/services"), 503, "This node is not a swarm manager."),
     ] {
         let answer = fixture.raw(request.as_bytes(), false).await;
         let line = request.lines().next().unwrap();

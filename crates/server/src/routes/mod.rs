@@ -9,9 +9,11 @@ mod execs;
 mod images;
 mod lines;
 mod networks;
+mod plugins;
 mod registries;
 mod stats;
 mod streams;
+mod swarm;
 mod system;
 mod update;
 mod volumes;
@@ -121,6 +123,44 @@ pub(crate) static ROUTES: &[Route] = routes! {
     POST "/volumes/{name}/clone" => volumes::clone;
     GET "/volumes/{name}/export" => volumes::export;
     POST "/volumes/{name}/import" => volumes::import;
+
+    GET "/plugins" => plugins::list, since 25;
+    GET "/plugins/{name*}/json" => plugins::find, since 25;
+    DELETE "/plugins/{name*}" => plugins::find, since 25;
+    POST "/plugins/{name*}/enable" => plugins::find, since 25;
+    POST "/plugins/{name*}/disable" => plugins::find, since 25;
+    POST "/plugins/{name*}/push" => plugins::find, since 25;
+    POST "/plugins/{name*}/upgrade" => plugins::find, since 26;
+    POST "/plugins/{name*}/set" => plugins::find, since 25;
+
+    GET "/swarm" => swarm::ask_manager;
+    POST "/swarm/leave" => swarm::leave;
+    POST "/swarm/update" => swarm::ask_manager;
+    GET "/swarm/unlockkey" => swarm::ask_manager;
+    POST "/swarm/unlock" => swarm::ask_manager;
+    GET "/nodes" => swarm::ask_manager;
+    GET "/nodes/{name}" => swarm::ask_manager;
+    DELETE "/nodes/{name}" => swarm::ask_manager;
+    POST "/nodes/{name}/update" => swarm::ask_manager;
+    GET "/services" => swarm::ask_manager;
+    POST "/services/create" => swarm::ask_manager;
+    GET "/services/{name}" => swarm::ask_manager;
+    DELETE "/services/{name}" => swarm::ask_manager;
+    POST "/services/{name}/update" => swarm::ask_manager;
+    GET "/services/{name}/logs" => swarm::ask_manager, since 29;
+    GET "/tasks" => swarm::ask_manager;
+    GET "/tasks/{name}" => swarm::ask_manager;
+    GET "/tasks/{name}/logs" => swarm::ask_manager, since 29;
+    GET "/secrets" => swarm::ask_manager, since 25;
+    POST "/secrets/create" => swarm::ask_manager, since 25;
+    GET "/secrets/{name}" => swarm::ask_manager, since 25;
+    DELETE "/secrets/{name}" => swarm::ask_manager, since 25;
+    POST "/secrets/{name}/update" => swarm::ask_manager, since 25;
+    GET "/configs" => swarm::ask_manager, since 30;
+    POST "/configs/create" => swarm::ask_manager, since 30;
+    GET "/configs/{name}" => swarm::ask_manager, since 30;
+    DELETE "/configs/{name}" => swarm::ask_manager, since 30;
+    POST "/configs/{name}/update" => swarm::ask_manager, since 30;
 };
 
 /// Docker has these, Wharf not yet: 501 with their name, never a 404 as if nobody had heard of them.
@@ -133,45 +173,9 @@ pub(crate) const NOT_BUILT: &[(&str, &str)] = &[
     ("GET", "/images/{name*}/attestations"),
     ("POST", "/session"),
     ("POST", "/grpc"),
-    ("GET", "/plugins"),
     ("GET", "/plugins/privileges"),
     ("POST", "/plugins/pull"),
     ("POST", "/plugins/create"),
-    ("GET", "/plugins/{name*}/json"),
-    ("DELETE", "/plugins/{name*}"),
-    ("POST", "/plugins/{name*}/enable"),
-    ("POST", "/plugins/{name*}/disable"),
-    ("POST", "/plugins/{name*}/push"),
-    ("POST", "/plugins/{name*}/upgrade"),
-    ("POST", "/plugins/{name*}/set"),
-    ("GET", "/swarm"),
     ("POST", "/swarm/init"),
     ("POST", "/swarm/join"),
-    ("POST", "/swarm/leave"),
-    ("POST", "/swarm/update"),
-    ("GET", "/swarm/unlockkey"),
-    ("POST", "/swarm/unlock"),
-    ("GET", "/nodes"),
-    ("GET", "/nodes/{name}"),
-    ("DELETE", "/nodes/{name}"),
-    ("POST", "/nodes/{name}/update"),
-    ("GET", "/services"),
-    ("POST", "/services/create"),
-    ("GET", "/services/{name}"),
-    ("DELETE", "/services/{name}"),
-    ("POST", "/services/{name}/update"),
-    ("GET", "/services/{name}/logs"),
-    ("GET", "/tasks"),
-    ("GET", "/tasks/{name}"),
-    ("GET", "/tasks/{name}/logs"),
-    ("GET", "/secrets"),
-    ("POST", "/secrets/create"),
-    ("GET", "/secrets/{name}"),
-    ("DELETE", "/secrets/{name}"),
-    ("POST", "/secrets/{name}/update"),
-    ("GET", "/configs"),
-    ("POST", "/configs/create"),
-    ("GET", "/configs/{name}"),
-    ("DELETE", "/configs/{name}"),
-    ("POST", "/configs/{name}/update"),
 ];

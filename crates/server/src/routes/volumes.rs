@@ -20,10 +20,7 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>> {
     let engine = call.engine().clone();
     let request: VolumeCreateRequest = call.json().await?;
     if request.cluster_volume_spec.is_some() {
-        return Err(no_swarm(
-            "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" \
-                             to connect this node to swarm and try again.",
-        ));
+        return Err(Error::unavailable(super::swarm::NO_MANAGER));
     }
     let made = engine.volumes.create(convert::volume::create(request)).await?;
     Ok(body::json(StatusCode::CREATED, &convert::volume::volume(&made)))
@@ -36,11 +33,7 @@ pub(crate) async fn inspect(call: Call) -> Result<Response<Body>> {
 
 /// Only volumes of a Swarm can be changed, which there are none of.
 pub(crate) async fn update(_: Call) -> Result<Response<Body>> {
-    Err(no_swarm("volume update only valid for cluster volumes, but swarm is unavailable"))
-}
-
-fn no_swarm(why: &str) -> Error {
-    Error::unavailable(why)
+    Err(Error::unavailable("volume update only valid for cluster volumes, but swarm is unavailable"))
 }
 
 pub(crate) async fn remove(call: Call) -> Result<Response<Body>> {
