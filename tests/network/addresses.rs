@@ -38,7 +38,10 @@ fn a_container_has_what_docker_gives_it() {
     assert!(home.hears("two", "172.17.0.1:80"));
     assert_eq!(seen.recv().unwrap(), "172.17.0.3");
 
-    home.ok(&["run", "-d", "--name", "mac", "--mac-address", "02:00:00:00:00:aa", "bb", "sleep", "1000"]);
+    home.ok(&["create", "--name", "mac", "--mac-address", "02:00:00:00:00:aa", "bb", "sleep", "1000"]);
+    let will_have = home.inspect("mac", "{{.NetworkSettings.Networks.bridge.MacAddress}}");
+    assert_eq!(will_have, "02:00:00:00:00:aa");
+    home.ok(&["start", "mac"]);
     for _ in 0..2 {
         assert_eq!(home.ok(&["exec", "mac", "cat", "/sys/class/net/eth0/address"]), "02:00:00:00:00:aa");
         assert_eq!(

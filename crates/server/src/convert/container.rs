@@ -190,7 +190,11 @@ pub(super) fn endpoints(c: &Container) -> BTreeMap<String, EndpointSettings> {
             ipv6_gateway: address(found.gateway6),
             global_ipv6_address: address(found.ipv6),
             global_ipv6_prefix_len: found.ipv6_prefix.into(),
-            mac_address: found.mac.clone(),
+            // Of one that does not run: what it will have.
+            mac_address: match asked {
+                Some(asked) if found.mac.is_empty() => asked.mac.clone(),
+                _ => found.mac.clone(),
+            },
             ip_prefix_len: found.ipv4_prefix.into(),
             dns_names: found.dns_names.clone(),
         };
