@@ -61,3 +61,27 @@ fn without_the_proxy_a_signal_is_for_the_client() {
     house.ok(&["kill", "-s", "USR1", "box"]);
     assert!(eventually(|| house.ok(&["logs", "box"]) == "ready\ngot-usr1"), "{}", house.ok(&["logs", "box"]));
 }
+
+#[test]
+fn a_question_that_is_interrupted_ends_the_command_and_does_nothing() {
+    let house = House::new();
+    house.ok(&["create", "--name", "stays", "bb", "true"]);
+    house.ok(&["network", "create", "stays"]);
+    for words in [
+        &["container", "prune"][..],
+        &["network", "prune"],
+        &["volume", "prune"],
+        &["image", "prune"],
+        &["system", "prune"],
+    ] {
+        for signal in [Signal::INT, Signal::TERM] {
+            let mut terminal = house.terminal(words);
+            terminal.expect("[y/N] ");
+            terminal.signal(signal);
+            terminal.expect("\n");
+            assert_eq!(terminal.end(), 0, "{words:?}");
+        }
+    }
+    house.ok(&["container", "inspect", "stays"]);
+    house.ok(&["network", "inspect", "stays"]);
+}

@@ -88,7 +88,7 @@ impl Machine {
         if self.selinux {
             options.push("name=selinux".to_owned());
         }
-        if self.cgroup_namespaces && self.cgroup_version == "2" {
+        if self.cgroup_namespaces {
             options.push("name=cgroupns".to_owned());
         }
         options

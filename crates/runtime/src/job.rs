@@ -245,9 +245,13 @@ pub(crate) fn open_source(mount: &Mount, bundle: &Path, recursive: bool) -> Resu
     } else {
         open_tree(CWD, bundle.join(&mount.source), flags).map_err(Into::into)
     };
-    opened.map_err(|source| Error::Mount {
-        what: format!("{:?} to rootfs at {:?}", mount.source, mount.destination),
-        source,
+    opened.map_err(|source| {
+        let mut what = format!("{:?} to rootfs at {:?}", mount.source, mount.destination);
+        if !mount.subpath.is_empty() {
+            let part = Path::new(&mount.source).join(&mount.subpath);
+            what.push_str(&format!(": cannot access path {}", part.display()));
+        }
+        Error::Mount { what, source }
     })
 }
 

@@ -5,6 +5,7 @@ use api::filters::Filters;
 use crate::app::App;
 use crate::command::{Outcome, Running};
 use crate::commands::{container, image, network, volume};
+use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
 use crate::output::units::human_size;
 use crate::{filters, output, prompt};
@@ -48,13 +49,16 @@ pub(crate) fn options(app: &App, line: &Parsed, all: bool) -> Options {
 }
 
 /// Asks, unless `--force` was said. False: it shall not be done, which is told to nobody: who said no knows.
-pub(crate) fn confirmed(line: &Parsed, warning: &str) -> bool {
-    line.switch("force") || prompt::confirm(&format!("{warning}\nAre you sure you want to continue?"))
+pub(crate) async fn confirmed(line: &Parsed, warning: &str) -> Result<bool, Failure> {
+    if line.switch("force") {
+        return Ok(true);
+    }
+    prompt::confirm(&format!("{warning}\nAre you sure you want to continue?")).await
 }
 
 /// Runs one kind for its own command.
 pub(crate) async fn run(app: &App, line: &Parsed, pruner: &Pruner, all: bool, warning: &str) -> Outcome {
-    if !confirmed(line, warning) {
+    if !confirmed(line, warning).await? {
         return Ok(0);
     }
     let options = options(app, line, all);

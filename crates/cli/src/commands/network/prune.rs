@@ -31,7 +31,7 @@ const WARNING: &str = "WARNING! This will remove all custom networks not used by
 
 async fn run(app: &App, line: &Parsed) -> Outcome {
     let filters = app.config.prune_filters(filters::collect(&line.list("filter")));
-    if !line.switch("force") && !prompt::confirm(WARNING) {
+    if !line.switch("force") && !prompt::confirm(WARNING).await? {
         // Told to nobody, as Docker does: who said no knows.
         return Ok(0);
     }

@@ -36,7 +36,7 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     if options.volumes && options.filters.get("until").next().is_some() {
         return Err(Failure::new("ERROR: The \"until\" filter is not supported with \"--volumes\""));
     }
-    if !confirmed(line, &warning(&options)) {
+    if !confirmed(line, &warning(&options)).await? {
         return Ok(0);
     }
     let mut space_bytes = 0;

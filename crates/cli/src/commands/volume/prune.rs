@@ -42,7 +42,7 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     let warning = format!(
         "WARNING! This will remove {what} not used by at least one container.\nAre you sure you want to continue?"
     );
-    if !line.switch("force") && !prompt::confirm(&warning) {
+    if !line.switch("force") && !prompt::confirm(&warning).await? {
         // Told to nobody, as Docker does: who said no knows.
         return Ok(0);
     }
