@@ -172,3 +172,98 @@ fn a_table_of_one_s_own_wins_too() {
     );
     assert_eq!(world.hear("10.99.0.1:8080"), "");
 }
+
+/// Names of the ports of a bridge.
+fn bridge_ports(home: &Home, bridge: &str) -> Vec<String> {
+    let all = home.host.sh(&format!("ip -o link show master {bridge}"));
+    all.lines().filter_map(|line| Some(line.split(": ").nth(1)?.split('@').next()?.to_owned())).collect()
+}
+
+#[test]
+fn an_interface_that_is_removed_comes_back_as_it_was() {
+    let (host, world) = linked();
+    let mut home = Home::with(host, &[]);
+    home.ok(&["network", "create", "--ipv6", "--subnet", "172.30.0.0/24", "--subnet", "fd30::/64", "both"]);
+    home.ok(&["network", "create", "--subnet", "172.31.0.0/24", "more"]);
+    home.ok(&["run", "-d", "--name", "ca", "-p", "8080:80", "bb", "sleep", "1000"]);
+    let sysctls = "name=both,ip=172.30.0.9,driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1";
+    home.ok(&["run", "-d", "--name", "cb", "--network", sysctls, "--network", "more", "bb", "sleep", "1000"]);
+    home.ok(&["run", "-d", "--name", "cc", "--network", "both", "bb", "sleep", "1000"]);
+    server(&home, "ca");
+    crate::until("the world hears it", || world.hear("10.99.0.1:8080") == "hello");
+    let state = |home: &Home, name: &str| {
+        let shown = home.inspect(name, "{{json .NetworkSettings.Networks}}");
+        let line = "ip -o addr | cut -d' ' -f2-; cat /sys/class/net/*/address; ip route; ip -6 route";
+        let inside = home.ok(&["exec", name, "sh", "-c", line]);
+        let lines = inside.lines().filter(|line| !line.contains("fe80")).map(str::to_owned);
+        let mut lines: Vec<_> = lines.collect();
+        // The kernel shows what is older first.
+        lines.sort_unstable();
+        (shown, lines)
+    };
+    let pid = home.inspect("ca", "{{.State.Pid}}");
+    let mut known = repairs(&home).len();
+    for (name, bridge) in
+        [("ca", "docker0".to_owned()), ("cb", bridge_of(&home, "both")), ("cb", bridge_of(&home, "more"))]
+    {
+        let before = state(&home, name);
+        let ports = bridge_ports(&home, &bridge);
+        let line: String = ports.iter().map(|port| format!("ip link del {port};")).collect();
+        let begun = Instant::now();
+        home.host.sh(&line);
+        crate::until_as("it is back as it was", &before, || state(&home, name));
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}, looking included", begun.elapsed());
+        let of = format!(" of container {name} on network");
+        let is_told = |told: &String| told.starts_with("make interface eth") && told.contains(&of);
+        crate::until("it is told", || repairs(&home)[known..].iter().any(is_told));
+        known = repairs(&home).len();
+    }
+    let ping = |name: &str, to: &str| {
+        crate::until(to, || home.engine.wharf(&["exec", name, "ping", "-c", "1", "-W", "2", to]).status == 0);
+    };
+    ping("cc", "cb");
+    ping("cb", "fd30::3");
+    crate::until("the world hears it", || world.hear("10.99.0.1:8080") == "hello");
+    assert_eq!(home.ok(&["exec", "cb", "cat", "/proc/sys/net/ipv4/conf/eth0/log_martians"]), "1");
+    assert_eq!(home.inspect("ca", "{{.State.Pid}}"), pid);
+
+    // What was made ahead is not used without a link.
+    home.sh(&[], "ping -c 1 -W 10 172.17.0.1");
+
+    // The end of a container, and what the user takes away, are no repairs.
+    home.ok(&["network", "disconnect", "more", "cb"]);
+    home.ok(&["rm", "-f", "cc"]);
+    home.ok(&["run", "--rm", "bb", "true"]);
+    std::thread::sleep(Duration::from_millis(400));
+    assert_eq!(repairs(&home).len(), known);
+    assert_eq!(bridge_ports(&home, &bridge_of(&home, "more")), [""; 0]);
+
+    // While no engine runs the next one does it; and what it has taken over, it knows.
+    let both = bridge_of(&home, "both");
+    home.engine.kill();
+    let port = bridge_ports(&home, &both).remove(0);
+    home.host.sh(&format!("ip link del {port}"));
+    home.engine.run();
+    crate::until("it is back", || bridge_ports(&home, &both).len() == 1);
+    let known = repairs(&home).len();
+    let ca = home.ok(&["exec", "ca", "cat", "/sys/class/net/eth0/iflink"]);
+    let port = home.host.sh(&format!("ip -o link | sed -n 's/^{ca}: \\(veth[0-9a-f]*\\)@.*/\\1/p'"));
+    home.host.sh(&format!("ip link del {port}"));
+    crate::until("it is told", || repairs(&home).len() > known);
+    crate::until("the world hears it", || world.hear("10.99.0.1:8080") == "hello");
+
+    // And a bridge of a user's.
+    let bridge = bridge_of(&home, "both");
+    home.host.sh(&format!("ip link del {bridge}"));
+    crate::until("it is back", || bridge_ports(&home, &bridge).len() == 1);
+    crate::until("with its address", || {
+        home.host.sh(&format!("ip -o addr show {bridge}")).contains("fd30::1/64")
+    });
+    crate::until("the gateway answers", || {
+        home.engine.wharf(&["exec", "cb", "ping", "-c", "1", "-W", "2", "172.30.0.1"]).status == 0
+    });
+}
+
+fn bridge_of(home: &Home, network: &str) -> String {
+    format!("br-{}", &home.ok(&["network", "inspect", "-f", "{{.Id}}", network])[..12])
+}

@@ -3,7 +3,7 @@
 use crate::land::{Home, Land, linked};
 
 /// As [`linked`], with IPv6: the world is `2001:db8:99::2`, the host `::1`, and the world knows the way to ULAs.
-fn wide() -> (Land, Land) {
+pub(crate) fn wide() -> (Land, Land) {
     let (host, world) = linked();
     // As on a host without br_netfilter.
     host.run("echo 0 >/proc/sys/net/bridge/bridge-nf-call-ip6tables");

@@ -46,7 +46,7 @@ impl Land {
     }
 
     /// Does it in a thread that is here.
-    fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+    pub(crate) fn inside<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
         let netns = std::fs::File::open(format!("/proc/{}/ns/net", self.pid())).expect("open the namespace");
         let enter = move || {
             use std::os::fd::AsFd;

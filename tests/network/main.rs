@@ -4,6 +4,7 @@ mod addresses;
 mod bridge;
 mod check;
 mod dns;
+mod everyday;
 mod files;
 mod firewall;
 mod flags;
@@ -13,6 +14,7 @@ mod land;
 mod links;
 mod names;
 mod networks;
+mod options;
 mod over;
 mod ports;
 mod respect;
@@ -22,6 +24,18 @@ use std::time::{Duration, Instant};
 
 /// A loaded machine may take its time, never for ever.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits until something is as it was, and shows what is different.
+#[track_caller]
+fn until_as<T: PartialEq + std::fmt::Debug>(what: &str, before: &T, now: impl Fn() -> T) {
+    let deadline = Instant::now() + DEADLINE;
+    while now() != *before {
+        if Instant::now() > deadline {
+            assert_eq!(now(), *before, "{what}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
 
 /// Waits for it.
 #[track_caller]

@@ -1,6 +1,10 @@
 //! Published ports: who reaches them, what is shown of them, and what happens when something is in the way.
 
+use std::net::UdpSocket;
+use std::time::Duration;
+
 use crate::land::{Home, Land, linked};
+use crate::respect::datagrams;
 
 /// Says hello to everybody who connects to the port; until the host hears it.
 fn server(home: &Home, name: &str, port: u16) {
@@ -168,4 +172,55 @@ fn ten_thousand_ports() {
     assert_eq!(home.ok(&["port", "ca"]).lines().count(), 10_000);
     home.ok(&["rm", "-f", "ca"]);
     home.ok(&["run", "--rm", "-p", "25000:80", "bb", "true"]);
+}
+
+/// A client of datagrams keeps its port, and so its flow is one to the kernel, whoever is behind the port.
+#[test]
+fn a_flow_of_datagrams_follows_the_port() {
+    let (host, world) = linked();
+    let mut home = Home::with(host, &[]);
+    let client = world.inside(|| UdpSocket::bind("10.99.0.2:4444").expect("bind"));
+    client.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+    client.connect("10.99.0.1:5353").expect("connect");
+    let ask = |server: &UdpSocket| {
+        // Who was refused once is told so by the next call.
+        let _ = client.send(b"ping");
+        let mut buffer = [0; 8];
+        let Ok((4, peer)) = server.recv_from(&mut buffer) else { return false };
+        assert_eq!(peer.to_string(), "10.99.0.2:4444");
+        let _ = server.send_to(b"pong!", peer);
+        client.recv(&mut buffer).is_ok_and(|length| length == 5)
+    };
+    // Nobody is there: to the kernel the flow is the host's.
+    for _ in 0..3 {
+        let _ = client.send(b"ping");
+        let _ = client.recv(&mut [0; 8]);
+    }
+    let serve = |home: &Home, name: &str, flags: &[&str]| {
+        sleeper(home, name, flags);
+        datagrams(&home.inspect(name, "{{.State.Pid}}"))
+    };
+    let ca = serve(&home, "ca", &["-p", "5353:53/udp"]);
+    crate::until("it reaches who has the port now", || ask(&ca));
+    // And the next one, at another address.
+    home.sleeper("cb");
+    home.ok(&["rm", "-f", "ca"]);
+    home.sleeper("cc");
+    let cd = serve(&home, "cd", &["-p", "5353:53/udp"]);
+    assert_eq!(home.address("cd"), "172.17.0.4");
+    crate::until("it follows", || ask(&cd));
+    // And one that gets the port while it runs.
+    home.ok(&["update", "--publish-rm", "5353:53/udp", "cd"]);
+    let ce = serve(&home, "ce", &[]);
+    home.ok(&["update", "-p", "5353:53/udp", "ce"]);
+    crate::until("it follows again", || ask(&ce));
+    // Who ended while no engine ran holds nothing back.
+    let victim = home.inspect("ce", "{{.State.Pid}}");
+    home.engine.kill();
+    home.host.sh(&format!("kill -9 {victim}"));
+    home.engine.run();
+    let cf = serve(&home, "cf", &["-p", "5353:53/udp"]);
+    crate::until("it follows the last", || ask(&cf));
+    home.restart(&[]);
+    assert!((0..3).any(|_| ask(&cf)), "it stays");
 }

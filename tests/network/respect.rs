@@ -3,6 +3,7 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use crate::ipv6::wide;
 use crate::land::{Home, linked};
 
 fn server(home: &Home, name: &str) {
@@ -12,7 +13,7 @@ fn server(home: &Home, name: &str) {
 }
 
 /// A socket at port 53 of the container.
-fn datagrams(pid: &str) -> UdpSocket {
+pub(crate) fn datagrams(pid: &str) -> UdpSocket {
     let netns = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("open the namespace");
     let open = move || {
         use std::os::fd::AsFd;
@@ -110,5 +111,54 @@ fn what_the_host_lets_in_reaches_the_container() {
     assert_eq!(home.host.run(links).stdout.trim(), "0");
     home.host.sh("iptables -A INPUT -p tcp --dport 8080 -j REJECT");
     crate::until("published, whatever the host says", || heard(8080));
+    assert!(!home.host.sh("nft list ruleset").contains("asked"));
+}
+
+/// What the policy of `input` lets in of IPv6.
+#[test]
+fn ipv6_is_asked_about_as_well() {
+    let (host, world) = wide();
+    let mut home = Home::with(host, &[]);
+    home.restart(&["--firewall", "respect"]);
+    home.ok(&["network", "create", "--ipv6", "both"]);
+    let flags = ["-p", "8080:80", "-p", "80:80", "-p", "[2001:db8:99::1]:81:80"];
+    home.ok(
+        &[&["run", "-d", "--name", "ca", "--network", "both"], &flags[..], &["bb", "sleep", "1000"]].concat()
+    );
+    home.ok(&["exec", "-d", "ca", "sh", "-c", "while :; do echo hello | nc -l -p 80; done"]);
+    let six = |port: u16| world.hear(&format!("[2001:db8:99::1]:{port}")) == "hello";
+    let four = |port: u16| world.hear(&format!("10.99.0.1:{port}")) == "hello";
+    for port in [8080, 80, 81] {
+        crate::until("nobody has said anything", || six(port));
+    }
+    crate::until("of IPv4", || four(8080));
+    home.host.sh(
+        "nft 'add table inet f; add chain inet f in { type filter hook input priority 0; policy drop; }; \
+         add rule inet f in ct state established accept; add rule inet f in iif lo accept; \
+         add rule inet f in meta l4proto ipv6-icmp accept'",
+    );
+    assert!(!six(8080) && !six(80) && !six(81) && !four(8080));
+    for at in ["[2001:db8:99::1]:8080", "[::1]:8080", "127.0.0.1:80"] {
+        crate::until("the host itself", || home.host.hear(at) == "hello");
+    }
+    home.host.sh("nft add rule inet f in ip6 saddr 2001:db8:99::2 tcp dport { 80, 81 } accept");
+    for port in [80, 81] {
+        crate::until("it is let in", || six(port));
+    }
+    assert!(!six(8080) && !four(80));
+    home.host.sh("nft delete table inet f; ip6tables -A INPUT -p tcp --dport 8080 -j REJECT");
+    assert!(!six(8080));
+    crate::until("another port, and another version", || six(80) && four(8080));
+    home.host.sh("ip6tables -F INPUT");
+    home.ok(&["update", "-p", "8090:80", "ca"]);
+    crate::until("a port more", || six(8090));
+    home.host.sh("nft flush ruleset");
+    crate::until("the rules are back", || six(8080));
+    home.host.sh("nft delete table ip6 wharf");
+    crate::until("and those of IPv6 alone", || six(8080));
+    home.restart(&["--firewall", "respect"]);
+    crate::until("with the next engine", || six(8080));
+    home.restart(&[]);
+    crate::until("published, whatever the host says", || six(8080));
     assert!(!home.host.sh("nft list ruleset").contains("asked"));
 }

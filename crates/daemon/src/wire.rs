@@ -74,6 +74,7 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
     if let Some(text) = config.text("ip").filter(|text| !text.is_empty()) {
         settings.publish_address = text.parse().map_err(|_| format!("invalid ip: {text}"))?;
     }
+    settings.network_options = config.network_options()?;
     settings.log.driver = config.text("log-driver").unwrap_or("json-file").to_owned();
     for (key, value) in config.map("log-opt") {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -206,6 +207,7 @@ fn desired(config: &Config) -> Result<net::Desired, String> {
         table: if name == "docker0" { "wharf".into() } else { format!("wharf-{name}") },
         respect: config.text("firewall") == Some("respect"),
         ipv6: config.flag("ip6tables", true),
+        direct: config.flag("allow-direct-routing", false),
     });
     let has_ipv6 = config.flag("ipv6", false);
     let of_ipv6 = ["bip6", "fixed-cidr-v6", "default-gateway-v6"];

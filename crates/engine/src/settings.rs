@@ -46,6 +46,8 @@ pub struct Settings {
     pub uploads_max: usize,
     /// Where ports are published that name no address (`--ip`).
     pub publish_address: std::net::IpAddr,
+    /// By driver: options of a network that its request does not name.
+    pub network_options: BTreeMap<String, BTreeMap<String, String>>,
     /// When images go by themselves; `None`: never.
     pub image_gc: Option<ImageGc>,
 }
@@ -167,6 +169,7 @@ impl Settings {
             downloads_max: 3,
             uploads_max: 5,
             publish_address: std::net::Ipv4Addr::UNSPECIFIED.into(),
+            network_options: BTreeMap::new(),
             image_gc: None,
         }
     }

@@ -117,6 +117,9 @@ pub struct BridgeConfig {
     pub internal: bool,
     /// The host itself has no address on it (`com.docker.network.bridge.inhibit_ipv4`).
     pub bare: bool,
+    /// From these interfaces of the host's published ports are reached at the containers' own addresses, too
+    /// (`com.docker.network.bridge.trusted_host_interfaces`).
+    pub trusted: Vec<String>,
     /// It is made for its network and goes with it.
     pub owned: bool,
     /// There is no bridge: the name is the network's only.
@@ -139,6 +142,7 @@ impl Default for BridgeConfig {
             masquerade: true,
             internal: false,
             bare: false,
+            trusted: Vec::new(),
             owned: false,
             over: None,
         }
@@ -182,7 +186,14 @@ impl BridgeConfig {
     /// The firewall has to know more of it than that it is there.
     pub(crate) fn is_special(&self) -> bool {
         self.over.is_none()
-            && (self.ipv6.is_some() || !matches!(self.mode, GatewayMode::Nat | GatewayMode::Isolated))
+            && (self.ipv6.is_some()
+                || !matches!(self.mode, GatewayMode::Nat | GatewayMode::Isolated)
+                || self.trusts())
+    }
+
+    /// Somebody outside is trusted with its containers' own addresses.
+    pub(crate) fn trusts(&self) -> bool {
+        !self.trusted.is_empty() && !self.internal && self.over.is_none()
     }
 }
 
@@ -195,11 +206,13 @@ pub struct FirewallConfig {
     pub respect: bool,
     /// Not `--ip6tables=false`: IPv6 is in it, too.
     pub ipv6: bool,
+    /// `--allow-direct-routing`: whoever has a route reaches published ports at the containers' own addresses, too.
+    pub direct: bool,
 }
 
 impl Default for FirewallConfig {
     fn default() -> Self {
-        Self { table: "wharf".to_owned(), respect: false, ipv6: true }
+        Self { table: "wharf".to_owned(), respect: false, ipv6: true, direct: false }
     }
 }
 

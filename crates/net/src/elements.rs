@@ -22,8 +22,9 @@ pub(crate) struct Names {
     pub(crate) ports: &'static str,
     pub(crate) moved_ports: &'static str,
     pub(crate) moved_ports_at: &'static str,
-    /// Ports that are reached at the container's own address.
+    /// Ports that are reached at the container's own address; and those that are so from trusted interfaces only.
     pub(crate) reached: &'static str,
+    pub(crate) offered: &'static str,
 }
 
 pub(crate) const fn names(version: Version) -> Names {
@@ -34,6 +35,7 @@ pub(crate) const fn names(version: Version) -> Names {
             moved_ports: "moved_ports",
             moved_ports_at: "moved_ports_at",
             reached: "reached",
+            offered: "offered",
         },
         Version::V6 => Names {
             home: "home6",
@@ -41,6 +43,7 @@ pub(crate) const fn names(version: Version) -> Names {
             moved_ports: "moved_ports6",
             moved_ports_at: "moved_ports_at6",
             reached: "reached6",
+            offered: "offered6",
         },
     }
 }
@@ -100,22 +103,14 @@ impl Elements {
     }
 
     /// How many keys there are, in the order of [`respect::KEY_SETS`].
-    pub(crate) fn keyed(&self) -> [usize; 3] {
-        let names = names(Version::V4);
-        [names.ports, names.moved_ports, names.moved_ports_at].map(|map| self.of(map).len())
+    pub(crate) fn keyed(&self) -> [usize; 6] {
+        ASKED.map(|(_, map)| self.of(map).len())
     }
 
     /// The keys alone, for the sets of those that are asked about.
-    fn keys(&self) -> [(&'static str, Vec<Element>); 3] {
-        let names = names(Version::V4);
-        let keys = |map: &str| {
-            self.of(map).iter().map(|element| Element { data: Vec::new(), ..element.clone() }).collect()
-        };
-        [
-            (respect::ASKED_PORTS, keys(names.ports)),
-            (respect::ASKED_MOVED_PORTS, keys(names.moved_ports)),
-            (respect::ASKED_MOVED_PORTS_AT, keys(names.moved_ports_at)),
-        ]
+    fn keys(&self) -> [(&'static str, Vec<Element>); 6] {
+        let key = |element: &Element| Element { data: Vec::new(), ..element.clone() };
+        ASKED.map(|(set, map)| (set, self.of(map).iter().map(key).collect()))
     }
 
     pub(crate) fn delete_from(&self, transaction: &mut Transaction<'_>) {
@@ -128,9 +123,23 @@ impl Elements {
     }
 }
 
-fn maps(version: Version) -> [&'static str; 4] {
-    let Names { ports, moved_ports, moved_ports_at, reached, .. } = names(version);
-    [ports, moved_ports, moved_ports_at, reached]
+/// Each set of keys that are asked about with the map that has them, in the order of [`respect::KEY_SETS`].
+const ASKED: [(&str, &str); 6] = {
+    let [v4, v6] = [names(Version::V4), names(Version::V6)];
+    let sets = respect::KEY_SETS;
+    [
+        (sets[0].name, v4.ports),
+        (sets[1].name, v4.moved_ports),
+        (sets[2].name, v4.moved_ports_at),
+        (sets[3].name, v6.ports),
+        (sets[4].name, v6.moved_ports),
+        (sets[5].name, v6.moved_ports_at),
+    ]
+};
+
+fn maps(version: Version) -> [&'static str; 5] {
+    let Names { ports, moved_ports, moved_ports_at, reached, offered, .. } = names(version);
+    [ports, moved_ports, moved_ports_at, reached, offered]
 }
 
 pub(crate) fn octets(address: IpAddr) -> Vec<u8> {

@@ -2,6 +2,7 @@
 //! be taken.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -21,12 +22,11 @@ use crate::observe::observe_with;
 use crate::plan::{Plan, Step, first_host, first_host6, overlap, plan, turn_on_ipv6};
 use crate::pool::Pool;
 use crate::pools::{self, AddressPool, Taken};
-use crate::ports::{PortMapping, PortWish};
-use crate::published::{self, Opening, Published, PublishedPorts, Reach};
+use crate::published::Published;
 use crate::sandbox::{Address, Furnishing, Sandbox, probe_over};
 use crate::state::{State, lock};
 use crate::version::Version;
-use crate::watch::Watcher;
+use crate::watch::{TellLost, Watcher};
 
 /// How many sandboxes are held ready: with the bridge, for users' networks, and with loopback only.
 const BRIDGED_READY: usize = 4;
@@ -34,7 +34,6 @@ const UNPLUGGED_READY: usize = 3;
 const ISOLATED_READY: usize = 1;
 
 /// The running networks of one engine.
-#[derive(Debug)]
 pub struct Fabric {
     /// Name of the default bridge, if there is one.
     default: Option<String>,
@@ -51,7 +50,14 @@ pub struct Fabric {
     bridged: Option<Pool>,
     /// Started with the first network of a user's.
     unplugged: OnceLock<Pool>,
+    lost: Arc<OnceLock<TellLost>>,
     _watcher: Watcher,
+}
+
+impl fmt::Debug for Fabric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fabric").field("default", &self.default).finish_non_exhaustive()
+    }
 }
 
 impl Fabric {
@@ -99,7 +105,8 @@ impl Fabric {
         let attach =
             default.as_ref().and_then(|name| networks.get(name)).map(|network| network.attach.clone());
         let state = Arc::new(Mutex::new(State { desired, guarded, links, nft, published }));
-        let watcher = Watcher::start(Arc::clone(&state), mended)?;
+        let lost = Arc::default();
+        let watcher = Watcher::start(Arc::clone(&state), Arc::clone(&lost), mended)?;
         let bridged = attach
             .map(|attach| Pool::start("wharf-sandboxes", Furnishing::Bridged(attach), BRIDGED_READY))
             .transpose()?;
@@ -113,6 +120,7 @@ impl Fabric {
             home: NetNs::current()?,
             bridged,
             unplugged: OnceLock::new(),
+            lost,
             _watcher: watcher,
         })
     }
@@ -296,6 +304,7 @@ impl Fabric {
             let is_one_less = firewall::is_of_one_kind(desired, *guarded, &config);
             if !is_one_less || firewall::remove(desired, *guarded, &config, nft).is_err() {
                 published.install(desired, *guarded, nft)?;
+                firewall::forget_special(desired, *guarded, nft)?;
             }
             let chains = forward::chains(nft)?;
             for version in Version::BOTH {
@@ -349,8 +358,12 @@ impl Fabric {
     pub fn take(&self, place: Place) -> Result<(Sandbox, Address)> {
         let (bridge, pool) = self.default()?;
         let address = self.claim(bridge, place)?;
-        let sandbox = pool.take().inspect_err(|_| self.give_all_back(bridge, &address))?;
-        self.assign(bridge, sandbox, address)
+        loop {
+            let sandbox = pool.take().inspect_err(|_| self.give_all_back(bridge, &address))?;
+            if let Some(taken) = self.assign(bridge, sandbox, &address)? {
+                return Ok(taken);
+            }
+        }
     }
 
     /// The same without waiting: `None` if no sandbox is ready.
@@ -361,11 +374,13 @@ impl Fabric {
     pub fn try_take(&self, place: Place) -> Result<Option<(Sandbox, Address)>> {
         let (bridge, pool) = self.default()?;
         let address = self.claim(bridge, place)?;
-        let Some(sandbox) = pool.try_take() else {
-            self.give_all_back(bridge, &address);
-            return Ok(None);
-        };
-        self.assign(bridge, sandbox, address).map(Some)
+        while let Some(sandbox) = pool.try_take() {
+            if let Some(taken) = self.assign(bridge, sandbox, &address)? {
+                return Ok(Some(taken));
+            }
+        }
+        self.give_all_back(bridge, &address);
+        Ok(None)
     }
 
     fn default(&self) -> Result<(&str, &Pool)> {
@@ -373,11 +388,18 @@ impl Fabric {
         both.ok_or_else(|| Error::NoSuchNetwork("bridge".to_owned()))
     }
 
-    fn assign(&self, bridge: &str, mut sandbox: Sandbox, address: Address) -> Result<(Sandbox, Address)> {
-        match sandbox.assign(&address) {
-            Ok(()) => Ok((sandbox, address)),
+    /// `None`: somebody has removed its leg while it waited.
+    fn assign(
+        &self,
+        bridge: &str,
+        mut sandbox: Sandbox,
+        address: &Address,
+    ) -> Result<Option<(Sandbox, Address)>> {
+        match sandbox.assign(address) {
+            Ok(()) => Ok(Some((sandbox, address.clone()))),
+            Err(e) if e.errno() == Some(rustix::io::Errno::NODEV) => Ok(None),
             Err(e) => {
-                self.give_all_back(bridge, &address);
+                self.give_all_back(bridge, address);
                 Err(e)
             }
         }
@@ -423,7 +445,36 @@ impl Fabric {
         network.claim(place)
     }
 
-    /// Makes a leg on a network in a sandbox, with an address that was claimed there.
+    /// The same for one that has that address there already, and has lost its leg.
+    ///
+    /// # Errors
+    ///
+    /// There is no such network, or the address is none of it.
+    pub fn claimed(&self, bridge: &str, place: Place) -> Result<Address> {
+        let networks = self.networks();
+        let network = networks.get(bridge).ok_or_else(|| Error::NoSuchNetwork(bridge.to_owned()))?;
+        network.claimed(place)
+    }
+
+    /// Whether a sandbox has such a leg; if so, what its other end on this host is called, where it has one.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn leg(&self, sandbox: &mut Sandbox, interface: &str) -> Result<Option<Option<String>>> {
+        let Some(peer) = sandbox.peer(interface)? else { return Ok(None) };
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Some(links.link_name(peer)))
+    }
+
+    /// Whom to tell, from another thread, which links are gone that were ports of bridges of ours: their containers have
+    /// ended, or somebody has removed them. Once for all.
+    pub fn on_lost(&self, tell: impl Fn(Vec<String>) + Send + Sync + 'static) {
+        let _ = self.lost.set(Box::new(tell));
+    }
+
+    /// Makes a leg on a network in a sandbox, with an address that was claimed there; answers the name of its other end on
+    /// this host, where it has one.
     ///
     /// # Errors
     ///
@@ -434,7 +485,7 @@ impl Fabric {
         bridge: &str,
         interface: &str,
         address: &Address,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         let attach = self.networks().get(bridge).map(|network| network.attach.clone());
         let attach = attach.ok_or_else(|| Error::NoSuchNetwork(bridge.to_owned()))?;
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
@@ -470,44 +521,6 @@ impl Fabric {
         let mut networks = self.networks();
         let network = networks.get_mut(bridge).ok_or_else(|| Error::NoSuchNetwork(bridge.to_owned()))?;
         network.reclaim(ip)
-    }
-
-    // --------------------------------------------------------------------------------------- ports
-
-    /// Has ports of this host's lead to a container that has the address: all that it wishes, or none.
-    ///
-    /// # Errors
-    ///
-    /// A port that cannot be had, with whose it is; no firewall of ours.
-    pub fn publish(&self, owner: &str, to: Reach, wishes: &[PortWish]) -> Result<PublishedPorts> {
-        published::publish(&mut lock(&self.state), owner, to, wishes)
-    }
-
-    /// Its ports lead nowhere from now on. Twice is no error.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says.
-    pub fn unpublish(&self, owner: &str) -> Result<()> {
-        published::unpublish(&mut lock(&self.state), owner)
-    }
-
-    /// With `--icc=false`: what a container may reach of others on its bridge, in place of what it might before.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says.
-    pub fn open(&self, owner: &str, openings: Vec<Opening>) -> Result<()> {
-        published::open(&mut lock(&self.state), owner, openings)
-    }
-
-    /// After an engine's restart: these running containers have these ports, and nobody else has any.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel says.
-    pub fn adopt_ports(&self, running: Vec<(String, Reach, Vec<PortMapping>)>) -> Result<()> {
-        published::adopt(&mut lock(&self.state), running)
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

@@ -54,11 +54,14 @@
 //! ```text
 //!     set masqueraded6, open, open6, routed, routed6 { type ifname; }            (by the gateway mode of each version)
 //!     set reached { type ipv4_addr . inet_proto . inet_service; flags interval }      (published ports of routed networks)
+//!     set trusted { type ifname . ifname; }                                      (interfaces of the host's, and bridges)
+//!     set offered { type ipv4_addr . inet_proto . inet_service; flags interval }      (what is reached from there)
 //!     chain output { ...
 //!         ip6 daddr ::1 return                                                   (where `br_netfilter` drops the answers)
 //!     }
 //!     chain forward { ...
 //!         ip daddr . meta l4proto . th dport @reached accept                     (after what is internal was dropped)
+//!         iifname . oifname @trusted ip daddr . meta l4proto . th dport @offered accept
 //!         meta nfproto ip meta l4proto icmp oifname @routed accept
 //!         meta nfproto ip iifname != @bridges oifname @open accept               (nat-unprotected)
 //!     }
@@ -118,8 +121,10 @@ const OPEN6: InterfaceSet = interfaces("open6");
 /// Whose addresses others know.
 const ROUTED: InterfaceSet = interfaces("routed");
 const ROUTED6: InterfaceSet = interfaces("routed6");
-/// There as well, where a network has IPv6 or another gateway mode than NAT.
-const SPECIAL_SETS: [InterfaceSet; 5] = [MASQUERADED6, OPEN, OPEN6, ROUTED, ROUTED6];
+/// By which published ports are reached at containers' own addresses.
+const TRUSTED: InterfaceSet = InterfaceSet { name: "trusted", pairs: true };
+/// There as well, where a network has IPv6, another gateway mode than NAT, or somebody whom it trusts.
+const SPECIAL_SETS: [InterfaceSet; 6] = [MASQUERADED6, OPEN, OPEN6, ROUTED, ROUTED6, TRUSTED];
 pub(crate) const FORWARD: &str = "forward";
 pub(crate) const FORWARD6: &str = "forward6";
 const PROTOCOLS: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
@@ -154,8 +159,9 @@ enum Extent {
 
 fn extent(desired: &Desired, guard: Guard) -> Extent {
     let ipv6 = desired.firewall.as_ref().is_some_and(|firewall| firewall.ipv6);
+    let direct = desired.firewall.as_ref().is_some_and(|firewall| firewall.direct);
     // This host goes on forwarding IPv6 when the last network with it is gone.
-    match guard.ipv6 || desired.bridges.iter().any(BridgeConfig::is_special) {
+    match direct || guard.ipv6 || desired.bridges.iter().any(BridgeConfig::is_special) {
         true => Extent::Special { ipv6 },
         false => Extent::Plain,
     }
@@ -198,6 +204,8 @@ fn chains(extent: Extent, guard: Guard) -> Vec<Chain> {
         for (version, routed, open) in [(Version::V4, ROUTED, OPEN), (Version::V6, ROUTED6, OPEN6)] {
             if extent.versions().contains(&version) {
                 forward.push(Rule::accept([PublishedIn(version, names(version).reached)]));
+                let trusted = Match::PairIn(TRUSTED.name);
+                forward.push(Rule::accept([trusted, PublishedIn(version, names(version).offered)]));
                 forward.push(Rule::accept([Is(version), Icmp(version), OutputIn(routed.name)]));
                 forward.push(Rule::accept([Is(version), InputNotIn(BRIDGES.name), OutputIn(open.name)]));
             }
@@ -316,27 +324,36 @@ fn belongs(set: InterfaceSet, bridge: &BridgeConfig) -> bool {
         OPEN6 => ipv6 == Some(GatewayMode::NatUnprotected) && !bridge.internal,
         ROUTED => ipv4 == Some(GatewayMode::Routed) && !bridge.internal,
         ROUTED6 => ipv6 == Some(GatewayMode::Routed) && !bridge.internal,
+        TRUSTED => bridge.trusts(),
         _ => true,
     }
 }
 
-fn members(set: InterfaceSet, bridges: &[BridgeConfig]) -> Vec<&str> {
-    bridges.iter().filter(|bridge| belongs(set, bridge)).map(|bridge| bridge.name.as_str()).collect()
+/// A bridge's elements of a set.
+fn keys(set: InterfaceSet, bridge: &BridgeConfig) -> Vec<Vec<u8>> {
+    match set {
+        _ if !belongs(set, bridge) => Vec::new(),
+        TRUSTED => bridge.trusted.iter().map(|input| InterfaceSet::pair(input, &bridge.name)).collect(),
+        _ => vec![set.key(&bridge.name)],
+    }
+}
+
+fn members(set: InterfaceSet, bridges: &[BridgeConfig]) -> Vec<Vec<u8>> {
+    bridges.iter().flat_map(|bridge| keys(set, bridge)).collect()
 }
 
 /// Whether all our networks are in the table.
 pub(crate) fn is_complete(desired: &Desired, guard: Guard, socket: &mut Socket) -> Result<bool> {
     let Some(FirewallConfig { table, .. }) = &desired.firewall else { return Ok(true) };
     let extent = extent(desired, guard);
-    let keys = |elements: Vec<Element>| {
+    let firsts = |elements: Vec<Element>| {
         let mut keys: Vec<Vec<u8>> = elements.into_iter().map(|element| element.first).collect();
         keys.sort_unstable();
         keys
     };
     for set in sets(extent) {
-        let found = keys(nft::elements(socket, Family::Inet, table, set.name)?);
-        let mut wanted: Vec<Vec<u8>> =
-            members(set, &desired.bridges).into_iter().map(|name| set.key(name)).collect();
+        let found = firsts(nft::elements(socket, Family::Inet, table, set.name)?);
+        let mut wanted = members(set, &desired.bridges);
         wanted.sort_unstable();
         if found != wanted {
             return Ok(false);
@@ -345,7 +362,7 @@ pub(crate) fn is_complete(desired: &Desired, guard: Guard, socket: &mut Socket) 
     for version in extent.versions() {
         let homes = nft::elements(socket, Family::Inet, table, names(*version).home)?;
         let wanted = desired.bridges.iter().filter_map(|bridge| home(*version, bridge)).collect();
-        if keys(homes) != keys(wanted) {
+        if firsts(homes) != firsts(wanted) {
             return Ok(false);
         }
     }
@@ -419,7 +436,7 @@ fn make(
         transaction.forget_chain(FORWARD6);
     }
     if config.respect {
-        respect::route(&mut chains, &desired.owner);
+        respect::route(&mut chains, &desired.owner, extent.versions());
     } else {
         transaction.forget_chain(respect::ASKED);
     }
@@ -437,25 +454,27 @@ fn make(
     transaction.create_link_set(LINKS, id());
     transaction.flush_set(LINKS);
     for version in extent.versions().iter().copied() {
-        let Names { home: homes, ports, moved_ports, moved_ports_at, reached } = names(version);
+        let Names { home: homes, ports, moved_ports, moved_ports_at, reached, offered } = names(version);
         transaction.create_home_set(version, homes, id());
         transaction.create_range_map(version, ports, id());
         transaction.create_single_map(version, moved_ports, id(), false);
         transaction.create_single_map(version, moved_ports_at, id(), true);
         [homes, ports, moved_ports, moved_ports_at].into_iter().for_each(|set| transaction.flush_set(set));
         if extent.is_special() {
-            transaction.create_range_set(version, reached, id());
-            transaction.flush_set(reached);
+            for set in [reached, offered] {
+                transaction.create_range_set(version, set, id());
+                transaction.flush_set(set);
+            }
         }
         let elements: Vec<_> = desired.bridges.iter().filter_map(|bridge| home(version, bridge)).collect();
         transaction.add_elements(homes, &elements);
     }
     transaction.asks = config.respect;
-    for (set, ranges, with_address) in respect::KEY_SETS {
-        transaction.create_key_set(set, id(), ranges, with_address);
-        match config.respect {
-            true => transaction.flush_set(set),
-            false => transaction.delete_set(set),
+    for respect::KeySet { version, name, ranges, with_address } in respect::KEY_SETS {
+        transaction.create_key_set(version, name, id(), ranges, with_address);
+        match config.respect && extent.versions().contains(&version) {
+            true => transaction.flush_set(name),
+            false => transaction.delete_set(name),
         }
     }
     elements.add_to(&mut transaction);
@@ -470,7 +489,7 @@ pub(crate) fn add(desired: &Desired, guard: Guard, bridge: &BridgeConfig, socket
     let extent = extent(desired, guard);
     let mut transaction = Transaction::on(Family::Inet, &config.table);
     for set in sets(extent).into_iter().filter(|set| belongs(*set, bridge)) {
-        transaction.add_interfaces(set, &[&bridge.name]);
+        transaction.add_interfaces(set, &keys(set, bridge));
     }
     for version in extent.versions().iter().copied() {
         let home: Vec<_> = home(version, bridge).into_iter().collect();
@@ -490,11 +509,29 @@ pub(crate) fn remove(
     let extent = extent(desired, guard);
     let mut transaction = Transaction::on(Family::Inet, &config.table);
     for set in sets(extent).into_iter().filter(|set| belongs(*set, bridge)) {
-        transaction.remove_interfaces(set, &[&bridge.name]);
+        transaction.remove_interfaces(set, &keys(set, bridge));
     }
     for version in extent.versions().iter().copied() {
         let home: Vec<_> = home(version, bridge).into_iter().collect();
         transaction.delete_elements(names(version).home, &home);
+    }
+    transaction.commit(socket)
+}
+
+/// What only networks need that are no more: sets that no rule looks into.
+pub(crate) fn forget_special(desired: &Desired, guard: Guard, socket: &mut Socket) -> Result<()> {
+    let Some(config) = desired.firewall.as_ref().filter(|_| !extent(desired, guard).is_special()) else {
+        return Ok(());
+    };
+    let mut transaction = Transaction::on(Family::Inet, &config.table);
+    // Made first so that there is one to delete.
+    for (set, id) in SPECIAL_SETS.into_iter().zip(1..) {
+        transaction.create_interface_set(set, id);
+        transaction.delete_set(set.name);
+    }
+    for (set, id) in [names(Version::V4).reached, names(Version::V4).offered].into_iter().zip(100..) {
+        transaction.create_range_set(Version::V4, set, id);
+        transaction.delete_set(set);
     }
     transaction.commit(socket)
 }

@@ -140,6 +140,20 @@ impl Network {
             };
             ipv6 = Some(Ipv6Net::new(ip, address.prefix_len()).map_err(net)?);
         }
+        self.address(place, ipv4, ipv6)
+    }
+
+    /// The same for somebody who has those addresses already.
+    pub(crate) fn claimed(&self, place: Place) -> Result<Address> {
+        let net = |error: ipnet::PrefixLenError| Error::Config(error.to_string());
+        let ipv4 = place.ipv4.zip(self.facts.address);
+        let ipv4 = ipv4.map(|(ip, of)| Ipv4Net::new(ip, of.prefix_len())).transpose().map_err(net)?;
+        let ipv6 = place.ipv6.zip(self.facts.address6);
+        let ipv6 = ipv6.map(|(ip, of)| Ipv6Net::new(ip, of.prefix_len())).transpose().map_err(net)?;
+        self.address(place, ipv4, ipv6)
+    }
+
+    fn address(&self, place: Place, ipv4: Option<Ipv4Net>, ipv6: Option<Ipv6Net>) -> Result<Address> {
         let derived = match (ipv4, ipv6) {
             (Some(net), _) => mac_from_ipv4(net.addr()),
             (None, Some(net)) => mac_from_ipv6(net.addr()),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
@@ -13,17 +13,18 @@ use rustix::io::Errno;
 use crate::admin::Memory;
 use crate::br_netfilter::bridges_filter_ipv6;
 use crate::desired::{BridgeConfig, Desired, GatewayMode};
-use crate::elements::{self as table, Elements, LINKS};
+use crate::elements::Elements;
 use crate::error::{Error, Result};
 use crate::firewall::{self, Guard};
+use crate::flows::{self, Ways};
+use crate::led::{Direct, Opening, Reach, Target, elements, links};
 use crate::netlink::{Batch, Socket};
-use crate::nft::{Element, Family, Transaction};
+use crate::nft::{Family, Transaction};
 use crate::plan::Step;
-use crate::ports::{self, Allocator, PortMapping, PortWish, Protocol};
+use crate::ports::{self, Allocator, PortMapping, PortWish};
 use crate::respect;
 use crate::sockets::Held;
 use crate::state::State;
-use crate::version::Version;
 
 /// What a container's wishes came to.
 #[derive(Debug, Default)]
@@ -33,44 +34,12 @@ pub struct PublishedPorts {
     pub holder: Option<OwnedFd>,
 }
 
-/// Where a container is reached: its addresses on the networks that lead out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reach {
-    pub ipv4: Option<Ipv4Addr>,
-    pub ipv6: Option<Ipv6Addr>,
-}
-
-impl From<Ipv4Addr> for Reach {
-    fn from(ipv4: Ipv4Addr) -> Self {
-        Self { ipv4: Some(ipv4), ipv6: None }
-    }
-}
-
-impl Reach {
-    /// Its own address of the version that this one of the host's is of.
-    fn beside(self, address: IpAddr) -> Option<IpAddr> {
-        match address {
-            IpAddr::V4(_) => self.ipv4.map(IpAddr::V4),
-            IpAddr::V6(_) => self.ipv6.map(IpAddr::V6),
-        }
-    }
-}
-
-/// A port of a container's that another on the same bridge may reach, where they are kept apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opening {
-    pub from: Ipv4Addr,
-    pub to: Ipv4Addr,
-    pub protocol: Protocol,
-    pub port: u16,
-}
-
 /// All published ports of an engine.
 #[derive(Debug)]
 pub(crate) struct Published {
     allocator: Allocator,
     /// By container.
-    owners: BTreeMap<String, (Reach, Vec<PortMapping>)>,
+    owners: BTreeMap<String, (Target, Vec<PortMapping>)>,
     /// What is open to containers of others.
     openings: BTreeMap<String, Vec<Opening>>,
     /// What the engine before has left, until it is known which of its containers live.
@@ -115,10 +84,10 @@ impl Published {
     pub(crate) fn set_owner(
         &mut self,
         owner: &str,
-        to: Reach,
+        target: Target,
         mappings: &[PortMapping],
-    ) -> Option<(Reach, Vec<PortMapping>)> {
-        self.owners.insert(owner.to_owned(), (to, mappings.to_vec()))
+    ) -> Option<(Target, Vec<PortMapping>)> {
+        self.owners.insert(owner.to_owned(), (target, mappings.to_vec()))
     }
 
     pub(crate) fn forget_owner(&mut self, owner: &str) {
@@ -128,8 +97,8 @@ impl Published {
     /// What belongs into the maps.
     pub(crate) fn elements(&self) -> Elements {
         let mut all = self.inherited.clone();
-        for (to, mappings) in self.owners.values() {
-            all.extend(elements(*to, mappings));
+        for (target, mappings) in self.owners.values() {
+            all.extend(elements(*target, mappings));
         }
         self.openings.values().for_each(|openings| all.extend(links(openings)));
         all
@@ -246,18 +215,41 @@ pub(crate) fn allocate(
 }
 
 fn enter(state: &mut State, owner: &str, to: Reach, mappings: &[PortMapping]) -> Result<()> {
-    state.published.owners.insert(owner.to_owned(), (to, mappings.to_vec()));
+    let target = target(state, to);
+    state.published.owners.insert(owner.to_owned(), (target, mappings.to_vec()));
     open_to_loopback(state, to, mappings);
-    let new = elements(to, mappings);
-    change(state, |transaction| new.add_to(transaction))
+    let new = elements(target, mappings);
+    change(state, |transaction| new.add_to(transaction))?;
+    follow(state, mappings);
+    Ok(())
 }
 
 /// Its ports lead nowhere from now on. Twice is no error.
 pub(crate) fn unpublish(state: &mut State, owner: &str) -> Result<()> {
-    let Some((to, mappings)) = state.published.owners.remove(owner) else { return Ok(()) };
+    let Some((target, mappings)) = state.published.owners.remove(owner) else { return Ok(()) };
     state.published.allocator.release(&mappings);
-    let old = elements(to, &mappings);
-    change(state, |transaction| old.delete_from(transaction))
+    let old = elements(target, &mappings);
+    change(state, |transaction| old.delete_from(transaction))?;
+    follow(state, &mappings);
+    Ok(())
+}
+
+/// Flows of datagrams go where these ports, which have changed, lead now.
+pub(crate) fn follow(state: &mut State, mappings: &[PortMapping]) {
+    if mappings.iter().any(flows::is_of_datagrams) {
+        sweep_all(state);
+    }
+}
+
+fn sweep_all(state: &mut State) {
+    let State { desired, links, nft, published, .. } = state;
+    let Some(nft) = nft else { return };
+    let local = links.addresses().unwrap_or_default().into_iter().map(|(_, net)| net.addr()).collect();
+    let bridges = desired.bridges.iter().filter(|bridge| bridge.over.is_none());
+    let subnets = bridges.flat_map(BridgeConfig::addresses).map(|address| address.trunc()).collect();
+    let mut ways = Ways::new(local, subnets);
+    published.owners.values().for_each(|(target, mappings)| ways.add(*target, mappings));
+    flows::sweep(&ways, nft);
 }
 
 /// What a container may reach of others on its bridge, in place of what it might before.
@@ -295,6 +287,20 @@ fn stand_between(bridge: &str) {
     }
 }
 
+/// How directly a container is reached, by what its networks are now.
+pub(crate) fn target(state: &State, to: Reach) -> Target {
+    let anywhere = state.desired.firewall.as_ref().is_some_and(|firewall| firewall.direct);
+    let direct = |own: Option<IpAddr>| {
+        let bridge = own.and_then(|own| bridge_of(state, own)).filter(|bridge| !bridge.internal);
+        match bridge {
+            Some(_) if anywhere => Direct::Anywhere,
+            Some(bridge) if bridge.trusts() => Direct::Trusted,
+            _ => Direct::Nowhere,
+        }
+    };
+    Target { to, ipv4: direct(to.ipv4.map(IpAddr::V4)), ipv6: direct(to.ipv6.map(IpAddr::V6)) }
+}
+
 /// The bridge on whose network an address is.
 fn bridge_of(state: &State, address: IpAddr) -> Option<&BridgeConfig> {
     network_of(state, address).filter(|bridge| bridge.over.is_none())
@@ -311,10 +317,17 @@ pub(crate) fn adopt(state: &mut State, running: Vec<(String, Reach, Vec<PortMapp
     for (owner, to, mappings) in running {
         state.published.allocator.claim(&mappings);
         open_to_loopback(state, to, &mappings);
-        state.published.owners.insert(owner, (to, mappings));
+        let target = target(state, to);
+        state.published.owners.insert(owner, (target, mappings));
     }
     let inherited = std::mem::take(&mut state.published.inherited);
-    if inherited.sorted() == state.published.elements().sorted() { Ok(()) } else { remake(state) }
+    if inherited.sorted() == state.published.elements().sorted() {
+        return Ok(());
+    }
+    remake(state)?;
+    // Of those that ended meanwhile it is known no more which ports they had.
+    sweep_all(state);
+    Ok(())
 }
 
 pub(crate) fn open_to_loopback(state: &mut State, to: Reach, mappings: &[PortMapping]) {
@@ -353,115 +366,4 @@ fn remake(state: &mut State) -> Result<()> {
 
 fn needs_loopback(mapping: &PortMapping) -> bool {
     !mapping.is_direct() && (mapping.address.is_unspecified() || mapping.address.is_loopback())
-}
-
-/// What the maps need for a container.
-pub(crate) fn elements(to: Reach, mappings: &[PortMapping]) -> Elements {
-    let mut elements = Elements::default();
-    for mapping in mappings {
-        let address = mapping.address;
-        let Some(own) = to.beside(address) else { continue };
-        let names = table::names(Version::of(address));
-        let to = table::octets(own);
-        if mapping.is_direct() {
-            let first = key(own, mapping, mapping.container);
-            let last = key(own, mapping, mapping.container + (mapping.count - 1));
-            elements.push(names.reached, Element { first, last: Some(last), data: Vec::new() });
-            continue;
-        }
-        let last = match address {
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::BROADCAST.into(),
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::from(u128::MAX).into(),
-            one => one,
-        };
-        if mapping.host == mapping.container {
-            let first = key(address, mapping, mapping.host);
-            let last = Some(key(last, mapping, mapping.host + (mapping.count - 1)));
-            elements.push(names.ports, Element { first, last, data: to });
-            continue;
-        }
-        for (n, port) in mapping.ports().enumerate() {
-            let there = (mapping.container + n as u16).to_be_bytes();
-            let data = [&to[..], &there, &[0, 0]].concat();
-            let mut first = key(address, mapping, port);
-            if address.is_unspecified() {
-                first.drain(..to.len());
-                elements.push(names.moved_ports, Element { first, last: None, data });
-            } else {
-                elements.push(names.moved_ports_at, Element { first, last: None, data });
-            }
-        }
-    }
-    elements
-}
-
-fn links(openings: &[Opening]) -> Elements {
-    let one = |Opening { from, to, protocol, port }: &Opening| {
-        let [high, low] = port.to_be_bytes();
-        let rest = [protocol.number(), 0, 0, 0, high, low, 0, 0];
-        let first = [&from.octets()[..], &to.octets(), &rest].concat();
-        Element { first, last: None, data: Vec::new() }
-    };
-    let mut all: Vec<Element> = openings.iter().map(one).collect();
-    all.sort_unstable();
-    all.dedup();
-    let mut elements = Elements::default();
-    all.into_iter().for_each(|element| elements.push(LINKS, element));
-    elements
-}
-
-/// Address, protocol and port, each filled up to four bytes.
-fn key(address: IpAddr, mapping: &PortMapping, port: u16) -> Vec<u8> {
-    let [high, low] = port.to_be_bytes();
-    [table::octets(address), vec![mapping.protocol.number(), 0, 0, 0, high, low, 0, 0]].concat()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mapping(address: &str, host: u16, container: u16, count: u16) -> PortMapping {
-        PortMapping { protocol: Protocol::Udp, address: address.parse().unwrap(), host, container, count }
-    }
-
-    #[test]
-    fn a_range_of_equal_numbers_is_one_element() {
-        let to = Reach { ipv4: Some(Ipv4Addr::new(172, 17, 0, 2)), ..Reach::default() };
-        let range = elements(to, &[mapping("0.0.0.0", 20_000, 20_000, 10_000)]);
-        let of = |elements: &Elements, map: &str| elements.of(map).to_vec();
-        assert_eq!((of(&range, "ports").len(), of(&range, "moved_ports").len()), (1, 0));
-        let range = &of(&range, "ports")[0];
-        assert_eq!(range.first, [0, 0, 0, 0, 17, 0, 0, 0, 0x4e, 0x20, 0, 0]);
-        assert_eq!(range.last.clone().unwrap(), [255, 255, 255, 255, 17, 0, 0, 0, 0x75, 0x2f, 0, 0]);
-        let moved = elements(to, &[mapping("127.0.0.1", 8080, 80, 2)]);
-        assert_eq!((of(&moved, "ports").len(), of(&moved, "moved_ports").len()), (0, 0));
-        assert_eq!(of(&moved, "moved_ports_at").len(), 2);
-        assert_eq!(of(&moved, "moved_ports_at")[1].data, [172, 17, 0, 2, 0, 81, 0, 0]);
-        let moved = elements(to, &[mapping("0.0.0.0", 8080, 80, 1)]);
-        assert_eq!(of(&moved, "moved_ports")[0].first, [17, 0, 0, 0, 0x1f, 0x90, 0, 0]);
-        assert_eq!(of(&elements(to, &[mapping("0.0.0.0", 65_535, 65_535, 1)]), "ports").len(), 1);
-        assert_eq!(elements(to, &[mapping("::", 80, 80, 1)]), Elements::default());
-    }
-
-    #[test]
-    fn each_version_has_its_maps_and_what_is_routed_needs_no_port_here() {
-        let both = Reach { ipv4: Some(Ipv4Addr::LOCALHOST), ipv6: Some("fd00::2".parse().unwrap()) };
-        let all = elements(both, &[mapping("0.0.0.0", 80, 80, 1), mapping("::", 80, 80, 1)]);
-        assert_eq!((all.of("ports").len(), all.of("ports6").len()), (1, 1));
-        let six = &all.of("ports6")[0];
-        assert_eq!(
-            (six.first[..16].to_vec(), six.last.clone().unwrap()[..16].to_vec()),
-            (vec![0; 16], vec![255; 16])
-        );
-        assert_eq!(six.data.len(), 16);
-        let moved = elements(both, &[mapping("::1", 8080, 80, 1), mapping("::", 8081, 80, 1)]);
-        assert_eq!(
-            (moved.of("moved_ports_at6")[0].first.len(), moved.of("moved_ports6")[0].first.len()),
-            (24, 8)
-        );
-        assert_eq!(moved.of("moved_ports6")[0].data[14..], [0, 2, 0, 80, 0, 0]);
-        let direct = elements(both, &[mapping("::", 0, 80, 3)]);
-        assert_eq!(direct.of("reached6")[0].first[..2], [0xfd, 0]);
-        assert_eq!(direct.of("reached6")[0].last.clone().unwrap()[16..], [17, 0, 0, 0, 0, 82, 0, 0]);
-    }
 }

@@ -7,8 +7,9 @@ use std::os::fd::OwnedFd;
 
 use crate::error::{Error, Result};
 use crate::fabric::Fabric;
+use crate::led::{Reach, elements};
 use crate::ports::{PortMapping, PortWish};
-use crate::published::{PublishedPorts, Reach, allocate, change, elements, open_to_loopback};
+use crate::published::{PublishedPorts, allocate, change, follow, open_to_loopback, target};
 use crate::sockets::Held;
 use crate::state::State;
 
@@ -62,10 +63,12 @@ fn give_up(state: &mut State, mappings: &[PortMapping]) {
 }
 
 fn set(state: &mut State, owner: &str, to: Reach, mappings: &[PortMapping]) -> Result<()> {
-    let before = state.published.set_owner(owner, to, mappings);
+    let target = target(state, to);
+    let before = state.published.set_owner(owner, target, mappings);
     open_to_loopback(state, to, mappings);
-    let old = before.as_ref().map(|(to, mappings)| elements(*to, mappings)).unwrap_or_default().sorted();
-    let new = elements(to, mappings).sorted();
+    let old =
+        before.as_ref().map(|(before, mappings)| elements(*before, mappings)).unwrap_or_default().sorted();
+    let new = elements(target, mappings).sorted();
     let (gone, come) = (old.without(&new), new.without(&old));
     let changed = change(state, |transaction| {
         gone.delete_from(transaction);
@@ -73,14 +76,18 @@ fn set(state: &mut State, owner: &str, to: Reach, mappings: &[PortMapping]) -> R
     });
     if let Err(error) = changed {
         match before {
-            Some((to, mappings)) => drop(state.published.set_owner(owner, to, &mappings)),
+            Some((target, mappings)) => drop(state.published.set_owner(owner, target, &mappings)),
             None => state.published.forget_owner(owner),
         }
         return Err(error);
     }
+    let before = before.map(|(_, mappings)| mappings).unwrap_or_default();
     let allocator = state.published.allocator();
-    allocator.release(&before.map(|(_, mappings)| mappings).unwrap_or_default());
+    allocator.release(&before);
     allocator.claim(mappings);
+    if before != mappings {
+        follow(state, &[&before[..], mappings].concat());
+    }
     Ok(())
 }
 

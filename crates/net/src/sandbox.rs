@@ -115,7 +115,14 @@ fn set_ipv6(link: &str, setting: &str, value: &str) -> std::io::Result<()> {
 
 /// What is written on the bridge's end of each pair: by it the end is found again when its bridge was removed.
 pub(crate) fn mark(bridge: &str) -> String {
-    format!("wharf: port of {bridge}")
+    format!("{MARK}{bridge}")
+}
+
+const MARK: &str = "wharf: port of ";
+
+/// Whether something was written so.
+pub(crate) fn is_mark(alias: &str) -> bool {
+    alias.starts_with(MARK)
 }
 
 impl Sandbox {
@@ -183,18 +190,18 @@ impl Sandbox {
         self.socket.send(&batch)
     }
 
-    /// Makes a leg on a bridge, with its address.
+    /// Makes a leg on a bridge, with its address; answers the name of its other end on the host, where it has one.
     pub(crate) fn plug(
         &mut self,
         host: &mut Socket,
         attach: &Attachment,
         interface: &str,
         address: &Address,
-    ) -> Result<()> {
-        match &attach.over {
-            Some(over) => create_over(host, over, attach.mtu, &self.netns, interface)?,
-            None => drop(create_veth(host, attach, &self.netns, interface)?),
-        }
+    ) -> Result<Option<String>> {
+        let host_name = match &attach.over {
+            Some(over) => create_over(host, over, attach.mtu, &self.netns, interface).map(|()| None)?,
+            None => Some(create_veth(host, attach, &self.netns, interface)?),
+        };
         let mut given = self.furnish_leg(&attach.bridge, interface, address);
         // Over one parent a hardware address is one link's, also while the kernel is still removing it.
         let deadline = Instant::now() + STILL_THERE;
@@ -207,7 +214,14 @@ impl Sandbox {
         }
         given.inspect_err(|_| {
             let _ = self.unplug(interface);
-        })
+        })?;
+        Ok(host_name)
+    }
+
+    /// Whether there is such a leg; if so, the index of its other end, in whichever namespace that is.
+    pub(crate) fn peer(&mut self, interface: &str) -> Result<Option<u32>> {
+        let links = self.socket.links()?;
+        Ok(links.into_iter().find(|link| link.name == interface).map(|link| link.peer.unwrap_or_default()))
     }
 
     fn furnish_leg(&mut self, network: &str, interface: &str, address: &Address) -> Result<()> {
@@ -281,14 +295,14 @@ impl Sandbox {
         self.socket.send(&batch)
     }
 
-    /// The first `ethN` that there is not.
+    /// The first name with a number that there is not: `eth0` ...
     ///
     /// # Errors
     ///
     /// What the kernel says.
-    pub fn next_interface(&mut self) -> Result<String> {
+    pub fn next_interface(&mut self, prefix: &str) -> Result<String> {
         let names: Vec<String> = self.socket.links()?.into_iter().map(|link| link.name).collect();
-        let free = (0..).map(|n| format!("eth{n}")).find(|name| !names.contains(name));
+        let free = (0..).map(|n| format!("{prefix}{n}")).find(|name| !names.contains(name));
         Ok(free.unwrap_or_default())
     }
 

@@ -1,12 +1,13 @@
 //! Puts back what somebody takes away while the engine runs: the firewall's table (`nft flush ruleset`, a reload of
-//! ufw), and the bridge with its ports (`ip link del docker0`).
+//! ufw), and the bridge with its ports (`ip link del docker0`). Ports of containers that go are told to whoever knows
+//! whether their containers go, too.
 //!
 //! One thread, which sleeps until nftables changes or a link is removed. It compares and carries out a plan like the
 //! engine's start. What an administrator does *to* the bridge, as setting it down, is left alone until the next start.
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,12 +20,13 @@ use crate::error::{Error, Result};
 use crate::firewall::{self, Guard};
 use crate::forward;
 use crate::netlink::Socket;
-use crate::netlink::route::link_name;
+use crate::netlink::route::link_of;
 use crate::nft;
 use crate::observe::observe_with;
 use crate::plan::{Plan, Step, plan};
 use crate::published::Published;
 use crate::respect::{self, Respect};
+use crate::sandbox;
 use crate::state::{State, lock};
 use crate::version::Version;
 
@@ -34,6 +36,9 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// twice as long each time, up to the last.
 const PEACE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_millis(640);
+
+/// Whom to tell which links are gone that were ports of bridges of ours.
+pub(crate) type TellLost = Box<dyn Fn(Vec<String>) + Send + Sync>;
 
 /// The thread. Dropping it ends the watch.
 pub(crate) struct Watcher {
@@ -52,12 +57,13 @@ impl Watcher {
     /// went wrong if it failed.
     pub(crate) fn start(
         state: Arc<Mutex<State>>,
+        lost: Arc<OnceLock<TellLost>>,
         mended: impl Fn(Result<Plan>) + Send + 'static,
     ) -> Result<Self> {
         let links = Socket::link_removals()?;
         let own = lock(&state).nft.as_ref().map(Socket::port).transpose()?;
         let tables = own.map(|own| Ok::<_, Error>((Socket::netfilter_events()?, own))).transpose()?;
-        let watch = Watch { state, links, tables };
+        let watch = Watch { state, links, tables, lost };
         let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(|e| Error::kernel("make an eventfd", e))?;
         let stopped = stop.try_clone().map_err(|e| Error::kernel("copy an eventfd", e))?;
         let thread = std::thread::Builder::new()
@@ -83,6 +89,7 @@ struct Watch {
     links: Socket,
     /// With the port of our own socket, whose changes are no news.
     tables: Option<(Socket, u32)>,
+    lost: Arc<OnceLock<TellLost>>,
 }
 
 impl Watch {
@@ -117,9 +124,15 @@ impl Watch {
 
     /// Takes the news. Changes of our own, and of what is others', are none.
     fn concerns_us(&mut self) -> bool {
-        let mut gone = Vec::new();
-        let lost = self.links.drain(|event| gone.extend(link_name(&event)));
+        let mut all = Vec::new();
+        let lost = self.links.drain(|event| all.extend(link_of(&event)));
         let mut concerns = lost.unwrap_or(true);
+        let is_port = |alias: &Option<String>| alias.as_deref().is_some_and(sandbox::is_mark);
+        let (ports, gone): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, alias)| is_port(alias));
+        if let Some(tell) = self.lost.get().filter(|_| !ports.is_empty()) {
+            tell(ports.into_iter().map(|(name, _)| name).collect());
+        }
+        let gone: Vec<String> = gone.into_iter().map(|(name, _)| name).collect();
         let table = {
             let state = lock(&self.state);
             concerns |= state.desired.bridges.iter().any(|bridge| gone.contains(&bridge.name));

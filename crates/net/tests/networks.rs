@@ -93,7 +93,7 @@ fn a_container_is_on_several_networks_and_comes_and_goes() {
         let netns: OwnedFd = one.into_netns();
         // As to a container that runs: by its namespace only.
         let mut running = fabric.enter(netns).unwrap();
-        assert_eq!(running.next_interface().unwrap(), "eth1");
+        assert_eq!(running.next_interface("eth").unwrap(), "eth1");
         let place = Place { ipv4: Some(Ipv4Addr::new(172, 19, 0, 77)), ..Place::default() };
         let address = fabric.claim("br-2", place).unwrap();
         assert_eq!(address.gateway, None, "the default route stays where it is");

@@ -136,6 +136,11 @@ impl Client {
         self.say(&Order::Rest, &[])
     }
 
+    /// Ends this conversation, also for who waits for its end.
+    pub fn hang_up(&self) {
+        let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
+    }
+
     /// To wait for its end, beside this.
     ///
     /// # Errors

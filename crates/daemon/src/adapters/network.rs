@@ -7,6 +7,7 @@
 
 mod books;
 mod convert;
+mod legs;
 mod names;
 mod ports;
 mod repairs;
@@ -22,10 +23,11 @@ use engine::ports::{
     BoxFuture, BridgeNetwork, Endpoint, EndpointRequest, Ipv6Network, Named, NetworkError, NetworkFabric,
     NetworkFacts, PortMapping, PortProtocol, PortWish, PublishedPorts, Reach, Sandbox, SandboxRequest,
 };
-use net::{Address, AddressPool, BridgeConfig, Desired, Fabric, Pool};
+use net::{AddressPool, BridgeConfig, Desired, Fabric, Pool};
 
 use self::books::{Books, addresses};
-use self::convert::{config, convert, endpoint, interfaces, link_local, place, random_id, reach, refused};
+use self::convert::{PREFIX, config, convert, endpoint, interfaces, place, random_id, reach, refused};
+use self::legs::Claim;
 use self::names::Names;
 use self::repairs::Repairs;
 
@@ -50,17 +52,10 @@ struct Inner {
     inter_container: bool,
     masquerade: bool,
     /// Held for a look-up only.
-    books: Mutex<Books>,
+    books: Arc<Mutex<Books>>,
     /// What this host does against us.
     warnings: Mutex<Vec<String>>,
     repairs: Repairs,
-}
-
-/// An address that is taken, and for what.
-#[derive(Debug)]
-struct Claim {
-    bridge: String,
-    address: Address,
 }
 
 impl Network {
@@ -90,7 +85,7 @@ impl Network {
         }
         let isolated = Fabric::isolated().map_err(convert)?;
         let names = Names::new(exec_root);
-        let books = Mutex::new(books);
+        let books = Arc::new(Mutex::new(books));
         let warnings = Mutex::default();
         let inner = Inner {
             fabric,
@@ -121,7 +116,10 @@ impl Network {
             Err(error) => Err(error),
         };
         let (sandbox, address) = taken.map_err(|error| refused(error, request))?;
-        self.inner.books().note(container, &bridge, &address);
+        let mut books = self.inner.books();
+        books.note(container, &bridge, &address);
+        books.note_port(sandbox.host_interface().map(str::to_owned), container, &request.network_id);
+        drop(books);
         let endpoints = vec![endpoint(request, &address, "eth0")?];
         Ok(Sandbox { netns: sandbox.into_netns(), sandbox_id: random_id()?, endpoints })
     }
@@ -161,7 +159,9 @@ impl Network {
         let mut endpoints = Vec::with_capacity(requests.len());
         for ((request, claim), interface) in requests.iter().zip(claims).zip(interfaces(requests)) {
             let plugged = self.inner.fabric.plug(&mut sandbox, &claim.bridge, &interface, &claim.address);
-            plugged.and_then(|()| sandbox.set(&interface, &request.sysctls)).map_err(convert)?;
+            let link = plugged.map_err(convert)?;
+            self.inner.books().note_port(link, container, &request.network_id);
+            sandbox.set(&interface, &request.sysctls).map_err(convert)?;
             endpoints.push(endpoint(request, &claim.address, &interface)?);
         }
         let (dns, netns) = (sandbox.take_dns(), sandbox.into_netns());
@@ -193,9 +193,13 @@ impl Network {
     }
 }
 
+fn lock(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
+    books.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Inner {
     fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.books)
     }
 
     fn warn(&self, new: Vec<String>) {
@@ -218,53 +222,6 @@ impl Inner {
             },
             _ => NetworkError { class: Class::NotFound, message: format!("network {network} not found") },
         })
-    }
-
-    fn claim(&self, container: &str, request: &EndpointRequest) -> Result<Claim, NetworkError> {
-        let bridge = self.bridge(&request.network, &request.network_id)?;
-        let place = place(request)?;
-        let mut books = self.books();
-        let address = self.fabric.claim(&bridge, place).map_err(|error| refused(error, request))?;
-        books.note(container, &bridge, &address);
-        let address = Address { link_local: link_local(request), ..address };
-        Ok(Claim { bridge, address })
-    }
-
-    fn give_back(&self, container: &str, claim: &Claim) {
-        claim.address.ips().for_each(|ip| self.release(container, &claim.bridge, ip));
-    }
-
-    fn release(&self, container: &str, bridge: &str, ip: IpAddr) {
-        let mut books = self.books();
-        let key = (bridge.to_owned(), ip);
-        if books.owners.get(&key).is_some_and(|owner| owner == container) {
-            books.owners.remove(&key);
-            self.fabric.give_back(bridge, ip);
-        }
-    }
-
-    fn release_endpoint(&self, container: &str, endpoint: &Endpoint) {
-        let bridge = self.books().bridges.get(&endpoint.network_id).cloned();
-        if let Some(bridge) = bridge {
-            addresses(endpoint).for_each(|ip| self.release(container, &bridge, ip));
-        }
-    }
-
-    /// A running container's sandbox.
-    fn enter(&self, container: &str, pid: u32) -> net::Result<net::Sandbox> {
-        self.fabric.enter(netns_of(container, pid)?)
-    }
-}
-
-/// The namespace of a container's process, if the number is still its own.
-fn netns_of(container: &str, pid: u32) -> net::Result<OwnedFd> {
-    let gone = |_| net::Error::Config(format!("container {container} is not running"));
-    let netns = std::fs::File::open(format!("/proc/{pid}/ns/net")).map_err(gone)?;
-    // Looked at afterwards: a number that has gone to another process is in another cgroup.
-    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).map_err(gone)?;
-    match groups.contains(container) {
-        true => Ok(netns.into()),
-        false => Err(net::Error::Config(format!("container {container} is not running"))),
     }
 }
 
@@ -406,11 +363,14 @@ impl NetworkFabric for Network {
         Box::pin(async move {
             let claim = self.inner.claim(container, request)?;
             let (id, bridge, address) = (container.to_owned(), claim.bridge.clone(), claim.address.clone());
-            let (wished, sysctls) = (request.interface.clone(), request.sysctls.clone());
+            let network = request.network_id.clone();
+            let EndpointRequest { interface: wished, prefix, sysctls, .. } = request.clone();
             let plugged = self.blocking(move |inner| {
                 let mut sandbox = inner.enter(&id, pid)?;
-                let interface = wished.map_or_else(|| sandbox.next_interface(), Ok)?;
-                inner.fabric.plug(&mut sandbox, &bridge, &interface, &address)?;
+                let prefix = prefix.as_deref().unwrap_or(PREFIX);
+                let interface = wished.map_or_else(|| sandbox.next_interface(prefix), Ok)?;
+                let link = inner.fabric.plug(&mut sandbox, &bridge, &interface, &address)?;
+                inner.books().note_port(link, &id, &network);
                 sandbox.set(&interface, &sysctls).inspect_err(|_| drop(sandbox.unplug(&interface)))?;
                 Ok(interface)
             });
@@ -562,6 +522,19 @@ impl NetworkFabric for Network {
 
     fn on_repair(&self, tell: Box<dyn Fn(Vec<String>) + Send + Sync>) {
         self.inner.repairs.tell(tell);
+    }
+
+    fn on_lost(&self, tell: Box<dyn Fn(Vec<(String, String)>) + Send + Sync>) {
+        self.tell_lost(tell);
+    }
+
+    fn reconnect<'a>(
+        &'a self,
+        container: &'a str,
+        pid: u32,
+        request: &'a EndpointRequest,
+    ) -> BoxFuture<'a, Result<bool, NetworkError>> {
+        Box::pin(self.make_again(container, pid, request))
     }
 
     fn facts(&self) -> NetworkFacts {

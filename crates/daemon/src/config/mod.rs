@@ -167,6 +167,8 @@ fn merge(
             Kind::Bool => value.is_boolean(),
             Kind::Text => value.is_string() || option.flag == "default-shm-size" && value.is_number(),
             Kind::Number => value.is_i64(),
+            // By driver.
+            Kind::List if option.flag == "default-network-opt" => value.is_object(),
             // By registry, where Docker only knows of Hub's.
             Kind::List if option.flag == "registry-mirror" && value.is_object() => true,
             Kind::List if option.flag == "default-address-pool" => {
@@ -288,6 +290,7 @@ impl Config {
             }
         }
         self.level()?;
+        self.network_options()?;
         self.registries()?;
         self.image_gc()?;
         if !matches!(self.text("firewall-backend").unwrap_or("nftables"), "nftables") {

@@ -53,7 +53,7 @@ use Standing::{Built, NoEffect, NotBuilt};
 
 pub(crate) const OPTIONS: &[Option_] = &[
     row("add-runtime", "runtimes", Map, Built),
-    row("allow-direct-routing", "allow-direct-routing", Bool, NotBuilt),
+    row("allow-direct-routing", "allow-direct-routing", Bool, Built),
     row("allow-nondistributable-artifacts", "allow-nondistributable-artifacts", List, NoEffect),
     row("api-cors-header", "api-cors-header", Text, NotBuilt),
     row("authorization-plugin", "authorization-plugins", List, NotBuilt),
@@ -77,7 +77,7 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("default-gateway", "default-gateway", Text, Built),
     row("default-gateway-v6", "default-gateway-v6", Text, Built),
     row("default-ipc-mode", "default-ipc-mode", Text, Built),
-    row("default-network-opt", "default-network-opts", List, NotBuilt),
+    row("default-network-opt", "default-network-opts", List, Built),
     row("default-runtime", "default-runtime", Text, Built),
     row("default-shm-size", "default-shm-size", Text, Built),
     row("default-stop-timeout", "default-stop-timeout", Number, NotBuilt),

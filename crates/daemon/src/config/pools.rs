@@ -1,4 +1,6 @@
-//! Where the subnets of networks come from for which nobody names one.
+//! What networks get that nobody names for them: subnets, and options of their driver.
+
+use std::collections::BTreeMap;
 
 use net::{AddressPool, IpNet, Ipv6Net};
 use serde_json::Value;
@@ -14,6 +16,41 @@ impl Config {
     pub(crate) fn address_pools(&self) -> Result<Vec<AddressPool>, String> {
         let said = self.values.get("default-address-pool").and_then(Value::as_array);
         said.into_iter().flatten().map(pool).collect()
+    }
+
+    /// `--default-network-opt bridge=com.docker.network.driver.mtu=1400`, or the same as objects in the file: by driver.
+    ///
+    /// # Errors
+    /// One that is none.
+    pub(crate) fn network_options(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>, String> {
+        let mut all: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+        let mut put = |driver: &str, key: &str, value: &str| match driver {
+            "bridge" | "macvlan" | "ipvlan" => {
+                all.entry(driver.to_owned()).or_default().insert(key.to_owned(), value.to_owned());
+                Ok(())
+            }
+            other => Err(format!("default-network-opts: there is no network driver {other}")),
+        };
+        match self.values.get("default-network-opt") {
+            Some(Value::Object(drivers)) => {
+                for (driver, options) in drivers {
+                    let wrong =
+                        || format!("default-network-opts: {driver}: not an object of texts: {options}");
+                    for (key, value) in options.as_object().ok_or_else(wrong)? {
+                        put(driver, key, value.as_str().ok_or_else(wrong)?)?;
+                    }
+                }
+            }
+            said => {
+                for text in said.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+                    let wrong = || format!("invalid default-network-opt {text:?}: must be driver=key=value");
+                    let (driver, option) = text.split_once('=').ok_or_else(wrong)?;
+                    let (key, value) = option.split_once('=').ok_or_else(wrong)?;
+                    put(driver, key, value)?;
+                }
+            }
+        }
+        Ok(all)
     }
 }
 

@@ -124,6 +124,7 @@ fn sample(option: &Option_) -> (&'static str, &'static str) {
         ("firewall-backend", _) => ("nftables", "\"nftables\""),
         ("exec-opt", _) => ("native.cgroupdriver=cgroupfs", "[\"native.cgroupdriver=cgroupfs\"]"),
         ("registry-mirror", _) => ("http://b", "[\"http://b\"]"),
+        ("default-network-opt", _) => ("bridge=a=b", r#"{"bridge":{"a":"b"}}"#),
         ("default-address-pool", _) => ("base=10.0.0.0/8,size=24", r#"[{"base":"10.0.0.0/8","size":24}]"#),
         (_, Kind::Bool) => ("true", "true"),
         (_, Kind::Text) => ("x", "\"x\""),

@@ -26,6 +26,8 @@ pub(crate) enum Command {
     /// To a network, by its id.
     Connect(String, Box<EndpointSpec>, Reply<()>),
     Disconnect(String, Reply<()>),
+    /// Its interface on a network, by its id, may have been removed.
+    Reconnect(String),
     Remove(RemoveRequest, Reply<()>),
     /// The link of this alias goes.
     Unlink(String, Reply<()>),

@@ -7,18 +7,51 @@ use super::ContainerSpec;
 use crate::error::{Error, Result};
 use crate::ports::{PortProtocol, PortWish, Reach};
 
-/// What is to be published; `address` is where, if a wish does not say, and `to` what the container has. Who has IPv6
-/// and names no address means all of this host's, of both.
+/// Where a port is published that names no address, of either version of IP. One address for it is Docker's rule for
+/// both: any of IPv4 means any of IPv6 as well, and a certain one means none of the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unsaid {
+    ipv4: Option<Ipv4Addr>,
+    ipv6: Option<Ipv6Addr>,
+}
+
+impl Default for Unsaid {
+    fn default() -> Self {
+        Self { ipv4: Some(Ipv4Addr::UNSPECIFIED), ipv6: Some(Ipv6Addr::UNSPECIFIED) }
+    }
+}
+
+impl Unsaid {
+    /// From what is said for the network that leads out by IPv4, and for that by IPv6.
+    pub(crate) fn new(ipv4: Option<IpAddr>, ipv6: Option<IpAddr>) -> Self {
+        let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let ipv4 = match ipv4.unwrap_or(any) {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        };
+        let ipv6 = match ipv6.unwrap_or(any) {
+            IpAddr::V6(address) => Some(address),
+            any if any.is_unspecified() => Some(Ipv6Addr::UNSPECIFIED),
+            IpAddr::V4(_) => None,
+        };
+        Self { ipv4, ipv6 }
+    }
+
+    fn addresses(self, to: Reach) -> Vec<IpAddr> {
+        let ipv4 = self.ipv4.filter(|_| to.ipv4.is_some()).map(IpAddr::V4);
+        let ipv6 = self.ipv6.filter(|_| to.ipv6.is_some()).map(IpAddr::V6);
+        ipv4.into_iter().chain(ipv6).collect()
+    }
+}
+
+/// What is to be published; `unsaid` is where, if a wish does not say, and `to` what the container has.
 ///
 /// # Errors
 ///
 /// Docker's, of a port or a range that is none; an address of a version that the container does not have.
-pub(crate) fn wishes(spec: &ContainerSpec, address: IpAddr, to: Reach) -> Result<Vec<PortWish>> {
+pub(crate) fn wishes(spec: &ContainerSpec, unsaid: Unsaid, to: Reach) -> Result<Vec<PortWish>> {
     let mut wishes = Vec::new();
-    let ipv6 = address.is_unspecified().then_some(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-    let mut unsaid = vec![address];
-    unsaid.extend(ipv6.filter(|ipv6| *ipv6 != address));
-    unsaid.retain(|address| if address.is_ipv4() { to.ipv4.is_some() } else { to.ipv6.is_some() });
+    let unsaid = unsaid.addresses(to);
     let host = &spec.host;
     for (port, bindings) in &host.port_bindings {
         let (container, protocol) = parse(port).ok_or_else(|| invalid(port))?;
@@ -64,9 +97,9 @@ pub(crate) fn wishes(spec: &ContainerSpec, address: IpAddr, to: Reach) -> Result
 /// # Errors
 ///
 /// Docker's, of a port or a range that is none.
-pub(crate) fn check(spec: &ContainerSpec, address: IpAddr) -> Result<()> {
+pub(crate) fn check(spec: &ContainerSpec) -> Result<()> {
     let anywhere = Reach { ipv4: Some(Ipv4Addr::UNSPECIFIED), ipv6: Some(Ipv6Addr::UNSPECIFIED) };
-    wishes(spec, address, anywhere).map(drop)
+    wishes(spec, Unsaid::default(), anywhere).map(drop)
 }
 
 /// The ports that others are told of: `80/tcp` ...
@@ -106,8 +139,6 @@ mod tests {
     use super::*;
     use crate::container::PortBinding;
 
-    const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-
     fn spec(bindings: &[(&str, &str, &str)], exposed: &[&str], all: bool) -> ContainerSpec {
         let mut spec = ContainerSpec::default();
         for (port, host_ip, host_port) in bindings {
@@ -128,7 +159,7 @@ mod tests {
             let (first, last) = wish.host.unwrap_or_default();
             format!("{}:{first}-{last}:{}/{}", wish.address, wish.container, wish.protocol.word())
         };
-        match wishes(spec, ANY, to) {
+        match wishes(spec, Unsaid::default(), to) {
             Ok(wishes) => wishes.iter().map(one).collect::<Vec<_>>().join(" "),
             Err(error) => error.message,
         }
@@ -163,6 +194,19 @@ mod tests {
         ] {
             assert_eq!(text(&spec(&[binding], &[], false)), said);
         }
+    }
+
+    #[test]
+    fn a_network_s_own_address_is_where_nothing_is_said() {
+        let both = Reach { ipv4: Some(Ipv4Addr::LOCALHOST), ipv6: Some(Ipv6Addr::LOCALHOST) };
+        let at = |binding: &str| {
+            let binding = binding.parse().ok();
+            Unsaid::new(binding, binding).addresses(both).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(at("0.0.0.0"), ["0.0.0.0", "::"]);
+        assert_eq!(at("127.0.0.1"), ["127.0.0.1"]);
+        assert_eq!((at("::"), at("::1")), (vec!["::".to_owned()], vec!["::1".to_owned()]));
+        assert_eq!(Unsaid::new(None, "::1".parse().ok()).addresses(both).len(), 2);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::{ContainerSpec, NetworkMode, PortBinding, published};
+use super::published::{self, Unsaid};
+use super::{ContainerSpec, NetworkMode, PortBinding};
 use crate::error::{Error, Result};
 use crate::ports::{PortMapping, PortProtocol, PortWish, Reach};
 
@@ -95,15 +96,15 @@ fn not_published(spec: &ContainerSpec, port: &str, at: Option<&PortBinding>) -> 
     Error::invalid(format!("port {port} is not published{} ({has})", at.unwrap_or_default()))
 }
 
-/// From what a running container has to what its specification will wish; `address` is where, if a wish does not say, and
+/// From what a running container has to what its specification will wish; `unsaid` is where, if a wish does not say, and
 /// `to` where the container is reached.
 pub(crate) fn difference(
     spec: &ContainerSpec,
-    address: IpAddr,
+    unsaid: Unsaid,
     to: Reach,
     has: &[PortMapping],
 ) -> Result<Difference> {
-    let mut wishes = published::wishes(spec, address, to)?;
+    let mut wishes = published::wishes(spec, unsaid, to)?;
     // Those that name a port first, so that a wish for any does not take theirs.
     wishes.sort_by_key(|wish| wish.host.is_none_or(|(first, last)| first != last));
     let mut free: BTreeMap<(PortProtocol, IpAddr, u16), Vec<u16>> = BTreeMap::new();
@@ -249,7 +250,7 @@ mod tests {
         for n in (9000..9010).filter(|n| *n != 9004) {
             one.host.port_bindings.extend(bindings(&[(&format!("{n}/tcp"), "", &n.to_string())]));
         }
-        let found = difference(&one, ANY, TO, &has).unwrap();
+        let found = difference(&one, Unsaid::default(), TO, &has).unwrap();
         assert_eq!(
             (text(&found.kept).as_str(), text(&found.removed).as_str()),
             (
@@ -260,9 +261,9 @@ mod tests {
         assert_eq!(found.wishes.len(), 1);
         // A wish for any does not take what another names.
         let one = spec(&[("80/tcp", "", ""), ("80/tcp", "", "8080")]);
-        let found = difference(&one, ANY, TO, &[tcp(8080, 80, 1), tcp(40_000, 80, 1)]).unwrap();
+        let found = difference(&one, Unsaid::default(), TO, &[tcp(8080, 80, 1), tcp(40_000, 80, 1)]).unwrap();
         assert_eq!((found.wishes.len(), text(&found.removed).as_str()), (0, ""));
-        let found = difference(&one, ANY, TO, &[tcp(8080, 80, 1)]).unwrap();
+        let found = difference(&one, Unsaid::default(), TO, &[tcp(8080, 80, 1)]).unwrap();
         assert_eq!((found.wishes.len(), found.wishes[0].host), (1, None));
     }
 }

@@ -106,7 +106,7 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec) -> Result<Vec<String>
         )));
     }
     if !matches!(host.network_mode, NetworkMode::Host | NetworkMode::None) {
-        super::published::check(spec, settings.publish_address)?;
+        super::published::check(spec)?;
     }
     let host = &spec.host;
     super::oci_spec::capabilities(host)?;

@@ -234,6 +234,7 @@ impl Owner {
                 let result = self.disconnect(&network).await;
                 let _ = reply.send(result);
             }
+            Command::Reconnect(network) => self.reconnect(&network).await,
             Command::Remove(request, reply) => self.remove_by_user(request, reply).await,
             Command::Unlink(alias, reply) => {
                 let result = self.unlink(&alias).await;

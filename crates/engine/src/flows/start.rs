@@ -255,7 +255,7 @@ async fn publish(
     let leads_out = |endpoint: &&Endpoint| endpoint.is_gateway || endpoint.is_gateway6;
     let Some(endpoint) = record.endpoints.iter().find(leads_out) else { return Ok(None) };
     let reach = Reach::of(&record.endpoints);
-    let wishes = published::wishes(&record.spec, core.settings().publish_address, reach)?;
+    let wishes = published::wishes(&record.spec, attach::unsaid(core, &record.endpoints), reach)?;
     if wishes.is_empty() {
         return Ok(None);
     }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::container::published::Unsaid;
 use crate::container::{EndpointSpec, NetworkMode};
 use crate::core::Core;
 use crate::error::{Error, Result};
@@ -111,8 +112,24 @@ pub(crate) fn request(record: &Record, network: &Network, spec: &EndpointSpec) -
         is_gateway6: false,
         dns_names: if network.is_user_defined() { dns_names(record, spec) } else { Vec::new() },
         interface: interface.unwrap_or_default(),
+        prefix: bridge.and_then(|bridge| bridge.interface_prefix.clone()),
         sysctls: sysctls.unwrap_or_default(),
     })
+}
+
+/// At which of the host's addresses a container's ports are published that name none: by what the networks say that
+/// they come in by, and for the default one the engine's settings.
+pub(crate) fn unsaid(core: &Core, endpoints: &[Endpoint]) -> Unsaid {
+    let binding = |is_gateway: fn(&Endpoint) -> bool| {
+        let endpoint = endpoints.iter().find(|endpoint| is_gateway(endpoint))?;
+        let network =
+            core.networks.find(&endpoint.network_id).ok().filter(|network| network.is_user_defined());
+        match network {
+            Some(network) => network.bridge.as_ref().and_then(|bridge| bridge.binding),
+            None => Some(core.settings().publish_address),
+        }
+    };
+    Unsaid::new(binding(|endpoint| endpoint.is_gateway), binding(|endpoint| endpoint.is_gateway6))
 }
 
 /// What others on a user's network know it by.

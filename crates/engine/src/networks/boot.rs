@@ -76,7 +76,7 @@ fn default_bridge(core: &Core) {
         ("com.docker.network.bridge.default_bridge", "true".to_owned()),
         (ICC, facts.inter_container.to_string()),
         (MASQUERADE, facts.masquerade.to_string()),
-        ("com.docker.network.bridge.host_binding_ipv4", "0.0.0.0".to_owned()),
+        ("com.docker.network.bridge.host_binding_ipv4", core.settings().publish_address.to_string()),
         (NAME, bridge),
         ("com.docker.network.driver.mtu", facts.mtu.to_string()),
     ];

@@ -22,7 +22,7 @@ pub(super) async fn run(core: &Arc<Core>, request: CreateRequest) -> Result<Arc<
         event(core, &network, "create");
         return Ok(network);
     }
-    let request = over::settled(request)?;
+    let request = over::settled(with_defaults(core, request))?;
     let bridge = match request.driver.as_str() {
         "" | "bridge" => options::bridge(&id, &request)?,
         _ => over::network(&id, &request)?,
@@ -45,6 +45,15 @@ pub(super) async fn run(core: &Arc<Core>, request: CreateRequest) -> Result<Arc<
             Err(error)
         }
     }
+}
+
+/// With the options that this engine gives all networks of a driver (`default-network-opts`).
+fn with_defaults(core: &Core, mut request: CreateRequest) -> CreateRequest {
+    let driver = if request.driver.is_empty() { "bridge" } else { &request.driver };
+    for (key, value) in core.settings().network_options.get(driver).into_iter().flatten() {
+        request.options.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+    request
 }
 
 /// The bridge is there, with its subnet.

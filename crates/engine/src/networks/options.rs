@@ -1,7 +1,7 @@
 //! Options of the bridge driver (`-o`), and what the fabric makes of a network.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::{CreateRequest, Pool};
@@ -23,7 +23,7 @@ pub(super) const ENABLE_IPV6: &str = "com.docker.network.enable_ipv6";
 /// The key in `--aux-address` that names another gateway than the bridge.
 const DEFAULT_GATEWAY: &str = "DefaultGatewayIPv4";
 const DEFAULT_GATEWAY6: &str = "DefaultGatewayIPv6";
-/// `IFNAMSIZ`, with the zero.
+/// `IFNAMSIZ`, without the zero.
 const IFNAME_MAX: usize = 15;
 
 /// A checked request as a bridge; pools are known to be right.
@@ -74,8 +74,53 @@ pub(super) fn bridge(id: &str, request: &CreateRequest) -> Result<BridgeNetwork>
         masquerade: flag(MASQUERADE, true)?,
         bare: flag(INHIBIT, false)?,
         mtu,
+        trusted: trusted(options)?,
+        binding: binding(options)?,
+        interface_prefix: prefix(options)?,
         over: None,
     })
+}
+
+/// At which of the host's addresses a port is published that names none.
+fn binding(options: &BTreeMap<String, String>) -> Result<Option<IpAddr>> {
+    let read = |text: &String| {
+        text.parse().map_err(|_| Error::invalid(format!("failed to parse {BINDING} value: {text} (nil ip)")))
+    };
+    options.get(BINDING).map(read).transpose()
+}
+
+/// Interfaces of the host's: `eth1:tun0`. One that is not there yet may come.
+fn trusted(options: &BTreeMap<String, String>) -> Result<Vec<String>> {
+    let text = options.get(TRUSTED).map_or("", String::as_str);
+    let names = text.split(':').filter(|name| !name.is_empty()).map(|name| match is_interface(name) {
+        true => Ok(name.to_owned()),
+        false => {
+            Err(Error::invalid(format!("failed to parse {TRUSTED} value: {text} (no interface: {name:?})")))
+        }
+    });
+    let mut names: Vec<String> = names.collect::<Result<_>>()?;
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// What stands before the numbers of containers' interfaces.
+fn prefix(options: &BTreeMap<String, String>) -> Result<Option<String>> {
+    let Some(prefix) = options.get(PREFIX).filter(|prefix| !prefix.is_empty()) else { return Ok(None) };
+    // With the number it is still one.
+    if is_interface(prefix) && prefix.len() < IFNAME_MAX - 2 && !prefix.starts_with('.') {
+        return Ok(Some(prefix.clone()));
+    }
+    Err(Error::invalid(format!(
+        "invalid {PREFIX} {prefix:?}: at most {} characters, no '/', ':' or space",
+        IFNAME_MAX - 3
+    )))
+}
+
+fn is_interface(name: &str) -> bool {
+    !matches!(name, "" | "." | "..")
+        && name.len() <= IFNAME_MAX
+        && !name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace())
 }
 
 pub(super) fn mtu(options: &BTreeMap<String, String>) -> Result<Option<u32>> {
@@ -91,9 +136,7 @@ fn refuse(options: &BTreeMap<String, String>) -> Result<()> {
     for (key, value) in options {
         let known = match key.as_str() {
             NAME | ICC | MASQUERADE | INHIBIT | MTU | ENABLE_IPV4 | ENABLE_IPV6 => true,
-            BINDING => value.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_unspecified()),
-            MODE_IPV4 | MODE_IPV6 => true,
-            TRUSTED | PREFIX => value.is_empty(),
+            BINDING | MODE_IPV4 | MODE_IPV6 | TRUSTED | PREFIX => true,
             // As Docker, which lets drivers' unknown options pass.
             _ => !key.starts_with("com.docker.network."),
         };
@@ -198,12 +241,29 @@ mod tests {
             with(&[(NAME, "br7"), (ICC, "false"), (MASQUERADE, "0"), (MTU, "1400"), ("mine", "x")]).unwrap();
         assert_eq!((said.bridge.as_str(), said.inter_container, said.masquerade), ("br7", false, false));
         assert_eq!(said.mtu, Some(1400));
+        assert_eq!((plain.binding, plain.trusted.len(), plain.interface_prefix), (None, 0, None));
+        let said = with(&[(BINDING, "127.0.0.1"), (TRUSTED, "tun0:eth1:tun0"), (PREFIX, "net")]).unwrap();
+        assert_eq!(
+            (said.binding, said.trusted),
+            ("127.0.0.1".parse().ok(), vec!["eth1".into(), "tun0".into()])
+        );
+        assert_eq!(said.interface_prefix.as_deref(), Some("net"));
         for (option, text) in [
             ((ICC, "maybe"), "invalid value for com.docker.network.bridge.enable_icc: maybe"),
             ((MTU, "1"), "failed to parse MTU \"1\""),
             ((MODE_IPV4, "odd"), "unknown gateway mode odd"),
             ((MODE_IPV4, "isolated"), "gateway mode 'isolated' can only be used for an internal network"),
             ((NAME, "a-name-that-is-too-long"), "invalid interface name"),
+            (
+                (BINDING, "here"),
+                "failed to parse com.docker.network.bridge.host_binding_ipv4 value: here (nil ip)",
+            ),
+            (
+                (TRUSTED, "eth0:a b"),
+                "failed to parse com.docker.network.bridge.trusted_host_interfaces value: eth0",
+            ),
+            ((PREFIX, "a/b"), "invalid com.docker.network.container_iface_prefix \"a/b\""),
+            ((PREFIX, "0123456789abc"), "invalid com.docker.network.container_iface_prefix"),
             (
                 ("com.docker.network.other", "1"),
                 "the network option com.docker.network.other=1 is not built yet",

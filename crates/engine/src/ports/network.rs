@@ -110,6 +110,8 @@ pub struct EndpointRequest {
     pub dns_names: Vec<String>,
     /// The interface's name; `None`: the next `ethN`.
     pub interface: Option<String>,
+    /// What stands in place of `eth` on this network.
+    pub prefix: Option<String>,
     /// Settings of that interface: where under `/proc/sys`, and what.
     pub sysctls: Vec<(String, String)>,
 }
@@ -117,7 +119,10 @@ pub struct EndpointRequest {
 impl EndpointRequest {
     /// Nothing of the interface itself is asked for.
     pub fn is_plain(&self) -> bool {
-        self.interface.is_none() && self.sysctls.is_empty() && self.link_local.is_empty()
+        self.interface.is_none()
+            && self.prefix.is_none()
+            && self.sysctls.is_empty()
+            && self.link_local.is_empty()
     }
 }
 
@@ -263,6 +268,15 @@ pub struct BridgeNetwork {
     /// The host has no address on it.
     pub bare: bool,
     pub mtu: Option<u32>,
+    /// Interfaces of the host's by which published ports are reached at containers' own addresses, too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trusted: Vec<String>,
+    /// At which of the host's addresses a port is published that names none; not said: at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub binding: Option<IpAddr>,
+    /// What containers' interfaces are called in place of `eth`, before their number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface_prefix: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over: Option<OverNetwork>,
 }
@@ -402,4 +416,16 @@ pub trait NetworkFabric: Send + Sync + fmt::Debug {
     /// Whom to tell, from whichever thread, what had to be put back because somebody had taken it away: a line for each
     /// thing.
     fn on_repair(&self, _tell: Box<dyn Fn(Vec<String>) + Send + Sync>) {}
+    /// Whom to tell, from whichever thread, which containers' interfaces are gone: the container's and the network's id.
+    /// The container may have ended.
+    fn on_lost(&self, _tell: Box<dyn Fn(Vec<(String, String)>) + Send + Sync>) {}
+    /// Gives a running container an interface back that somebody has removed, as it was. Whether it had gone.
+    fn reconnect<'a>(
+        &'a self,
+        _container: &'a str,
+        _pid: u32,
+        _request: &'a EndpointRequest,
+    ) -> BoxFuture<'a, Result<bool, NetworkError>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
 }

@@ -2,7 +2,7 @@
 
 mod repair;
 mod service;
-pub(crate) use repair::tell_repairs;
+pub(crate) use repair::{repaired, tell_repairs};
 pub use service::{System, kept_engine_id};
 
 use std::collections::BTreeMap;

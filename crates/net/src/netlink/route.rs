@@ -80,6 +80,8 @@ pub(crate) struct Link {
     pub(crate) up: bool,
     pub(crate) mtu: u32,
     pub(crate) master: Option<u32>,
+    /// Index of its other end, in whichever namespace that is.
+    pub(crate) peer: Option<u32>,
     /// What somebody wrote on it (`ip link set x alias`).
     pub(crate) alias: Option<String>,
 }
@@ -409,6 +411,11 @@ impl Socket {
             .map_err(|e| Error::kernel(format!("find link {name}"), e))
     }
 
+    /// The name of a link, if there is one with that index.
+    pub(crate) fn link_name(&mut self, index: u32) -> Option<String> {
+        rustix::net::netdevice::index_to_name(&*self, index).ok()
+    }
+
     /// Addresses, each with the index of its link; those that IPv6 gives itself for a link only are left out.
     pub(crate) fn addresses(&mut self) -> Result<Vec<(u32, IpNet)>> {
         let mut batch = Batch::default();
@@ -468,6 +475,7 @@ fn parse_link(body: &[u8]) -> Option<Link> {
         up: u32_at(body, 8)? & IFF_UP != 0,
         mtu: attrs.u32(IFLA_MTU)?,
         master: attrs.u32(IFLA_MASTER),
+        peer: attrs.u32(IFLA_LINK),
         alias: attrs.text(IFLA_IFALIAS),
     })
 }
@@ -477,9 +485,10 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     ipv4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|bytes| Ipv6Addr::from(bytes).into())).ok()
 }
 
-/// The link that an event is about.
-pub(crate) fn link_name(event: &Received<'_>) -> Option<String> {
+/// The link that an event is about, and what was written on it.
+pub(crate) fn link_of(event: &Received<'_>) -> Option<(String, Option<String>)> {
     /// `struct ifinfomsg`.
     const HEADER_BYTES: usize = 16;
-    Attrs(event.body.get(HEADER_BYTES..)?).text(IFLA_IFNAME)
+    let attrs = Attrs(event.body.get(HEADER_BYTES..)?);
+    attrs.text(IFLA_IFNAME).map(|name| (name, attrs.text(IFLA_IFALIAS)))
 }

@@ -152,10 +152,14 @@ pub(crate) struct InterfaceSet {
 }
 
 impl InterfaceSet {
-    /// A bridge's element.
+    /// A bridge's element; in a set of pairs the bridge with itself.
     pub(crate) fn key(self, name: &str) -> Vec<u8> {
-        let name = interface_name(name);
-        if self.pairs { [name, name].concat() } else { name.to_vec() }
+        if self.pairs { Self::pair(name, name) } else { interface_name(name).to_vec() }
+    }
+
+    /// Of an incoming and an outgoing interface.
+    pub(crate) fn pair(input: &str, output: &str) -> Vec<u8> {
+        [interface_name(input), interface_name(output)].concat()
     }
 }
 
@@ -325,24 +329,24 @@ impl<'a> Transaction<'a> {
             .attr(13, &HOST_ENDIAN_KEYS);
     }
 
-    /// Names that are there already are no error. A pair is of a name with itself.
-    pub(crate) fn add_interfaces(&mut self, set: InterfaceSet, names: &[&str]) {
-        self.elements(NEWSETELEM, CREATE, set, names);
+    /// Keys that are there already are no error.
+    pub(crate) fn add_interfaces(&mut self, set: InterfaceSet, keys: &[Vec<u8>]) {
+        self.elements(NEWSETELEM, CREATE, set, keys);
     }
 
-    /// The names must be there.
-    pub(crate) fn remove_interfaces(&mut self, set: InterfaceSet, names: &[&str]) {
-        self.elements(DELSETELEM, 0, set, names);
+    /// The keys must be there.
+    pub(crate) fn remove_interfaces(&mut self, set: InterfaceSet, keys: &[Vec<u8>]) {
+        self.elements(DELSETELEM, 0, set, keys);
     }
 
-    fn elements(&mut self, message: u16, flags: u16, set: InterfaceSet, names: &[&str]) {
+    fn elements(&mut self, message: u16, flags: u16, set: InterfaceSet, keys: &[Vec<u8>]) {
         let table = self.table;
-        for some in names.chunks(ELEMENTS_PER_MESSAGE) {
+        for some in keys.chunks(ELEMENTS_PER_MESSAGE) {
             self.message(message, flags, set.name).attr_text(1, table).attr_text(2, set.name).nest(3, |b| {
-                for name in some {
+                for key in some {
                     b.nest(1, |b| {
                         b.nest(1, |b| {
-                            b.attr(1, &set.key(name));
+                            b.attr(1, key);
                         });
                     });
                 }
@@ -396,10 +400,19 @@ impl<'a> Transaction<'a> {
     }
 
     /// Sets of the keys of both kinds of maps.
-    pub(crate) fn create_key_set(&mut self, name: &str, id: u32, ranges: bool, with_address: bool) {
+    pub(crate) fn create_key_set(
+        &mut self,
+        version: Version,
+        name: &str,
+        id: u32,
+        ranges: bool,
+        with_address: bool,
+    ) {
         let table = self.table;
-        let (kind, length) =
-            if with_address { (TYPE_ADDRESS_PROTOCOL_PORT, 12) } else { (TYPE_PROTOCOL_PORT, 8) };
+        let (kind, length) = match with_address {
+            true => (type_address_protocol_port(version), version.address_bytes() + PROTOCOL_PORT_BYTES),
+            false => (TYPE_PROTOCOL_PORT, PROTOCOL_PORT_BYTES),
+        };
         let set = self.message(NEWSET, CREATE, name);
         set.attr_text(1, table)
             .attr_text(2, name)
@@ -408,7 +421,7 @@ impl<'a> Transaction<'a> {
             .attr_be32(5, length)
             .attr_be32(10, id);
         if ranges {
-            set.parts(&key_parts(Version::V4));
+            set.parts(&key_parts(version));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Expressions of a rule: the virtual machine's instructions (`linux/netfilter/nf_tables.h`), in register 1.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 
@@ -115,7 +115,7 @@ pub(crate) enum Match {
     /// `meta priority x`
     Marked(u32),
     /// `ip daddr . meta l4proto . th dport @set`; with any address without it.
-    PortIn(&'static str, bool),
+    PortIn(Version, &'static str, bool),
     /// `fib daddr type local`: an address of this host's.
     ToThisHost,
     /// `ip saddr . ip daddr . meta l4proto . th dport @set`
@@ -145,7 +145,7 @@ pub(crate) enum Verdict {
     /// `meta priority set x`
     Mark,
     /// `dup to 192.0.0.9 device x`, by the device's number.
-    SendAgain(Ipv4Addr, u32),
+    SendAgain(IpAddr, u32),
     /// The same, to another address and port.
     ToPortIn(Version, &'static str),
     /// Whatever address it was sent to: `dnat ip to meta l4proto . th dport map @map`.
@@ -245,8 +245,8 @@ impl Rule {
                 Match::ToLoopback => address_in(b, IPV4_DESTINATION, LOOPBACK),
                 Match::InputIsNotLoopback => interface(b, META_IIFNAME, NOT_EQUAL, "lo"),
                 Match::InputIsNot(name) => interface(b, META_IIFNAME, NOT_EQUAL, name),
-                Match::PortIn(set, any) => {
-                    load_port(b, *any);
+                Match::PortIn(version, set, any) => {
+                    load_port(b, *version, *any);
                     lookup(b, set, false);
                 }
                 Match::Marked(mark) => {
@@ -287,7 +287,10 @@ impl Rule {
                 });
             }
             Verdict::SendAgain(to, device) => {
-                immediate(b, REGISTER, &to.octets());
+                match to {
+                    IpAddr::V4(to) => immediate(b, REGISTER, &to.octets()),
+                    IpAddr::V6(to) => immediate(b, REGISTER, &to.octets()),
+                }
                 immediate(b, SECOND_REGISTER, &device.to_ne_bytes());
                 expression(b, "dup", |b| {
                     b.attr_be32(1, REGISTER).attr_be32(2, SECOND_REGISTER);
@@ -463,13 +466,13 @@ fn redirect(b: &mut Batch, version: Version, map: &str, port: bool, any: bool) {
 }
 
 /// Address, unless it may be any, protocol and port.
-fn load_port(b: &mut Batch, any: bool) {
+fn load_port(b: &mut Batch, version: Version, any: bool) {
     if any {
-        ipv4_only(b);
+        only(b, version);
         load_meta(b, META_L4PROTO, REGISTER);
         load_payload(b, REGISTER_WORD_2, TRANSPORT_HEADER, DESTINATION_PORT, 2);
     } else {
-        sent_to(b, Version::V4);
+        sent_to(b, version);
     }
 }
 
@@ -527,8 +530,10 @@ impl std::fmt::Display for Rule {
                 Match::ToLoopback => write!(f, "ip daddr {LOOPBACK} ")?,
                 Match::InputIsNotLoopback => write!(f, "iifname != \"lo\" ")?,
                 Match::InputIsNot(name) => write!(f, "iifname != \"{name}\" ")?,
-                Match::PortIn(set, false) => write!(f, "ip daddr . meta l4proto . th dport @{set} ")?,
-                Match::PortIn(set, true) => write!(f, "meta l4proto . th dport @{set} ")?,
+                Match::PortIn(version, set, false) => {
+                    write!(f, "{} daddr . meta l4proto . th dport @{set} ", version.word())?;
+                }
+                Match::PortIn(_, set, true) => write!(f, "meta l4proto . th dport @{set} ")?,
                 Match::Marked(mark) => write!(f, "meta priority {mark:#x} ")?,
                 Match::ToThisHost => write!(f, "fib daddr type local ")?,
                 Match::Linked(set) => write!(f, "ip saddr . ip daddr . meta l4proto . th dport @{set} ")?,

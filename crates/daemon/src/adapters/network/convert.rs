@@ -9,6 +9,9 @@ use engine::ports::{
 };
 use net::{Address, BridgeConfig, IpNet, Ipv4Net, Ipv6Net, Mac, Place};
 
+/// What interfaces of containers are called, with a number.
+pub(super) const PREFIX: &str = "eth";
+
 /// A user's network as `net` makes it.
 pub(super) fn config(network: &BridgeNetwork) -> BridgeConfig {
     let prefix = network.subnet.map(|subnet| subnet.prefix_len());
@@ -34,6 +37,7 @@ pub(super) fn config(network: &BridgeNetwork) -> BridgeConfig {
         masquerade: network.masquerade,
         internal: network.internal,
         bare: network.bare,
+        trusted: network.trusted.clone(),
         owned: true,
         over: network.over.as_ref().map(over),
     }
@@ -178,9 +182,18 @@ pub(super) fn random_id() -> Result<String, NetworkError> {
     }))
 }
 
-/// What the interfaces of these are called: as it was wished, the others by number.
+/// What the interfaces of these are called: as it was wished, the others by number, each network's prefix for itself.
 pub(super) fn interfaces(requests: &[EndpointRequest]) -> Vec<String> {
     let wished: Vec<_> = requests.iter().filter_map(|request| request.interface.clone()).collect();
-    let mut numbered = (0..).map(|i| format!("eth{i}")).filter(|name| !wished.contains(name));
-    requests.iter().filter_map(|request| request.interface.clone().or_else(|| numbered.next())).collect()
+    let mut given: Vec<String> = Vec::with_capacity(requests.len());
+    for request in requests {
+        let prefix = request.prefix.as_deref().unwrap_or(PREFIX);
+        let mut numbered = (0..).map(|i| format!("{prefix}{i}"));
+        let name = match &request.interface {
+            Some(name) => Some(name.clone()),
+            None => numbered.find(|name| !wished.contains(name) && !given.contains(name)),
+        };
+        given.extend(name);
+    }
+    given
 }

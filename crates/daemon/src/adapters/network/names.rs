@@ -17,7 +17,7 @@ use net::DnsSockets;
 use resolver::client::{Client, Ears};
 use resolver::protocol::{Member, Place};
 
-use super::netns_of;
+use super::legs::netns_of;
 
 /// Between attempts to start another one.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -143,7 +143,10 @@ impl Shared {
 
     /// Finds the one that runs, or starts one, and tells it everything.
     fn renew(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
-        state.client = None;
+        if let Some(before) = state.client.take() {
+            // Whoever waits for its end waits for this, too.
+            before.hang_up();
+        }
         let (client, serves, child) = match Client::connect(&self.exec_root)? {
             Some((client, serves)) => (client, serves, None),
             None => {
@@ -228,9 +231,15 @@ fn tell(client: &Client, known: &Known, dns: &DnsSockets) -> io::Result<()> {
 fn watch(client: &Client, id: &str, pid: u32) -> io::Result<()> {
     let number = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     let number = number.ok_or_else(|| io::Error::other("no process"))?;
-    let process = rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty())?;
+    let process = match rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty()) {
+        // It has ended already, and is forgotten in a moment: nothing is wrong with the resolver.
+        Err(rustix::io::Errno::SRCH) => return Ok(()),
+        process => process?,
+    };
     // Looked at afterwards: the number may have gone to another.
-    netns_of(id, pid).map_err(io::Error::other)?;
+    if netns_of(id, pid).is_err() {
+        return Ok(());
+    }
     client.runs(id, process.as_fd())
 }
 

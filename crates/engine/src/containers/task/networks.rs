@@ -7,7 +7,8 @@ use crate::flows::start;
 use crate::layout;
 use crate::networks::attach::Version;
 use crate::networks::{Network, attach, names};
-use crate::ports::{Endpoint, NetworkError};
+use crate::ports::{Endpoint, EndpointRequest, NetworkError};
+use crate::system;
 
 impl Owner {
     pub(super) async fn connect(&mut self, network: &str, spec: EndpointSpec) -> Result<()> {
@@ -78,6 +79,39 @@ impl Owner {
         self.save(false).await;
         self.publish();
         Ok(())
+    }
+
+    /// Its interface on a network may have been removed by somebody: it gets it again, as it was.
+    pub(super) async fn reconnect(&mut self, network: &str) {
+        let endpoint = self.record.endpoints.iter().find(|endpoint| endpoint.network_id == network);
+        let Some(endpoint) = endpoint.filter(|_| self.exit.is_some()) else { return };
+        let Ok(network) = self.core.networks.find(network) else { return };
+        let spec = self.record.spec.endpoints.get(&network.name).cloned().unwrap_or_default();
+        let Ok(request) = attach::request(&self.record, &network, &spec) else { return };
+        let request = EndpointRequest {
+            mac: Some(endpoint.mac.clone()).filter(|mac| !mac.is_empty()),
+            ipv4: endpoint.ipv4,
+            ipv6: endpoint.ipv6,
+            is_gateway: endpoint.is_gateway,
+            is_gateway6: endpoint.is_gateway6,
+            interface: Some(endpoint.interface.clone()),
+            ..request
+        };
+        let (id, pid) = (&self.record.id, self.record.pid);
+        let what = format!(
+            "interface {} of container {} on network {}",
+            endpoint.interface, self.record.name, network.name
+        );
+        match self.core.ports.network.reconnect(id, pid, &request).await {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!("network: somebody removed it, so: make {what} again");
+                system::repaired(&self.core, format!("make {what} again"));
+            }
+            Err(error) => {
+                tracing::error!(%error, "network: somebody removed the {what}, and it cannot be made again")
+            }
+        }
     }
 
     fn may_change_networks(&self, network: &Network) -> Result<()> {

@@ -6,6 +6,7 @@
 use super::Owner;
 use crate::container::{ContainerSpec, published, republished};
 use crate::error::{Error, Result};
+use crate::networks::attach;
 use crate::ports::{Endpoint, NetworkError, PortMapping, PublishedPorts, Reach};
 use crate::records::UnappliedPorts;
 
@@ -22,13 +23,13 @@ pub(super) struct Reserved {
 impl Owner {
     /// Takes what a changed specification wishes beyond what there is. `None`: nothing is to be done.
     pub(super) async fn reserve_ports(&mut self, spec: &ContainerSpec) -> Result<Option<Reserved>> {
-        let address = self.core.settings().publish_address;
         let (gateway, reach) = (self.gateway(), Reach::of(&self.record.endpoints));
         let Some(endpoint) = gateway.filter(|_| self.exit.is_some()) else {
-            published::check(spec, address)?;
+            published::check(spec)?;
             return Ok(None);
         };
-        let difference = republished::difference(spec, address, reach, &self.record.ports)?;
+        let unsaid = attach::unsaid(&self.core, &self.record.endpoints);
+        let difference = republished::difference(spec, unsaid, reach, &self.record.ports)?;
         if difference.wishes.is_empty() && difference.removed.is_empty() {
             return Ok(None);
         }
