@@ -278,3 +278,37 @@ fn an_engine_that_is_killed_unmounts_at_its_next_boot() {
     plugged.all_unmounted("data");
     house.ok(&["volume", "rm", "data"]);
 }
+
+#[test]
+fn files_go_into_a_plugins_volume_of_a_stopped_container() {
+    let plugged = Plugged::new();
+    let (house, plugin) = (&plugged.house, &plugged.plugin);
+    house.ok(&["volume", "create", "-d", "plug", "data"]);
+    house.ok(&["create", "--name", "one", "-v", "data:/data:nocopy", "bb", "cat", "/data/note"]);
+    let note = plugged.place.path().join("note");
+    std::fs::write(&note, "kept\n").expect("write a note");
+    house.ok(&["cp", &note.display().to_string(), "one:/data/note"]);
+    let there = plugged.place.path().join("volumes/data/note");
+    assert_eq!(std::fs::read_to_string(there).expect("it is with the plugin"), "kept\n");
+    plugged.all_unmounted("data");
+    assert_eq!(house.ok(&["start", "-a", "one"]), "kept");
+    plugged.all_unmounted("data");
+    let back = plugged.place.path().join("back");
+    house.ok(&["cp", "one:/data/note", &back.display().to_string()]);
+    assert_eq!(std::fs::read_to_string(&back).expect("it came back"), "kept\n");
+    plugged.all_unmounted("data");
+    // A plugin that does not answer holds the copy, and nobody else.
+    plugin.hang(&["Mount"]);
+    let mut copy = house.engine.client("wharf");
+    let mut copy = copy.args(["cp", "one:/data/note", "-"]).stdout(std::process::Stdio::null());
+    let mut copy = copy.spawn().expect("start a client");
+    assert!(eventually(|| plugin.asked().last().is_some_and(|asked| asked == "Mount")));
+    house.sh(&[], "true");
+    assert_eq!(house.inspect("one", "{{.State.Status}}"), "exited");
+    copy.kill().expect("end the client");
+    copy.wait().expect("wait for it");
+    plugin.hang(&[]);
+    plugged.all_unmounted("data");
+    house.ok(&["rm", "one"]);
+    house.ok(&["volume", "rm", "data"]);
+}

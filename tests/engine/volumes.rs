@@ -219,3 +219,54 @@ fn a_volume_is_renamed_and_cloned() {
     house.sh(&["-v", "copy:/x"], "echo changed > /x/d/f");
     assert_eq!(house.sh(&["-v", "new:/x"], "cat /x/d/f"), "kept");
 }
+
+#[test]
+fn a_volume_whose_directory_somebody_took_away_is_told_or_made_again() {
+    let house = House::new();
+    house.ok(&["volume", "create", "--label", "a=b", "data"]);
+    let place = house.inspect("data", "{{.Mountpoint}}");
+    house.ok(&["create", "--name", "one", "-v", "data:/x", "bb", "sh", "-c", "echo kept > /x/f"]);
+    std::fs::remove_dir_all(std::path::Path::new(&place).parent().expect("its own")).expect("take it away");
+    let got = house.run(&["start", "-a", "one"]);
+    match got.status {
+        0 => assert_eq!(std::fs::read_to_string(format!("{place}/f")).expect("what it wrote"), "kept\n"),
+        _ => assert!(got.stderr.contains(&place), "it is told which is gone: {got:?}"),
+    }
+    // Who makes it is answered with it; it is what it was, and empty.
+    assert_eq!(house.ok(&["volume", "create", "data"]), "data");
+    assert_eq!(house.inspect("data", "{{.Labels.a}}"), "b");
+    assert_eq!(house.sh(&["-v", "data:/x"], "echo again > /x/f; cat /x/f"), "again");
+    house.ok(&["rm", "one"]);
+    std::fs::remove_dir_all(&place).expect("take it away");
+    house.ok(&["volume", "rm", "data"]);
+    assert_eq!(house.ok(&["volume", "ls", "-q"]), "");
+}
+
+#[test]
+fn a_full_volume_is_its_container_s_trouble() {
+    let house = House::new();
+    let options = ["-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m"];
+    house.ok(&[&["volume", "create"], &options[..], &["small"]].concat());
+    let got = house.run(&[
+        "run",
+        "--name",
+        "one",
+        "-v",
+        "small:/x",
+        "bb",
+        "dd",
+        "if=/dev/zero",
+        "of=/x/f",
+        "bs=1M",
+        "count=4",
+    ]);
+    assert!(got.status == 1 && got.stderr.contains("No space left on device"), "{got:?}");
+    house.sh(&["-v", "small:/x"], "echo fine > /x/f");
+    // What an image has at its place does not fit: it is told, and there is no half of it.
+    house.ok(&["run", "--name", "big", "bb", "dd", "if=/dev/zero", "of=/big", "bs=1M", "count=4"]);
+    house.ok(&["commit", "big", "big"]);
+    house.ok(&["volume", "create", "named"]);
+    house.ok(&["run", "--rm", "-v", "named:/x", "big", "true"]);
+    house.ok(&["rm", "one", "big"]);
+    house.ok(&["volume", "rm", "small", "named"]);
+}

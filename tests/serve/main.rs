@@ -1,5 +1,6 @@
 //! Black box: `wharf registry serve` as a user starts it, with the clients that people have.
 
+mod backups;
 mod bad;
 mod cache;
 mod clients;

@@ -1,6 +1,7 @@
 //! What a stream is compressed with is seen from its first bytes; a file name says nothing.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
@@ -35,6 +36,44 @@ impl Compression {
             [b'P', b'K', 3, 4, ..] => return Err(Error::Compression("zip")),
             _ => Compression::None,
         })
+    }
+}
+
+/// Compresses what is written, with zstd.
+pub struct Compressor<W: Write>(zstd::stream::write::Encoder<'static, W>);
+
+impl<W: Write> fmt::Debug for Compressor<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compressor").finish_non_exhaustive()
+    }
+}
+
+impl<W: Write> Compressor<W> {
+    /// # Errors
+    /// No memory.
+    pub fn new(writer: W) -> io::Result<Compressor<W>> {
+        let mut encoder = zstd::stream::write::Encoder::new(writer, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+        // What is damaged is found out also where there is no digest.
+        encoder.include_checksum(true)?;
+        Ok(Compressor(encoder))
+    }
+
+    /// What was held back is written, too.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn finish(self) -> io::Result<W> {
+        self.0.finish()
+    }
+}
+
+impl<W: Write> Write for Compressor<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

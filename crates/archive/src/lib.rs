@@ -24,7 +24,7 @@ mod tree;
 mod whiteout;
 
 pub use changes::{Change, ChangeKind, IsOurs, Ours, changes};
-pub use compression::{Compression, Decoder, SNIFF_LEN};
+pub use compression::{Compression, Compressor, Decoder, SNIFF_LEN};
 pub use copy::copy_tree;
 pub use copy_rules::{CopyRules, Owner, Rename};
 pub use entries::{Entries, Entry, Kind};

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 mod app;
 mod attached;
 mod autostart;
+mod backups;
 mod command;
 mod commands;
 mod completion;

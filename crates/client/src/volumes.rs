@@ -3,8 +3,9 @@
 use crate::connection::{Http, json_body, no_body, stream_body};
 use crate::error::{Error, Result};
 use crate::query::{Target, escape};
-use crate::stream::ByteStream;
+use crate::stream::{ByteStream, JsonStream};
 use api::filters::Filters;
+use api::progress::ProgressMessage;
 use api::volume::{Volume, VolumeCreateRequest, VolumeListResponse, VolumePruneResponse};
 use http::Method;
 use tokio::io::AsyncRead;
@@ -70,6 +71,25 @@ impl Volumes<'_> {
         let target = Target::new(format!("/volumes/{}/import", escape(name)));
         let target = labels.iter().fold(target, |target, label| target.arg("label", label));
         self.http.json(Method::POST, target, stream_body(from)).await
+    }
+
+    /// Not in Docker. To a registry; lines as they come. `auth`: a registry's header, or empty.
+    pub async fn backup(&self, name: &str, to: &str, auth: &str) -> Result<JsonStream<ProgressMessage>> {
+        let target = Target::new(format!("/volumes/{}/backup", escape(name))).arg("to", to);
+        Ok(self.http.stream_as(Method::POST, target, auth, no_body()).await?.json())
+    }
+
+    /// Not in Docker. From a registry; `name` empty: as it was called. The last line is its name.
+    pub async fn restore(
+        &self,
+        name: &str,
+        from: &str,
+        labels: &[String],
+        auth: &str,
+    ) -> Result<JsonStream<ProgressMessage>> {
+        let target = Target::new("/volumes/restore").arg("from", from).arg_if("name", name);
+        let target = labels.iter().fold(target, |target, label| target.arg("label", label));
+        Ok(self.http.stream_as(Method::POST, target, auth, no_body()).await?.json())
     }
 
     pub async fn prune(&self, filters: &Filters) -> Result<VolumePruneResponse> {

@@ -27,6 +27,7 @@ mod repository;
 mod search;
 mod settings;
 mod size;
+mod stream;
 mod transport;
 mod upload;
 mod url;

@@ -70,7 +70,7 @@ impl Repository {
     }
 
     /// Sends one piece, which begins at a position; answers where the upload goes on.
-    async fn patch_piece(&self, mut at: Url, piece: &Bytes, from: u64) -> Result<Url> {
+    pub(crate) async fn patch_piece(&self, mut at: Url, piece: &Bytes, from: u64) -> Result<Url> {
         let until = from + piece.len() as u64;
         let mut position = from;
         for failures in 1.. {

@@ -19,6 +19,7 @@ mod layout;
 pub mod networks;
 pub mod ports;
 mod records;
+mod registries;
 mod settings;
 pub mod stats;
 mod storage;
@@ -57,10 +58,11 @@ impl Engine {
     pub fn new(settings: Settings, ports: Ports, store: Arc<store::Store>, facts: system::Facts) -> Self {
         let core = core::Core::new(settings, ports);
         let containers = Containers { core: core.clone() };
-        let images = Images::new(core.clone(), store);
+        let registries = Arc::new(registries::Registries::new(core.settings().registries.clone()));
+        let images = Images::new(core.clone(), store, registries.clone());
         let execs = Execs { core: core.clone() };
         let networks = Networks { core: core.clone() };
-        let volumes = Volumes { core: core.clone(), pruning: Arc::default() };
+        let volumes = Volumes { core: core.clone(), pruning: Arc::default(), registries };
         let events = core.events.clone();
         core.stats.set_machine_memory(facts.memory_bytes);
         let system = System {

@@ -53,7 +53,12 @@ pub struct PortWish {
 
 impl PortWish {
     fn is_fixed(&self) -> bool {
-        self.host.is_some_and(|(first, last)| first == last)
+        self.fixed().is_some()
+    }
+
+    /// The one port of the host's that will do.
+    pub(crate) fn fixed(&self) -> Option<u16> {
+        self.host.filter(|(first, last)| first == last).map(|(port, _)| port)
     }
 
     fn is_beside(&self, other: &Self) -> bool {

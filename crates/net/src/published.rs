@@ -3,10 +3,10 @@
 //! Both are changed under the lock of [`State`], so that whoever makes the table anew or looks whether it is whole
 //! (`watch.rs`) finds them in agreement.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::OwnedFd;
+use std::{fs, io};
 
 use rustix::io::Errno;
 
@@ -21,7 +21,7 @@ use crate::led::{Direct, Opening, Reach, Target, elements, links};
 use crate::netlink::{Batch, Socket};
 use crate::nft::{Family, Transaction};
 use crate::plan::Step;
-use crate::ports::{self, Allocator, PortMapping, PortWish};
+use crate::ports::{self, Allocator, PortMapping, PortWish, Protocol};
 use crate::respect;
 use crate::sockets::Held;
 use crate::state::State;
@@ -209,9 +209,29 @@ pub(crate) fn allocate(
     let mut mappings = ports::direct(routed.into_iter().copied());
     let wishes: Vec<PortWish> = wishes.into_iter().copied().collect();
     let mut held = Held::default();
-    let bind = |address, port, protocol| held.bind(address, port, protocol);
+    let mut ahead = bind_ahead(&mut held, &wishes);
+    let bind = |address, port, protocol| match ahead.remove(&(address, port, protocol)) {
+        Some(outcome) => outcome,
+        None => held.bind(address, port, protocol),
+    };
     mappings.extend(state.published.allocator.allocate(&wishes, bind)?);
     Ok((mappings, held))
+}
+
+/// From so many on it is worth threads.
+const MANY: usize = 1000;
+
+/// Binds at once what can be nothing else, where it is much: what became of each.
+fn bind_ahead(held: &mut Held, wishes: &[PortWish]) -> HashMap<(IpAddr, u16, Protocol), io::Result<()>> {
+    if wishes.len() < MANY {
+        return HashMap::new();
+    }
+    let mut all: Vec<_> =
+        wishes.iter().filter_map(|wish| Some((wish.address, wish.fixed()?, wish.protocol))).collect();
+    all.sort_unstable();
+    all.dedup();
+    let outcomes = held.bind_all(&all);
+    all.into_iter().zip(outcomes).collect()
 }
 
 fn enter(state: &mut State, owner: &str, to: Reach, mappings: &[PortMapping]) -> Result<()> {

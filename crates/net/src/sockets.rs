@@ -10,6 +10,7 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -23,6 +24,8 @@ use crate::ports::Protocol;
 
 /// As many descriptors as one message takes (`SCM_MAX_FD`).
 const PER_MESSAGE: usize = 253;
+/// More of them only wait for each other.
+const THREADS_MAX: usize = 4;
 
 /// Sockets on their way to whoever will hold them.
 #[derive(Debug, Default)]
@@ -45,6 +48,46 @@ impl Held {
         if self.bound.len() == PER_MESSAGE { self.enqueue() } else { Ok(()) }
     }
 
+    /// Binds many ports, side by side where there is more than one processor: half of publishing thousands is the kernel
+    /// making sockets. What became of each, in their order.
+    pub(crate) fn bind_all(&mut self, all: &[(IpAddr, u16, Protocol)]) -> Vec<io::Result<()>> {
+        let parallel = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
+        // One queue for all of them.
+        let queue = self.queue().map(|(sender, _)| sender.try_clone());
+        let sender = match queue {
+            Ok(Ok(sender)) => sender,
+            Ok(Err(error)) | Err(error) => return vec![Err(error)],
+        };
+        let some = |some: &[(IpAddr, u16, Protocol)]| {
+            let mut bound = Vec::with_capacity(PER_MESSAGE);
+            let mut outcomes = Vec::with_capacity(some.len());
+            for (address, port, protocol) in some {
+                let one = bind(SocketAddr::new(*address, *port), *protocol);
+                let one = one.and_then(|socket| {
+                    bound.extend(socket);
+                    if bound.len() == PER_MESSAGE { send(&sender, &mut bound) } else { Ok(()) }
+                });
+                outcomes.push(one);
+            }
+            if let (Err(error), Some(last)) = (send(&sender, &mut bound), outcomes.last_mut()) {
+                *last = Err(error);
+            }
+            outcomes
+        };
+        std::thread::scope(|scope| {
+            let chunks = all.chunks(all.len().div_ceil(parallel).max(1));
+            // The thread that calls does its part, too.
+            let mut parts: Vec<_> = chunks.collect();
+            let first = if parts.is_empty() { &[][..] } else { parts.remove(0) };
+            let others: Vec<_> = parts.into_iter().map(|part| scope.spawn(|| some(part))).collect();
+            let mut outcomes = some(first);
+            for other in others {
+                outcomes.extend(other.join().unwrap_or_default());
+            }
+            outcomes
+        })
+    }
+
     /// Something to keep open as long as the ports are to be held; `None` if there is nothing to hold.
     ///
     /// # Errors
@@ -62,8 +105,14 @@ impl Held {
         if self.bound.is_empty() {
             return Ok(());
         }
-        let (sender, _) = match &mut self.queue {
-            Some(queue) => queue,
+        self.queue()?;
+        let Self { bound, queue } = self;
+        queue.as_ref().map_or(Ok(()), |(sender, _)| send(sender, bound))
+    }
+
+    fn queue(&mut self) -> io::Result<&(OwnedFd, OwnedFd)> {
+        match &mut self.queue {
+            Some(queue) => Ok(queue),
             none => {
                 let (sender, holder) = rustix::net::socketpair(
                     AddressFamily::UNIX,
@@ -73,17 +122,24 @@ impl Held {
                 )?;
                 // All 65,535 fit: a message counts for about a thousand bytes.
                 sockopt::set_socket_send_buffer_size_force(&sender, 1 << 20)?;
-                none.insert((sender, holder))
+                Ok(none.insert((sender, holder)))
             }
-        };
-        let descriptors: Vec<BorrowedFd<'_>> = self.bound.iter().map(AsFd::as_fd).collect();
-        let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PER_MESSAGE))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        control.push(SendAncillaryMessage::ScmRights(&descriptors));
-        rustix::net::sendmsg(&*sender, &[IoSlice::new(&[0])], &mut control, SendFlags::DONTWAIT)?;
-        self.bound.clear();
-        Ok(())
+        }
     }
+}
+
+/// Puts sockets into a queue; they are closed here.
+fn send(queue: &OwnedFd, bound: &mut Vec<OwnedFd>) -> io::Result<()> {
+    if bound.is_empty() {
+        return Ok(());
+    }
+    let descriptors: Vec<BorrowedFd<'_>> = bound.iter().map(AsFd::as_fd).collect();
+    let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(PER_MESSAGE))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    rustix::net::sendmsg(queue, &[IoSlice::new(&[0])], &mut control, SendFlags::DONTWAIT)?;
+    bound.clear();
+    Ok(())
 }
 
 /// `None` for a protocol that this kernel has no sockets of: then no program can have the port.
@@ -176,6 +232,22 @@ mod tests {
             assert!([20_000, 25_000, 29_999].iter().all(|port| !is_free(*port)) && is_free(30_000));
             drop(holder);
             assert!([20_000, 25_000, 29_999].iter().all(|port| is_free(*port)));
+        });
+    }
+
+    #[test]
+    fn many_are_bound_side_by_side_and_each_is_told_apart() {
+        on_a_host(|| {
+            let _server = TcpListener::bind((LOCAL, 20_700)).unwrap();
+            let all: Vec<_> = (20_000..21_001).map(|port| (LOCAL, port, Protocol::Tcp)).collect();
+            let mut held = Held::default();
+            let outcomes = held.bind_all(&all);
+            let failed: Vec<usize> = (0..all.len()).filter(|at| outcomes[*at].is_err()).collect();
+            assert_eq!((outcomes.len(), failed), (1001, vec![700]));
+            let holder = held.into_holder().unwrap();
+            assert!([20_000, 20_500, 21_000].iter().all(|port| !is_free(*port)) && is_free(21_001));
+            drop(holder);
+            assert!([20_000, 20_500, 21_000].iter().all(|port| is_free(*port)));
         });
     }
 

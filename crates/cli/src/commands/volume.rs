@@ -9,6 +9,7 @@ use crate::command::Noun;
 use crate::output::table::{Listing, Row};
 use crate::output::units::human_size;
 
+pub(crate) mod backup;
 pub(crate) mod clone;
 pub(crate) mod create;
 pub(crate) mod export;
@@ -17,6 +18,7 @@ pub(crate) mod inspect;
 pub(crate) mod ls;
 pub(crate) mod prune;
 pub(crate) mod rename;
+pub(crate) mod restore;
 pub(crate) mod rm;
 pub(crate) mod update;
 
@@ -25,6 +27,7 @@ pub(crate) const NOUN: Noun = Noun {
     usage: " COMMAND",
     about: "Manage volumes",
     verbs: &[
+        &backup::COMMAND,
         &clone::COMMAND,
         &create::COMMAND,
         &export::COMMAND,
@@ -33,6 +36,7 @@ pub(crate) const NOUN: Noun = Noun {
         &ls::COMMAND,
         &prune::COMMAND,
         &rename::COMMAND,
+        &restore::COMMAND,
         &rm::COMMAND,
         &update::COMMAND,
     ],

@@ -26,6 +26,16 @@ pub(crate) async fn to_path(
     path: &str,
     what: &str,
 ) -> Result<(), Failure> {
+    to_path_behind(&[], stream, path, what).await
+}
+
+/// The same, behind something else.
+pub(crate) async fn to_path_behind(
+    head: &[u8],
+    stream: impl Future<Output = client::Result<ByteStream>>,
+    path: &str,
+    what: &str,
+) -> Result<(), Failure> {
     check_destination(Path::new(path)).map_err(|error| Failure::new(format!("{what}: {error}")))?;
     let mut stream = stream.await?;
     let failed = |error: std::io::Error| Failure::new(format!("{what}: {path}: {}", super::reason(&error)));
@@ -34,6 +44,7 @@ pub(crate) async fn to_path(
         let mut options = std::fs::File::options();
         options.write(true).create(true).truncate(true).mode(0o600);
         let mut file = options.open(&beside).map_err(failed)?;
+        file.write_all(head).map_err(failed)?;
         while let Some(bytes) = stream.next().await? {
             file.write_all(&bytes).map_err(failed)?;
         }

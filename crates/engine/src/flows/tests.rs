@@ -715,7 +715,8 @@ async fn a_missing_executable_keeps_its_code_and_an_auto_removed_one_goes() {
 }
 
 fn volumes(containers: &Containers) -> Volumes {
-    Volumes { core: containers.core.clone(), pruning: Arc::default() }
+    let registries = crate::registries::Registries::new(containers.core.settings().registries.clone());
+    Volumes { core: containers.core.clone(), pruning: Arc::default(), registries: Arc::new(registries) }
 }
 
 fn labelled(name: &str) -> CreateRequest {

@@ -9,10 +9,10 @@ use oci::Reference;
 use store::{Deleted, Found, Image, ImageUse, LoadEvent, Store};
 
 use super::layers::Layers;
-use super::registry::Registries;
 use super::{HistoryEntry, ImageListRequest, ImageSummary, ImageView, ImportRequest, Progress, Removed};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
+use crate::registries::Registries;
 use crate::storage::image_config;
 
 /// Everything about images. Cheap to clone.
@@ -27,9 +27,8 @@ pub struct Images {
 const FILTER_KEYS: &[&str] = &["before", "dangling", "label", "reference", "since", "until"];
 
 impl Images {
-    pub(crate) fn new(core: Arc<Core>, store: Arc<Store>) -> Self {
+    pub(crate) fn new(core: Arc<Core>, store: Arc<Store>, registries: Arc<Registries>) -> Self {
         let settings = core.settings();
-        let registries = Arc::new(Registries::new(settings.registries.clone()));
         let layers = Arc::new(Layers::new(store.clone(), settings.downloads_max));
         Self { core, store, registries, layers }
     }

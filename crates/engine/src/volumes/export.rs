@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use archive::PackOptions;
 
-use super::event;
 use super::held::Held;
+use super::{Volume, event};
 use crate::core::Core;
 use crate::error::{Error, Result};
 
@@ -27,13 +27,19 @@ pub(super) fn run(core: &Arc<Core>, name: &str) -> Result<Export> {
 }
 
 impl Export {
+    pub(super) fn volume(&self) -> &Volume {
+        &self.held.volume
+    }
+
     /// Writes it as a tar, from a blocking thread.
     pub fn write_to(self, to: impl Write) -> Result<()> {
         let name = &self.held.volume.name;
-        let options = PackOptions { faithful: true, ..PackOptions::default() };
-        archive::pack(&self.data, to, options)
-            .map_err(|error| Error::internal(format!("export {name}: {error}")))?;
+        self.pack_to(to).map_err(|error| Error::internal(format!("export {name}: {error}")))?;
         event(&self.core, name, "export", &[("driver", &self.held.volume.driver)]);
         Ok(())
+    }
+
+    pub(super) fn pack_to(&self, to: impl Write) -> std::result::Result<(), archive::Error> {
+        archive::pack(&self.data, to, PackOptions { faithful: true, ..PackOptions::default() })
     }
 }

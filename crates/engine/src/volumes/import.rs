@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use archive::{Decoder, Extractor, Mode};
 
+use super::arriving::Arriving;
 use super::make::{Filling, For, Wanted, make};
 use super::{CreateRequest, Volume};
 use crate::core::Core;
@@ -16,13 +17,35 @@ pub(super) async fn run(
     request: CreateRequest,
     from: Box<dyn Read + Send>,
 ) -> Result<Arc<Volume>> {
+    filled(core, request, move |begun| unpack(from, begun)).await
+}
+
+/// The same of what comes with a digest: it must be all of it.
+pub(super) async fn run_checked(
+    core: &Arc<Core>,
+    request: CreateRequest,
+    from: Arriving,
+) -> Result<Arc<Volume>> {
+    let whole = from.clone();
+    filled(core, request, move |begun| {
+        unpack(Box::new(from), begun)?;
+        whole.finish()
+    })
+    .await
+}
+
+async fn filled(
+    core: &Arc<Core>,
+    request: CreateRequest,
+    fill: impl FnOnce(&Path) -> Result<()> + Send + 'static,
+) -> Result<Arc<Volume>> {
     let anonymous = request.name.is_empty();
     let name = if anonymous { core.ports.ids.id() } else { request.name };
     let doing = format!("import {name}");
     if core.volumes.get(&name).is_some() {
         return Err(taken(&doing, &name));
     }
-    let filling = Filling::new(move |begun| unpack(from, begun));
+    let filling = Filling::new(fill);
     let wanted = Wanted { name: name.clone(), labels: request.labels, anonymous, ..Wanted::default() };
     match make(core, &wanted, For::Client { filling: Some(&filling) }).await {
         Ok((made, true)) => Ok(made),

@@ -7,6 +7,9 @@
 //!
 //! Volumes of other drivers are with plugins ([`plugged`], [`mounting`]), and here is a record of those that were used.
 
+mod arriving;
+mod artifact;
+mod backup;
 pub(crate) mod boot;
 mod clone;
 mod export;
@@ -20,9 +23,12 @@ mod record;
 pub(crate) mod registry;
 pub(crate) mod remove;
 mod rename;
+mod restore;
 mod service;
 pub(crate) mod source;
+pub use backup::BackupRequest;
 pub use export::Export;
+pub use restore::RestoreRequest;
 pub use service::Volumes;
 
 use std::collections::BTreeMap;

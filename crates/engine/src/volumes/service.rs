@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
+use super::backup::{self, BackupRequest};
 use super::export::Export;
 use super::make::{For, Wanted, make};
 use super::registry::Entry;
 use super::remove::no_such_volume;
+use super::restore::{self, RestoreRequest};
 use super::{
     ANONYMOUS, CreateRequest, LOCAL, Listing, Usage, Volume, clone, event, export, import, plugged, remove,
     rename,
@@ -15,6 +17,8 @@ use super::{
 use crate::container::{Filters, Pruned, names_match};
 use crate::core::{Core, blocking};
 use crate::error::{Class, Error, Result};
+use crate::images::Report;
+use crate::registries::Registries;
 
 /// Everything about volumes. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -22,6 +26,7 @@ pub struct Volumes {
     pub(crate) core: Arc<Core>,
     /// A prune measures and removes much; a second one at the same time would count the same.
     pub(crate) pruning: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) registries: Arc<Registries>,
 }
 
 impl Volumes {
@@ -51,6 +56,16 @@ impl Volumes {
     /// Its data, to be packed.
     pub async fn export(&self, name: &str) -> Result<Export> {
         export::run(&self.core, name)
+    }
+
+    /// Its data as an artifact in a registry. Dropped half-way, it takes back what the registry has of it.
+    pub async fn backup(&self, request: BackupRequest, report: Report) -> Result<()> {
+        backup::run(self, request, report).await
+    }
+
+    /// A new one with what such an artifact has; its name is told last.
+    pub async fn restore(&self, request: RestoreRequest, report: Report) -> Result<()> {
+        restore::run(self, request, report).await
     }
 
     /// A new one with what an archive has, compressed or not; `from` is read in a blocking thread.

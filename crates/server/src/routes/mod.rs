@@ -114,6 +114,7 @@ pub(crate) static ROUTES: &[Route] = routes! {
 
     GET "/volumes" => volumes::list;
     POST "/volumes/create" => volumes::create;
+    POST "/volumes/restore" => volumes::restore;
     POST "/volumes/prune" => volumes::prune, since 25;
     GET "/volumes/{name}" => volumes::inspect;
     PUT "/volumes/{name}" => volumes::update, since 42;
@@ -123,6 +124,7 @@ pub(crate) static ROUTES: &[Route] = routes! {
     POST "/volumes/{name}/clone" => volumes::clone;
     GET "/volumes/{name}/export" => volumes::export;
     POST "/volumes/{name}/import" => volumes::import;
+    POST "/volumes/{name}/backup" => volumes::backup;
 
     GET "/plugins" => plugins::list, since 25;
     GET "/plugins/{name*}/json" => plugins::find, since 25;

@@ -3,11 +3,13 @@
 use crate::body::{self, Body};
 use crate::call::Call;
 use crate::convert;
+use crate::routes::lines::transfer;
 use crate::versions::ApiVersion;
 use api::volume::{VolumeCreateRequest, VolumeListResponse, VolumePruneResponse};
-use engine::volumes::CreateRequest;
+use engine::volumes::{BackupRequest, CreateRequest, RestoreRequest};
 use engine::{Error, Result};
 use http::{Response, StatusCode};
+use std::collections::BTreeMap;
 
 pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
     let filters = call.query.filters().map_err(|error| error.context("error reading volume filters"))?;
@@ -58,14 +60,38 @@ pub(crate) async fn export(call: Call) -> Result<Response<Body>> {
     Ok(body::written("application/x-tar", "volume export", move |to| export.write_to(to)))
 }
 
-/// A new one, with `label`s.
-pub(crate) async fn import(call: Call) -> Result<Response<Body>> {
-    let (engine, name) = (call.engine().clone(), call.name.clone());
+/// To a registry, `to` there.
+pub(crate) async fn backup(call: Call) -> Result<Response<Body>> {
+    let credentials = convert::registry::credentials(call.request.headers()).unwrap_or_default();
+    let request = BackupRequest { name: call.name.clone(), to: call.query.get("to").to_owned(), credentials };
+    let engine = call.engine().clone();
+    transfer(call.peer, move |lines| async move { engine.volumes.backup(request, lines.report()).await })
+        .await
+}
+
+/// A new one, called `name` or as it was, with `label`s more, of what is at `from` in a registry.
+pub(crate) async fn restore(call: Call) -> Result<Response<Body>> {
+    let credentials = convert::registry::credentials(call.request.headers()).unwrap_or_default();
+    let query = |key: &str| call.query.get(key).to_owned();
+    let request =
+        RestoreRequest { name: query("name"), from: query("from"), labels: labels(&call), credentials };
+    let engine = call.engine().clone();
+    transfer(call.peer, move |lines| async move { engine.volumes.restore(request, lines.report()).await })
+        .await
+}
+
+fn labels(call: &Call) -> BTreeMap<String, String> {
     let labels = call.query.all("label").into_iter().map(|label| {
         let (key, value) = label.split_once('=').unwrap_or((&label, ""));
         (key.to_owned(), value.to_owned())
     });
-    let request = CreateRequest { name, labels: labels.collect(), ..CreateRequest::default() };
+    labels.collect()
+}
+
+/// A new one, with `label`s.
+pub(crate) async fn import(call: Call) -> Result<Response<Body>> {
+    let (engine, name) = (call.engine().clone(), call.name.clone());
+    let request = CreateRequest { name, labels: labels(&call), ..CreateRequest::default() };
     let from = Box::new(body::reader(call.request.into_body()));
     let made = engine.volumes.import(request, from).await?;
     Ok(body::json(StatusCode::CREATED, &convert::volume::volume(&made)))
