@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::Containers;
 use super::root::{self, Access, Root};
+use crate::container::index::Handle;
 use crate::container::user;
 use crate::core::blocking;
 use crate::error::{Error, Result};
@@ -121,7 +122,7 @@ impl Containers {
 
     async fn look(&self, reference: &str, asked: &str) -> Result<Archive> {
         let handle = self.core.index.find(reference)?;
-        let root = root::open(&self.core, &handle, Access::Read).await?;
+        let root = self.rooted(&handle, Access::Read, asked).await?;
         let (asked, container) = (asked.to_owned(), reference.to_owned());
         blocking(move || {
             let path = Path::parse(&asked);
@@ -130,6 +131,25 @@ impl Containers {
             Ok(Archive { stat, path, root })
         })
         .await
+    }
+
+    /// The container's root with what there is at a path: a plugin is asked to mount what it has there, and only then.
+    async fn rooted(&self, handle: &Handle, access: Access, asked: &str) -> Result<Root> {
+        let root = root::open(&self.core, handle, access).await?;
+        if !root.may_be_lent(&self.core) {
+            return Ok(root);
+        }
+        let path = Path::parse(asked);
+        let (root, present) = blocking(move || {
+            let present = check_present(&root, &path);
+            Ok::<_, Error>((root, present))
+        })
+        .await?;
+        if present.is_ok() {
+            return Ok(root);
+        }
+        drop(root);
+        root::open_plugged(&self.core, handle, access).await
     }
 
     /// Unpacks an archive, compressed or not, into a directory. `from` is read in a blocking thread.
@@ -141,7 +161,7 @@ impl Containers {
         from: Box<dyn Read + Send>,
     ) -> Result<()> {
         let handle = self.core.index.find(reference)?;
-        let root = root::open(&self.core, &handle, Access::Write).await?;
+        let root = self.rooted(&handle, Access::Write, path).await?;
         let (asked, container) = (path.to_owned(), reference.to_owned());
         self.core.failpoints.hit("extract.unpack")?;
         let view = root.view.clone();

@@ -2,6 +2,7 @@
 //! descriptor by `openat2`, with it as the end of the world: whatever a container does to its links meanwhile, it is in
 //! its own files that they lead somewhere.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::container::{Container, Status};
 use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::ports::{OpenRoot, RootView};
+use crate::volumes::mounting::{self, Lent};
 use crate::volumes::source;
 
 /// How long an end that the engine has not heard of may take to reach it.
@@ -33,6 +35,8 @@ pub(super) struct Root {
     /// Where something is mounted only while it runs.
     absent: Vec<String>,
     _files: Option<OwnedRwLockReadGuard<()>>,
+    /// After what is open.
+    _lent: Lent,
 }
 
 impl Root {
@@ -48,6 +52,14 @@ impl Root {
                 self.view.id
             ))),
         }
+    }
+
+    /// Whether plugins have some of that, and would mount it for a look.
+    pub(super) fn may_be_lent(&self, core: &Core) -> bool {
+        self.view
+            .mounts
+            .iter()
+            .any(|point| self.absent.contains(&point.destination) && mounting::is_plugged(core, point))
     }
 
     /// Whether there is anything to check.
@@ -76,8 +88,17 @@ impl Root {
 }
 
 /// A container's root with its volumes, as one finds it: of a running one, what it has mounted; of another, what it
-/// would.
+/// would. What plugins have is not there while it does not run.
 pub(super) async fn open(core: &Arc<Core>, handle: &Handle, access: Access) -> Result<Root> {
+    open_with(core, handle, access, false).await
+}
+
+/// The same, with what plugins mount for it.
+pub(super) async fn open_plugged(core: &Arc<Core>, handle: &Handle, access: Access) -> Result<Root> {
+    open_with(core, handle, access, true).await
+}
+
+async fn open_with(core: &Arc<Core>, handle: &Handle, access: Access, plugged: bool) -> Result<Root> {
     loop {
         let view = handle.view();
         if matches!(view.state.status, Status::Removing | Status::Dead) {
@@ -89,15 +110,21 @@ pub(super) async fn open(core: &Arc<Core>, handle: &Handle, access: Access) -> R
         };
         // It may have been started or stopped while we waited.
         let view = handle.view();
+        let mut lent = Lent::default();
         let (open, absent) = match view.state.pid {
             0 if files.is_none() => continue,
-            0 => stopped(core, &view, access).await?,
+            0 => {
+                if plugged {
+                    lent = mounting::lend(core, &view.id, &view.mounts).await?;
+                }
+                stopped(core, &view, access, lent.places().clone()).await?
+            }
             pid => match running(core, handle, &view, pid).await? {
                 Some(open) => (open, Vec::new()),
                 None => continue,
             },
         };
-        return Ok(Root { open, view, absent, _files: files });
+        return Ok(Root { open, view, absent, _files: files, _lent: lent });
     }
 }
 
@@ -115,7 +142,7 @@ pub(super) async fn alone(core: &Arc<Core>, handle: &Handle) -> Result<Root> {
                 None => continue,
             },
         };
-        return Ok(Root { open, view, absent: Vec::new(), _files: None });
+        return Ok(Root { open, view, absent: Vec::new(), _files: None, _lent: Lent::default() });
     }
 }
 
@@ -177,18 +204,24 @@ async fn ended(handle: &Handle, pid: u32) -> Result<Option<OpenRoot>> {
 /// Mounts of a container without a process, and the places of those that are there only while it runs.
 type Mounts = (Vec<Bind>, Vec<String>);
 
-async fn stopped(core: &Arc<Core>, view: &Arc<Container>, access: Access) -> Result<(OpenRoot, Vec<String>)> {
+async fn stopped(
+    core: &Arc<Core>,
+    view: &Arc<Container>,
+    access: Access,
+    lent: BTreeMap<String, PathBuf>,
+) -> Result<(OpenRoot, Vec<String>)> {
     let (core, view) = (core.clone(), view.clone());
     blocking(move || {
-        let (binds, absent) = mounts(&core, &view);
+        let (binds, absent) = mounts(&core, &view, &lent);
         let read_only = view.spec.host.readonly_rootfs;
         Ok((core.ports.storage.open_root(&view.id, access, read_only, &binds)?, absent))
     })
     .await
 }
 
-/// What a start would mount, in its order: outer before inner. What is in memory only is not there.
-fn mounts(core: &Core, view: &Container) -> Mounts {
+/// What a start would mount, in its order: outer before inner. What is in memory only is not there, and of plugins what
+/// is lent.
+fn mounts(core: &Core, view: &Container, lent: &BTreeMap<String, PathBuf>) -> Mounts {
     let (mut binds, mut absent): Mounts = (Vec::new(), Vec::new());
     for point in view.mounts.iter().filter(|point| point.kind != "tmpfs") {
         let of_container = || view.spec.host.mounts.iter().find(|mount| mount.target == point.destination);
@@ -196,7 +229,7 @@ fn mounts(core: &Core, view: &Container) -> Mounts {
         let bind = spec.and_then(|mount| mount.bind.as_ref());
         let source = match point.kind.as_str() {
             "bind" => Some(PathBuf::from(&point.source)),
-            "volume" => source::directory(core, point),
+            "volume" => lent.get(&point.name).cloned().or_else(|| source::directory(core, point)),
             _ => None,
         };
         let Some(source) = source else {

@@ -70,6 +70,7 @@ pub(super) async fn run(volumes: &Volumes, request: BackupRequest, mut report: R
     let (tag, digest, size) =
         finish(&volumes.core, &repository, &to, &about, data, size).await.map_err(said)?;
     event(&volumes.core, &about.name, "backup", &[("to", &to.familiar()), ("digest", &digest)]);
+    report(Progress::Line(format!("{tag}: digest: {digest} size: {size}")));
     report(Progress::Pushed { tag, digest, size });
     Ok(())
 }

@@ -135,6 +135,58 @@ pub(crate) async fn for_start(
     Ok(places)
 }
 
+/// A plugin has it, which mounts it when it is needed.
+pub(crate) fn is_plugged(core: &Core, point: &MountPoint) -> bool {
+    point.kind == "volume" && core.volumes.get(&point.name).is_some_and(|entry| entry.volume.driver != LOCAL)
+}
+
+/// What plugins have mounted for somebody who looks into a container that does not run, until this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Lent {
+    places: BTreeMap<String, PathBuf>,
+    notes: Vec<(Arc<Core>, Note)>,
+}
+
+impl Lent {
+    /// By volume.
+    pub(crate) fn places(&self) -> &BTreeMap<String, PathBuf> {
+        &self.places
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let (false, Ok(runtime)) = (self.notes.is_empty(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        for (core, note) in self.notes.drain(..) {
+            runtime.spawn(async move { unmount(&core, note).await });
+        }
+    }
+}
+
+/// Has plugins mount a container's volumes for a look. In a task of its own, as a plugin may take its time: who does not
+/// wait any more leaves no mount behind.
+pub(crate) async fn lend(core: &Arc<Core>, container: &str, points: &[MountPoint]) -> Result<Lent> {
+    let (core, points) = (core.clone(), points.to_vec());
+    // No container's, so that none takes it along with its own.
+    let holder = format!("look into {container}");
+    let lending = tokio::spawn(async move {
+        let mut lent = Lent::default();
+        for point in points.iter().filter(|point| is_plugged(&core, point)) {
+            if lent.places.contains_key(&point.name) {
+                continue;
+            }
+            let Some(entry) = core.volumes.get(&point.name) else { continue };
+            let (note, place) = mount(&core, &entry.volume, &holder).await?;
+            lent.notes.push((core.clone(), note));
+            lent.places.insert(point.name.clone(), place);
+        }
+        Ok(lent)
+    });
+    lending.await.map_err(|error| Error::internal(error.to_string()))?
+}
+
 /// Unmounts what a container has had. A plugin that does not answer does not hold it up for long.
 pub(crate) async fn release(core: &Arc<Core>, container: &str) {
     for note in core.mounts.take(container) {
