@@ -141,8 +141,8 @@ impl<R: Read> Read for Decoder<R> {
     }
 }
 
-impl<R: Read> std::fmt::Debug for Decoder<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<R: Read> fmt::Debug for Decoder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decoder").field("compression", &self.compression()).finish_non_exhaustive()
     }
 }
