@@ -2,6 +2,7 @@
 //! succeeded (`measure::time` refuses anything else).
 
 mod life;
+pub(crate) mod network;
 
 use std::io::Error;
 use std::path::{Path, PathBuf};
@@ -80,6 +81,9 @@ pub(crate) fn run(options: &Options) -> Result<String, Error> {
     if wanted("life") {
         life::all(&mut rows, &engines, dir)?;
     }
+    if wanted("network") {
+        network::all(&mut rows, options, &engines)?;
+    }
     if wanted("images") {
         images::run(&mut rows, options, &engines)?;
     }
@@ -135,7 +139,7 @@ const ORDER: &[&str] = &[
 ];
 
 fn rank(case: &str) -> usize {
-    ORDER.iter().chain(images::ORDER).position(|c| *c == case).unwrap_or(usize::MAX)
+    ORDER.iter().chain(network::ORDER).chain(images::ORDER).position(|c| *c == case).unwrap_or(usize::MAX)
 }
 
 fn single(

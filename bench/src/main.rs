@@ -35,6 +35,18 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         };
     }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, words)) = arguments.split_first()
+        && first == cases::network::HELPER
+    {
+        return match cases::network::help(words) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("bench: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     match parse().and_then(|options| {
         let outcome = cases::run(&options);
         let _ = std::fs::remove_dir_all(&options.dir);

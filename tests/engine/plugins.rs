@@ -300,7 +300,7 @@ fn files_go_into_a_plugins_volume_of_a_stopped_container() {
     // A plugin that does not answer holds the copy, and nobody else.
     plugin.hang(&["Mount"]);
     let mut copy = house.engine.client("wharf");
-    let mut copy = copy.args(["cp", "one:/data/note", "-"]).stdout(std::process::Stdio::null());
+    let copy = copy.args(["cp", "one:/data/note", "-"]).stdout(std::process::Stdio::null());
     let mut copy = copy.spawn().expect("start a client");
     assert!(eventually(|| plugin.asked().last().is_some_and(|asked| asked == "Mount")));
     house.sh(&[], "true");

@@ -22,6 +22,7 @@ use engine::Class;
 use engine::ports::{
     BoxFuture, BridgeNetwork, Endpoint, EndpointRequest, Ipv6Network, Named, NetworkError, NetworkFabric,
     NetworkFacts, PortMapping, PortProtocol, PortWish, PublishedPorts, Reach, Sandbox, SandboxRequest,
+    TellLost,
 };
 use net::{AddressPool, BridgeConfig, Desired, Fabric, Pool};
 
@@ -524,7 +525,7 @@ impl NetworkFabric for Network {
         self.inner.repairs.tell(tell);
     }
 
-    fn on_lost(&self, tell: Box<dyn Fn(Vec<(String, String)>) + Send + Sync>) {
+    fn on_lost(&self, tell: TellLost) {
         self.tell_lost(tell);
     }
 

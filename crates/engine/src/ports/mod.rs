@@ -19,7 +19,7 @@ pub use machine::{Clock, Ids, Mirror, SeccompCompiler};
 pub use network::{
     BridgeNetwork, Endpoint, EndpointRequest, GatewayMode, Ipv6Network, IpvlanFlag, IpvlanMode, MacvlanMode,
     NameRules, Named, NetworkError, NetworkFabric, NetworkFacts, OverKind, OverNetwork, PortMapping,
-    PortProtocol, PortWish, PublishedPorts, Reach, Sandbox, SandboxRequest,
+    PortProtocol, PortWish, PublishedPorts, Reach, Sandbox, SandboxRequest, TellLost,
 };
 pub use plugins::{PluginError, PluginErrorKind, PluginVolume, VolumePlugins};
 pub use processes::{

@@ -309,6 +309,9 @@ pub struct NetworkFacts {
     pub warnings: Vec<String>,
 }
 
+/// Told of interfaces that are gone, each by the container's and the network's id.
+pub type TellLost = Box<dyn Fn(Vec<(String, String)>) + Send + Sync>;
+
 /// Network namespaces with addresses. Sandboxes are prepared ahead, so `take` normally costs nothing.
 pub trait NetworkFabric: Send + Sync + fmt::Debug {
     /// A create happened: have a sandbox ready soon. Returns at once.
@@ -416,9 +419,8 @@ pub trait NetworkFabric: Send + Sync + fmt::Debug {
     /// Whom to tell, from whichever thread, what had to be put back because somebody had taken it away: a line for each
     /// thing.
     fn on_repair(&self, _tell: Box<dyn Fn(Vec<String>) + Send + Sync>) {}
-    /// Whom to tell, from whichever thread, which containers' interfaces are gone: the container's and the network's id.
-    /// The container may have ended.
-    fn on_lost(&self, _tell: Box<dyn Fn(Vec<(String, String)>) + Send + Sync>) {}
+    /// Whom to tell, from whichever thread, which containers' interfaces are gone. The container may have ended.
+    fn on_lost(&self, _tell: TellLost) {}
     /// Gives a running container an interface back that somebody has removed, as it was. Whether it had gone.
     fn reconnect<'a>(
         &'a self,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use engine::ports::{Endpoint, EndpointRequest, NetworkError};
+use engine::ports::{Endpoint, EndpointRequest, NetworkError, TellLost};
 use net::Address;
 
 use super::books::addresses;
@@ -20,7 +20,7 @@ pub(super) struct Claim {
 
 impl Network {
     /// Tells whose interfaces were behind ports of ours that are gone.
-    pub(super) fn tell_lost(&self, tell: Box<dyn Fn(Vec<(String, String)>) + Send + Sync>) {
+    pub(super) fn tell_lost(&self, tell: TellLost) {
         // Not all of it: whoever drops the fabric waits for the thread that tells.
         let books = Arc::clone(&self.inner.books);
         self.inner.fabric.on_lost(move |links| {

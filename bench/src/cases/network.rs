@@ -1,0 +1,354 @@
+//! Networks: how fast they come and go, names are found, and what a published port costs beside the host's own.
+//!
+//! Ports are measured from a second host: a network namespace with a veth pair into the engine's. Who serves and who asks
+//! there is a copy of this program, so that neither engine brings a faster one.
+
+use std::io::{Error, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{excuse, single};
+use crate::Options;
+use crate::measure::{Samples, ms, time};
+use crate::peers::Engine;
+use crate::table::Row;
+
+pub(super) const ORDER: &[&str] = &[
+    "run -d with 10,000 ports, beyond one without",
+    "network connect of a running container",
+    "network create, each of 500",
+    "network rm, each of 500",
+    "a name among 200 containers, median",
+    "a name among 200 containers, p99",
+    "throughput from another host",
+    "short connections from another host",
+    "short connections that failed",
+    "requests on standing connections from another host",
+];
+
+const NETWORKS: usize = 500;
+const CONTAINERS: usize = 200;
+const QUESTIONS: usize = 2000;
+const WATCH: Duration = Duration::from_secs(3);
+const CLIENTS: usize = 8;
+const HOST: &str = "10.99.0.1";
+/// First argument of a copy of this program that serves, or asks.
+pub(crate) const HELPER: &str = "--network-helper";
+
+pub(super) fn all(rows: &mut Vec<Row>, options: &Options, engines: &[Engine]) -> Result<(), Error> {
+    for engine in engines.iter().filter(|engine| engine.ready.is_some()) {
+        excuse(engine, ports(rows, options, engine))?;
+        excuse(engine, connect(rows, options, engine))?;
+        excuse(engine, networks(rows, engine))?;
+        excuse(engine, names(rows, engine))?;
+        excuse(engine, traffic(rows, engine))?;
+    }
+    Ok(())
+}
+
+fn ports(rows: &mut Vec<Row>, options: &Options, engine: &Engine) -> Result<(), Error> {
+    // An engine that makes a rule for each port is at it for minutes.
+    if engine.name != "wharf" {
+        return Ok(());
+    }
+    let line = |flags: &[&str]| {
+        let words =
+            [&["run", "-d", "--name", "bench-ports"], flags, &["busybox", "sleep", "100000"]].concat();
+        engine.command(&words)
+    };
+    let range = line(&["-p", "20000-29999:20000-29999"]);
+    let mut samples = Samples::default();
+    for _ in 0..options.rounds {
+        let mut took = [0.0; 2];
+        for (command, took) in [line(&[]), range.clone()].iter().zip(&mut took) {
+            *took = ms(time(command)?);
+            time(&engine.command(&["rm", "-f", "bench-ports"]))?;
+        }
+        samples.push(took[1] - took[0]);
+    }
+    let command = range.join(" ");
+    rows.push(Row { case: ORDER[0], contender: engine.name.clone(), unit: "ms", samples, command });
+    Ok(())
+}
+
+fn connect(rows: &mut Vec<Row>, options: &Options, engine: &Engine) -> Result<(), Error> {
+    time(&engine.command(&["network", "create", "bench-more"]))?;
+    time(&engine.command(&["run", "-d", "--name", "bench-connect", "busybox", "sleep", "100000"]))?;
+    let [connect, disconnect] = ["connect", "disconnect"]
+        .map(|verb| engine.command(&["network", verb, "bench-more", "bench-connect"]));
+    let mut samples = Samples::default();
+    for _ in 0..options.rounds {
+        samples.push(ms(time(&connect)?));
+        time(&disconnect)?;
+    }
+    time(&engine.command(&["rm", "-f", "bench-connect"]))?;
+    time(&engine.command(&["network", "rm", "bench-more"]))?;
+    let command = connect.join(" ");
+    rows.push(Row { case: ORDER[1], contender: engine.name.clone(), unit: "ms", samples, command });
+    Ok(())
+}
+
+fn networks(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
+    let mut took = [Samples::default(), Samples::default()];
+    for n in 0..NETWORKS {
+        let subnet = format!("10.{}.{}.0/24", 100 + n / 250, n % 250);
+        let words = ["network", "create", "--subnet", &subnet, &format!("bench-{n}")];
+        took[0].push(ms(time(&engine.command(&words))?));
+    }
+    for n in 0..NETWORKS {
+        took[1].push(ms(time(&engine.command(&["network", "rm", &format!("bench-{n}")]))?));
+    }
+    for ((case, samples), verb) in ORDER[2..4].iter().zip(took).zip(["create", "rm"]) {
+        let command = engine.command(&["network", verb, "bench-0"]).join(" ");
+        rows.push(Row { case, contender: engine.name.clone(), unit: "ms", samples, command });
+    }
+    Ok(())
+}
+
+fn names(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
+    time(&engine.command(&["network", "create", "bench-names"]))?;
+    let all: Vec<String> = (0..CONTAINERS).map(|n| format!("name-{n}")).collect();
+    for name in &all {
+        let words = ["run", "-d", "--name", name, "--network", "bench-names", "busybox", "sleep", "100000"];
+        time(&engine.command(&words))?;
+    }
+    let mut times: Vec<f64> = Vec::new();
+    // Some of them ask, one after the other, for all of them.
+    for asking in all.iter().step_by(CONTAINERS / 4) {
+        let said = helper(pid(engine, asking)?, &["ask"]).output()?;
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        times.extend(said.split_whitespace().filter_map(|text| text.parse::<f64>().ok()));
+    }
+    if times.len() != 4 * QUESTIONS {
+        return Err(Error::other(format!("{}: {} of {} answers", engine.name, times.len(), 4 * QUESTIONS)));
+    }
+    times.sort_by(f64::total_cmp);
+    let at = |part: f64| times[(times.len() as f64 * part) as usize];
+    single(rows, ORDER[4], &engine.name, "ms", at(0.5), String::new());
+    single(rows, ORDER[5], &engine.name, "ms", at(0.99), String::new());
+    let names: Vec<&str> = all.iter().map(String::as_str).collect();
+    time(&engine.command(&[&["rm", "-f"], &names[..]].concat()))?;
+    time(&engine.command(&["network", "rm", "bench-names"])).map(drop)
+}
+
+/// A second host, and who serves; they end with this.
+struct World {
+    holder: Child,
+    servers: Vec<Child>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for child in self.servers.iter_mut().chain([&mut self.holder]) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn traffic(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
+    let Some(host) = engine.namespace() else { return Ok(()) };
+    let holder = Command::new("unshare").args(["-n", "sleep", "100000"]).spawn()?;
+    let mut world = World { holder, servers: Vec::new() };
+    let outside = world.holder.id();
+    // Until it is in its own.
+    let own = std::fs::read_link("/proc/self/ns/net")?;
+    while std::fs::read_link(format!("/proc/{outside}/ns/net")).is_ok_and(|link| link == own) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let lines = [
+        (
+            host,
+            format!(
+                "ip link add up0 type veth peer name far0 netns {outside}; ip addr add {HOST}/24 dev up0; ip link set up0 up"
+            ),
+        ),
+        (outside, "ip addr add 10.99.0.2/24 dev far0; ip link set far0 up; ip link set lo up".to_owned()),
+    ];
+    for (pid, line) in lines {
+        let status =
+            Command::new("nsenter").args(["-t", &pid.to_string(), "-n", "sh", "-ec", &line]).status()?;
+        if !status.success() {
+            return Err(Error::other(format!("{line}: {status}")));
+        }
+    }
+    let words = ["run", "-d", "--name", "bench-port", "-p", "9000:9000", "busybox", "sleep", "100000"];
+    time(&engine.command(&words))?;
+    let container = pid(engine, "bench-port")?;
+    for (pid, port) in [(container, "9000"), (host, "9001")] {
+        world.servers.push(helper(pid, &["serve", port]).stdin(Stdio::null()).spawn()?);
+    }
+    for (port, name) in [("9000", engine.name.clone()), ("9001", format!("{} (host network)", engine.name))] {
+        let at = format!("{HOST}:{port}");
+        let measured = |what: &str| -> Result<Vec<f64>, Error> {
+            let said = helper(outside, &[what, &at]).output()?;
+            let said = String::from_utf8_lossy(&said.stdout).into_owned();
+            Ok(said.split_whitespace().filter_map(|text| text.parse().ok()).collect())
+        };
+        let first = |values: Vec<f64>| values.first().copied().unwrap_or(f64::NAN);
+        single(rows, ORDER[6], &name, "Gbit/s", first(measured("throughput")?), String::new());
+        let short = measured("short")?;
+        single(rows, ORDER[7], &name, "/s", short.first().copied().unwrap_or(f64::NAN), String::new());
+        single(rows, ORDER[8], &name, "", short.get(1).copied().unwrap_or(f64::NAN), String::new());
+        single(rows, ORDER[9], &name, "/s", first(measured("standing")?), String::new());
+    }
+    time(&engine.command(&["rm", "-f", "bench-port"])).map(drop)
+}
+
+fn pid(engine: &Engine, name: &str) -> Result<u32, Error> {
+    let line = engine.command(&["inspect", "-f", "{{.State.Pid}}", name]);
+    let said = Command::new(&line[0]).args(&line[1..]).output()?;
+    String::from_utf8_lossy(&said.stdout).trim().parse().map_err(Error::other)
+}
+
+/// A copy of this program in the network namespace of a process.
+fn helper(pid: u32, words: &[&str]) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["-t", &pid.to_string(), "-n"]);
+    command.arg(std::env::current_exe().unwrap_or_default()).arg(HELPER).args(words);
+    command
+}
+
+/// What the copy does.
+pub(crate) fn help(words: &[String]) -> Result<(), Error> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let address = |text: &str| text.parse::<SocketAddr>().map_err(Error::other);
+    match words[..] {
+        ["serve", port] => serve(port.parse().map_err(Error::other)?),
+        ["ask"] => ask(),
+        ["throughput", at] => say(&[throughput(address(at)?)?]),
+        ["short", at] => say(&short(address(at)?)?),
+        ["standing", at] => say(&[standing(address(at)?)?]),
+        _ => Err(Error::other(format!("{HELPER} {}", words.join(" ")))),
+    }
+}
+
+fn say(values: &[f64]) -> Result<(), Error> {
+    let text: Vec<String> = values.iter().map(ToString::to_string).collect();
+    writeln!(std::io::stdout(), "{}", text.join(" "))
+}
+
+/// The first byte says what a client wants: to be answered each time, or to send.
+fn serve(port: u16) -> Result<(), Error> {
+    for stream in TcpListener::bind(("0.0.0.0", port))?.incoming() {
+        let mut stream = stream?;
+        std::thread::spawn(move || {
+            let mut buffer = vec![0; 256 << 10];
+            let _ = stream.set_nodelay(true);
+            loop {
+                match stream.read(&mut buffer) {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) if buffer[0] == b'q' => {
+                        // As long as a small page.
+                        if stream.write_all(&[b'a'; 256]).is_err() {
+                            return;
+                        }
+                    }
+                    Ok(_) => {}
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+fn patiently(at: SocketAddr) -> Result<TcpStream, Error> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match TcpStream::connect_timeout(&at, Duration::from_secs(5)) {
+            Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+            other => return other,
+        }
+    }
+}
+
+/// Gbit per second on two connections.
+fn throughput(at: SocketAddr) -> Result<f64, Error> {
+    let sent = Arc::new(AtomicU64::new(0));
+    let begun = Instant::now();
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            let (mut stream, sent) = (patiently(at)?, sent.clone());
+            Ok(std::thread::spawn(move || {
+                let data = vec![b's'; 256 << 10];
+                while begun.elapsed() < WATCH && stream.write_all(&data).is_ok() {
+                    sent.fetch_add(data.len() as u64, Ordering::Relaxed);
+                }
+            }))
+        })
+        .collect::<Result<_, Error>>()?;
+    threads.into_iter().for_each(|thread| drop(thread.join()));
+    Ok(sent.load(Ordering::Relaxed) as f64 * 8.0 / 1e9 / begun.elapsed().as_secs_f64())
+}
+
+/// One request on each connection: how many per second, and how many failed.
+fn short(at: SocketAddr) -> Result<[f64; 2], Error> {
+    drop(patiently(at)?);
+    let one = move || -> Result<(), Error> {
+        let mut stream = TcpStream::connect_timeout(&at, Duration::from_secs(5))?;
+        stream.write_all(b"q")?;
+        stream.read_exact(&mut [0; 256])
+    };
+    let (rate, failed) = many(move || one);
+    Ok([rate, failed])
+}
+
+/// Requests per second, one after the other on each of some connections.
+fn standing(at: SocketAddr) -> Result<f64, Error> {
+    drop(patiently(at)?);
+    let (rate, _) = many(move || {
+        let mut stream = patiently(at).ok();
+        move || {
+            let stream = stream.as_mut().ok_or_else(|| Error::other("no connection"))?;
+            stream.write_all(b"q")?;
+            stream.read_exact(&mut [0; 256])
+        }
+    });
+    Ok(rate)
+}
+
+/// How often clients side by side succeed per second, and how often they fail.
+fn many<F: FnMut() -> Result<(), Error>>(client: impl Fn() -> F + Send + Sync) -> (f64, f64) {
+    let (done, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                let mut one = client();
+                while begun.elapsed() < WATCH {
+                    let counter = if one().is_ok() { &done } else { &failed };
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let rate = done.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64();
+    (rate, failed.load(Ordering::Relaxed) as f64)
+}
+
+/// Milliseconds of each question to 127.0.0.11, whose name is one of the containers'.
+fn ask() -> Result<(), Error> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.connect("127.0.0.11:53")?;
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut buffer = [0; 512];
+    for n in 0..QUESTIONS {
+        let name = format!("name-{}", n % CONTAINERS);
+        let mut question = vec![(n >> 8) as u8, n as u8, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, name.len() as u8];
+        question.extend(name.as_bytes());
+        question.extend([0, 0, 1, 0, 1]);
+        let begun = Instant::now();
+        socket.send(&question)?;
+        let length = socket.recv(&mut buffer)?;
+        let took = begun.elapsed();
+        // The same question, answered once.
+        if length < 12 || buffer[..2] != question[..2] || buffer[6..8] != [0, 1] {
+            return Err(Error::other(format!("no address for {name}")));
+        }
+        say(&[ms(took)])?;
+    }
+    Ok(())
+}
