@@ -14,12 +14,14 @@ pub mod events;
 pub mod execs;
 mod failpoints;
 mod flows;
+mod identity;
 pub mod images;
 mod layout;
 pub mod networks;
 pub mod ports;
 mod records;
 mod registries;
+mod repairs;
 mod settings;
 pub mod stats;
 mod storage;
@@ -82,7 +84,7 @@ impl Engine {
     /// The records could not be read.
     pub async fn boot(&self) -> Result<()> {
         let bridges = networks::boot::load(&self.containers.core)?;
-        system::tell_repairs(&self.containers.core);
+        repairs::tell_repairs(&self.containers.core);
         containers::boot::run(&self.containers.core, bridges).await?;
         // Not before it is known which images containers need.
         self.images.watch_garbage();

@@ -1,15 +1,14 @@
 //! What the engine says about itself and the machine: info, version, disk usage.
 
-mod repair;
 mod service;
-pub(crate) use repair::{repaired, tell_repairs};
-pub use service::{System, kept_engine_id};
+pub use service::System;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use crate::containers::Container;
+pub use crate::identity::kept_engine_id;
 use crate::images::ImageSummary;
 use crate::volumes::Volume;
 use std::sync::Arc;

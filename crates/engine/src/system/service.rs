@@ -6,9 +6,9 @@ use super::{DiskUsage, Facts, Info, Version};
 use crate::containers::{Containers, ListRequest, Status};
 use crate::core::Core;
 use crate::error::Result;
+use crate::identity::engine_id;
 use crate::images::{ImageListRequest, Images};
 use crate::layout;
-use crate::ports::Ids;
 use crate::volumes::Volumes;
 
 /// A container's patience where it says nothing, and what is allowed on top when the engine stops (as in Docker).
@@ -196,27 +196,6 @@ fn log_bytes(path: &std::path::Path) -> u64 {
     };
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     entries.filter(is_log).filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
-}
-
-/// Made once per data root, as Docker's is.
-pub(super) fn engine_id(core: &Core) -> String {
-    kept_engine_id(&core.settings().data_root, &*core.ports.ids)
-}
-
-/// The engine's id, made if there is none yet.
-pub fn kept_engine_id(data_root: &std::path::Path, ids: &dyn Ids) -> String {
-    let path = layout::engine_id(data_root);
-    if let Ok(id) = std::fs::read_to_string(&path) {
-        return id.trim().to_owned();
-    }
-    let hex = ids.id();
-    let group = |at: usize, length: usize| hex[at..at + length].to_owned();
-    let id = [group(0, 8), group(8, 4), group(12, 4), group(16, 4), group(20, 12)].join("-");
-    let kept = std::fs::create_dir_all(data_root).and_then(|()| std::fs::write(&path, &id));
-    if let Err(error) = kept {
-        tracing::warn!(path = %path.display(), %error, "could not keep the engine's id");
-    }
-    id
 }
 
 /// Docker's names of the file systems that a data root usually lies on (statfs(2)).

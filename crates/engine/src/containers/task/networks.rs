@@ -8,7 +8,7 @@ use crate::layout;
 use crate::networks::attach::Version;
 use crate::networks::{Network, attach, names};
 use crate::ports::{Endpoint, EndpointRequest, NetworkError};
-use crate::system;
+use crate::repairs;
 
 impl Owner {
     pub(super) async fn connect(&mut self, network: &str, spec: EndpointSpec) -> Result<()> {
@@ -106,7 +106,7 @@ impl Owner {
             Ok(false) => {}
             Ok(true) => {
                 tracing::warn!("network: somebody removed it, so: make {what} again");
-                system::repaired(&self.core, format!("make {what} again"));
+                repairs::repaired(&self.core, format!("make {what} again"));
             }
             Err(error) => {
                 tracing::error!(%error, "network: somebody removed the {what}, and it cannot be made again")

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::service::engine_id;
 use crate::container::command::Command;
 use crate::core::Core;
 use crate::events::Events;
+use crate::identity::engine_id;
 
 /// A link that is gone goes with its container as a rule, whose end is heard of a moment later.
 const CONTAINER_ENDS: Duration = Duration::from_millis(100);
