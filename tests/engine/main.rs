@@ -1,6 +1,7 @@
 //! Black box, by the door of the engine: what a container gets, and what the daemon does with its configuration.
 //! Each test has an engine of its own.
 
+mod checkpoints;
 mod commit;
 mod containers;
 mod daemon;

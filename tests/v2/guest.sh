@@ -9,7 +9,7 @@ if [ -z "$1" ]; then
     mount -t proc proc /proc
     while read -r module; do insmod "/modules/$module"; done < /modules/order
     mount -t tmpfs -o mode=755,size=80% tmpfs /new
-    cp -a /bin /init /new/
+    cp -a /bin /init /lib /lib64 /new/
     mkdir /new/dev /new/etc /new/proc /new/root /new/run /new/sys /new/tmp /new/var
     umount /proc
     exec switch_root /new /init checks
@@ -31,7 +31,7 @@ if [ "$1" = checks ]; then
     : > /tmp/engine.log
     for name in $(sed -n 's/^\(check_[a-z0-9_]*\)() {$/\1/p' "$0"); do
         seen=$(wc -l < /tmp/engine.log)
-        if timeout 90 "$0" "$name" > "/tmp/$name" 2>&1; then
+        if timeout 180 "$0" "$name" > "/tmp/$name" 2>&1; then
             echo "@ok $name"
         else
             echo "@failed $name"
@@ -440,6 +440,91 @@ check_an_engine_in_a_group_of_its_own() {
         [ "$pid" != "$(pid_of own)" ] || fail 'a container in the group of the engine'
     done
     wharf rm -f own
+}
+
+# ---- checkpoints
+
+count_of() {
+    wharf logs -n 1 "$1" 2> /dev/null
+}
+
+# Started anew it would begin at 1.
+goes_on_after() {
+    count=$(count_of "$1")
+    [ "$count" -gt "$2" ] && [ "$count" -lt $(($2 + 200)) ]
+}
+
+check_checkpoints_bring_processes_back() {
+    criu check
+    mkdir -p /srv/given
+    echo given > /srv/given/file
+    wharf run -d --name count --restart always --read-only --tmpfs /t -v /srv/given:/given:ro -v kept:/kept -m 64m busybox \
+        sh -c 'echo of-memory > /t/file; i=0; while :; do i=$((i+1)); echo $i; usleep 100000; done'
+    until_ok goes_on_after count 3
+    first=$(pid_of count)
+    same "$(wharf checkpoint ls count)" 'CHECKPOINT NAME'
+    # It goes on, and nobody who looks at it sees a difference.
+    same "$(wharf checkpoint create --leave-running count kept)" kept
+    same "$(pid_of count) $(inspect count '{{.State.Status}}')" "$first running"
+    until_ok goes_on_after count "$(count_of count)"
+    # It ends, and is not restarted.
+    same "$(wharf checkpoint create count last)" last
+    same "$(inspect count '{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}')" 'exited 137 0'
+    has "$(wharf why count)" 'made a checkpoint of it'
+    same "$(wharf checkpoint ls count | xargs)" 'CHECKPOINT NAME kept last'
+    count=$(count_of count)
+    [ "$count" -gt 3 ]
+    wharf start --checkpoint last count
+    until_ok goes_on_after count "$count"
+    # Nothing was written twice, nothing is missing.
+    wharf logs count > /tmp/counted
+    same "$(sort -n /tmp/counted | uniq | wc -l)" "$(wc -l < /tmp/counted)"
+    same "$(tail -n 1 /tmp/counted)" "$(wc -l < /tmp/counted)"
+    address=$(inspect count '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}')
+    has "$(wharf exec count ip addr show eth0)" "inet $address/"
+    same "$(wharf exec count sh -c 'cat /t/file /given/file /sys/fs/cgroup/memory.max; hostname' | xargs)" \
+        "of-memory given 67108864 $(inspect count '{{.Config.Hostname}}')"
+    has "$(wharf exec count touch /x 2>&1)" 'Read-only file system'
+    has "$(wharf exec count touch /given/x 2>&1)" 'Read-only file system'
+    grep -q "^$(pid_of count)$" "$(group_of count)/cgroup.procs"
+    # From the older one, after another engine; written down once more; stopped like any other.
+    kill -9 "$(cat /run/engine.pid)"
+    until_ok is_silent
+    engine
+    until_ok goes_on_after count "$(count_of count)"
+    wharf stop -t 0 count
+    wharf start --checkpoint kept count
+    wharf checkpoint create count again
+    wharf start -a --checkpoint again count > /tmp/attached &
+    until_ok [ -s /tmp/attached ]
+    [ "$(head -n 1 /tmp/attached)" -gt 3 ]
+    wharf stop -t 0 count
+    wharf checkpoint rm count kept
+    same "$(wharf checkpoint ls count | xargs)" 'CHECKPOINT NAME again last'
+    says=$(wharf start --checkpoint kept count 2>&1) && fail "started: $says"
+    has "$says" 'checkpoint kept does not exist for container count'
+    same "$(wharf events --since 1 --until "$(($(date +%s) + 1))" --filter event=checkpoint | wc -l)" 3
+    wharf start count
+    until_ok goes_on_after count 0
+    wharf rm -f count
+    wharf volume rm kept
+}
+
+check_a_checkpoint_that_cannot_be_leaves_the_container_alone() {
+    wharf run -dt --name terminal busybox sleep 1000
+    says=$(wharf checkpoint create terminal cp 2>&1) && fail "made: $says"
+    has "$says" 'it has a terminal'
+    wharf create --name idle busybox true
+    says=$(wharf checkpoint create idle cp 2>&1) && fail "made: $says"
+    has "$says" 'is not running'
+    # What criu itself refuses.
+    wharf run -d --name held --device /dev/loop1 busybox sh -c 'exec 3< /dev/loop1; sleep 1000'
+    until_ok [ -e "/proc/$(pid_of held)/fd/3" ]
+    says=$(wharf checkpoint create held cp 2>&1) && fail "made: $says"
+    has "$says" 'criu dump failed'
+    same "$(inspect held '{{.State.Status}}')" running
+    same "$(wharf checkpoint ls held)" 'CHECKPOINT NAME'
+    wharf rm -f terminal idle held
 }
 
 # ---- the end

@@ -22,11 +22,23 @@ const MODULES: &[&str] = &[
     "nft_masq",
     "nft_nat",
     "loop",
+    // criu asks about sockets with these.
+    "unix_diag",
+    "inet_diag",
+    "tcp_diag",
+    "udp_diag",
+    "af_packet_diag",
+    "netlink_diag",
+    "raw_diag",
+    "nf_conntrack_netlink",
 ];
+
+/// criu, and what it keeps the files of a tmpfs with. Debian: criu, tar, gzip.
+const PROGRAMS: &[&str] = &["criu", "tar", "gzip"];
 
 /// Emulated, and beside other tests; alone it takes about a minute.
 const DEADLINE: Duration = Duration::from_secs(900);
-const MIB: u32 = 1024;
+const MIB: u32 = 1280;
 
 #[test]
 fn everything_on_cgroup_v2() {
@@ -36,6 +48,7 @@ fn everything_on_cgroup_v2() {
     files.busybox();
     files.program("bin/wharf", &stripped(Path::new(env!("CARGO_BIN_EXE_wharf")), cache));
     files.program("init", GUEST.as_bytes());
+    files.linked_programs(PROGRAMS);
     let mut order = String::new();
     for module in kernel.modules(MODULES) {
         let name = module.file_name().expect("a module has a name").to_string_lossy().into_owned();

@@ -11,6 +11,7 @@
 
 pub mod archive;
 pub mod build;
+pub mod checkpoint;
 pub mod container;
 pub mod error;
 pub mod events;

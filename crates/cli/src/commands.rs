@@ -2,6 +2,7 @@
 
 use crate::command::{Command, Noun};
 
+pub(crate) mod checkpoint;
 pub(crate) mod container;
 pub(crate) mod image;
 pub(crate) mod inspect;
@@ -13,8 +14,15 @@ pub(crate) mod system;
 pub(crate) mod version;
 pub(crate) mod volume;
 
-pub(crate) const NOUNS: &[&Noun] =
-    &[&container::NOUN, &image::NOUN, &manifest::NOUN, &network::NOUN, &system::NOUN, &volume::NOUN];
+pub(crate) const NOUNS: &[&Noun] = &[
+    &checkpoint::NOUN,
+    &container::NOUN,
+    &image::NOUN,
+    &manifest::NOUN,
+    &network::NOUN,
+    &system::NOUN,
+    &volume::NOUN,
+];
 
 /// Listed first on the first help page.
 pub(crate) const COMMON: &[&str] = &["run", "exec", "ps", "pull", "images", "version", "info"];
@@ -73,7 +81,7 @@ const LATER: &[(&[&str], &str)] = &[
         &["context"],
         "contexts made by Docker's client are used, with --context, DOCKER_CONTEXT or its \"use\"",
     ),
-    (&["plugin", "checkpoint", "trust"], "it is not planned soon"),
+    (&["plugin", "trust"], "it is not planned soon"),
     (&["swarm", "node", "service", "stack", "secret", "config"], "Swarm is not part of Wharf"),
 ];
 

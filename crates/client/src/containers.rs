@@ -142,6 +142,13 @@ impl Containers<'_> {
         self.post(Self::on(container, "start")?.arg_if("detachKeys", detach_keys)).await.map(drop)
     }
 
+    /// From a checkpoint; an empty `directory` is the container's.
+    pub async fn restore(&self, container: &str, checkpoint: &str, directory: &str) -> Result<()> {
+        let target = Self::on(container, "start")?;
+        let target = target.arg_if("checkpoint", checkpoint).arg_if("checkpoint-dir", directory);
+        self.post(target).await.map(drop)
+    }
+
     pub async fn stop(&self, container: &str, how: &Stop<'_>) -> Result<()> {
         self.post(how.put(Self::on(container, "stop")?)).await.map(drop)
     }

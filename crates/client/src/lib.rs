@@ -8,6 +8,7 @@
 
 mod address;
 mod archive;
+mod checkpoints;
 mod connection;
 mod containers;
 mod error;
@@ -25,6 +26,7 @@ mod volumes;
 
 pub use address::{Address, AddressError, DEFAULT_SOCKET};
 pub use archive::Commit;
+pub use checkpoints::Checkpoints;
 pub use connection::{ReadHalf, Stream, WriteHalf};
 pub use containers::{Attach, Containers, Logs, Remove, Stop, Wait};
 pub use error::{Error, Result};
@@ -92,6 +94,10 @@ impl Client {
 
     pub fn containers(&self) -> Containers<'_> {
         Containers { http: &self.http }
+    }
+
+    pub fn checkpoints(&self) -> Checkpoints<'_> {
+        Checkpoints { http: &self.http }
     }
 
     pub fn execs(&self) -> Execs<'_> {

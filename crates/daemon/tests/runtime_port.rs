@@ -102,6 +102,7 @@ impl World {
             additional_groups: Vec::new(),
             attachments: Vec::new(),
             foreign_runtime: None,
+            checkpoint: None,
             id,
         }
     }

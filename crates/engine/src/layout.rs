@@ -43,6 +43,11 @@ pub(crate) fn committing(directory: &Path) -> PathBuf {
     directory.join("committing")
 }
 
+/// `<data-root>/containers/<id>/checkpoints`: one directory each
+pub(crate) fn checkpoints(data_root: &Path, id: &str) -> PathBuf {
+    container(data_root, id).join("checkpoints")
+}
+
 /// `<data-root>/volumes`
 pub(crate) fn volumes(data_root: &Path) -> PathBuf {
     data_root.join("volumes")

@@ -21,6 +21,8 @@ pub(crate) struct Call {
     pub(crate) version: ApiVersion,
     /// The `{name}` of the route, decoded; empty if it has none.
     pub(crate) name: String,
+    /// The variable at the route's end, if it has a second one.
+    pub(crate) part: String,
     pub(crate) query: Query,
     pub(crate) request: Request<Incoming>,
 }

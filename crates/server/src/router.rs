@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 pub(crate) type Reply = Pin<Box<dyn Future<Output = Result<Response<Body>>> + Send>>;
 
-/// One line of the table. `{name}` stands for one segment, `{name*}` for one or more: images' names have slashes.
+/// One line of the table. `{name}` stands for one segment, `{name*}` for one or more: images' names have slashes. There may
+/// be one segment more at the end.
 pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
@@ -73,7 +74,7 @@ async fn dispatch(
     request: Request<Incoming>,
 ) -> Result<Response<Body>> {
     let path = decode(path, false);
-    let Some((found, name)) = find(request.method(), &path) else {
+    let Some((found, Names { name, part })) = find(request.method(), &path) else {
         return Err(Error::not_found("page not found"));
     };
     let version = match version {
@@ -88,7 +89,7 @@ async fn dispatch(
         }
     };
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
-    (route.run)(Call { shared, peer, version, name, query, request }).await
+    (route.run)(Call { shared, peer, version, name, part, query, request }).await
 }
 
 enum Found {
@@ -96,7 +97,14 @@ enum Found {
     NotBuilt(&'static str, &'static str),
 }
 
-fn find(method: &Method, path: &str) -> Option<(Found, String)> {
+/// What a path names.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Names {
+    name: String,
+    part: String,
+}
+
+fn find(method: &Method, path: &str) -> Option<(Found, Names)> {
     for route in ROUTES {
         if route.method == *method
             && let Some(name) = matches(route.path, path)
@@ -114,18 +122,22 @@ fn find(method: &Method, path: &str) -> Option<(Found, String)> {
     None
 }
 
-/// The `{name}` of the pattern, if the path fits; empty if the pattern has none.
-fn matches(pattern: &str, path: &str) -> Option<String> {
+/// What the pattern's variables are, if the path fits; empty if the pattern has none.
+fn matches(pattern: &str, path: &str) -> Option<Names> {
     let Some((before, after)) = pattern.split_once('{') else {
-        return (pattern == path).then(String::new);
+        return (pattern == path).then(Names::default);
     };
     let (variable, after) = after.split_once('}')?;
-    let name = path.strip_prefix(before)?.strip_suffix(after)?;
-    if after.contains('{') {
-        return None;
-    }
+    let rest = path.strip_prefix(before)?;
+    let (name, part) = match after.split_once('{') {
+        None => (rest.strip_suffix(after)?, ""),
+        // To the end, and one segment.
+        Some((between, _)) => {
+            rest.rsplit_once(between).filter(|(_, part)| !part.is_empty() && !part.contains('/'))?
+        }
+    };
     let fits = !name.is_empty() && (variable.ends_with('*') || !name.contains('/'));
-    fits.then(|| name.to_owned())
+    fits.then(|| Names { name: name.to_owned(), part: part.to_owned() })
 }
 
 /// `/v1.47/x` is version `1.47` and `/x`.
@@ -165,7 +177,15 @@ mod tests {
 
     #[test]
     fn names_with_slashes_are_images_only() {
+        let matches = |pattern, path| {
+            let names = matches(pattern, path)?;
+            Some(format!("{} {}", names.name, names.part).trim_end().to_owned())
+        };
         assert_eq!(matches("/containers/{name}/json", "/containers/a/json").as_deref(), Some("a"));
+        let two = "/containers/{name*}/checkpoints/{checkpoint}";
+        assert_eq!(matches(two, "/containers/a/checkpoints/b").as_deref(), Some("a b"));
+        assert_eq!(matches(two, "/containers/a/checkpoints/"), None);
+        assert_eq!(matches(two, "/containers/a/checkpoints/b/c"), None);
         assert_eq!(matches("/containers/{name}/json", "/containers/a/b/json"), None);
         assert_eq!(matches("/images/{name*}/json", "/images/h:5/a/b:c/json").as_deref(), Some("h:5/a/b:c"));
         assert_eq!(matches("/images/{name*}/json", "/images/json"), None);

@@ -228,6 +228,7 @@ impl Orphan {
             signal,
             oom_killed: false,
             timed_out: false,
+            checkpointed: false,
             finished_at: crate::record::now(),
             error: Some("its monitor was killed, and it was killed as well".into()),
         }

@@ -13,6 +13,7 @@
 //! monitor leaves for an engine that was not there to listen.
 
 pub mod client;
+mod criu;
 pub mod error;
 pub mod layout;
 mod monitor;
@@ -20,6 +21,7 @@ mod payload;
 pub mod protocol;
 pub mod record;
 pub mod spawner;
+mod tools;
 mod wire;
 
 pub use error::Error;

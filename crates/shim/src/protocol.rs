@@ -85,6 +85,15 @@ pub struct StartRequest {
     pub log: logs::Destination,
     /// Whose trade it is, if not ours. The spec then has its `linux.seccomp`.
     pub foreign: Option<Foreign>,
+    /// Nothing is executed: its processes go on from where they were.
+    pub restore: Option<Restore>,
+}
+
+/// Where processes were written down, and who brings them back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restore {
+    pub criu: PathBuf,
+    pub images: PathBuf,
 }
 
 /// Another OCI runtime, as a command: `<path> <args ...> create ...`.
@@ -220,6 +229,18 @@ pub enum Order {
     LetGoPorts(Vec<HeldPorts>),
     /// Answered by [`Reply::Status`].
     Status,
+    /// Answered when it is done, with others in between.
+    Checkpoint(Checkpoint),
+}
+
+/// Write a container's processes down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub criu: PathBuf,
+    /// Where it will be, whole: until then it is beside, with a dot in front of its name.
+    pub images: PathBuf,
+    /// Otherwise they end with it.
+    pub leave_running: bool,
 }
 
 /// Ports of the host's that lie side by side.

@@ -52,6 +52,9 @@ pub struct Exit {
     /// It was killed for [`crate::protocol::ExecRequest::time_limit_ms`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub timed_out: bool,
+    /// It was written down, and ended with that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checkpointed: bool,
     pub finished_at: Timestamp,
     /// What else there is to say, such as a log that could not be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -217,6 +217,7 @@ fn request(root: &Path, args: &[&str]) -> StartRequest {
         io: Io::default(),
         log: log.expect("log"),
         foreign: None,
+        restore: None,
     }
 }
 

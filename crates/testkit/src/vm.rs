@@ -150,6 +150,39 @@ impl Initramfs {
         self.program("bin/busybox", &content.expect("busybox (Debian: busybox-static)"));
     }
 
+    /// Programs of this machine's as `bin/<name>`, with the libraries that they are linked with, where those are here.
+    ///
+    /// # Panics
+    /// When one is not installed.
+    pub fn linked_programs(&mut self, names: &[&str]) {
+        let mut libraries = std::collections::BTreeSet::new();
+        for name in names {
+            let places = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(|place| Path::new(place).join(name));
+            let path = places
+                .into_iter()
+                .find(|path| path.is_file())
+                .unwrap_or_else(|| panic!("{name} is installed"));
+            self.program(&format!("bin/{name}"), &fs::read(&path).expect("read a program"));
+            let table = output(Command::new("ldd").arg(&path));
+            let is_path = |word: &&str| word.starts_with('/');
+            libraries.extend(
+                table.lines().filter_map(|line| line.split_whitespace().find(is_path)).map(str::to_owned),
+            );
+        }
+        let mut directories = std::collections::BTreeSet::new();
+        for library in &libraries {
+            let above = Path::new(library).ancestors().skip(1).map(Path::to_path_buf);
+            directories.extend(above.filter(|path| path.as_os_str() != "/"));
+        }
+        // Outer ones first, as a sorted set has them.
+        for directory in directories {
+            self.entry(directory.to_string_lossy().trim_start_matches('/'), 0o040_755, &[]);
+        }
+        for library in libraries {
+            self.program(library.trim_start_matches('/'), &fs::read(&library).expect("read a library"));
+        }
+    }
+
     fn entry(&mut self, name: &str, mode: u32, content: &[u8]) {
         let image = &mut self.image;
         let number = |n: usize| u32::try_from(n).expect("an initramfs of less than 4 GiB");

@@ -4,6 +4,7 @@
 //! ended. Nothing here waits for a process on a worker thread, and no lock is held across an await.
 
 mod convert;
+mod criu;
 mod find;
 mod meter;
 mod monitor;
@@ -260,6 +261,10 @@ impl ContainerRuntime for ShimRuntime {
             let tty = request.stdio.tty;
             let cgroup =
                 request.spec.linux.as_ref().map(|linux| linux.cgroups_path.clone()).unwrap_or_default();
+            let restore = match request.checkpoint {
+                Some(images) => Some(protocol::Restore { criu: criu::find()?, images }),
+                None => None,
+            };
             let start = protocol::StartRequest {
                 id: request.id,
                 directory: self.directory(&process),
@@ -279,6 +284,7 @@ impl ContainerRuntime for ShimRuntime {
                 io: streams(request.stdio),
                 log: request.log,
                 foreign: request.foreign_runtime.map(|(path, args)| protocol::Foreign { path, args }),
+                restore,
             };
             let request_ = Request::Start(Box::new(start));
             let handed = Handed { netns: request.netns, ports: request.ports };
@@ -403,6 +409,19 @@ impl ContainerRuntime for ShimRuntime {
 
     fn attachable<'a>(&'a self, process: &'a ProcessRef) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(async move { done(self.order(process, Order::Status).await?) })
+    }
+
+    fn checkpoint<'a>(
+        &'a self,
+        container: &'a str,
+        place: PathBuf,
+        leave_running: bool,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(async move {
+            let order = protocol::Checkpoint { criu: criu::find()?, images: place, leave_running };
+            let process = ProcessRef::container(container);
+            done(self.order(&process, Order::Checkpoint(order)).await?)
+        })
     }
 
     fn probe<'a>(

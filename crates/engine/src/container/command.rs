@@ -1,8 +1,10 @@
 //! What a container's task can be asked for.
 
+use std::path::PathBuf;
+
 use tokio::sync::oneshot;
 
-use super::{EndpointSpec, RemoveRequest, StopRequest, UpdateRequest};
+use super::{CheckpointRequest, EndpointSpec, RemoveRequest, StopRequest, UpdateRequest};
 use crate::error::Result;
 use crate::ports::Attachment;
 
@@ -11,7 +13,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
 /// All that can be asked of a container.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Start(Reply<()>),
+    /// From a checkpoint, if one is named.
+    Start(Option<PathBuf>, Reply<()>),
     Stop(StopRequest, Reply<()>),
     /// Stop because the engine goes down.
     Shutdown(Reply<()>),
@@ -19,6 +22,7 @@ pub(crate) enum Command {
     Kill(i32, Reply<()>),
     Pause(Reply<()>),
     Unpause(Reply<()>),
+    Checkpoint(CheckpointRequest, Reply<()>),
     Resize(u16, u16, Reply<()>),
     ClearLogs(Reply<()>),
     Rename(String, Reply<()>),

@@ -36,8 +36,8 @@ pub use limits::Limits;
 pub(crate) use list::{names_match, until};
 pub use probe::{Place, Probe};
 pub use requests::{
-    AttachRequest, Created, Filters, ListRequest, LogLine, LogStream, LogsRequest, Pruned, RemoveRequest,
-    RenderLine, StopRequest, Stream, Top, WaitAnswer, WaitCondition,
+    AttachRequest, CheckpointRequest, Created, Filters, ListRequest, LogLine, LogStream, LogsRequest, Pruned,
+    RemoveRequest, RenderLine, StopRequest, Stream, Top, WaitAnswer, WaitCondition,
 };
 pub use spec::{
     BindOptions, CgroupnsMode, ContainerSpec, DeviceLimit, DeviceMapping, DeviceRequest, EndpointSpec,

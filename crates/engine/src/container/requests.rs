@@ -2,6 +2,7 @@
 //! [`Containers`](super::Containers)' methods.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::error::{Error, Result};
 
@@ -202,4 +203,13 @@ pub struct Top {
 pub struct Pruned {
     pub ids: Vec<String>,
     pub space_bytes: u64,
+}
+
+/// `POST /containers/{id}/checkpoints`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointRequest {
+    pub name: String,
+    /// Where checkpoints are kept, if not with the container.
+    pub directory: Option<PathBuf>,
+    pub leave_running: bool,
 }

@@ -22,6 +22,7 @@ pub(crate) enum Action {
     Kill,
     Pause,
     Unpause,
+    Checkpoint,
     Resize,
     Exec,
     Attach,
@@ -63,6 +64,13 @@ pub(crate) fn allow(status: Status, action: Action, id: &str) -> Result<()> {
         (Unpause, Created | Running | Restarting | Removing | Exited | Dead) => {
             Err(Error::internal(format!("Container {id} is not paused")))
         }
+
+        (Checkpoint, Running) => Ok(()),
+        (Checkpoint, Paused) => Err(Error::conflict(format!(
+            "container {id} is paused: criu freezes it itself, unpause it before"
+        ))),
+        (Checkpoint, Restarting) => Err(restarting(id)),
+        (Checkpoint, Created | Exited | Removing | Dead) => not_running(),
 
         (Resize | Top, Running | Paused) => Ok(()),
         (Resize | Top, Restarting) => Err(restarting(id)),
@@ -118,6 +126,7 @@ mod tests {
             (Action::Kill, "cyyyccc"),
             (Action::Pause, "cyccccc"),
             (Action::Unpause, "eeyeeee"),
+            (Action::Checkpoint, "cyccccc"),
             (Action::Resize, "cyycccc"),
             (Action::Top, "cyycccc"),
             (Action::Exec, "cyccccc"),

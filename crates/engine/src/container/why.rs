@@ -37,6 +37,8 @@ pub enum Who {
     Restart,
     Kill,
     Remove,
+    /// It was written down, and ended with that.
+    Checkpoint,
     Health,
     Shutdown,
     /// The process that watches it was killed, and it with that.
@@ -48,7 +50,7 @@ pub enum Who {
 impl Who {
     /// A person asked for it: a restart policy has no say in what follows.
     pub(crate) fn is_person(self) -> bool {
-        matches!(self, Self::Stop | Self::Restart | Self::Kill | Self::Remove)
+        matches!(self, Self::Stop | Self::Restart | Self::Kill | Self::Remove | Self::Checkpoint)
     }
 }
 
@@ -226,6 +228,9 @@ fn by_somebody(by: EndedBy, container: &Container) -> Option<Why> {
     Some(match by.who {
         Who::Stop => with("stopped", format!("somebody stopped it with `stop`{late}"), sent),
         Who::Restart => with("stopped", format!("somebody stopped it with `restart`{late}"), sent),
+        Who::Checkpoint => {
+            plain("checkpoint", "somebody made a checkpoint of it without --leave-running, which ends it")
+        }
         Who::Remove => with("stopped", "somebody wanted it removed by force", sent),
         Who::Kill => {
             // A signal that it lived on with has nothing to do with its end.

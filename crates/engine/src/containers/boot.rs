@@ -123,6 +123,11 @@ async fn one(core: &Arc<Core>, mut record: Record) -> Option<Owner> {
             record.status = Status::Exited;
             record.exit_code = exit.code;
             record.end.signal = exit.signal;
+            if exit.checkpointed {
+                record.stopped_by_user = true;
+                record.end.by =
+                    Some(EndedBy { who: Who::Checkpoint, signal: crate::container::signal::KILL });
+            }
             record.oom_killed = exit.oom_killed;
             record.finished_at = Some(exit.at);
             record.error = exit.error.unwrap_or_default();

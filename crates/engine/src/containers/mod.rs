@@ -3,6 +3,7 @@
 mod archive;
 pub(crate) mod boot;
 mod changes;
+pub(crate) mod checkpoints;
 mod commit;
 mod export;
 mod health;
@@ -24,10 +25,11 @@ pub use export::Export;
 pub use service::{AttachTicket, Containers, WaitHandle};
 
 pub use crate::container::{
-    AttachRequest, BindOptions, CgroupnsMode, Container, ContainerSpec, Created, DeviceLimit, DeviceMapping,
-    DeviceRequest, End, EndedBy, EndpointSpec, Filters, Health, HealthResult, HealthStatus, Healthcheck,
-    HostSpec, IpcMode, Limits, ListRequest, LogLine, LogSpec, LogStream, LogsRequest, MountKind, MountPoint,
-    MountSpec, NetworkMode, NetworkView, PidMode, Place, PortBinding, Probe, Pruned, RemoveRequest,
-    RenderLine, Resources, RestartPolicy, StateView, Status, StopRequest, Stream, TmpfsOptions, Top, Ulimit,
-    UpdateRequest, UtsMode, VolumeOptions, WaitAnswer, WaitCondition, Who, Why, human_duration,
+    AttachRequest, BindOptions, CgroupnsMode, CheckpointRequest, Container, ContainerSpec, Created,
+    DeviceLimit, DeviceMapping, DeviceRequest, End, EndedBy, EndpointSpec, Filters, Health, HealthResult,
+    HealthStatus, Healthcheck, HostSpec, IpcMode, Limits, ListRequest, LogLine, LogSpec, LogStream,
+    LogsRequest, MountKind, MountPoint, MountSpec, NetworkMode, NetworkView, PidMode, Place, PortBinding,
+    Probe, Pruned, RemoveRequest, RenderLine, Resources, RestartPolicy, StateView, Status, StopRequest,
+    Stream, TmpfsOptions, Top, Ulimit, UpdateRequest, UtsMode, VolumeOptions, WaitAnswer, WaitCondition, Who,
+    Why, human_duration,
 };

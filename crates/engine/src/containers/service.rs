@@ -1,10 +1,12 @@
 //! The container service: the methods the server calls. Each finds the container's handle and either reads its
 //! published snapshot or sends its task a command.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
 
+use super::checkpoints;
 use super::task::{Owner, publish_event};
 use super::{
     AttachRequest, Container, ContainerSpec, Created, Filters, ListRequest, LogStream, LogsRequest, Pruned,
@@ -131,7 +133,16 @@ impl Containers {
     pub async fn start(&self, reference: &str) -> Result<()> {
         let handle = self.core.index.find(reference)?;
         let _alone = handle.files.write().await;
-        self.ask(&handle, Command::Start).await
+        self.ask(&handle, |reply| Command::Start(None, reply)).await
+    }
+
+    /// Starts it from a checkpoint: with the container, or in a directory of the caller's.
+    pub async fn restore(&self, reference: &str, checkpoint: &str, directory: Option<PathBuf>) -> Result<()> {
+        checkpoints::check_name(checkpoint)?;
+        let handle = self.core.index.find(reference)?;
+        let from = checkpoints::find(&self.core, &handle.view(), checkpoint, directory.as_deref())?;
+        let _alone = handle.files.write().await;
+        self.ask(&handle, |reply| Command::Start(Some(from), reply)).await
     }
 
     /// `NotModified` when it does not run.

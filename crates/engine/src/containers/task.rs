@@ -6,6 +6,7 @@
 //! (start, records) are awaited in line.
 
 mod change;
+mod checkpoint;
 mod exit;
 mod health;
 mod links;
@@ -30,7 +31,7 @@ use crate::container::state::{self, Action};
 use crate::container::{HealthResult, RemoveRequest, Status};
 use crate::core::Core;
 use crate::error::Result;
-use crate::ports::{Attachment, BoxFuture, Exit, ProcessRef, Started};
+use crate::ports::{Attachment, BoxFuture, Exit, ProcessRef, RuntimeError, Started};
 use crate::records::Record;
 
 pub(crate) use self::words::publish_event;
@@ -50,6 +51,7 @@ enum AfterExit {
     Stopped(Reply<()>),
     Restart(Reply<()>),
     Remove(RemoveRequest, Reply<()>),
+    Checkpointed(Reply<()>),
 }
 
 /// A container and everything only its task may touch.
@@ -80,6 +82,9 @@ pub(crate) struct Owner {
     stop_by_user: bool,
     /// When its `config.v2.json` is to be written.
     mirror_at: Option<BoxFuture<'static, ()>>,
+    /// A checkpoint in the making, and who waits for it.
+    checkpoint: Option<BoxFuture<'static, std::result::Result<(), RuntimeError>>>,
+    pending: Option<checkpoint::Pending>,
     exits: u64,
     gone: bool,
 }
@@ -112,6 +117,8 @@ impl Owner {
             policy_over: false,
             stop_by_user: false,
             mirror_at: None,
+            checkpoint: None,
+            pending: None,
             exits: 0,
             gone: false,
         };
@@ -160,6 +167,10 @@ impl Owner {
                     self.check = None;
                     self.on_check(ran, result).await;
                 }
+                made = ripe(&mut self.checkpoint) => {
+                    self.checkpoint = None;
+                    self.on_checkpoint(made).await;
+                }
                 () = ripe(&mut self.kill_at) => {
                     self.kill_at = None;
                     self.force().await;
@@ -183,10 +194,10 @@ impl Owner {
 
     async fn serve(&mut self, command: Command) {
         match command {
-            Command::Start(reply) => {
+            Command::Start(from, reply) => {
                 // A start that was not even tried (it runs already) changes nothing.
                 let tried = self.allow(Action::Start).is_ok();
-                let result = self.start_by_user().await;
+                let result = self.start_by_user(from.as_deref()).await;
                 let failed = tried && result.is_err();
                 let _ = reply.send(result);
                 if tried && !failed {
@@ -212,6 +223,7 @@ impl Owner {
                 let result = self.unpause().await;
                 let _ = reply.send(result);
             }
+            Command::Checkpoint(request, reply) => self.checkpoint(request, reply).await,
             Command::Resize(rows, columns, reply) => {
                 let _ = reply.send(self.resize(rows, columns).await);
             }

@@ -1,5 +1,6 @@
 //! Start: sandbox → files → spec → filter → process. See `docs/life-of-a-run.md`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Undo, finish};
@@ -44,10 +45,11 @@ pub(crate) async fn run(
     core: &Arc<Core>,
     record: &mut Record,
     attachments: Vec<Attachment>,
+    from: Option<&Path>,
 ) -> Result<Started, StartFailure> {
     let mut undo = Undo::default();
     let mut failed = (128, RuntimeErrorKind::Other);
-    let result = steps(core, record, attachments, &mut undo, &mut failed).await;
+    let result = steps(core, record, (attachments, from), &mut undo, &mut failed).await;
     let is_failed = result.is_err();
     let result = finish(undo, result).await;
     if is_failed {
@@ -62,7 +64,7 @@ pub(crate) async fn run(
 async fn steps(
     core: &Arc<Core>,
     record: &mut Record,
-    attachments: Vec<Attachment>,
+    (attachments, from): (Vec<Attachment>, Option<&Path>),
     undo: &mut Undo,
     failure: &mut (i32, RuntimeErrorKind),
 ) -> Result<Started> {
@@ -173,6 +175,7 @@ async fn steps(
             .collect(),
         attachments,
         foreign_runtime,
+        checkpoint: from.map(Path::to_owned),
     };
     network_event(core, record, "connect");
     mounts::mounted(core, &record.id, &record.mounts);
@@ -190,7 +193,12 @@ async fn steps(
             return error;
         }
         let kind = error.kind.clone();
-        let (code, error) = runtime_error(error);
+        let (code, error) = match from {
+            None => runtime_error(error),
+            Some(_) => {
+                (128, Error::internal(format!("cannot start it from a checkpoint: {}", error.message)))
+            }
+        };
         *failure = (code, kind);
         error
     })?;
@@ -318,7 +326,7 @@ fn runtime_error(error: RuntimeError) -> (i32, Error) {
     }
 }
 
-fn log_destination(record: &Record, directory: &std::path::Path) -> Result<logs::Destination> {
+fn log_destination(record: &Record, directory: &Path) -> Result<logs::Destination> {
     let command: Vec<_> = std::iter::once(&record.path).chain(&record.args).cloned().collect();
     let facts = logs::ContainerFacts {
         id: &record.id,
@@ -333,6 +341,11 @@ fn log_destination(record: &Record, directory: &std::path::Path) -> Result<logs:
     let (driver, options) = (&record.log_driver, &record.spec.host.log.options);
     let path = layout::log(directory, &record.id, driver);
     logs::resolve(driver, options, &facts, path).map_err(|error| Error::invalid(error.to_string()))
+}
+
+/// Whether another runtime has it.
+pub(crate) fn is_foreign(settings: &crate::settings::Settings, record: &Record) -> Result<bool> {
+    foreign_runtime(settings, record).map(|runtime| runtime.is_some())
 }
 
 pub(super) fn foreign_runtime(

@@ -98,6 +98,8 @@ pub struct StartRequest {
     pub attachments: Vec<Attachment>,
     /// A different OCI runtime to be run by the monitor: (path, extra arguments). `None` is the built-in one.
     pub foreign_runtime: Option<(PathBuf, Vec<String>)>,
+    /// Nothing is executed: its processes go on from where they were when this checkpoint was made.
+    pub checkpoint: Option<PathBuf>,
 }
 
 /// Everything needed to run one more process in a running container.
@@ -152,6 +154,8 @@ pub struct Exit {
     pub oom_killed: bool,
     /// [`ExecRequest::time_limit`] ended it.
     pub timed_out: bool,
+    /// A checkpoint without `leave_running` ended it.
+    pub checkpointed: bool,
     pub at: Timestamp,
     /// What the monitor had to say beyond the number (it was lost, the log could not be written ...).
     pub error: Option<String>,
@@ -300,6 +304,17 @@ pub trait ContainerRuntime: Send + Sync + fmt::Debug {
         _probe: &'a crate::container::Probe,
     ) -> BoxFuture<'a, Result<Probed, RuntimeError>> {
         let message = "this runtime knows no probes".into();
+        Box::pin(std::future::ready(Err(RuntimeError { kind: RuntimeErrorKind::Other, message })))
+    }
+    /// Writes a running container's processes down into `place`, which is there when it is whole, and not before. They
+    /// end with it, unless they are to go on.
+    fn checkpoint<'a>(
+        &'a self,
+        _container: &'a str,
+        _place: PathBuf,
+        _leave_running: bool,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        let message = "this runtime knows no checkpoints".into();
         Box::pin(std::future::ready(Err(RuntimeError { kind: RuntimeErrorKind::Other, message })))
     }
     /// Opens a running container's counters; `network`: also those of its interfaces.

@@ -69,10 +69,14 @@ pub(crate) async fn start(call: Call) -> Result<Response<Body>> {
             "starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24",
         ));
     }
-    if !call.query.get("checkpoint").is_empty() {
-        return Err(Error::unsupported("starting a container from a checkpoint is not supported yet"));
+    let containers = &call.engine().containers;
+    match call.query.get("checkpoint") {
+        "" => containers.start(&call.name).await?,
+        checkpoint => {
+            let directory = super::checkpoints::directory(call.query.get("checkpoint-dir"));
+            containers.restore(&call.name, checkpoint, directory).await?;
+        }
     }
-    call.engine().containers.start(&call.name).await?;
     Ok(body::empty(StatusCode::NO_CONTENT))
 }
 

@@ -2,6 +2,7 @@
 
 mod archive;
 mod builds;
+mod checkpoints;
 mod commit;
 mod containers;
 mod events;
@@ -72,6 +73,9 @@ pub(crate) static ROUTES: &[Route] = routes! {
     GET "/containers/{name*}/archive" => archive::get;
     PUT "/containers/{name*}/archive" => archive::put;
     GET "/containers/{name*}/attach/ws" => websocket::attach;
+    GET "/containers/{name*}/checkpoints" => checkpoints::list, since 25;
+    POST "/containers/{name*}/checkpoints" => checkpoints::create, since 25;
+    DELETE "/containers/{name*}/checkpoints/{checkpoint}" => checkpoints::remove, since 25;
     DELETE "/containers/{name*}" => containers::remove;
 
     POST "/containers/{name*}/exec" => execs::create;
@@ -168,8 +172,6 @@ pub(crate) static ROUTES: &[Route] = routes! {
 /// Docker has these, Wharf not yet: 501 with their name, never a 404 as if nobody had heard of them.
 pub(crate) const NOT_BUILT: &[(&str, &str)] = &[
     ("POST", "/containers/{name*}/copy"),
-    ("GET", "/containers/{name*}/checkpoints"),
-    ("POST", "/containers/{name*}/checkpoints"),
     ("POST", "/build"),
     ("POST", "/build/cancel"),
     ("GET", "/images/{name*}/attestations"),

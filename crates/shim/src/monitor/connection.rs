@@ -71,6 +71,12 @@ impl Monitor {
             match wire::receive::<AnyCall>(socket) {
                 Ok(Some((call, descriptors))) => {
                     let reply = match serde_json::from_value(call.order) {
+                        Ok(Order::Checkpoint(wanted)) => {
+                            match self.begin_checkpoint(wanted, (number, call.seq)) {
+                                Some(reply) => reply,
+                                None => continue,
+                            }
+                        }
                         Ok(order) => self.obey(order, descriptors),
                         // A later engine's.
                         Err(_) => Reply::Refused {
@@ -135,6 +141,8 @@ impl Monitor {
                 }
                 None => Reply::Refused { message: "hold ports: nothing that holds them came along".into() },
             },
+            // Answered later, by whoever is here.
+            Order::Checkpoint(_) => Reply::Refused { message: "checkpoint: not in order".into() },
             Order::LetGoPorts(which) => {
                 done(self.ports.let_go(&which).map_err(|error| format!("let go of ports: {error}")))
             }

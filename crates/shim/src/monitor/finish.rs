@@ -29,7 +29,7 @@ impl Container {
         self.bundle.as_ref().map(|bundle| &bundle.foreign)
     }
 
-    fn open(&self) -> Option<cgroups::Cgroup> {
+    pub(super) fn open(&self) -> Option<cgroups::Cgroup> {
         cgroups::Cgroup::open(Arc::clone(&self.machine), &self.path).ok()
     }
 
@@ -105,6 +105,7 @@ impl Monitor {
             code: ended.code,
             signal: ended.signal,
             timed_out: self.limit.is_over(),
+            checkpointed: self.checkpointed,
             oom_killed: self.cgroup.as_ref().is_some_and(Container::oom_killed),
             finished_at: now(),
             error: self.log_error.take(),

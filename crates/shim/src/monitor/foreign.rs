@@ -31,17 +31,11 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::launch::{Streams, other};
 use super::own_pid;
-use crate::layout;
 use crate::protocol::{ExecRequest, Failure, FailureKind, Foreign, Io, Rootfs, Size, StartRequest};
-
-/// The runtime may need tools of its own, and has nothing from the engine's environment.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use crate::{layout, tools};
 
 /// Of the runtime spec, that every runtime takes.
 const OLDEST_VERSION: &str = "1.0.2";
-
-/// Ignored by a monitor, and as such inherited by what it executes.
-const IGNORED: [i32; 3] = [1, 2, 15]; // HUP INT TERM
 
 /// A process that a runtime made.
 #[derive(Debug)]
@@ -196,7 +190,7 @@ impl Call<'_> {
             .arg(&self.log)
             .args(["--log-format", "json"])
             .env_clear()
-            .env("PATH", PATH)
+            .env("PATH", tools::PATH)
             .current_dir(self.container)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
@@ -245,11 +239,8 @@ impl Call<'_> {
             command.arg("--console-socket").arg(console.path());
         }
         command.args(last);
-        for signal in IGNORED {
-            let _ = sys::signal::ignore(signal, false);
-        }
         let adopting = sys::process::set_subreaper(true);
-        let ended = match &streams.theirs {
+        let ended = tools::hearing_signals(|| match &streams.theirs {
             None => self.run(&mut command),
             Some([stdin, stdout, stderr]) => {
                 let _ = fs::remove_file(&self.log);
@@ -259,12 +250,9 @@ impl Call<'_> {
                     self.end(&mut command)
                 })
             }
-        };
+        });
         // Later orphans, of a container without a PID namespace, are init's.
         let _ = sys::process::set_subreaper(false);
-        for signal in IGNORED {
-            let _ = sys::signal::ignore(signal, true);
-        }
         // It holds copies of the streams.
         drop(command);
         ended?;

@@ -12,7 +12,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
 use super::ports::Ports;
-use super::{Launched, finish, foreign, forwarder};
+use super::{Launched, finish, foreign, forwarder, restore};
 use crate::protocol::{
     Client, ExecRequest, Failure, FailureKind, Io, Request, Rootfs, Size, StartRequest, seccomp_filter,
 };
@@ -80,30 +80,21 @@ fn start(
     .map_err(runtime::Error::from)?;
 
     let mut streams = Streams::open(&request.io)?;
-    let created = runtime::create(runtime::CreateRequest {
-        cgroup: Some(&cgroup),
-        seccomp: seccomp_filter(seccomp),
-        stdio: streams.stdio(&request.io),
-        netns: netns.as_ref().map(AsFd::as_fd),
-        user: request.user.as_deref(),
-        additional_groups: &request.additional_groups,
-        init_reaper: request.init_reaper,
-        ..runtime::CreateRequest::new(&request.id, &request.spec, &request.directory, request.rootfs.into())
-    });
-    let process = match created.and_then(runtime::Created::start) {
-        Ok(process) => process,
-        Err(error) => {
-            let _ = cgroup.kill();
-            let _ = cgroup.delete();
-            return Err(error.into());
-        }
+    let made = match &request.restore {
+        Some(from) => restore::start(&request, from, netns.as_ref(), &streams)
+            .map(|process| (process.pid, process.pidfd, None)),
+        None => create(&request, seccomp, &cgroup, netns.as_ref(), &streams),
     };
+    let (pid, pidfd, console) = made.inspect_err(|_| {
+        let _ = cgroup.kill();
+        let _ = cgroup.delete();
+    })?;
     let container = finish::Container { machine, path, own_pid_namespace, bundle: None };
-    let (stdin, stdout, stderr, terminal) = streams.ours(process.console)?;
+    let (stdin, stdout, stderr, terminal) = streams.ours(console)?;
     Ok(Launched {
         directory: request.directory,
-        pid: process.pid.as_raw_nonzero().get(),
-        pidfd: process.pidfd,
+        pid,
+        pidfd,
         stdin,
         stdout,
         stderr,
@@ -116,6 +107,34 @@ fn start(
         cgroup_path: request.cgroup,
         limit: super::limit::Limit::default(),
     })
+}
+
+type Process = (i32, OwnedFd, Option<OwnedFd>);
+
+fn create(
+    request: &StartRequest,
+    seccomp: &[u8],
+    cgroup: &Cgroup,
+    netns: Option<&OwnedFd>,
+    streams: &Streams,
+) -> Result<Process, Failure> {
+    let created = runtime::create(runtime::CreateRequest {
+        cgroup: Some(cgroup),
+        seccomp: seccomp_filter(seccomp),
+        stdio: streams.stdio(&request.io),
+        netns: netns.map(AsFd::as_fd),
+        user: request.user.as_deref(),
+        additional_groups: &request.additional_groups,
+        init_reaper: request.init_reaper,
+        ..runtime::CreateRequest::new(
+            &request.id,
+            &request.spec,
+            &request.directory,
+            request.rootfs.clone().into(),
+        )
+    });
+    let process = created.and_then(runtime::Created::start)?;
+    Ok((process.pid.as_raw_nonzero().get(), process.pidfd, process.console))
 }
 
 fn open_log(destination: &logs::Destination) -> Result<Box<dyn logs::LogWriter>, Failure> {

@@ -15,6 +15,7 @@
 //! hang-up from its terminal) at the next write. Holding the pipes a second time elsewhere would keep the output,
 //! but then end of file would never come. So an engine that finds such a process ([`crate::client::observe`]) ends it.
 
+mod checkpoint;
 mod client;
 mod clients;
 mod connection;
@@ -27,6 +28,7 @@ mod launch;
 mod limit;
 mod output;
 mod ports;
+mod restore;
 #[cfg(test)]
 mod tests;
 
@@ -164,6 +166,9 @@ struct Monitor {
     /// For one chunk of output or input; empty while idle.
     scratch: Vec<u8>,
     ports: Ports,
+    checkpoint: Option<checkpoint::Checkpoint>,
+    /// A checkpoint has ended the process.
+    checkpointed: bool,
     cgroup: Option<finish::Container>,
     /// Of a container, where there is a memory controller.
     oom: Option<cgroups::OomWatch>,
@@ -190,6 +195,7 @@ enum Token {
     Oom,
     Log,
     Source(usize),
+    Criu,
     Client(u32),
     Engine(u32),
 }
@@ -203,6 +209,7 @@ impl Token {
             Token::Oom => 3,
             Token::Log => 4,
             Token::Source(index) => 5 + index as u64,
+            Token::Criu => 7,
             Token::Client(number) => 1 << 32 | u64::from(number),
             Token::Engine(number) => 2 << 32 | u64::from(number),
         })
@@ -218,6 +225,7 @@ impl Token {
             (_, 2) => Token::Stdin,
             (_, 3) => Token::Oom,
             (_, 4) => Token::Log,
+            (_, 7) => Token::Criu,
             (_, index) => Token::Source(index as usize - 5),
         }
     }
@@ -259,6 +267,8 @@ impl Monitor {
             log_error: None,
             scratch: Vec::new(),
             ports: launched.ports,
+            checkpoint: None,
+            checkpointed: false,
             cgroup: launched.cgroup,
             oom: None,
             limit: launched.limit,
@@ -309,7 +319,8 @@ impl Monitor {
         let mut idle = false;
         self.settle();
         loop {
-            if self.exit.is_none() && self.is_drained() {
+            // A checkpoint that ends the process is still being put in its place.
+            if self.exit.is_none() && self.checkpoint.is_none() && self.is_drained() {
                 self.finish();
             }
             if self.exit.is_some() && self.is_done() {
@@ -340,6 +351,7 @@ impl Monitor {
                     Token::Oom => self.look_for_oom(),
                     // There is room: what waits goes out.
                     Token::Log => self.work_on_log(),
+                    Token::Criu => self.on_criu(),
                     Token::Source(index) => self.pump(index, true),
                     Token::Client(number) => self.serve_client(number, flags),
                     Token::Engine(number) => self.serve_engine(number),
@@ -356,6 +368,7 @@ impl Monitor {
             return Some(Duration::ZERO);
         }
         let deadline = match (self.ended, &self.exit) {
+            (Some(_), None) if self.checkpoint.is_some() => None,
             (Some(ended), None) => Some(ended.drain_until),
             (None, None) => self.limit.at(),
             // Who is behind gets all the time there is, or leaves.

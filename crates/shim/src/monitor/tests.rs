@@ -456,7 +456,7 @@ fn what_another_version_asks_is_refused_and_the_rest_goes_on() {
     until(&run.engine, |event| matches!(event, Event::Started(_)).then_some(()));
     let socket = run.engine.as_fd();
     for text in [
-        r#"{"seq":1,"order":{"Checkpoint":{"to":"/x"}}}"#,
+        r#"{"seq":1,"order":{"Teleport":{"to":"/x"}}}"#,
         r#"{"seq":2,"order":"Sing","loudly":true}"#,
         "{",
         r#"{"later":"a call without a number"}"#,

@@ -21,8 +21,8 @@ pub(crate) const COMMAND: Command = Command {
         Flag::switch("attach", "Attach STDOUT and STDERR, and pass signals on").short('a'),
         Flag::switch("interactive", "Attach the container's STDIN").short('i'),
         Flag::text("detach-keys", "Keys that detach from the container"),
-        Flag::text("checkpoint", "Restore from this checkpoint").hidden(),
-        Flag::text("checkpoint-dir", "Directory of the checkpoint").hidden(),
+        Flag::text("checkpoint", "Restore from this checkpoint"),
+        Flag::text("checkpoint-dir", "Use a custom checkpoint storage directory"),
     ],
     operands: Operands::AtLeast(1),
     interspersed: true,
@@ -31,11 +31,6 @@ pub(crate) const COMMAND: Command = Command {
 };
 
 async fn run(app: &App, line: &Parsed) -> Outcome {
-    for flag in ["checkpoint", "checkpoint-dir"] {
-        if line.changed(flag) {
-            return Err(Failure::new(format!("--{flag} is not supported yet: it comes with checkpoints")));
-        }
-    }
     let keys = app.detach_keys(line.text("detach-keys"));
     terminal::keys::parse(&keys)
         .map_err(|error| Failure::new(format!("invalid detach keys ({keys}): {error}")))?;
@@ -44,6 +39,14 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
             return Err(Failure::new("you cannot start and attach multiple containers at once"));
         }
         return attached(app, line, &line.operands[0], &keys).await;
+    }
+    if !line.text("checkpoint").is_empty() {
+        if line.operands.len() > 1 {
+            return Err(Failure::new("you cannot restore multiple containers at once"));
+        }
+        // As Docker's client, without a word.
+        start(app, line, &line.operands[0]).await?;
+        return Ok(0);
     }
     let mut failed = Vec::new();
     for name in &line.operands {
@@ -60,6 +63,15 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         return Ok(0);
     }
     Err(Failure::new(format!("failed to start containers: {}", failed.join(", "))))
+}
+
+/// From a checkpoint, if one is named.
+async fn start(app: &App, line: &Parsed, name: &str) -> client::Result<()> {
+    let (containers, checkpoint) = (app.client.containers(), line.text("checkpoint"));
+    match checkpoint {
+        "" => containers.start(name, "").await,
+        checkpoint => containers.restore(name, checkpoint, line.text("checkpoint-dir")).await,
+    }
 }
 
 async fn attached(app: &App, line: &Parsed, name: &str, keys: &str) -> Outcome {
@@ -79,7 +91,7 @@ async fn attached(app: &App, line: &Parsed, name: &str, keys: &str) -> Outcome {
     }
     let wants = Wants { stdin, output: true, tty: config.tty, detach_keys: keys.to_owned() };
     let session = Session::start(connection, &wants)?;
-    if let Err(error) = containers.start(&found.id, "").await {
+    if let Err(error) = start(app, line, &found.id).await {
         session.hang_up().await;
         if host.auto_remove {
             let _ = wait.answer().await;

@@ -81,6 +81,7 @@ pub(super) fn ended(exit: shim::record::Exit) -> Exit {
         is_lost: false,
         oom_killed: exit.oom_killed,
         timed_out: exit.timed_out,
+        checkpointed: exit.checkpointed,
         at: exit.finished_at,
         error: exit.error,
     }

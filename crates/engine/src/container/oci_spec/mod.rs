@@ -82,6 +82,11 @@ pub(crate) fn joined(core: &Core, record: &Record) -> Result<Joined> {
     Ok(joined)
 }
 
+/// Whether `--init` has something to do; `default` is the engine's.
+pub(crate) fn has_reaper(host: &HostSpec, default: bool) -> bool {
+    host.pid_mode == PidMode::Private && host.init.unwrap_or(default)
+}
+
 pub(crate) fn build(
     settings: &Settings,
     record: &Record,
@@ -165,7 +170,7 @@ pub(crate) fn build(
         annotations: host.annotations.clone(),
         linux: Some(linux),
     };
-    let init_reaper = host.pid_mode == PidMode::Private && host.init.unwrap_or(settings.init);
+    let init_reaper = has_reaper(host, settings.init);
     Ok(Built { spec, seccomp, capabilities, init_reaper })
 }
 

@@ -1,7 +1,7 @@
 //! The end of the process: what is told, written down and done next.
 
 use super::{AfterExit, BACKOFF_FIRST, BACKOFF_LAST, BACKOFF_RESET, Owner};
-use crate::container::{EndedBy, RemoveRequest, RestartPolicy, Status, Who};
+use crate::container::{EndedBy, RemoveRequest, RestartPolicy, Status, Who, signal};
 use crate::flows;
 use crate::ports::Exit;
 
@@ -27,6 +27,12 @@ impl Owner {
         if exit.is_lost {
             self.record.end.by = Some(EndedBy { who: Who::MonitorLost, signal: 0 });
         }
+        if exit.checkpointed {
+            // As after a stop by a person: it comes again when somebody wants it to.
+            self.policy_over = true;
+            self.record.stopped_by_user = true;
+            self.record.end.by = Some(EndedBy { who: Who::Checkpoint, signal: signal::KILL });
+        }
         // Of which nobody heard: it happened while no engine listened, or in the very last moment.
         let is_news = exit.oom_killed && !self.record.oom_killed;
         self.record.oom_killed |= exit.oom_killed;
@@ -47,7 +53,8 @@ impl Owner {
         );
 
         let after = std::mem::take(&mut self.after_exit);
-        let planned = after.iter().any(|next| !matches!(next, AfterExit::Stopped(_)));
+        let planned =
+            after.iter().any(|next| !matches!(next, AfterExit::Stopped(_) | AfterExit::Checkpointed(_)));
         let again = !planned && self.wants_restart(exit.code);
         if again {
             self.backoff = if ran >= BACKOFF_RESET { BACKOFF_FIRST } else { self.backoff };
@@ -81,7 +88,7 @@ impl Owner {
                 AfterExit::Restart(reply) => {
                     self.event("stop", &[]);
                     let count = self.unhealthy.then_some(self.record.restart_count + 1);
-                    let result = if self.exit.is_some() { Ok(()) } else { self.start_by_user().await };
+                    let result = if self.exit.is_some() { Ok(()) } else { self.start_by_user(None).await };
                     let started = result.is_ok();
                     if let Some(count) = count {
                         // Nobody asked for it, so it is counted.
@@ -96,6 +103,7 @@ impl Owner {
                         self.save_started().await;
                     }
                 }
+                AfterExit::Checkpointed(reply) => drop(reply.send(Ok(()))),
                 AfterExit::Remove(request, reply) => {
                     let result = if self.gone { Ok(()) } else { self.remove(request).await };
                     let _ = reply.send(result);

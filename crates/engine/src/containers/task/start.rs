@@ -1,5 +1,7 @@
 //! Start, and the restart policy's next try.
 
+use std::path::Path;
+
 use super::links::LINKED_WAIT;
 use super::{ATTACH_WAIT, BACKOFF_FIRST, Owner};
 use crate::container::state::Action;
@@ -9,17 +11,18 @@ use crate::flows;
 use crate::networks::names;
 
 impl Owner {
-    pub(super) async fn start_by_user(&mut self) -> Result<()> {
+    /// From a checkpoint, if one is named.
+    pub(super) async fn start_by_user(&mut self, from: Option<&Path>) -> Result<()> {
         self.allow(Action::Start)?;
         self.restart_at = None;
         self.backoff = BACKOFF_FIRST;
         self.record.restart_count = 0;
         self.record.stopped_by_user = false;
         self.policy_over = false;
-        self.start().await
+        self.start(from).await
     }
 
-    pub(super) async fn start(&mut self) -> Result<()> {
+    pub(super) async fn start(&mut self, from: Option<&Path>) -> Result<()> {
         let mut attachments = Vec::new();
         for client in std::mem::take(&mut self.waiting_clients) {
             // An error here is a client that gave up during its upgrade.
@@ -27,7 +30,7 @@ impl Owner {
                 attachments.push(attachment);
             }
         }
-        match flows::start::run(&self.core, &mut self.record, attachments).await {
+        match flows::start::run(&self.core, &mut self.record, attachments, from).await {
             Ok(started) => {
                 self.record.status = Status::Running;
                 self.record.pid = started.pid;
@@ -79,7 +82,7 @@ impl Owner {
         let ended = (self.record.exit_code, self.record.finished_at);
         loop {
             self.await_linked(until).await;
-            let Err(error) = self.start().await else { return self.save_started().await };
+            let Err(error) = self.start(None).await else { return self.save_started().await };
             // How it ended is how its last process ended, with this error beside it.
             (self.record.exit_code, self.record.finished_at) = ended;
             if self.is_linked_on_its_way() && tokio::time::Instant::now() < until {

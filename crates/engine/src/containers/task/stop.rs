@@ -112,7 +112,7 @@ impl Owner {
             if self.record.status == Status::Restarting && self.cancel_restart().await {
                 self.event("stop", &[]);
             }
-            let result = self.start_by_user().await;
+            let result = self.start_by_user(None).await;
             let started = result.is_ok();
             if started {
                 self.event("restart", &[]);
