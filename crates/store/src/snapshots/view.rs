@@ -3,6 +3,7 @@
 //! The overlay is mounted detached (`fsmount` without `move_mount`): it is in no mount table, and the last
 //! file descriptor's closing takes it down.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags,
 };
 use sys::mount::{Change, attr};
 use sys::process::CloneFlags;
@@ -228,12 +230,17 @@ fn detached(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> Result<Owned
     let context =
         rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).at("fsopen overlay for", first)?;
     let fs = context.as_fd();
+    // Before 6.5 overlay reads its options when it is made, and until then any is welcome: also this, which none can be, as
+    // the option wants a value. It came with 6.7.
+    if rustix::mount::fsconfig_set_flag(fs, "lowerdir+").is_ok() {
+        return by_string(lower, writable).at("mount overlay of", first);
+    }
     rustix::mount::fsconfig_set_string(fs, "source", "overlay").at("configure overlay for", first)?;
-    // `lowerdir+` came with Linux 6.5; before, one string must carry all of them.
-    let each = lower.iter().try_for_each(|path| rustix::mount::fsconfig_set_string(fs, "lowerdir+", path));
-    if each.is_err() {
-        let joined = lower.iter().map(|path| escape(path)).collect::<Vec<_>>().join(":");
-        rustix::mount::fsconfig_set_string(fs, "lowerdir", joined).at("add layer", first)?;
+    for path in lower {
+        match rustix::mount::fsconfig_set_string(fs, "lowerdir+", path) {
+            Err(Errno::INVAL) => return by_string(lower, writable).at("mount overlay of", first),
+            other => other.at("add layer", path)?,
+        }
     }
     if let Some((upper, work)) = writable {
         rustix::mount::fsconfig_set_string(fs, "upperdir", upper).at("add upper directory", upper)?;
@@ -249,7 +256,79 @@ fn detached(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> Result<Owned
     rustix::mount::fsmount(fs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).at("mount overlay of", first)
 }
 
-/// Colons and backslashes separate layers in the old option string.
+/// For kernels that want all layers in one string, which `fsconfig(2)` takes up to 256 bytes only: `mount(2)` makes the overlay,
+/// in a mount namespace of a thread that has it for that and tells nobody, and `open_tree(2)` takes it out.
+fn by_string(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> io::Result<OwnedFd> {
+    let first = lower.first().ok_or(Errno::INVAL)?;
+    let base = first.parent().unwrap_or(first);
+    let layers: Vec<_> = lower.iter().map(|path| escape(path.strip_prefix(base).unwrap_or(path))).collect();
+    let mut data = format!("lowerdir={}", layers.join(":"));
+    let mut set = attr::NODEV | attr::NOSUID | attr::NOEXEC;
+    match writable {
+        Some((upper, work)) => data += &format!(",upperdir={},workdir={}", escape(upper), escape(work)),
+        None => set |= attr::RDONLY,
+    }
+    let data = CString::new(data).map_err(io::Error::other)?;
+    let place = writable.map_or(first.as_path(), |(upper, _)| upper);
+    let make = || {
+        sys::process::unshare(CloneFlags::NEWNS | CloneFlags::FS)?;
+        let alone = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        rustix::mount::mount_change("/", alone)?;
+        // Paths are short from here, and the page of options is one page.
+        rustix::process::chdir(base)?;
+        rustix::mount::mount("overlay", place, "overlay", MountFlags::empty(), data.as_c_str())?;
+        let tree = clone_tree(place)?;
+        change(tree.as_fd(), false, set)?;
+        Ok(tree)
+    };
+    std::thread::scope(|scope| scope.spawn(make).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn clone_tree(path: &Path) -> std::result::Result<OwnedFd, Errno> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    rustix::mount::open_tree(CWD, path, flags)
+}
+
+/// Colons separate layers, commas options, and a backslash takes that from them.
 fn escape(path: &Path) -> String {
-    path.display().to_string().replace('\\', "\\\\").replace(':', "\\:")
+    path.display().to_string().replace('\\', "\\\\").replace(':', "\\:").replace(',', "\\,")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// As on kernels before 6.7, whichever this is.
+    #[test]
+    fn all_layers_in_one_string() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        let lower = [path("a:b,c"), path("2"), path("1")];
+        for (number, layer) in lower.iter().enumerate() {
+            fs::create_dir(layer).unwrap();
+            fs::write(layer.join(format!("of-{number}")), "").unwrap();
+            fs::write(layer.join("of-all"), number.to_string()).unwrap();
+        }
+        let (upper, work) = (path("upper"), path("work"));
+        [&upper, &work].map(|path| fs::create_dir(path).unwrap());
+        let directory = std::env::current_dir().unwrap();
+        for writable in [None, Some((upper.as_path(), work.as_path()))] {
+            let tree = by_string(&lower, writable).unwrap();
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            let open = |name: &str, flags| rustix::fs::openat(&tree, name, flags, Mode::RWXU);
+            (0..3).for_each(|number| drop(open(&format!("of-{number}"), flags).unwrap()));
+            let mut text = [0; 1];
+            rustix::io::read(open("of-all", flags).unwrap(), &mut text).unwrap();
+            assert_eq!(text, *b"0", "the first is the uppermost");
+            let made = open("new", flags | OFlags::CREATE);
+            assert_eq!(made.is_ok(), writable.is_some());
+        }
+        assert!(upper.join("new").exists());
+        assert_eq!(std::env::current_dir().unwrap(), directory);
+        let mounted = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounted.contains(&root.path().display().to_string()), "nobody else sees it");
+    }
 }
