@@ -6,4 +6,5 @@ mod cache;
 mod clients;
 mod config;
 mod kit;
+mod page;
 mod processes;
