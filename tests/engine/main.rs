@@ -17,6 +17,7 @@ mod logs;
 mod mounts;
 mod plugins;
 mod prune;
+mod quotas;
 mod remount;
 mod stats;
 mod update;

@@ -9,7 +9,7 @@ if [ -z "$1" ]; then
     mount -t proc proc /proc
     while read -r module; do insmod "/modules/$module"; done < /modules/order
     mount -t tmpfs -o mode=755,size=80% tmpfs /new
-    cp -a /bin /init /lib /lib64 /new/
+    cp -a /bin /disks /init /lib /lib64 /new/
     mkdir /new/dev /new/etc /new/proc /new/root /new/run /new/sys /new/tmp /new/var
     umount /proc
     exec switch_root /new /init checks
@@ -144,7 +144,7 @@ check_machine_is_fit() {
 
 check_engine_starts() {
     engine
-    same "$(wharf info -f '{{.CgroupVersion}} {{.CgroupDriver}}')" '2 cgroupfs'
+    same "$(wharf info -f '{{.CgroupVersion}} {{.CgroupDriver}} {{.Driver}}')" '2 cgroupfs overlay2'
     warnings=$(wharf info -f '{{json .Warnings}}')
     for text in memory swap cpu cpuset io. blkio; do lacks "$warnings" "$text"; done
     has "$(wharf info -f '{{json .SecurityOptions}}')" name=cgroupns
@@ -526,6 +526,90 @@ check_a_checkpoint_that_cannot_be_leaves_the_container_alone() {
     same "$(inspect held '{{.State.Status}}')" running
     same "$(wharf checkpoint ls held)" 'CHECKPOINT NAME'
     wharf rm -f terminal idle held
+}
+
+# ---- quotas of projects
+
+# A container or volume takes 4 MB, and not 16. The text is the kernel's: of ext4, and of xfs.
+is_limited() {
+    seen=$(wharf run --rm --network none "$@" sh -c 'cd /v && rm -f a b && dd if=/dev/zero of=a bs=1M count=4 && sync -f a &&
+        dd if=/dev/zero of=b bs=1M count=16; echo end $?' 2>&1)
+    has "$seen" 'end 1'
+    case $seen in *'Disk quota exceeded'* | *'No space left on device'*) ;; *) fail "$seen" ;; esac
+}
+
+# An engine beside the first one, on a disk of this kind, mounted with options.
+second() {
+    export DOCKER_HOST="unix:///run/$1.sock"
+    if [ -n "$2" ]; then
+        mkdir -p "/tmp/$1"
+        gunzip -c "/disks/$1.gz" > "/tmp/$1.disk"
+        mount -t "$1" -o "$2" "/tmp/$1.disk" "/tmp/$1"
+    fi
+    wharf daemon --data-root "/tmp/$1/data" --exec-root "/run/$1" --pidfile "/run/$1.pid" -H "$DOCKER_HOST" -b none \
+        >> /tmp/engine.log 2>&1 &
+    until_ok wharf version
+}
+
+second_ends() {
+    kill "$(cat "/run/$1.pid")"
+    until_ok is_silent
+    umount "/tmp/$1"
+    rm "/tmp/$1.disk"
+}
+
+quotas_hold() {
+    second "$1" loop,prjquota
+    same "$(wharf info -f '{{.Driver}}')" overlay2
+    mkdir -p /tmp/image/v
+    tar -C /tmp/image -c . | wharf import - bb
+    # Also for root with all rights, since it is the overlay that writes.
+    is_limited --storage-opt size=8m bb
+    is_limited --storage-opt size=8m --privileged bb
+    wharf volume create -o size=8m limited
+    is_limited -v limited:/v bb
+    is_limited --mount type=volume,src=other,dst=/v,size=8m bb
+    same "$(wharf run --rm --network none bb sh -c 'dd if=/dev/zero of=/f bs=1M count=16 2>/dev/null; echo $?')" 0
+    wharf create --name kept --network none --storage-opt size=8m bb sh -c 'dd if=/dev/zero of=/f bs=1M count=16'
+    same "$(inspect kept '{{json .HostConfig.StorageOpt}}')" '{"size":"8m"}'
+    # Killed: the next one knows all of them, and gives no id away twice.
+    kill -9 "$(cat "/run/$1.pid")"
+    until_ok is_silent
+    second "$1" ''
+    is_limited --storage-opt size=8m bb
+    is_limited -v limited:/v bb
+    said=$(wharf start -a kept 2>&1) && fail "$said"
+    wharf volume create -o size=12m third
+    is_limited -v third:/v bb
+    wharf rm kept
+    wharf volume rm limited other third
+    second_ends "$1"
+}
+
+# Refused, with what to do.
+quotas_are_missed() {
+    second "$1" loop
+    tar -C /tmp/image -c . | wharf import - bb
+    said=$(wharf create --storage-opt size=8m bb true 2>&1) && fail "$said"
+    has "$said" "is supported only for overlay over xfs with 'pquota' mount option: /tmp/$1/data/"
+    has "$said" " is on $1, mounted without quotas of projects: "
+    said=$(wharf volume create -o size=8m limited 2>&1) && fail "$said"
+    has "$said" 'quota size requested but no quota support: '
+    has "$said" 'prjquota'
+    second_ends "$1"
+}
+
+check_quotas_on_ext4() {
+    quotas_hold ext4
+}
+
+check_quotas_on_xfs() {
+    quotas_hold xfs
+}
+
+check_quotas_that_are_off() {
+    quotas_are_missed ext4
+    quotas_are_missed xfs
 }
 
 # ---- the end

@@ -3,7 +3,9 @@
 //!
 //! The guest says one line per check on its console: `@ok name`, or `@failed name` and what the check did.
 
+use std::fs::File;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use testkit::vm::{Initramfs, Kernel, boot, stripped};
@@ -31,6 +33,8 @@ const MODULES: &[&str] = &[
     "netlink_diag",
     "raw_diag",
     "nf_conntrack_netlink",
+    "quota_v2",
+    "xfs",
 ];
 
 /// criu, and what it keeps the files of a tmpfs with. Debian: criu, tar, gzip.
@@ -44,11 +48,17 @@ const MIB: u32 = 1280;
 fn everything_on_cgroup_v2() {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let kernel = Kernel::fetch(cache);
-    let mut files = Initramfs::with_directories(&["bin", "dev", "modules", "sys"]);
+    let mut files = Initramfs::with_directories(&["bin", "dev", "disks", "modules", "sys"]);
     files.busybox();
     files.program("bin/wharf", &stripped(Path::new(env!("CARGO_BIN_EXE_wharf")), cache));
     files.program("init", GUEST.as_bytes());
     files.linked_programs(PROGRAMS);
+    // Disks that can have quotas of projects; what makes them is not in the guest.
+    files.program(
+        "disks/ext4.gz",
+        &disk(cache, "ext4", "mkfs.ext4 -q -O quota,project -E quotatype=prjquota"),
+    );
+    files.program("disks/xfs.gz", &disk(cache, "xfs", "mkfs.xfs -q --unsupported"));
     let mut order = String::new();
     for module in kernel.modules(MODULES) {
         let name = module.file_name().expect("a module has a name").to_string_lossy().into_owned();
@@ -63,4 +73,16 @@ fn everything_on_cgroup_v2() {
     let not_ok: Vec<&str> = checks.filter(|name| !said(&format!("@ok check_{name}"))).collect();
     assert!(not_ok.is_empty(), "not ok: {not_ok:?}; the guest's console:\n{}", run.console);
     assert!(run.ended && said("@end"), "no end after {:?}; the console:\n{}", run.took, run.console);
+}
+
+/// A small file system, compressed.
+fn disk(scratch: &Path, name: &str, make: &str) -> Vec<u8> {
+    let path = scratch.join(format!("{name}-{}.disk", std::process::id()));
+    File::create(&path).and_then(|file| file.set_len(96 << 20)).expect("make a disk");
+    let mut words = make.split(' ');
+    let made = Command::new(words.next().expect("a program")).args(words).arg(&path).status();
+    assert!(made.expect("run mkfs").success(), "{make}");
+    let packed = Command::new("gzip").arg("-c").arg(&path).output().expect("run gzip");
+    std::fs::remove_file(&path).expect("remove the disk");
+    packed.stdout
 }

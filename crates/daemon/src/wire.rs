@@ -254,7 +254,7 @@ pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
         }
         Err(error) => tracing::warn!(%error, "containers may have no limits"),
     }
-    let settings = settings(config)?;
+    let mut settings = settings(config)?;
     let driver =
         config.text("storage-driver").map(DriverKind::parse).transpose().map_err(|e| e.to_string())?;
     let data_root = settings.data_root.clone();
@@ -293,6 +293,7 @@ pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
     for warning in store.warnings() {
         tracing::warn!("{warning}");
     }
+    settings.storage = storage_defaults(config, &store)?;
     let network = network.await.map_err(joined)?;
     let network = network
         .map_err(|error| format!("failed to start daemon: Error initializing network controller: {error}"))?;
@@ -316,6 +317,19 @@ pub(crate) async fn engine(config: &Config) -> Result<Engine, String> {
     let engine = Engine::new(settings, ports, store, facts);
     engine.boot().await.map_err(|error| format!("failed to start daemon: {error}"))?;
     Ok(engine)
+}
+
+/// What `--storage-opt` says, which the driver must know and the file system must be able to.
+fn storage_defaults(config: &Config, store: &Store) -> Result<engine::StorageDefaults, String> {
+    let failed = |why: String| format!("failed to start daemon: error initializing graphdriver: {why}");
+    let driver = store.snapshots().driver_name();
+    let defaults = engine::StorageDefaults::parse(driver, &config.list("storage-opt")).map_err(failed)?;
+    match (defaults.size_bytes, store::check_quota(store.layout().root())) {
+        (Some(_), Err(why)) => Err(failed(format!(
+            "Storage option {driver}.size not supported. Filesystem does not support Project Quota: {why}"
+        ))),
+        _ => Ok(defaults),
+    }
 }
 
 /// Where plugins are looked for.

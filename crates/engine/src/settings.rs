@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::container::{CgroupnsMode, IpcMode, Limits, LogSpec, Ulimit};
+use crate::quota::StorageDefaults;
 
 /// The daemon's defaults for containers, and where things are.
 #[derive(Debug, Clone)]
@@ -50,6 +51,8 @@ pub struct Settings {
     pub network_options: BTreeMap<String, BTreeMap<String, String>>,
     /// When images go by themselves; `None`: never.
     pub image_gc: Option<ImageGc>,
+    /// How much of the disk containers may take that say nothing.
+    pub storage: StorageDefaults,
 }
 
 /// Water marks: above the high one unused images are removed, the oldest first, until the low one is reached.
@@ -171,6 +174,7 @@ impl Settings {
             publish_address: std::net::Ipv4Addr::UNSPECIFIED.into(),
             network_options: BTreeMap::new(),
             image_gc: None,
+            storage: StorageDefaults::default(),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::container::Healthcheck;
 use crate::error::{Class, Error, Result};
 use crate::images::ImageConfig;
 use crate::ports::{OpenRoot, Rootfs, Storage, StoredImage};
+use crate::quota;
 
 /// A data root, seen as the engine needs it.
 #[derive(Debug)]
@@ -76,6 +77,14 @@ impl From<store::Error> for Error {
     }
 }
 
+/// Docker's text, and behind it what is the matter.
+fn refused(error: store::Error, text: &str) -> Error {
+    match error {
+        store::Error::NoQuotas { .. } => Error::invalid(format!("{text}: {error}")),
+        other => other.into(),
+    }
+}
+
 fn durability(durable: bool) -> Durability {
     if durable { Durability::Full } else { Durability::Relaxed }
 }
@@ -126,9 +135,10 @@ impl Storage for Disk {
         }
     }
 
-    fn create_layer(&self, container: &str, image: &StoredImage) -> Result<Rootfs> {
+    fn create_layer(&self, container: &str, image: &StoredImage, size_bytes: Option<u64>) -> Result<Rootfs> {
         let image = self.store.images().resolve(&image.id)?;
-        Ok(match self.store.snapshots().prepare(container, &image)? {
+        let prepared = self.store.snapshots().prepare_limited(container, &image, size_bytes);
+        Ok(match prepared.map_err(|error| refused(error, quota::NO_QUOTAS))? {
             Root::Directory(path) => Rootfs::Directory(path),
             Root::Overlay { lower, upper, work } => Rootfs::Overlay { lower, upper, work },
         })
@@ -241,6 +251,19 @@ impl Storage for Disk {
         let records = self.store.records().list::<ContainerJson>()?.into_iter();
         let bytes = |json: ContainerJson| json.0.get().as_bytes().to_vec();
         Ok(records.map(|(id, json)| (id, json.map(bytes).map_err(Error::from))).collect())
+    }
+
+    fn make_limited(&self, directory: &Path, bytes: u64) -> Result<()> {
+        let made = self.store.quotas().create(directory, 0o755, bytes);
+        made.map_err(|error| refused(error, quota::NO_VOLUME_QUOTAS))
+    }
+
+    fn renew_limit(&self, directory: &Path, bytes: u64) -> Result<()> {
+        Ok(self.store.quotas().renew(directory, bytes)?)
+    }
+
+    fn release_limit(&self, directory: &Path) {
+        self.store.quotas().release(directory);
     }
 
     fn put_volume(&self, name: &str, json: &[u8], durable: bool) -> Result<()> {

@@ -44,6 +44,9 @@ pub enum Error {
     Path { operation: &'static str, path: PathBuf, source: io::Error },
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// A directory cannot be limited; why not, and what to do.
+    #[error("{directory} {why}", directory = directory.display())]
+    NoQuotas { directory: PathBuf, why: String },
     #[error("{0} is not supported")]
     Unsupported(String),
 }
@@ -72,7 +75,7 @@ impl Error {
             | Error::DigestMismatch { .. }
             | Error::WrongSize { .. } => ErrorClass::Invalid,
             Error::Archive(error) if error.is_input() => ErrorClass::Invalid,
-            Error::Unsupported(_) => ErrorClass::Unsupported,
+            Error::Unsupported(_) | Error::NoQuotas { .. } => ErrorClass::Unsupported,
             Error::Archive(_)
             | Error::Record { .. }
             | Error::Database { .. }

@@ -21,6 +21,7 @@ mod layout;
 mod lease;
 mod lock;
 mod partial;
+mod quota;
 mod records;
 mod reserve;
 mod snapshots;
@@ -43,6 +44,7 @@ pub use images::{
 pub use layout::Layout;
 pub use lease::Lease;
 pub use partial::Partial;
+pub use quota::{Quotas, check as check_quota};
 pub use records::{Batch, Durability, Record, Records};
 pub use snapshots::{Access, Bind, DriverKind, Root, Snapshots, Usage, View, tree_usage};
 
@@ -55,6 +57,7 @@ pub struct Store {
     records: Arc<Records>,
     content: Arc<Content>,
     snapshots: Arc<Snapshots>,
+    quotas: Arc<Quotas>,
     images: Images,
     warnings: Vec<String>,
     reserve: reserve::Reserve,
@@ -96,8 +99,9 @@ impl Store {
         let records = Arc::new(Records::open(&layout.database())?);
         partial::open(&layout)?;
         let content = Arc::new(Content::open(&layout, lease::Leases::default())?);
-        let snapshots =
-            Arc::new(Snapshots::open(&layout, driver, records.clone(), content.clone(), &mut warnings)?);
+        let quotas = Arc::new(Quotas::new(layout.root()));
+        let stores = (records.clone(), content.clone());
+        let snapshots = Arc::new(Snapshots::open(&layout, driver, stores, quotas.clone(), &mut warnings)?);
         let images = Images::open(records.clone(), content.clone(), snapshots.clone(), &mut warnings)?;
         // Blobs and layers that an import or a removal left when it was cut off. What cannot be read may still need some.
         if warnings.is_empty()
@@ -108,7 +112,7 @@ impl Store {
         remarks.extend(warnings);
         let warnings = remarks;
         let reserve = reserve::Reserve::new(layout.reserve());
-        Ok(Store { layout, records, content, snapshots, images, warnings, reserve, _lock: lock })
+        Ok(Store { layout, records, content, snapshots, quotas, images, warnings, reserve, _lock: lock })
     }
 
     pub fn layout(&self) -> &Layout {
@@ -125,6 +129,11 @@ impl Store {
 
     pub fn snapshots(&self) -> &Arc<Snapshots> {
         &self.snapshots
+    }
+
+    /// Limits of directories: of containers' writable parts, and of others that somebody makes in the data root.
+    pub fn quotas(&self) -> &Arc<Quotas> {
+        &self.quotas
     }
 
     pub fn images(&self) -> &Images {

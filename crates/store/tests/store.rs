@@ -175,6 +175,7 @@ fn snapshot_suite_on_btrfs() {
             run("mount", &["-o", "loop", image.to_str().unwrap(), root.to_str().unwrap()]);
             snapshots_of(DriverKind::Btrfs, &root);
             nested_subvolumes_go_too(&root);
+            limits_are_of_what_is_written(&root);
             run("umount", &[root.to_str().unwrap()]);
         });
         test.join().unwrap();
@@ -195,6 +196,32 @@ fn nested_subvolumes_go_too(root: &Path) {
     store.snapshots().remove("c").unwrap();
     assert_eq!(fs::read_dir(root.join("snapshots/btrfs/containers")).unwrap().count(), 0);
     assert_eq!(fs::read_dir(root.join("snapshots/btrfs/tmp")).unwrap().count(), 0);
+}
+
+/// What a container shares with its layers does not count, and what is renamed keeps its limit.
+fn limits_are_of_what_is_written(root: &Path) {
+    let store = Store::open_with(root, None).unwrap();
+    let image = load(&store, &two_layers()).unwrap().remove(0);
+    store.snapshots().prepare_limited("limited", &image, Some(4 << 20)).unwrap();
+    let inside = store.snapshots().open_root("limited", Access::Write).unwrap();
+    let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
+    let fill = |directory: std::os::fd::BorrowedFd<'_>, mib: usize| {
+        let file = rustix::fs::openat(directory, "fill", flags, rustix::fs::Mode::RWXU).unwrap();
+        File::from(file).write_all(&vec![7; mib << 20])
+    };
+    fill(inside.as_fd(), 1).unwrap();
+    assert_eq!(fill(inside.as_fd(), 8).unwrap_err().kind(), std::io::ErrorKind::QuotaExceeded);
+    drop(inside);
+    store.snapshots().remove("limited").unwrap();
+
+    let (begun, data) = (root.join("begun"), root.join("data"));
+    store.quotas().create(&begun, 0o755, 4 << 20).unwrap();
+    assert!(store.quotas().create(&begun, 0o755, 4 << 20).is_err() && begun.exists(), "it is somebody's");
+    fs::rename(&begun, &data).unwrap();
+    let inside = File::open(&data).unwrap();
+    assert!(fill(inside.as_fd(), 8).is_err());
+    store.quotas().renew(&data, 16 << 20).unwrap();
+    fill(inside.as_fd(), 8).unwrap();
 }
 
 fn run(program: &str, arguments: &[&str]) {

@@ -1,4 +1,4 @@
-//! Subvolumes of btrfs: the ioctls of `linux/btrfs.h` that make and destroy them. rustix has none of these.
+//! Subvolumes of btrfs: the ioctls of `linux/btrfs.h` that make, limit and destroy them. rustix has none of these.
 
 use std::ffi::OsStr;
 use std::io;
@@ -72,6 +72,94 @@ pub fn destroy(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
 }
 
 const _: () = assert!(size_of::<NewVolume>() == 4096 && size_of::<OldVolume>() == 4096);
+
+/// `struct btrfs_ioctl_quota_ctl_args`.
+#[repr(C)]
+struct Control {
+    command: u64,
+    status: u64,
+}
+
+/// `struct btrfs_ioctl_qgroup_limit_args`.
+#[repr(C)]
+#[derive(Default)]
+struct Limit {
+    group: u64,
+    flags: u64,
+    referenced_max: u64,
+    exclusive_max: u64,
+    reserved: [u64; 2],
+}
+
+/// `struct btrfs_ioctl_qgroup_create_args`.
+#[repr(C)]
+struct MakeGroup {
+    create: u64,
+    group: u64,
+}
+
+/// `struct btrfs_ioctl_ino_lookup_args`.
+#[repr(C)]
+struct Lookup {
+    tree: u64,
+    object: u64,
+    name: [u8; 4080],
+}
+
+const _: () = assert!(size_of::<Control>() == 16 && size_of::<Limit>() == 48 && size_of::<Lookup>() == 4096);
+
+/// `_IOWR(0x94, 18, ...)`, `_IOWR(0x94, 40, ...)`, `_IOW(0x94, 42, ...)`, `_IOR(0x94, 43, ...)`, `_IO(0x94, 46)`
+const INO_LOOKUP: libc::Ioctl = 3 << 30 | 4096 << 16 | 0x94 << 8 | 18;
+const QUOTA_CTL: libc::Ioctl = 3 << 30 | 16 << 16 | 0x94 << 8 | 40;
+const QGROUP_CREATE: libc::Ioctl = 1 << 30 | 16 << 16 | 0x94 << 8 | 42;
+const QGROUP_LIMIT: libc::Ioctl = 2 << 30 | 48 << 16 | 0x94 << 8 | 43;
+const QUOTA_RESCAN_WAIT: libc::Ioctl = 0x94 << 8 | 46;
+
+/// Turns the file system's accounting on (quota groups), and returns when it has counted what is there.
+///
+/// # Errors
+/// `EROFS`, `EPERM`; `ENOTTY` elsewhere than on btrfs.
+pub fn enable_quotas(file: BorrowedFd<'_>) -> io::Result<()> {
+    let mut control = Control { command: 1, status: 0 };
+    // SAFETY: the kernel reads and writes 16 bytes, which is what `control` has (checked above).
+    check(unsafe { libc::ioctl(file.as_raw_fd(), QUOTA_CTL, &raw mut control) }.into())?;
+    // SAFETY: takes no argument.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), QUOTA_RESCAN_WAIT) }.into()).map(drop)
+}
+
+/// Limits what a subvolume has for itself alone; what it shares with the one that it is a copy of does not count.
+/// `subvolume` is any file in it.
+///
+/// # Errors
+/// `ENOTCONN` (in some kernels `EINVAL`) while [`enable_quotas`] was not called; `ENOTTY` elsewhere than on btrfs.
+pub fn limit(subvolume: BorrowedFd<'_>, bytes: u64) -> io::Result<()> {
+    // BTRFS_QGROUP_LIMIT_MAX_EXCL; group 0 is that of the subvolume.
+    let limit = Limit { flags: 2, exclusive_max: bytes, ..Limit::default() };
+    // SAFETY: the kernel reads 48 bytes, which is what `limit` has (checked above).
+    check(unsafe { libc::ioctl(subvolume.as_raw_fd(), QGROUP_LIMIT, &raw const limit) }.into()).map(drop)
+}
+
+/// The number of the subvolume in which a directory is: also that of its quota group.
+///
+/// # Errors
+/// `ENOTTY` elsewhere than on btrfs.
+pub fn subvolume(directory: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut lookup = Lookup { tree: 0, object: ROOT_INODE, name: [0; 4080] };
+    // SAFETY: the kernel reads and writes 4096 bytes, which is what `lookup` has (checked above).
+    check(unsafe { libc::ioctl(directory.as_raw_fd(), INO_LOOKUP, &raw mut lookup) }.into())?;
+    Ok(lookup.tree)
+}
+
+/// Removes the quota group of a subvolume that was destroyed; newer kernels do that themselves. `file` is any on the
+/// same file system.
+///
+/// # Errors
+/// `ENOTCONN` where accounting is off, `ENOENT` when it has gone, `EBUSY` while the subvolume is being cleaned up.
+pub fn forget_quota(file: BorrowedFd<'_>, subvolume: u64) -> io::Result<()> {
+    let args = MakeGroup { create: 0, group: subvolume };
+    // SAFETY: the kernel reads 16 bytes, which is what `args` has.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), QGROUP_CREATE, &raw const args) }.into()).map(drop)
+}
 
 /// The last byte stays zero.
 fn fill(into: &mut [u8], name: &OsStr) -> io::Result<()> {

@@ -18,6 +18,7 @@ pub mod mount;
 pub mod netlink;
 pub mod pidfd;
 pub mod process;
+pub mod quota;
 pub mod sched;
 pub mod seccomp;
 pub mod signal;

@@ -86,6 +86,11 @@ fn set(mount: &mut Mount, key: &str, given: Option<&str>, field: &str) -> Result
             let (name, text) = super::environment::pair(value);
             driver(mount).options.insert(name, text);
         }
+        // Not in Docker, where it is `volume-opt=size=`.
+        "size" => {
+            units::parse_binary_size(value).map_err(|_| format!("invalid value for {key}: {value}"))?;
+            driver(mount).options.insert("size".into(), value.to_owned());
+        }
         "image-subpath" => {
             mount.image_options.get_or_insert_with(ImageOptions::default).subpath = value.to_owned()
         }
@@ -236,6 +241,8 @@ mod tests {
             parse("type=bind,src=/a,dst=/b,idmap=match-user").unwrap().bind_options.unwrap().match_user;
         assert_eq!(matched.map(|user| user.uid), Some(rustix::process::getuid().as_raw()));
         assert_eq!(parse("target=/v").unwrap().kind.as_str(), "volume");
+        let limited = parse("type=volume,src=v,dst=/v,size=5g").unwrap().volume_options.unwrap();
+        assert_eq!(limited.driver_config.unwrap().options["size"], "5g");
     }
 
     #[test]
@@ -248,6 +255,8 @@ mod tests {
             ("type=tmpfs,bind-propagation=private", "cannot mix 'bind-*' options with mount type 'tmpfs'"),
             ("type=bind,src=/a,dst=/b,idmap=me", "invalid value for idmap: me (must be \"match-user\")"),
             ("type=tmpfs,idmap=match-user", "cannot mix 'bind-*' options with mount type 'tmpfs'"),
+            ("type=volume,dst=/v,size=much", "invalid value for size: much"),
+            ("type=bind,src=/a,dst=/b,size=5g", "cannot mix 'volume-*' options with mount type 'bind'"),
             ("type=tmpfs,tmpfs-size=x", "invalid value for tmpfs-size: x"),
             (
                 "type=bind,readonly=no",

@@ -145,6 +145,7 @@ fn host_config(line: &Parsed) -> Result<HostConfig, String> {
         uts_mode: line.text("uts").to_owned(),
         userns_mode: line.text("userns").to_owned(),
         shm_size: bytes(line, "shm-size"),
+        storage_opt: pairs(&line.list("storage-opt")),
         sysctls: pairs(&line.list("sysctl")),
         runtime: line.text("runtime").to_owned(),
         isolation: line.text("isolation").to_owned(),

@@ -5,7 +5,6 @@ use crate::flags::Parsed;
 /// Names and what they wait for.
 const NOT_YET: &[(&[&str], &str)] = &[
     (&["use-api-socket"], "it comes with registry credentials"),
-    (&["storage-opt"], "it comes with quotas"),
     (&["cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"], "it is for Windows"),
 ];
 

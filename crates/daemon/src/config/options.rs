@@ -137,7 +137,7 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("selinux-enabled", "selinux-enabled", Bool, NotBuilt),
     row("shutdown-timeout", "shutdown-timeout", Number, Built),
     short("storage-driver", 's', "storage-driver", Text),
-    row("storage-opt", "storage-opts", List, NotBuilt),
+    row("storage-opt", "storage-opts", List, Built),
     row("swarm-default-advertise-addr", "swarm-default-advertise-addr", Text, NoEffect),
     row("tls", "tls", Bool, NotBuilt),
     row("tlscacert", "tlscacert", Text, NotBuilt),

@@ -85,7 +85,7 @@ pub(crate) fn check(core: &Core, spec: &mut ContainerSpec) -> Result<Vec<String>
     if host.network_mode == NetworkMode::Host && !host.port_bindings.is_empty() {
         warnings.push("Published ports are discarded when using host network mode".to_owned());
     }
-    refuse_unbuilt(host)?;
+    check_userns(host)?;
     name_networks(core, spec);
     let host = &mut spec.host;
     limits::check(&mut host.resources, &settings.limits, &mut warnings)?;
@@ -139,14 +139,10 @@ fn name_networks(core: &Core, spec: &mut ContainerSpec) {
     }
 }
 
-fn refuse_unbuilt(host: &super::HostSpec) -> Result<()> {
-    let refuse = |what: &str| Err(Error::unsupported(format!("{what} is not built yet")));
-    match () {
-        () if !host.storage_opt.is_empty() => refuse("StorageOpt"),
-        () if !matches!(host.userns_mode.as_str(), "" | "host") => {
-            Err(Error::invalid(format!("invalid USER mode: {}", host.userns_mode)))
-        }
-        () => Ok(()),
+fn check_userns(host: &super::HostSpec) -> Result<()> {
+    match host.userns_mode.as_str() {
+        "" | "host" => Ok(()),
+        other => Err(Error::invalid(format!("invalid USER mode: {other}"))),
     }
 }
 

@@ -219,7 +219,9 @@ async fn sweep(core: &Arc<Core>, known: &HashSet<String>) {
                     tokio::spawn(async move { plugged::take_along(&core, entry).await });
                     continue;
                 }
-                let _ = takeback::remove_directory(&layout::volume(&core.settings().data_root, &name));
+                let data_root = &core.settings().data_root;
+                core.ports.storage.release_limit(&layout::volume_data(data_root, &name));
+                let _ = takeback::remove_directory(&layout::volume(data_root, &name));
             }
             let _ = takeback::remove_directory(&entry.path());
         }

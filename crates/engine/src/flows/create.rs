@@ -13,6 +13,7 @@ use crate::core::{Core, blocking};
 use crate::error::{Class, Error, Result};
 use crate::layout;
 use crate::ports::Rootfs;
+use crate::quota;
 use crate::records::{self, Record};
 use crate::takeback::{patiently, remove_directory};
 use crate::volumes::make::{For, make};
@@ -82,7 +83,8 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
     undo.push("directory", patiently(move || remove_directory(&directory)));
 
     core.failpoints.hit("create.layer")?;
-    let rootfs = core.ports.storage.create_layer(&id, &image)?;
+    let size = quota::of_container(&spec.host.storage_opt, settings.storage)?;
+    let rootfs = core.ports.storage.create_layer(&id, &image, size)?;
     {
         let (storage, id) = (core.ports.storage.clone(), id.clone());
         undo.push("layer", patiently(move || storage.remove_layer(&id)));
@@ -212,7 +214,7 @@ pub(super) fn mount_images(core: &Arc<Core>, undo: &mut Undo, points: &mut [Moun
         point.layer = core.ports.ids.id();
         let image = storage.resolve(&point.name, None)?;
         storage.note_use(&image);
-        let rootfs = storage.create_layer(&point.layer, &image)?;
+        let rootfs = storage.create_layer(&point.layer, &image, None)?;
         let layer = point.layer.clone();
         undo.push("image", patiently(move || storage.remove_layer(&layer)));
         point.lower = match rootfs {
@@ -235,6 +237,7 @@ pub(super) async fn give_back(core: Arc<Core>, name: String, container: String, 
             return Ok(());
         }
         let place = layout::volume(&core.settings().data_root, &name);
+        volumes::remove::let_go(&core, &entry.volume, &entry.volume.mountpoint);
         patiently(|| remove_directory(&place)).await?;
         volumes::remove::gone(&core, &entry);
     }

@@ -12,7 +12,7 @@ use crate::ports::ProcessRef;
 use crate::records::{self, Record};
 use crate::takeback::remove_directory;
 use crate::volumes::registry::Entry;
-use crate::volumes::remove::gone;
+use crate::volumes::remove::{gone, let_go};
 use crate::volumes::{LOCAL, mounting, plugged};
 
 /// `record.status` is `Removing`, and `record.remove_volumes` says whether its volumes go too.
@@ -113,6 +113,7 @@ async fn thoroughly(
     unplug(core, volumes).await;
     for volume in volumes.iter() {
         if let Some(place) = place(core, &volume.name) {
+            volume.entry.iter().for_each(|entry| let_go(core, &entry.volume, &entry.volume.mountpoint));
             remove_directory(&place)?;
         }
         volume.entry.iter().for_each(|entry| gone(core, entry));
@@ -141,8 +142,10 @@ async fn at_once(core: &Arc<Core>, record: &Record, directory: PathBuf, volumes:
     // Last: it has the list of volumes without a record.
     let mut places: Vec<_> = volumes.iter().filter_map(|volume| place(core, &volume.name)).collect();
     places.push(directory);
+    let entries = || volumes.iter().filter_map(|volume| volume.entry.as_ref());
+    entries().for_each(|entry| let_go(core, &entry.volume, &entry.volume.mountpoint));
     storage.discard(&record.id, &places)?;
-    volumes.iter().filter_map(|volume| volume.entry.as_ref()).for_each(|entry| gone(core, entry));
+    entries().for_each(|entry| gone(core, entry));
     core.failpoints.hit("remove.record")?;
     let core = core.clone();
     tokio::spawn(async move {

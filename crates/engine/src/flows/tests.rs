@@ -371,7 +371,7 @@ impl Storage for Fake {
         let (os, architecture) = ("linux".into(), "amd64".into());
         Ok(Arc::new(StoredImage { id: "sha256:1".into(), manifest: None, os, architecture, config }))
     }
-    fn create_layer(&self, id: &str, _: &StoredImage) -> Result<Rootfs> {
+    fn create_layer(&self, id: &str, _: &StoredImage, _: Option<u64>) -> Result<Rootfs> {
         self.0.layers.lock().unwrap().insert(id.to_owned());
         Ok(Rootfs::Directory("/nowhere".into()))
     }
@@ -424,6 +424,13 @@ impl Storage for Fake {
         let records = self.0.records.lock().unwrap().clone();
         Ok(records.into_iter().map(|(id, json)| (id, Ok(json))).collect())
     }
+    fn make_limited(&self, directory: &Path, _: u64) -> Result<()> {
+        std::fs::create_dir(directory).map_err(|error| crate::Error::internal(error.to_string()))
+    }
+    fn renew_limit(&self, _: &Path, _: u64) -> Result<()> {
+        Ok(())
+    }
+    fn release_limit(&self, _: &Path) {}
     fn put_volume(&self, name: &str, json: &[u8], _: bool) -> Result<()> {
         self.0.volumes.lock().unwrap().insert(name.to_owned(), json.to_vec());
         Ok(())

@@ -25,8 +25,13 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn resolve(&self, reference: &str, platform: Option<&oci::Platform>) -> crate::Result<Arc<StoredImage>>;
     /// A container is being made with it: it is not garbage, though nobody knows of the container yet.
     fn note_use(&self, image: &StoredImage);
-    /// A writable layer on top of the image.
-    fn create_layer(&self, container: &str, image: &StoredImage) -> crate::Result<Rootfs>;
+    /// A writable layer on top of the image, which may take so much of the disk and no more.
+    fn create_layer(
+        &self,
+        container: &str,
+        image: &StoredImage,
+        size_bytes: Option<u64>,
+    ) -> crate::Result<Rootfs>;
     /// Idempotent.
     fn remove_layer(&self, container: &str) -> crate::Result<()>;
     /// Take a container's layer and these directories of the data root away, at once: they are renamed, and deleted
@@ -68,6 +73,12 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn keep_room(&self);
     /// By id; one that cannot be read is an error of its own.
     fn records(&self) -> crate::Result<Vec<(String, crate::Result<Vec<u8>>)>>;
+    /// A directory of the data root that may take so much of the disk and no more. Refused, with the reason, where the
+    /// file system does not limit.
+    fn make_limited(&self, directory: &std::path::Path, bytes: u64) -> crate::Result<()>;
+    /// Limit such a directory again, or no more, since it is about to go.
+    fn renew_limit(&self, directory: &std::path::Path, bytes: u64) -> crate::Result<()>;
+    fn release_limit(&self, directory: &std::path::Path);
     /// A volume's record, by its name.
     fn put_volume(&self, name: &str, json: &[u8], durable: bool) -> crate::Result<()>;
     fn delete_volume(&self, name: &str, durable: bool) -> crate::Result<()>;

@@ -34,7 +34,7 @@ pub(crate) async fn run(core: &Arc<Core>) -> Result<()> {
         }
     }
     for place in entries(&layout::volumes(&root)) {
-        sweep(&place.path());
+        sweep(core, &place.path());
         let name = place.file_name().to_string_lossy().into_owned();
         if layout::volume_data(&root, &name).is_dir() {
             let record = records.remove(&name);
@@ -43,6 +43,7 @@ pub(crate) async fn run(core: &Arc<Core>) -> Result<()> {
                 Some(record) => record.into_volume(core),
                 None => adopted(core, &name, &place.path()),
             };
+            remove::renew_limit(core, &volume);
             core.volumes.insert(volume, recorded);
         }
     }
@@ -60,8 +61,9 @@ fn entries(directory: &Path) -> impl Iterator<Item = std::fs::DirEntry> {
 }
 
 /// What a killed engine had begun to fill.
-fn sweep(place: &Path) {
+fn sweep(core: &Core, place: &Path) {
     for begun in entries(place).filter(|begun| begun.file_name().to_str().is_some_and(is_made_up)) {
+        core.ports.storage.release_limit(&begun.path());
         let _ = archive::remove_tree(&begun.path());
         let _ = std::fs::remove_dir(place);
     }

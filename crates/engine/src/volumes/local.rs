@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::{LOCAL, Volume};
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::quota;
 
 /// Docker's rule; it keeps a name below the directory of volumes.
 pub(crate) fn check_name(name: &str) -> Result<()> {
@@ -49,8 +50,12 @@ pub(crate) fn check_options(options: &BTreeMap<String, String>) -> Result<()> {
     {
         return Err(Error::invalid(format!("invalid option: \"{unknown}\"")));
     }
-    if options.contains_key("size") {
-        return Err(Error::invalid("quota size requested but no quota support"));
+    if quota::of_volume(options)?.is_some()
+        && (options.contains_key("type") || options.contains_key("device"))
+    {
+        return Err(Error::invalid(
+            "size limits what is in the engine's own directory, not what type and device mount (a tmpfs has o=size=)",
+        ));
     }
     for (option, needed) in [("device", &["type"][..]), ("o", &["device", "type"]), ("type", &["device"])] {
         let missing = needed.iter().find(|key| options.contains_key(option) && !options.contains_key(**key));
@@ -156,7 +161,11 @@ mod tests {
             (&[("o", "bind")], "missing required option: \"device\""),
             (&[("type", "tmpfs")], "missing required option: \"device\""),
             (&[("device", "/x")], "missing required option: \"type\""),
-            (&[("size", "1g")], "quota size requested but no quota support"),
+            (&[("size", "much")], "invalid size: 'much'"),
+            (
+                &[("size", "1g"), ("type", "tmpfs"), ("device", "tmpfs")],
+                "size limits what is in the engine's own directory, not what type and device mount (a tmpfs has o=size=)",
+            ),
         ] {
             assert_eq!(check_options(&options(pairs)).unwrap_err().message, said);
         }

@@ -16,6 +16,7 @@ use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::failpoints::is_crash;
 use crate::layout;
+use crate::quota;
 use crate::takeback::{patiently, remove_directory};
 
 /// A volume that must be there.
@@ -82,6 +83,7 @@ pub(crate) async fn make(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Re
                     }
                     Ok(Some(entry)) => {
                         let place = layout::volume(&core.settings().data_root, &volume.name);
+                        remove::let_go(core, &volume, &volume.mountpoint);
                         let _ = patiently(|| remove_directory(&place)).await;
                         remove::gone(core, &entry);
                     }
@@ -93,9 +95,14 @@ pub(crate) async fn make(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Re
         }
         return Ok((volume, true));
     };
-    if matches!(whom, For::Client { .. }) && known.volume.driver == LOCAL {
+    if known.volume.driver == LOCAL {
+        check_size(wanted, &known.volume)?;
+    }
+    if matches!(whom, For::Client { .. }) && known.volume.driver == LOCAL && !known.volume.mountpoint.exists()
+    {
         // Somebody took its directory away.
-        directory(&known.volume.mountpoint, 0o755)?;
+        directory(&layout::volume(&core.settings().data_root, &wanted.name), 0o701)?;
+        data_directory(core, &known.volume, &known.volume.mountpoint).await?;
     }
     if let For::Container { id, copy_from } = whom {
         let is_shared = known.holders.iter().any(|holder| holder != id);
@@ -105,6 +112,25 @@ pub(crate) async fn make(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Re
         core.volumes.hold(&wanted.name, id);
     }
     Ok((known.volume, false))
+}
+
+/// Who wants a limit gets that limit, or an error.
+fn check_size(wanted: &Wanted, known: &Volume) -> Result<()> {
+    if !wanted.options.contains_key("size")
+        || quota::of_volume(&wanted.options)? == quota::of_volume(&known.options)?
+    {
+        return Ok(());
+    }
+    let has = known.options.get("size").map_or("no size".to_owned(), |size| format!("size={size}"));
+    let name = &wanted.name;
+    Err(Error::conflict(format!("create {name}: there is a volume {name} already, with {has}")))
+}
+
+/// Where its files go; it may be limited.
+async fn data_directory(core: &Arc<Core>, volume: &Volume, path: &Path) -> Result<()> {
+    let Some(bytes) = quota::of_volume(&volume.options)? else { return directory(path, 0o755) };
+    let (storage, path) = (core.ports.storage.clone(), path.to_owned());
+    blocking(move || storage.make_limited(&path, bytes)).await
 }
 
 /// One whose directory somebody made, or put back, while this engine ran.
@@ -150,6 +176,8 @@ async fn fresh(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Result<Arc<V
     let made = steps(core, &volume, &begun, whom, recorded).await;
     if made.is_err() && !is_crash(&made) {
         // What the one had been renamed to: it was not there before.
+        remove::let_go(core, &volume, &begun);
+        remove::let_go(core, &volume, &volume.mountpoint);
         let trees = || remove_directory(&begun).and(remove_directory(&volume.mountpoint));
         let _ = patiently(trees).await;
         // Unless there is something in it.
@@ -168,7 +196,9 @@ async fn steps(core: &Arc<Core>, volume: &Volume, begun: &Path, whom: For<'_>, r
     core.failpoints.hit("volume.directory")?;
     let place = begun.parent().unwrap_or(begun);
     directory(place, 0o701)?;
-    directory(begun, 0o755)?;
+    data_directory(core, volume, begun)
+        .await
+        .map_err(|error| error.context(format_args!("create {}", volume.name)))?;
     if let For::Container { id, copy_from: Some(path) } = whom
         && volume.options.is_empty()
     {

@@ -1,6 +1,7 @@
 //! Removing a volume: mark → data → record. The mark is a record, so that whichever engine finds it goes on: a volume
 //! that has lost a part of its data is never seen again.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::record::Record;
@@ -10,6 +11,7 @@ use crate::core::{Core, blocking};
 use crate::error::{Error, Result};
 use crate::failpoints::is_crash;
 use crate::layout;
+use crate::quota;
 
 /// Docker's text for a volume nobody knows.
 pub(crate) fn no_such_volume(name: &str) -> Error {
@@ -52,6 +54,8 @@ async fn steps(core: &Arc<Core>, volume: &Volume) -> Result<()> {
 /// What is left to do behind the mark. May be repeated.
 pub(super) async fn finish(core: &Arc<Core>, name: &str) -> Result<()> {
     let place = layout::volume(&core.settings().data_root, name);
+    // Unless it is limited, nothing.
+    core.ports.storage.release_limit(&layout::volume_data(&core.settings().data_root, name));
     let failed = format!("error removing volume path '{}'", place.display());
     blocking(move || archive::remove_tree(&place))
         .await
@@ -65,12 +69,29 @@ pub(super) async fn finish(core: &Arc<Core>, name: &str) -> Result<()> {
 fn take_mark_back(core: &Core, entry: &Entry) {
     let name = &entry.volume.name;
     let storage = &core.ports.storage;
+    renew_limit(core, &entry.volume);
     let taken = match entry.recorded {
         true => storage.put_volume(name, &Record::of(&entry.volume).write(), false),
         false => storage.delete_volume(name, false),
     };
     if let Err(error) = taken {
         tracing::warn!(volume = %name, %error, "could not take the mark of its removal back");
+    }
+}
+
+/// The limit of a volume that has one: it may have been let go, or lost when the machine stopped.
+pub(super) fn renew_limit(core: &Core, volume: &Volume) {
+    if let Ok(Some(bytes)) = quota::of_volume(&volume.options)
+        && let Err(error) = core.ports.storage.renew_limit(&volume.mountpoint, bytes)
+    {
+        tracing::warn!(volume = %volume.name, %error, "it is not limited to its size");
+    }
+}
+
+/// Its data is about to be deleted at this place; a limit that it has goes first.
+pub(crate) fn let_go(core: &Core, volume: &Volume, data: &Path) {
+    if volume.options.contains_key("size") {
+        core.ports.storage.release_limit(data);
     }
 }
 

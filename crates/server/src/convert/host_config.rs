@@ -104,9 +104,9 @@ pub(crate) fn spec(host: HostConfig) -> Result<HostSpec> {
     })
 }
 
-/// What comes with later issues: devices by request, quotas.
+/// What comes with later issues.
 fn refuse_unbuilt(host: &HostConfig) -> Result<()> {
-    let unbuilt = [("StorageOpt", !host.storage_opt.is_empty()), ("Cgroup", !host.cgroup.is_empty())];
+    let unbuilt = [("Cgroup", !host.cgroup.is_empty())];
     match unbuilt.iter().find(|(_, is_set)| *is_set) {
         Some((field, _)) => Err(not_yet(&format!("HostConfig.{field}"))),
         None => Ok(()),

@@ -87,7 +87,12 @@ pub(super) fn forget(path: &Path) {
         let is_subvolume = fs::symlink_metadata(path)
             .is_ok_and(|metadata| metadata.is_dir() && metadata.ino() == sys::btrfs::ROOT_INODE);
         if is_subvolume && let Ok((directory, name)) = place(path) {
-            let _ = sys::btrfs::destroy(directory.as_fd(), name);
+            let group = open(path).ok().and_then(|root| sys::btrfs::subvolume(root.as_fd()).ok());
+            let destroyed = sys::btrfs::destroy(directory.as_fd(), name);
+            // Kernels before 6.10 keep it; where nothing is counted, there is none.
+            if let (Ok(()), Some(group)) = (destroyed, group) {
+                let _ = sys::btrfs::forget_quota(directory.as_fd(), group);
+            }
         }
     }
 }

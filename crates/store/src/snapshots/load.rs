@@ -11,6 +11,7 @@ use super::layers::layer_at;
 use super::record::LayerRecord;
 use super::{Snapshots, lock, remove_tree, top_number};
 use crate::error::{At, Result};
+use crate::quota;
 use crate::records::{Batch, Durability};
 
 impl Snapshots {
@@ -101,10 +102,14 @@ impl Snapshots {
             let layers = self.layers.read().unwrap_or_else(PoisonError::into_inner);
             layers.values().map(|layer| (layer.number.to_string(), layer.chain_id.clone())).collect()
         };
+        let has_projects = quota::has_projects(&dir);
         let mut containers = lock(&self.containers);
         for entry in fs::read_dir(&dir).at("list", &dir)? {
             let entry = entry?;
             let Ok(id) = entry.file_name().into_string() else { continue };
+            if has_projects && quota::project_of(&entry.path()).is_some() {
+                lock(&self.limited).insert(id.clone());
+            }
             let number = top_number(&entry.path());
             containers.insert(id, number.and_then(|number| by_number.get(&number).cloned()));
         }

@@ -43,6 +43,7 @@ use crate::content::Content;
 use crate::error::{At, Error, Result};
 use crate::images::Image;
 use crate::layout::Layout;
+use crate::quota::{self, Quotas};
 use crate::records::Records;
 
 /// Name of the link from a container's directory to the top layer below it.
@@ -56,12 +57,15 @@ pub struct Snapshots {
     layout: Layout,
     kind: DriverKind,
     driver: Box<dyn Driver>,
+    quotas: Arc<Quotas>,
     records: Arc<Records>,
     content: Arc<Content>,
     // Read on every start of a container, written when a layer comes or goes; never held across I/O.
     layers: RwLock<HashMap<Digest, Arc<Layer>>>,
     // Container id -> chain id of the layer below it, if any: what the collector must keep.
     containers: Mutex<HashMap<String, Option<Digest>>>,
+    // Containers whose directory is of a project with a limit, which must be let go with it.
+    limited: Mutex<HashSet<String>>,
     // Chain ids being unpacked; the others who want one wait on the condition.
     unpacking: Mutex<HashSet<Digest>>,
     unpacked: Condvar,
@@ -74,8 +78,8 @@ impl Snapshots {
     pub(crate) fn open(
         layout: &Layout,
         kind: DriverKind,
-        records: Arc<Records>,
-        content: Arc<Content>,
+        (records, content): (Arc<Records>, Arc<Content>),
+        quotas: Arc<Quotas>,
         warnings: &mut Vec<String>,
     ) -> Result<Snapshots> {
         let driver: Box<dyn Driver> = match kind {
@@ -85,6 +89,7 @@ impl Snapshots {
         };
         let name = driver.name();
         let staging = layout.staging(name);
+        release_all(&quotas, &staging);
         remove_tree(&staging)?;
         let empty = layout.snapshots(name).join(EMPTY);
         for path in [&staging, &layout.layers(name), &layout.writable(name), &empty] {
@@ -95,10 +100,12 @@ impl Snapshots {
             layout: layout.clone(),
             kind,
             driver,
+            quotas,
             records,
             content,
             layers: RwLock::default(),
             containers: Mutex::default(),
+            limited: Mutex::default(),
             unpacking: Mutex::default(),
             unpacked: Condvar::new(),
             next: AtomicU64::new(1),
@@ -120,12 +127,17 @@ impl Snapshots {
     /// Layers that are not unpacked yet are unpacked first; usually none are. Repeating it for the same
     /// container is fine and keeps what is there.
     pub fn prepare(&self, container: &str, image: &Image) -> Result<Root> {
+        self.prepare_limited(container, image, None)
+    }
+
+    /// With `size_bytes` it may take so much of the disk and no more; a driver that copies counts the copy.
+    pub fn prepare_limited(&self, container: &str, image: &Image, size_bytes: Option<u64>) -> Result<Root> {
         check_id(container)?;
         let lease = self.content.lease();
         let top = self.ensure(&lease, image)?;
         let previous =
             lock(&self.containers).insert(container.into(), top.as_ref().map(|layer| layer.chain_id.clone()));
-        let made = self.make_writable(container, top.as_deref());
+        let made = self.make_writable(container, top.as_deref(), size_bytes);
         if made.is_err() && previous.is_none() {
             // The first error is the one to tell; what stays is swept in a moment, or by the next start.
             let _ = self.remove(container);
@@ -134,20 +146,34 @@ impl Snapshots {
         Ok(self.driver.root(&self.container_dir(container), &self.stack(top.as_deref())))
     }
 
-    fn make_writable(&self, container: &str, top: Option<&Layer>) -> Result<()> {
+    fn make_writable(&self, container: &str, top: Option<&Layer>, size_bytes: Option<u64>) -> Result<()> {
         let dir = self.container_dir(container);
-        match fs::create_dir(&dir) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+        // A subvolume of btrfs' driver is limited itself.
+        let of_directory = size_bytes.filter(|_| self.kind != DriverKind::Btrfs);
+        let make = || match of_directory {
+            None => fs::create_dir(&dir).at("create", &dir),
+            Some(bytes) => {
+                self.quotas.create(&dir, 0o755, bytes)?;
+                lock(&self.limited).insert(container.to_owned());
+                Ok(())
+            }
+        };
+        match make() {
+            Err(Error::Path { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
                 if dir.join(TOP_LINK).is_symlink() {
                     return Ok(());
                 }
                 // Half-made by an engine that was killed.
+                self.quotas.release(&dir);
                 remove_tree(&dir)?;
-                fs::create_dir(&dir).at("create", &dir)?;
+                make()?;
             }
-            other => other.at("create", &dir)?,
+            other => other?,
         }
         self.driver.prepare(&dir, top)?;
+        if let (DriverKind::Btrfs, Some(bytes)) = (self.kind, size_bytes) {
+            quota::limit_subvolume(&self.driver.changes_dir(&dir), bytes)?;
+        }
         let link = match top {
             Some(layer) => format!("../../layers/{}", layer.number),
             None => format!("../../{EMPTY}"),
@@ -167,6 +193,7 @@ impl Snapshots {
         check_id(container)?;
         let dir = self.container_dir(container);
         let doomed = self.staging_path();
+        self.let_go(container, &dir);
         match fs::rename(&dir, &doomed) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).at("rename", &dir),
@@ -182,6 +209,7 @@ impl Snapshots {
     pub fn discard(&self, container: &str, directories: &[PathBuf]) -> Result<()> {
         check_id(container)?;
         let own = self.container_dir(container);
+        self.let_go(container, &own);
         let mut doomed = Vec::with_capacity(directories.len() + 1);
         for dir in std::iter::once(&own).chain(directories) {
             let path = self.staging_path();
@@ -250,6 +278,13 @@ impl Snapshots {
         data
     }
 
+    /// Its project is free when its files are gone.
+    fn let_go(&self, container: &str, directory: &Path) {
+        if lock(&self.limited).remove(container) {
+            self.quotas.release(directory);
+        }
+    }
+
     /// The layer below a prepared container.
     fn top(&self, container: &str) -> Result<Option<Arc<Layer>>> {
         let top = lock(&self.containers).get(container).cloned();
@@ -277,6 +312,13 @@ impl Snapshots {
     fn staging_path(&self) -> PathBuf {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.layout.staging(self.driver.name()).join(number.to_string())
+    }
+}
+
+/// What an engine that was killed had begun to delete.
+fn release_all(quotas: &Quotas, staging: &Path) {
+    if staging.exists() && quota::has_projects(staging) {
+        fs::read_dir(staging).into_iter().flatten().flatten().for_each(|entry| quotas.release(&entry.path()));
     }
 }
 

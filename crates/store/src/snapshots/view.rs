@@ -313,7 +313,7 @@ mod tests {
             fs::write(layer.join("of-all"), number.to_string()).unwrap();
         }
         let (upper, work) = (path("upper"), path("work"));
-        [&upper, &work].map(|path| fs::create_dir(path).unwrap());
+        [&upper, &work].iter().for_each(|path| fs::create_dir(path).unwrap());
         let directory = std::env::current_dir().unwrap();
         for writable in [None, Some((upper.as_path(), work.as_path()))] {
             let tree = by_string(&lower, writable).unwrap();
