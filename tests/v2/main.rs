@@ -11,6 +11,9 @@ use std::time::Duration;
 use testkit::vm::{Initramfs, Kernel, boot, stripped};
 
 const GUEST: &str = include_str!("guest.sh");
+/// Checks that stand before this line of it.
+const OVER: &str = include_str!("over.sh");
+const BEHIND_OVER: &str = "# ---- the engine and its place\n";
 
 /// What a container needs, and what Debian's cloud kernel has as modules.
 const MODULES: &[&str] = &[
@@ -35,6 +38,10 @@ const MODULES: &[&str] = &[
     "nf_conntrack_netlink",
     "quota_v2",
     "xfs",
+    "macvlan",
+    "ipvlan",
+    "8021q",
+    "dummy",
 ];
 
 /// criu, and what it keeps the files of a tmpfs with. Debian: criu, tar, gzip.
@@ -51,7 +58,6 @@ fn everything_on_cgroup_v2() {
     let mut files = Initramfs::with_directories(&["bin", "dev", "disks", "modules", "sys"]);
     files.busybox();
     files.program("bin/wharf", &stripped(Path::new(env!("CARGO_BIN_EXE_wharf")), cache));
-    files.program("init", GUEST.as_bytes());
     files.linked_programs(PROGRAMS);
     // Disks that can have quotas of projects; what makes them is not in the guest.
     files.program(
@@ -59,6 +65,9 @@ fn everything_on_cgroup_v2() {
         &disk(cache, "ext4", "mkfs.ext4 -q -O quota,project -E quotatype=prjquota"),
     );
     files.program("disks/xfs.gz", &disk(cache, "xfs", "mkfs.xfs -q --unsupported"));
+    let guest = GUEST.replacen(BEHIND_OVER, &format!("{OVER}{BEHIND_OVER}"), 1);
+    assert_ne!(guest, GUEST, "there is such a line");
+    files.program("init", guest.as_bytes());
     let mut order = String::new();
     for module in kernel.modules(MODULES) {
         let name = module.file_name().expect("a module has a name").to_string_lossy().into_owned();
@@ -69,7 +78,7 @@ fn everything_on_cgroup_v2() {
 
     let run = boot(&kernel, files, cache, MIB, DEADLINE);
     let said = |line: &str| run.console.lines().any(|l| l.trim_end() == line);
-    let checks = GUEST.lines().filter_map(|line| line.strip_prefix("check_")?.strip_suffix("() {"));
+    let checks = guest.lines().filter_map(|line| line.strip_prefix("check_")?.strip_suffix("() {"));
     let not_ok: Vec<&str> = checks.filter(|name| !said(&format!("@ok check_{name}"))).collect();
     assert!(not_ok.is_empty(), "not ok: {not_ok:?}; the guest's console:\n{}", run.console);
     assert!(run.ended && said("@end"), "no end after {:?}; the console:\n{}", run.took, run.console);
