@@ -39,6 +39,7 @@ pub fn main(args: &[String]) -> ExitCode {
         Ok(level) => level,
         Err(error) => return complain(&error),
     };
+    make_room();
     // Two to four: the work is system calls, and each thread costs memory while idle.
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, 4));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -57,6 +58,15 @@ pub fn main(args: &[String]) -> ExitCode {
         Ok(code) => code,
         Err(error) => complain(&error),
     }
+}
+
+/// So many descriptors an engine has seldom.
+const DESCRIPTORS: i32 = 1024;
+
+/// When the table of descriptors of a process with threads grows, the kernel has it wait for all processors: tens of
+/// milliseconds of somebody's request each time. So it grows now, when there are none.
+fn make_room() {
+    drop(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), DESCRIPTORS - 1));
 }
 
 #[expect(clippy::print_stdout, reason = "the command's answer")]

@@ -24,8 +24,8 @@ use crate::ports::Protocol;
 
 /// As many descriptors as one message takes (`SCM_MAX_FD`).
 const PER_MESSAGE: usize = 253;
-/// More of them only wait for each other.
-const THREADS_MAX: usize = 4;
+/// More of them only wait for each other, and make the table of descriptors grow.
+const THREADS_MAX: usize = 2;
 
 /// Sockets on their way to whoever will hold them.
 #[derive(Debug, Default)]
