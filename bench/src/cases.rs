@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::measure::{Place, Samples, ms, time};
 use crate::peers::{self, Engine, excuse};
-use crate::table::{Row, commands, render};
+use crate::table::{Row, commands, render, told};
 use crate::{Options, bundle, images, registries};
 
 /// One thing to time: what it is called, and its command line for round `n`.
@@ -153,6 +153,7 @@ fn single(
     let mut samples = Samples::default();
     samples.push(value);
     rows.push(Row { case, contender: who.to_owned(), unit, samples, command });
+    told(&rows[rows.len() - 1..], case);
 }
 
 const SETTLE: Duration = Duration::from_millis(100);
@@ -182,6 +183,7 @@ fn compete(
         let command = (contender.command)(0).join(" ");
         rows.push(Row { case, contender: contender.name, unit: "ms", samples, command });
     }
+    told(rows, case);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::Options;
 use crate::measure::{Samples, ms, time};
 use crate::peers::{self, Engine, excuse};
-use crate::table::Row;
+use crate::table::{Row, told};
 
 /// What is pulled: as many layers as there are directories of [`LAYERS`].
 const PULLED: &str = "127.0.0.1:5000/bench/image:1";
@@ -125,7 +125,10 @@ pub(crate) fn run(rows: &mut Vec<Row>, options: &Options, engines: &[Engine]) ->
 
     let forget = |engine: &Engine, name: &str| engine.command(&["rmi", "-f", name]);
     let rounds = options.rounds.clamp(1, 5);
-    let mut case = |name, step: &dyn Fn(&Engine, usize) -> Step| compete(rows, name, rounds, &here, step);
+    let mut case = |name: &'static str, step: &dyn Fn(&Engine, usize) -> Step| match &options.case {
+        Some(words) if !name.contains(words.as_str()) => Ok(()),
+        _ => compete(rows, name, rounds, &here, step),
+    };
     case(ORDER[0], &|engine, _| Step {
         before: vec![forget(engine, PULLED)],
         ..Step::of(transfer(engine, "pull", PULLED))
@@ -240,5 +243,6 @@ fn compete(
         let command = step(engine, 0).timed.join(" ");
         rows.push(Row { case, contender: engine.name.clone(), unit: "ms", samples, command });
     }
+    told(rows, case);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Whole commands, timed side by side with the peers that this machine has, as one Markdown table.
 //!
-//! `cargo run --release -p bench [-- --quick] [--only CASE] [--without PEER] [--wharf PATH]`, as root. Needs `busybox-static`,
+//! `cargo run --release -p bench [-- --quick] [--rounds N] [--only GROUP] [--case WORDS] [--without PEER] [--wharf PATH]`, as
+//! root. Each row is on stderr as soon as it is known. Needs `busybox-static`,
 //! `iproute2` and `util-linux`; Debian's `docker.io`, `podman`, `crun`, `runc` and `docker-registry` take part when installed.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command whose output is its purpose")]
 
@@ -21,7 +22,10 @@ use std::process::ExitCode;
 pub(crate) struct Options {
     pub(crate) wharf: String,
     pub(crate) rounds: usize,
+    /// A group of cases.
     pub(crate) only: Option<String>,
+    /// Of the cases with images: those with these words in their names.
+    pub(crate) case: Option<String>,
     /// Peers that are not asked to take part.
     pub(crate) without: Vec<String>,
     /// Everything of this run lies below; removed at the end.
@@ -69,6 +73,7 @@ fn parse() -> Result<Options, Error> {
         wharf: beside.display().to_string(),
         rounds: 21,
         only: None,
+        case: None,
         without: Vec::new(),
         dir: std::env::temp_dir().join(format!("wharf-bench-{}", std::process::id())),
     };
@@ -77,6 +82,8 @@ fn parse() -> Result<Options, Error> {
         let mut value = || args.next().ok_or_else(|| Error::other(format!("{arg} needs a value")));
         match arg.as_str() {
             "--quick" => options.rounds = 5,
+            "--rounds" => options.rounds = value()?.parse().map_err(Error::other)?,
+            "--case" => options.case = Some(value()?),
             "--only" => options.only = Some(value()?),
             "--without" => options.without.push(value()?),
             "--wharf" => options.wharf = value()?,

@@ -36,6 +36,13 @@ pub(crate) fn render(rows: &[Row]) -> String {
     out
 }
 
+/// Says what is known of a case at once: a run that is broken off was not for nothing.
+pub(crate) fn told(rows: &[Row], case: &str) {
+    for row in rows.iter().filter(|row| row.case == case) {
+        eprintln!("{case}: {}: {} {}", row.contender, number(row.samples.median()), row.unit);
+    }
+}
+
 /// The command lines of the table, `$D` being the bench's directory.
 pub(crate) fn commands(rows: &[Row], directory: &str) -> String {
     let mut out = String::new();

@@ -612,6 +612,56 @@ check_quotas_that_are_off() {
     quotas_are_missed xfs
 }
 
+# ---- the clock
+
+# Lines of the follower.
+heard_more_than() {
+    [ "$(wc -l < /tmp/ticks)" -gt "$1" ]
+}
+
+checks() {
+    inspect ticks '{{json .State.Health.Log}}'
+}
+
+# The log of checks is another than it was.
+checked_since() {
+    [ "$(checks)" != "$1" ]
+}
+
+restarted_more_than() {
+    [ "$(inspect again '{{.RestartCount}}')" -gt "$1" ]
+}
+
+check_steps_of_the_clock() {
+    wharf run -d --name ticks --health-cmd true --health-interval 1s busybox sh -c \
+        'trap "" TERM; i=0; while :; do echo $i; i=$((i+1)); usleep 200000; done'
+    wharf run -d --name again --restart always busybox false
+    wharf logs -f ticks > /tmp/ticks &
+    until_ok heard_more_than 3
+    for step in -3600 7200 -3600; do
+        # What waits goes by the time that passes: lines come, checks are made, what ends is restarted.
+        date -s "@$(($(date +%s) + step))"
+        until_ok heard_more_than "$(($(wc -l < /tmp/ticks) + 2))"
+        # The second one was certainly begun after the step.
+        until_ok checked_since "$(checks)"
+        until_ok checked_since "$(checks)"
+        until_ok restarted_more_than "$(inspect again '{{.RestartCount}}')"
+        same "$(inspect ticks '{{.State.Health.Status}}')" healthy
+    done
+    # Bounded patience, also while the clock steps.
+    begun=$(now)
+    (usleep 500000; date -s "@$(($(date +%s) - 7200))") &
+    wharf stop -t 2 ticks
+    [ $(($(now) - begun)) -lt 20 ] || fail "stop -t 2 took $(($(now) - begun)) s"
+    wait
+    # Nothing is lost, doubled or out of order, and the follower ended with the container.
+    wharf logs ticks > /tmp/all
+    seq 0 "$(($(wc -l < /tmp/all) - 1))" | cmp - /tmp/all
+    cmp /tmp/all /tmp/ticks
+    date -s "@$(($(date +%s) + 7200))"
+    wharf rm -f ticks again
+}
+
 # ---- the end
 
 check_nothing_is_left() {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -104,12 +104,58 @@ pub(crate) struct FileBody {
     file: Arc<File>,
     position: u64,
     left: u64,
-    waiting: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    waiting: Option<JoinHandle<io::Result<Filled>>>,
+    buffers: Arc<Buffers>,
+}
+
+/// Buffers to be filled again once what was in them has gone out: to get and clear a new one for each chunk costs about as
+/// much as to read it.
+#[derive(Debug, Default)]
+struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+/// One that holds a chunk.
+#[derive(Debug)]
+struct Filled {
+    buffer: Vec<u8>,
+    length: usize,
+    home: Arc<Buffers>,
+}
+
+impl Buffers {
+    fn take(self: &Arc<Self>, length: usize) -> Filled {
+        let free = self.0.lock().ok().and_then(|mut free| free.pop());
+        let mut buffer = free.unwrap_or_default();
+        if buffer.len() < length {
+            buffer.resize(length, 0);
+        }
+        Filled { buffer, length, home: self.clone() }
+    }
+}
+
+impl AsRef<[u8]> for Filled {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[..self.length]
+    }
+}
+
+impl AsMut<[u8]> for Filled {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer[..self.length]
+    }
+}
+
+impl Drop for Filled {
+    fn drop(&mut self) {
+        if let Ok(mut free) = self.home.0.lock() {
+            free.push(std::mem::take(&mut self.buffer));
+        }
+    }
 }
 
 impl FileBody {
     pub(crate) fn new(file: File, first: u64, length: u64) -> FileBody {
-        FileBody { file: Arc::new(file), position: first, left: length, waiting: None }
+        let buffers = Arc::default();
+        FileBody { file: Arc::new(file), position: first, left: length, waiting: None, buffers }
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
@@ -125,19 +171,19 @@ impl FileBody {
             None => match self.cached() {
                 Some(read) => read,
                 None => {
-                    let (file, position, length) = (self.file.clone(), self.position, self.length());
+                    let (file, position) = (self.file.clone(), self.position);
+                    let mut chunk = self.buffers.take(self.length());
                     self.waiting = Some(tokio::task::spawn_blocking(move || {
-                        let mut chunk = vec![0; length];
-                        file.read_exact_at(&mut chunk, position).map(|()| chunk)
+                        file.read_exact_at(chunk.as_mut(), position).map(|()| chunk)
                     }));
                     return self.poll_chunk(cx);
                 }
             },
         };
         Poll::Ready(Some(chunk.map(|chunk| {
-            self.position += chunk.len() as u64;
-            self.left -= chunk.len() as u64;
-            Bytes::from(chunk)
+            self.position += chunk.length as u64;
+            self.left -= chunk.length as u64;
+            Bytes::from_owner(chunk)
         })))
     }
 
@@ -146,17 +192,17 @@ impl FileBody {
     }
 
     /// `None`: not without waiting.
-    fn cached(&self) -> Option<io::Result<Vec<u8>>> {
-        let mut chunk = vec![0; self.length()];
+    fn cached(&self) -> Option<io::Result<Filled>> {
+        let mut chunk = self.buffers.take(self.length());
         let read = {
-            let mut into = [IoSliceMut::new(&mut chunk)];
+            let mut into = [IoSliceMut::new(chunk.as_mut())];
             preadv2(&self.file, &mut into, self.position, ReadWriteFlags::NOWAIT)
         };
         match read {
             // A blob never becomes shorter; who does that to its file breaks the connection.
             Ok(0) => Some(Err(io::ErrorKind::UnexpectedEof.into())),
             Ok(bytes) => {
-                chunk.truncate(bytes);
+                chunk.length = bytes;
                 Some(Ok(chunk))
             }
             Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR) => None,
