@@ -178,7 +178,7 @@ fn serve(args: ServeArgs) -> Result<()> {
             signal(SignalKind::terminate()).map_err(|error| failed("wait for signals", error))?;
         let mut interrupt =
             signal(SignalKind::interrupt()).map_err(|error| failed("wait for signals", error))?;
-        say(&format!("listening on {place}, serving {}", settings.root.display()));
+        say(&format!("listening on {place}, serving {}", settings.place()));
         crate::serve(settings, listener, async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -196,7 +196,7 @@ impl ServeArgs {
         if let Some(address) = self.addr {
             settings.address = Address::Tcp(address);
         }
-        settings.root = self.root.unwrap_or(settings.root);
+        settings = settings.at(self.root);
         if let Some((certificate, key)) = self.tls_certificate.zip(self.tls_key) {
             settings.tls = Some(Tls {
                 certificate,
@@ -241,9 +241,8 @@ fn load(file: Option<&Path>) -> Result<Settings> {
 }
 
 fn collect(args: CollectArgs) -> Result<()> {
-    let root = load(args.config.as_deref())?.root;
-    let root = args.root.unwrap_or(root);
-    let collected = Storage::open(&root)?.collect(args.grace, args.untagged, args.dry_run)?;
+    let settings = load(args.config.as_deref())?.at(args.root);
+    let collected = Storage::of(&settings)?.collect(args.grace, args.untagged, args.dry_run)?;
     if args.quiet {
         return Ok(());
     }
@@ -260,14 +259,13 @@ fn collect(args: CollectArgs) -> Result<()> {
 }
 
 fn retain(args: RetainArgs) -> Result<()> {
-    let settings = load(Some(&args.config))?;
-    let rules = settings.retention.rules;
+    let settings = load(Some(&args.config))?.at(args.root);
+    let rules = &settings.retention.rules;
     if rules.is_empty() {
         let message = format!("{}: there are no rules: wharf.retention.rules", args.config.display());
         return Err(Error::new(Code::Unknown, message));
     }
-    let root = args.root.unwrap_or(settings.root);
-    let retired = Storage::open(&root)?.retain(&rules, args.dry_run)?;
+    let retired = Storage::of(&settings)?.retain(rules, args.dry_run)?;
     let tags = retired.iter().filter(|one| one.tag.is_some()).count();
     let verb = if args.dry_run { "would be" } else { "were" };
     let sum = format!("{tags} tags and {} manifests {verb} removed\n", retired.len() - tags);

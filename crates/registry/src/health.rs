@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -11,19 +10,21 @@ use http::{HeaderMap, HeaderName, Method};
 use serde_json::{Map, Value};
 use tokio::net::TcpStream;
 
+use crate::blocking::blocking;
 use crate::settings::{Check, Checked};
+use crate::storage::Storage;
 
 #[derive(Debug)]
 pub(crate) struct Health {
     checks: Vec<Check>,
-    root: PathBuf,
+    storage: Storage,
     /// By what is looked at: what is wrong with it. A look or a change; never across an await.
     failing: Mutex<BTreeMap<String, String>>,
 }
 
 impl Health {
-    pub(crate) fn watch(checks: &[Check], root: &Path) -> Arc<Health> {
-        Arc::new(Health { checks: checks.to_vec(), root: root.to_owned(), failing: Mutex::default() })
+    pub(crate) fn watch(checks: &[Check], storage: &Storage) -> Arc<Health> {
+        Arc::new(Health { checks: checks.to_vec(), storage: storage.clone(), failing: Mutex::default() })
     }
 
     /// One that never ends for each check.
@@ -44,7 +45,7 @@ impl Health {
 
     async fn look(&self, check: &Check) {
         let name = match &check.what {
-            Checked::Storage => "storagedriver_filesystem".to_owned(),
+            Checked::Storage => format!("storagedriver_{}", self.storage.kind()),
             Checked::File(path) => path.display().to_string(),
             Checked::Tcp { address, .. } => address.clone(),
             Checked::Http { url, .. } => url.clone(),
@@ -68,8 +69,8 @@ impl Health {
     async fn once(&self, what: &Checked) -> Result<(), String> {
         match what {
             Checked::Storage => {
-                let read = tokio::fs::read_dir(&self.root).await;
-                read.map(drop).map_err(|error| format!("read {}: {error}", self.root.display()))
+                let storage = self.storage.clone();
+                blocking(move || storage.reach_medium()).await.map_err(|error| error.message)
             }
             // Somebody makes it to take this registry out of service.
             Checked::File(path) => match tokio::fs::symlink_metadata(path).await {

@@ -58,7 +58,8 @@ pub use log::{Form, Level, Log};
 pub use quota::Quota;
 pub use retention::Rule;
 pub use settings::{
-    Address, Check, Checked, Debug, Endpoint, Notifications, Purge, Retention, Settings, Tls, Upstream,
+    Address, BucketSettings, Check, Checked, Debug, Endpoint, Notifications, Purge, Retention, Settings, Tls,
+    Upstream,
 };
 pub use storage::{Collected, Retired, Storage};
 pub use validation::{Indexes, Validation};

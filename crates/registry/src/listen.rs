@@ -15,6 +15,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use crate::blocking::blocking;
 use crate::debug;
 use crate::error::Result;
 use crate::health::Health;
@@ -69,8 +70,11 @@ impl Listener {
 /// A file of the settings cannot be read or understood, or the address for debugging is not to be had.
 pub async fn serve(settings: Settings, listener: Listener, shutdown: impl Future<Output = ()>) -> Result<()> {
     let tls = settings.tls.as_ref().map(|tls| tls::acceptor(tls, settings.http2)).transpose()?;
-    let storage = Storage::open(&settings.root)?;
-    let health = Health::watch(&settings.health, &settings.root);
+    let storage = {
+        let settings = settings.clone();
+        blocking(move || Storage::of(&settings)).await?
+    };
+    let health = Health::watch(&settings.health, &storage);
     let metrics = Arc::new(Metrics::default());
     // Those that go on for as long as this does.
     let mut beside = tokio::task::JoinSet::new();

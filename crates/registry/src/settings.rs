@@ -16,6 +16,8 @@ pub struct Settings {
     pub address: Address,
     /// The directory that holds everything.
     pub root: PathBuf,
+    /// In place of `root`.
+    pub bucket: Option<BucketSettings>,
     pub tls: Option<Tls>,
     /// Users with their bcrypt hashes, as htpasswd(1) writes them with `-B`.
     pub htpasswd: Option<PathBuf>,
@@ -155,6 +157,57 @@ pub struct Endpoint {
     pub ignored_actions: Vec<String>,
 }
 
+/// A bucket of S3, and who we are to it.
+#[derive(Clone)]
+pub struct BucketSettings {
+    pub bucket: String,
+    pub region: String,
+    /// `https://s3.eu-central-1.amazonaws.com`
+    pub endpoint: String,
+    /// `endpoint/bucket/...` rather than `bucket.endpoint/...`.
+    pub path_style: bool,
+    pub access_key: String,
+    pub secret_key: String,
+    pub session_token: Option<String>,
+    /// Of the parts of an upload.
+    pub chunk_bytes: usize,
+    /// All names begin with it.
+    pub root: String,
+    pub storage_class: Option<String>,
+    /// Server-side: `AES256`, or `aws:kms` with a key.
+    pub encrypt: bool,
+    pub key_id: Option<String>,
+    /// Clients get blobs from the bucket themselves.
+    pub redirect: bool,
+}
+
+impl BucketSettings {
+    /// What is said with every object that is made.
+    pub(crate) fn headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = Vec::new();
+        if let Some(class) = &self.storage_class {
+            headers.push(("x-amz-storage-class", class.clone()));
+        }
+        if self.encrypt {
+            let how = if self.key_id.is_some() { "aws:kms" } else { "AES256" };
+            headers.push(("x-amz-server-side-encryption", how.to_owned()));
+        }
+        if let Some(key) = self.key_id.as_ref().filter(|_| self.encrypt) {
+            headers.push(("x-amz-server-side-encryption-aws-kms-key-id", key.clone()));
+        }
+        headers
+    }
+}
+
+impl std::fmt::Debug for BucketSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BucketSettings")
+            .field("bucket", &self.bucket)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Another registry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -177,11 +230,29 @@ impl std::fmt::Debug for Upstream {
 }
 
 impl Settings {
+    /// With a directory, if one is said beside them.
+    #[must_use]
+    pub(crate) fn at(mut self, root: Option<PathBuf>) -> Settings {
+        if let Some(root) = root {
+            (self.root, self.bucket) = (root, None);
+        }
+        self
+    }
+
+    /// For people.
+    pub(crate) fn place(&self) -> String {
+        match &self.bucket {
+            Some(bucket) => format!("s3://{}/{}", bucket.bucket, bucket.root),
+            None => self.root.display().to_string(),
+        }
+    }
+
     /// What holds without a word.
     pub fn new(root: &Path) -> Settings {
         Settings {
             address: Address::Tcp(([0u16; 8], 5000).into()),
             root: root.to_owned(),
+            bucket: None,
             tls: None,
             htpasswd: None,
             realm: "Registry".into(),

@@ -11,7 +11,9 @@ pub(crate) enum Rule {
 
 use Rule::{Honoured, Refused};
 
-const FILES_ONLY: &str = "this registry keeps its data on a file system: storage.filesystem";
+const FILES_ONLY: &str =
+    "this registry keeps its data on a file system or in S3: storage.filesystem, storage.s3";
+const COPIES: &str = "the server copies whole objects, and those of more than 5 GiB in pieces of 1 GiB";
 const NO_REDIS: &str = "nothing is kept in memory that processes would have to share";
 const NO_ACME: &str = "certificates come from files: http.tls.certificate and http.tls.key";
 const NO_HOOKS: &str = "errors are in the log, whoever mails them";
@@ -38,8 +40,35 @@ pub(crate) const KEYS: &[(&str, Rule)] = &[
     ("storage.cache.blobdescriptorsize", Refused("the kernel's page cache has no such limit")),
     ("storage.tag.concurrencylimit", Refused("tags are looked up on a file system, one after another")),
     ("storage.inmemory", Refused(FILES_ONLY)),
-    ("storage.s3", Refused(FILES_ONLY)),
-    ("storage.s3aws", Refused(FILES_ONLY)),
+    ("storage.s3.accesskey", Honoured),
+    ("storage.s3.secretkey", Honoured),
+    ("storage.s3.sessiontoken", Honoured),
+    ("storage.s3.region", Honoured),
+    ("storage.s3.regionendpoint", Honoured),
+    ("storage.s3.forcepathstyle", Honoured),
+    ("storage.s3.bucket", Honoured),
+    ("storage.s3.secure", Honoured),
+    ("storage.s3.chunksize", Honoured),
+    ("storage.s3.rootdirectory", Honoured),
+    ("storage.s3.storageclass", Honoured),
+    ("storage.s3.encrypt", Honoured),
+    ("storage.s3.keyid", Honoured),
+    ("storage.s3.v4auth", Honoured),
+    (
+        "storage.s3.skipverify",
+        Refused("certificates of a bucket's server are looked at: its authority belongs to the system's"),
+    ),
+    ("storage.s3.objectacl", Refused("objects are private, or what the bucket's policy says")),
+    ("storage.s3.accelerate", Refused("give the accelerated address in storage.s3.regionendpoint")),
+    ("storage.s3.usedualstack", Refused("give the dual stack's address in storage.s3.regionendpoint")),
+    ("storage.s3.multipartcopychunksize", Refused(COPIES)),
+    ("storage.s3.multipartcopymaxconcurrency", Refused(COPIES)),
+    ("storage.s3.multipartcopythresholdsize", Refused(COPIES)),
+    ("storage.s3.loglevel", Refused("log.level is that of all")),
+    ("storage.s3.logs3apirequests", Refused("requests to a bucket are not logged")),
+    ("storage.s3.logs3apiresponseheaders", Refused("requests to a bucket are not logged")),
+    ("storage.s3.useragent", Refused("nothing is said of who asks")),
+    ("storage.s3aws", Refused("it is called storage.s3 here")),
     ("storage.gcs", Refused(FILES_ONLY)),
     ("storage.azure", Refused(FILES_ONLY)),
     ("storage.oss", Refused(FILES_ONLY)),
@@ -197,7 +226,7 @@ mod tests {
         assert_eq!(of("http.addr"), Some(Found::Key(Honoured)));
         assert_eq!(of("http.headers.x-y"), Some(Found::Key(Honoured)));
         assert_eq!(of("health.file.0.file"), Some(Found::Key(Honoured)));
-        assert_eq!(of("storage.s3"), Some(Found::Key(Refused(FILES_ONLY))));
+        assert_eq!(of("storage.gcs"), Some(Found::Key(Refused(FILES_ONLY))));
         assert_eq!(of("http.adr"), None);
         assert!(is_list(&["health".into(), "file".into()]) && !is_list(&["http".into()]));
     }

@@ -7,6 +7,7 @@
 //! A key that is not honoured is refused by its name, with the reason; nothing is read and left unheeded. What is below
 //! `wharf` is ours.
 
+mod bucket;
 mod duration;
 mod environment;
 mod keys;

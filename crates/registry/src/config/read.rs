@@ -55,6 +55,7 @@ pub(super) fn settings(root: &Node, from_file: bool) -> Result<Settings> {
     limits(&ours, &mut settings)?;
     upstreams(&tree, &mut settings)?;
     notifications(&tree.at("notifications"), &mut settings)?;
+    super::bucket::check(&settings)?;
     Ok(settings)
 }
 
@@ -272,8 +273,15 @@ fn storage(storage: &Tree<'_>, settings: &mut Settings) -> Result<()> {
     if let Some(delete) = storage.at("delete").flag("enabled")? {
         settings.delete = delete;
     }
-    // Files are never redirected to: both answers are kept.
-    storage.at("redirect").flag("disable")?;
+    // Files are never redirected to.
+    let redirect = storage.at("redirect").flag("disable")? != Some(true);
+    let bucket = storage.at("s3");
+    if bucket.node.is_some() {
+        if files.node.is_some() {
+            return Err("storage: filesystem and s3 are both there: one of them".into());
+        }
+        settings.bucket = Some(super::bucket::read(&bucket, redirect)?);
+    }
     match storage.at("cache").text("blobdescriptor")?.as_deref() {
         // What the kernel has in its page cache is in memory.
         None | Some("" | "inmemory") => {}
@@ -400,13 +408,13 @@ fn validation(tree: &Tree<'_>, settings: &mut Settings) -> Result<()> {
 }
 
 /// A part of the tree, with its name for whoever has to mend it.
-struct Tree<'a> {
-    node: Option<&'a Node>,
+pub(super) struct Tree<'a> {
+    pub(super) node: Option<&'a Node>,
     name: String,
 }
 
 impl<'a> Tree<'a> {
-    fn at(&self, key: &str) -> Tree<'a> {
+    pub(super) fn at(&self, key: &str) -> Tree<'a> {
         Tree { node: self.get(key), name: self.path(key) }
     }
 
@@ -425,7 +433,7 @@ impl<'a> Tree<'a> {
         self.node.map_or(&[], Node::entries)
     }
 
-    fn wrong(&self, key: &str, what: &str) -> String {
+    pub(super) fn wrong(&self, key: &str, what: &str) -> String {
         let place = self.node.and_then(|node| node.get(key)).map(|node| format!("{}: ", node.place));
         format!("{}{}: {what}", place.unwrap_or_default(), self.path(key))
     }
@@ -438,7 +446,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn text(&self, key: &str) -> Result<Option<String>> {
+    pub(super) fn text(&self, key: &str) -> Result<Option<String>> {
         match self.get(key).map(|node| &node.value) {
             None => Ok(None),
             Some(Value::Text(text)) => Ok(Some(text.clone())),
@@ -446,7 +454,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn flag(&self, key: &str) -> Result<Option<bool>> {
+    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>> {
         let text = self.text(key)?;
         let value = text.map(|text| match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" => Ok(true),
@@ -456,7 +464,7 @@ impl<'a> Tree<'a> {
         value.transpose()
     }
 
-    fn number(&self, key: &str) -> Result<Option<usize>> {
+    pub(super) fn number(&self, key: &str) -> Result<Option<usize>> {
         let value = self.text(key)?;
         value
             .map(|text| text.parse().map_err(|_| self.wrong(key, &format!("{text} is no number"))))

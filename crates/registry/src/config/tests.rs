@@ -220,7 +220,20 @@ fn what_cannot_be_honoured_is_refused_by_name() {
     for (text, expected) in [
         ("http:\n  adr: x\n", "config.yml:2: unknown key http.adr"),
         ("version: 0.2\n", "config.yml:1: version: there is only 0.1"),
-        ("storage:\n  s3: {bucket: b}\n", "config.yml:2: storage.s3 is not supported: this registry keeps"),
+        ("storage:\n  gcs: {bucket: b}\n", "config.yml:2: storage.gcs is not supported: this registry keeps"),
+        ("storage:\n  s3: {bucket: b}\n", "storage.s3.region: it is missing"),
+        (
+            "storage: {s3: {region: r, bucket: b, accesskey: a, secretkey: s, chunksize: 1024}}\n",
+            "config.yml:1: storage.s3.chunksize: S3 takes no part below",
+        ),
+        (
+            "storage: {s3: {region: r, bucket: b, accesskey: a, secretkey: s, skipverify: true}}\n",
+            "config.yml:1: storage.s3.skipverify is not supported",
+        ),
+        (
+            "proxy: {remoteurl: \"https://a\"}\nstorage: {s3: {region: r, bucket: b, accesskey: a, secretkey: s}}\n",
+            "proxy and wharf.upstreams: not with storage.s3",
+        ),
         ("storage: inmemory\n", "config.yml:1: storage.inmemory is not supported"),
         ("redis: {addr: x}\n", "config.yml:1: redis is not supported"),
         ("http: {tls: {letsencrypt: {email: a@b}}}\n", "config.yml:1: http.tls.letsencrypt is not supported"),
@@ -241,6 +254,23 @@ fn what_cannot_be_honoured_is_refused_by_name() {
     // What asks for nothing is not refused.
     load("compatibility: {schema1: {enabled: false}}\nredis:\nproxy: {}\nstorage: filesystem\n", &[])
         .unwrap();
-    let error = load("", &[("REGISTRY_STORAGE_S3_BUCKET", "b")]).unwrap_err();
-    assert!(error.message.contains("storage.s3 is not supported"), "{error}");
+    let error = load("", &[("REGISTRY_STORAGE_GCS_BUCKET", "b")]).unwrap_err();
+    assert!(error.message.contains("storage.gcs is not supported"), "{error}");
+}
+
+#[test]
+fn a_bucket_by_file_and_environment() {
+    let file = "storage:\n  s3:\n    bucket: b\n    region: eu-central-1\n    rootdirectory: /below/\n    encrypt: true\n  redirect: {disable: true}\n";
+    let variables = [("REGISTRY_STORAGE_S3_ACCESSKEY", "a"), ("REGISTRY_STORAGE_S3_SECRETKEY", "s")];
+    let settings = load(file, &variables).unwrap();
+    let bucket = settings.settings.bucket.unwrap();
+    assert_eq!(bucket.endpoint, "https://s3.eu-central-1.amazonaws.com");
+    assert_eq!((bucket.root.as_str(), bucket.path_style, bucket.redirect), ("below", false, false));
+    assert_eq!(bucket.headers(), [("x-amz-server-side-encryption", "AES256".to_owned())]);
+    assert!(!format!("{bucket:?}").contains("\"s\""), "no secrets in what is printed");
+    let more =
+        [("REGISTRY_STORAGE_S3_REGIONENDPOINT", "127.0.0.1:9000"), ("REGISTRY_STORAGE_S3_SECURE", "false")];
+    let settings = load(file, &[&variables[..], &more].concat()).unwrap();
+    let bucket = settings.settings.bucket.unwrap();
+    assert_eq!((bucket.endpoint.as_str(), bucket.path_style), ("http://127.0.0.1:9000", true));
 }

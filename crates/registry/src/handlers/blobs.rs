@@ -1,6 +1,6 @@
 //! `/v2/<name>/blobs/<digest>`
 
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, ETAG, IF_NONE_MATCH, RANGE};
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, ETAG, IF_NONE_MATCH, LOCATION, RANGE};
 use http::{Response, StatusCode};
 use oci::Digest;
 
@@ -8,6 +8,7 @@ use super::{CONTENT_DIGEST, Call, blocking, empty, set};
 use crate::body::{Body, FileBody};
 use crate::error::Result;
 use crate::range::{self, Wanted};
+use crate::storage::{Blob, Bytes};
 use crate::upstream::Found;
 
 /// What has this digest never changes.
@@ -27,8 +28,19 @@ pub(crate) async fn get(call: Call, repository: String, digest: Digest) -> Resul
         Found::There(size) => *size,
         Found::Coming(arriving) => arriving.size,
     };
+    let is_head = call.is_head();
+    let given = match &found {
+        Found::Here(Blob { bytes: Bytes::Object(object), .. }) if !is_head => object.given(),
+        _ => None,
+    };
     let mut response = if call.header(IF_NONE_MATCH).is_some_and(|known| known.contains(&etag)) {
         empty(StatusCode::NOT_MODIFIED)
+    } else if let Some(address) = given {
+        // Whoever gets the blob there, gets ranges of it there.
+        let mut response = empty(StatusCode::TEMPORARY_REDIRECT);
+        set(&mut response, LOCATION, &address);
+        set(&mut response, CONTENT_DIGEST, digest.as_str());
+        return Ok(response);
     } else {
         // A range of a blob that has changed would be a mixture; it never does, so If-Range needs no look.
         let (first, length, partial) = match range::wanted(call.header(RANGE), size)? {
@@ -42,7 +54,11 @@ pub(crate) async fn get(call: Call, repository: String, digest: Digest) -> Resul
             set(&mut response, CONTENT_RANGE, &range);
         }
         response.map(|_| match found {
-            Found::Here(blob) => Body::File(FileBody::new(blob.file, first, length)),
+            Found::Here(Blob { bytes: Bytes::File(file), .. }) => {
+                Body::File(FileBody::new(file, first, length))
+            }
+            Found::Here(Blob { bytes: Bytes::Object(_), .. }) if is_head => Body::Length(length),
+            Found::Here(Blob { bytes: Bytes::Object(object), .. }) => object.body(first, length),
             Found::There(_) => Body::Length(length),
             Found::Coming(arriving) => arriving.body(first, length),
         })

@@ -89,7 +89,8 @@ async fn mount(call: &Call, repository: &str, digest: &Digest) -> Result<bool> {
 /// `GET`: how far it is.
 pub(crate) async fn status(call: Call, repository: String, id: String) -> Result<Response<Body>> {
     let storage = call.house.storage.clone();
-    let size = storage.upload_size(&repository, &id)?;
+    let (name, number) = (repository.clone(), id.clone());
+    let size = blocking(move || storage.upload_size(&name, &number)).await?;
     Ok(progress(StatusCode::NO_CONTENT, &repository, &id, size))
 }
 
@@ -104,7 +105,7 @@ pub(crate) async fn append(call: Call, repository: String, id: String) -> Result
         Err(error) => return Err(given_up(upload, error).await),
     };
     if let Some(response) = out_of_order(&call, &repository, &id, before) {
-        upload.suspend();
+        blocking(move || upload.suspend()).await?;
         return Ok(response);
     }
     let announced = announced(&call);
@@ -116,7 +117,7 @@ pub(crate) async fn append(call: Call, repository: String, id: String) -> Result
     }
     let size = upload.size();
     // Also what came of a body that broke off: the client asks how far it is, and goes on from there.
-    upload.suspend();
+    blocking(move || upload.suspend()).await?;
     received?;
     if announced.is_some_and(|bytes| before + bytes != size) {
         return Err(Error::new(Code::BlobUploadInvalid, "the chunk has not the announced length"));
@@ -137,7 +138,7 @@ pub(crate) async fn finish(call: Call, repository: String, id: String) -> Result
     let (name, number) = (repository.clone(), id.clone());
     let upload = blocking(move || storage.upload(&name, &number)).await?;
     if let Some(response) = out_of_order(&call, &repository, &id, upload.size()) {
-        upload.suspend();
+        blocking(move || upload.suspend()).await?;
         return Ok(response);
     }
     let upload = match room(&call, &repository, upload.size()).await {
@@ -244,7 +245,8 @@ async fn given_up(upload: Upload, error: Error) -> Error {
     match error.code {
         Code::Denied => blocking(move || upload.discard()).await.err().unwrap_or(error),
         _ => {
-            upload.suspend();
+            // The first error is the one to tell.
+            let _ = blocking(move || upload.suspend()).await;
             error
         }
     }

@@ -1,20 +1,10 @@
 //! Blobs: bytes by digest, linked into the repositories that they were pushed to.
 
-use std::fs::{self, File};
-use std::path::Path;
-
 use oci::Digest;
 
-use super::{Storage, files};
-use crate::error::{Error, Result, disk};
-
-/// An open blob.
-#[derive(Debug)]
-pub(crate) struct Blob {
-    pub(crate) file: File,
-    /// Bytes.
-    pub(crate) size: u64,
-}
+use super::Storage;
+use super::medium::Blob;
+use crate::error::{Error, Result};
 
 impl Storage {
     /// Opens a blob of a repository: one that was pushed to it, or a manifest of it.
@@ -28,25 +18,18 @@ impl Storage {
 
     /// Bytes of a blob, whoever has it; of one that is not there, none.
     pub(crate) fn size_of(&self, digest: &Digest) -> u64 {
-        fs::metadata(self.layout().blob(digest)).map_or(0, |metadata| metadata.len())
+        self.medium().size(&self.layout().blob(digest)).ok().flatten().unwrap_or(0)
     }
 
     pub(super) fn data(&self, digest: &Digest) -> Result<Blob> {
-        let path = self.layout().blob(digest);
-        match File::open(&path) {
-            Ok(file) => {
-                let size = file.metadata().map_err(|error| disk("look at", &path, &error))?.len();
-                Ok(Blob { file, size })
-            }
-            Err(error) if files::is_absent(&error) => Err(Error::blob_unknown(digest)),
-            Err(error) => Err(disk("open", &path, &error)),
-        }
+        let found = self.medium().open(&self.layout().blob(digest))?;
+        found.ok_or_else(|| Error::blob_unknown(digest))
     }
 
     /// Whether it was pushed to this repository and is there.
     pub(crate) fn has_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
-        let linked = files::read_link(&self.layout().layer(repository, digest))?.is_some();
-        Ok(linked && self.layout().blob(digest).exists())
+        let linked = self.read_link(&self.layout().layer(repository, digest))?.is_some();
+        Ok(linked && self.has(&self.layout().blob(digest))?)
     }
 
     /// Links a blob that another repository has. `false`: that one has none.
@@ -72,7 +55,7 @@ impl Storage {
     /// Takes a blob out of a repository. Its bytes go when nobody has it, by [`Storage::collect`].
     pub(crate) fn delete_blob(&self, repository: &str, digest: &Digest) -> Result<()> {
         let link = self.layout().layer(repository, digest);
-        match files::remove(link.parent().unwrap_or(&link))? {
+        match self.medium().remove(link.parent().unwrap_or(&link))? {
             true => Ok(()),
             false => Err(Error::blob_unknown(digest)),
         }
@@ -80,40 +63,20 @@ impl Storage {
 
     pub(super) fn link_blob(&self, repository: &str, digest: &Digest) -> Result<()> {
         self.keep(digest)?;
-        files::link(&self.layout().layer(repository, digest), digest)
-    }
-
-    /// Bytes that are already on disk and synced become the blob; if it is there, they go.
-    pub(super) fn adopt(&self, from: &Path, digest: &Digest) -> Result<()> {
-        let path = self.layout().blob(digest);
-        let moved = (|| {
-            let parent = path.parent().unwrap_or(&path);
-            files::create_directories(parent)?;
-            fs::rename(from, &path)?;
-            files::sync_directory(parent)
-        })();
-        moved.map_err(|error| disk("store", &path, &error))
+        self.link(&self.layout().layer(repository, digest), digest)
     }
 
     /// A small blob.
     pub(super) fn store(&self, digest: &Digest, bytes: &[u8]) -> Result<()> {
-        match self.layout().blob(digest).exists() {
+        match self.has(&self.layout().blob(digest))? {
             true => self.keep(digest),
-            false => files::write(&self.layout().blob(digest), bytes),
+            false => self.medium().write(&self.layout().blob(digest), bytes),
         }
     }
 
     /// Somebody wants this blob: its time is now, so that [`Storage::collect`], which may have looked for links before
     /// this one was made, leaves it alone.
     pub(super) fn keep(&self, digest: &Digest) -> Result<()> {
-        let path = self.layout().blob(digest);
-        let touched = File::options()
-            .write(true)
-            .open(&path)
-            .and_then(|file| file.set_modified(std::time::SystemTime::now()));
-        match touched {
-            Err(error) if !files::is_absent(&error) => Err(disk("touch", &path, &error)),
-            _ => Ok(()),
-        }
+        self.medium().touch(&self.layout().blob(digest))
     }
 }

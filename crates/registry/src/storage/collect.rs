@@ -5,14 +5,12 @@
 //! two is young. Uploads that nobody has written to for the grace go, too.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use oci::Digest;
-use rustix::fs::{FlockOperation, flock};
 
-use super::{Storage, files};
+use super::Storage;
 use crate::error::Result;
 
 /// What went.
@@ -32,10 +30,8 @@ impl Storage {
     /// The disk's. What was removed until then is gone.
     pub fn collect(&self, grace: Duration, untagged: bool, dry_run: bool) -> Result<Collected> {
         let now = SystemTime::now();
-        let old = |path: &Path| {
-            let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
-            modified.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age >= grace))
-        };
+        let is_old = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age >= grace);
+        let old = |path: &Path| self.medium().time(path).is_some_and(is_old);
         let mut collected = Collected::default();
         let mut wanted = HashSet::new();
         for repository in self.all_repositories()? {
@@ -45,8 +41,8 @@ impl Storage {
                 wanted.extend(self.linked(&self.layout().revisions(&repository))?);
             }
             wanted.extend(self.linked(&self.layout().layers(&repository))?);
-            for id in files::names(&self.layout().uploads(&repository))? {
-                collected.uploads += usize::from(self.purge_one(&repository, &id, &old, dry_run)?);
+            for id in self.names(&self.layout().uploads(&repository))? {
+                collected.uploads += usize::from(self.purge_one(&repository, &id, &is_old, dry_run)?);
             }
         }
         for digest in self.stored()? {
@@ -54,9 +50,9 @@ impl Storage {
             if wanted.contains(&digest) || !old(&path) {
                 continue;
             }
-            collected.bytes += fs::metadata(&path).map_or(0, |metadata| metadata.len());
+            collected.bytes += self.medium().size(&path)?.unwrap_or(0);
             if !dry_run {
-                files::remove(path.parent().unwrap_or(&path))?;
+                self.medium().remove(path.parent().unwrap_or(&path))?;
             }
             collected.blobs.push(digest);
         }
@@ -66,14 +62,11 @@ impl Storage {
     /// Removes uploads that nobody has written to for `age`; with `dry_run` it only says which.
     pub(crate) fn purge(&self, age: Duration, dry_run: bool) -> Result<Vec<String>> {
         let now = SystemTime::now();
-        let old = |path: &Path| {
-            let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
-            modified.is_ok_and(|at| now.duration_since(at).is_ok_and(|since| since >= age))
-        };
+        let is_old = |at: SystemTime| now.duration_since(at).is_ok_and(|since| since >= age);
         let mut purged = Vec::new();
         for repository in self.all_repositories()? {
-            for id in files::names(&self.layout().uploads(&repository))? {
-                if self.purge_one(&repository, &id, &old, dry_run)? {
+            for id in self.names(&self.layout().uploads(&repository))? {
+                if self.purge_one(&repository, &id, &is_old, dry_run)? {
                     purged.push(id);
                 }
             }
@@ -86,25 +79,14 @@ impl Storage {
         &self,
         repository: &str,
         id: &str,
-        old: &dyn Fn(&Path) -> bool,
+        old: &dyn Fn(SystemTime) -> bool,
         dry_run: bool,
     ) -> Result<bool> {
-        let directory = self.layout().upload(repository, id);
-        let data = directory.join("data");
-        if !(old(&data) || old(&directory) && !data.exists()) {
-            return Ok(false);
-        }
-        let open = fs::File::open(&data).ok();
-        if let Some(open) = &open
-            && flock(open, FlockOperation::NonBlockingLockExclusive).is_err()
-        {
-            return Ok(false);
-        }
-        if !dry_run {
-            files::remove(&directory)?;
+        let gone = self.medium().purge(&self.layout().upload(repository, id), old, dry_run)?;
+        if gone && !dry_run {
             self.digesters().remove(id);
         }
-        Ok(true)
+        Ok(gone)
     }
 
     /// Keeps, in `wanted`, manifests that a tag leads to, with their referrers; and takes the others out.
@@ -116,8 +98,8 @@ impl Storage {
         wanted: &mut HashSet<Digest>,
     ) -> Result<()> {
         let mut tagged = Vec::new();
-        for tag in files::names(&self.layout().tags(repository))? {
-            tagged.extend(files::read_link(&self.layout().tag_current(repository, &tag))?);
+        for tag in self.names(&self.layout().tags(repository))? {
+            tagged.extend(self.read_link(&self.layout().tag_current(repository, &tag))?);
         }
         let reached = self.reach(repository, tagged)?;
         for digest in self.linked(&self.layout().revisions(repository))? {
@@ -134,8 +116,8 @@ impl Storage {
     /// Digests of the links below a directory: `<algorithm>/<hex>/link`.
     pub(super) fn linked(&self, directory: &Path) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
-        for algorithm in files::names(directory)? {
-            for hex in files::names(&directory.join(&algorithm))? {
+        for algorithm in self.names(directory)? {
+            for hex in self.names(&directory.join(&algorithm))? {
                 found.extend(format!("{algorithm}:{hex}").parse::<Digest>());
             }
         }
@@ -145,10 +127,10 @@ impl Storage {
     fn stored(&self) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
         let blobs = self.layout().blobs();
-        for algorithm in files::names(&blobs)? {
+        for algorithm in self.names(&blobs)? {
             let below = blobs.join(&algorithm);
-            for prefix in files::names(&below)? {
-                for hex in files::names(&below.join(&prefix))? {
+            for prefix in self.names(&below)? {
+                for hex in self.names(&below.join(&prefix))? {
                     found.extend(format!("{algorithm}:{hex}").parse::<Digest>());
                 }
             }

@@ -1,4 +1,5 @@
-//! Blobs on their way in from another registry: uploads that are found again by the digest of what they are to be.
+//! Blobs on their way in from another registry: uploads that are found again by the digest of what they are to be. On a file
+//! system only, since they are read while they are written.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -31,7 +32,7 @@ impl Storage {
             return Ok(Fetched::Done);
         }
         // Another repository may have it. The upstream said that it is there, too.
-        if self.layout().blob(digest).exists() {
+        if self.has(&self.layout().blob(digest))? {
             self.link_blob(repository, digest)?;
             if self.has_blob(repository, digest)? {
                 return Ok(Fetched::Done);
@@ -40,7 +41,7 @@ impl Storage {
         let id = id_of(digest);
         let directory = self.layout().upload(repository, &id);
         let path = directory.join("data");
-        let opened = super::uploads::start(&directory)
+        let opened = files::start(&directory)
             .and_then(|()| File::options().read(true).write(true).create(true).truncate(false).open(&path));
         let file = opened.map_err(|error| disk("make", &path, &error))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -55,7 +56,8 @@ impl Storage {
         if !is_at(&file, &path) {
             return self.fetch(repository, digest);
         }
-        let upload = Upload::of(self, repository, &id, file)?;
+        let locked = files::Locked::of(file, path)?;
+        let upload = Upload::of(self, repository, &id, Box::new(locked));
         Ok(Fetched::Ours(Box::new(upload)))
     }
 
@@ -72,10 +74,8 @@ impl Storage {
     /// Gives up manifests and blobs that were linked `age` ago into repositories that are `mine`; how many.
     pub(crate) fn expire(&self, mine: &dyn Fn(&str) -> bool, age: Duration) -> Result<usize> {
         let now = SystemTime::now();
-        let old = |path: &Path| {
-            let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
-            modified.is_ok_and(|at| now.duration_since(at).is_ok_and(|since| since >= age))
-        };
+        let is_old = |at: SystemTime| now.duration_since(at).is_ok_and(|since| since >= age);
+        let old = |path: &Path| self.medium().time(path).is_some_and(is_old);
         let mut expired = 0;
         for repository in self.all_repositories()?.into_iter().filter(|name| mine(name)) {
             for digest in self.linked(&self.layout().revisions(&repository))? {
@@ -84,7 +84,7 @@ impl Storage {
                         // Its bytes are gone already: the link is all that there is.
                         Err(error) if error.code == Code::ManifestUnknown => {
                             let link = self.layout().revision(&repository, &digest);
-                            files::remove(link.parent().unwrap_or(&link))?;
+                            self.medium().remove(link.parent().unwrap_or(&link))?;
                         }
                         done => done?,
                     }

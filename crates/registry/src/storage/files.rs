@@ -1,19 +1,25 @@
 //! Files that are there whole or not at all, also after a power cut.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
-use oci::Digest;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
+use super::medium::{Blob, Bytes, Entry, Medium, Sink, Taken};
 use crate::error::{Result, disk};
+
+const PAUSE: Duration = Duration::from_millis(10);
+const BUFFER_BYTES: usize = 1 << 20;
 
 /// Makes names beside a file unique within this process; the process id makes them so among processes.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// Writes beside, syncs, renames over, and syncs the directory.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let result = (|| {
         let parent = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         create_directories(parent)?;
@@ -31,23 +37,6 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         sync_directory(parent)
     })();
     result.map_err(|error| disk("write", path, &error))
-}
-
-/// A link, unless it is there.
-pub(super) fn link(path: &Path, digest: &Digest) -> Result<()> {
-    match read_link(path)? {
-        Some(there) if there == *digest => Ok(()),
-        _ => write(path, digest.as_str().as_bytes()),
-    }
-}
-
-/// The digest in a link; `None` if there is none, or nothing that makes sense (half a file of another program).
-pub(super) fn read_link(path: &Path) -> Result<Option<Digest>> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(text.trim().parse().ok()),
-        Err(error) if is_absent(&error) => Ok(None),
-        Err(error) => Err(disk("read", path, &error)),
-    }
 }
 
 /// `ENOTDIR` too: a repository may be below one that has a file of that name.
@@ -71,26 +60,220 @@ pub(super) fn create_directories(path: &Path) -> io::Result<()> {
     }
 }
 
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Names in a directory that may not be there.
-pub(super) fn names(path: &Path) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if is_absent(&error) => return Ok(Vec::new()),
-        Err(error) => return Err(disk("read", path, &error)),
-    };
-    let names = entries.map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()));
-    let names: io::Result<Vec<String>> = names.collect();
-    let mut names = names.map_err(|error| disk("read", path, &error))?;
-    names.retain(|name| !name.is_empty() && !name.starts_with('.'));
-    Ok(names)
+/// A directory of this machine.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) root: PathBuf,
+}
+
+impl Medium for Files {
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        match fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(disk("read", path, &error)),
+        }
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        write(path, bytes)
+    }
+
+    fn size(&self, path: &Path) -> Result<Option<u64>> {
+        match fs::metadata(path) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(disk("look at", path, &error)),
+        }
+    }
+
+    fn time(&self, path: &Path) -> Option<SystemTime> {
+        fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+    }
+
+    fn touch(&self, path: &Path) -> Result<()> {
+        let touched =
+            File::options().write(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
+        match touched {
+            Err(error) if !is_absent(&error) => Err(disk("touch", path, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn entries(&self, path: &Path) -> Result<Vec<Entry>> {
+        let entries = match fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) if is_absent(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(disk("read", path, &error)),
+        };
+        let entry = |entry: io::Result<fs::DirEntry>| {
+            let entry = entry?;
+            // Of what goes away meanwhile, nobody knows.
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            Ok(Entry { name: entry.file_name().into_string().unwrap_or_default(), is_directory })
+        };
+        let entries: io::Result<Vec<Entry>> = entries.map(entry).collect();
+        let mut entries = entries.map_err(|error| disk("read", path, &error))?;
+        entries.retain(|entry| !entry.name.is_empty() && !entry.name.starts_with('.'));
+        Ok(entries)
+    }
+
+    fn has_below(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn remove(&self, path: &Path) -> Result<bool> {
+        remove(path)
+    }
+
+    fn open(&self, path: &Path) -> Result<Option<Blob>> {
+        match File::open(path) {
+            Ok(file) => {
+                let size = file.metadata().map_err(|error| disk("look at", path, &error))?.len();
+                Ok(Some(Blob { bytes: Bytes::File(file), size }))
+            }
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(disk("open", path, &error)),
+        }
+    }
+
+    fn begin(&self, directory: &Path) -> Result<()> {
+        let begun = start(directory).and_then(|()| File::create_new(directory.join("data")).map(drop));
+        begun.map_err(|error| disk("make", directory, &error))
+    }
+
+    fn received(&self, directory: &Path) -> Result<Option<u64>> {
+        self.size(&directory.join("data"))
+    }
+
+    /// Whoever writes holds a flock(2) on the data, which the kernel lets go when a process dies, whichever process of those that
+    /// serve the directory it was.
+    fn take(&self, directory: &Path, patience: Duration) -> Result<Taken> {
+        let path = directory.join("data");
+        let file = match File::options().read(true).write(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if is_absent(&error) => return Ok(Taken::Gone),
+            Err(error) => return Err(disk("open", &path, &error)),
+        };
+        let deadline = Instant::now() + patience;
+        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if error != Errno::WOULDBLOCK {
+                return Err(disk("lock", &path, &error.into()));
+            }
+            if Instant::now() > deadline {
+                return Ok(Taken::Busy);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        // Committed or cancelled while we waited.
+        if !path.exists() {
+            return Ok(Taken::Gone);
+        }
+        Ok(Taken::Ours(Box::new(Locked::of(file, path)?) as Box<dyn Sink>))
+    }
+
+    fn purge(&self, directory: &Path, old: &dyn Fn(SystemTime) -> bool, dry_run: bool) -> Result<bool> {
+        let data = directory.join("data");
+        let is_old = |path: &Path| self.time(path).is_some_and(old);
+        if !(is_old(&data) || is_old(directory) && !data.exists()) {
+            return Ok(false);
+        }
+        let open = File::open(&data).ok();
+        if let Some(open) = &open
+            && flock(open, FlockOperation::NonBlockingLockExclusive).is_err()
+        {
+            return Ok(false);
+        }
+        if !dry_run {
+            remove(directory)?;
+        }
+        Ok(true)
+    }
+
+    fn check(&self) -> Result<()> {
+        fs::read_dir(&self.root).map(drop).map_err(|error| disk("read", &self.root, &error))
+    }
+
+    fn kind(&self) -> &'static str {
+        "filesystem"
+    }
+}
+
+/// The directory of an upload, with the time at which it began.
+pub(super) fn start(directory: &Path) -> io::Result<()> {
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    create_directories(directory)?;
+    match directory.join("startedat").exists() {
+        true => Ok(()),
+        false => fs::write(directory.join("startedat"), now),
+    }
+}
+
+/// The data of an upload, locked.
+#[derive(Debug)]
+pub(super) struct Locked {
+    file: File,
+    path: PathBuf,
+    size: u64,
+}
+
+impl Locked {
+    pub(super) fn of(mut file: File, path: PathBuf) -> Result<Locked> {
+        let size = file.seek(SeekFrom::End(0)).map_err(|error| disk("seek in", &path, &error))?;
+        Ok(Locked { file, path, size })
+    }
+}
+
+impl Sink for Locked {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|error| disk("write", &self.path, &error))?;
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn suspend(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn seal(&mut self) -> Result<()> {
+        self.file.sync_data().map_err(|error| disk("sync", &self.path, &error))
+    }
+
+    fn read(&mut self, take: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let mut read = || {
+            self.file.rewind()?;
+            let mut buffer = vec![0; BUFFER_BYTES];
+            loop {
+                match self.file.read(&mut buffer)? {
+                    0 => return Ok(()),
+                    bytes => take(&buffer[..bytes]),
+                }
+            }
+        };
+        read().map_err(|error| disk("read", &self.path, &error))
+    }
+
+    fn adopt(&mut self, path: &Path) -> Result<()> {
+        let moved = (|| {
+            let parent = path.parent().unwrap_or(path);
+            create_directories(parent)?;
+            fs::rename(&self.path, path)?;
+            sync_directory(parent)
+        })();
+        moved.map_err(|error| disk("store", path, &error))
+    }
 }
 
 /// Removes a file or a tree. `false`: it was not there.
-pub(super) fn remove(path: &Path) -> Result<bool> {
+fn remove(path: &Path) -> Result<bool> {
     let removed = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
         Ok(_) => fs::remove_file(path),

@@ -1,11 +1,9 @@
 //! Manifests and indexes: checked when they come, so that what is there can be pulled.
 
-use std::io::Read;
-
 use oci::{Digest, media_type};
 use serde_json::Value;
 
-use super::{Storage, files, referrers};
+use super::{Storage, referrers};
 use crate::error::{Code, Error, Result, disk};
 use crate::validation::Validation;
 
@@ -41,9 +39,8 @@ impl Storage {
             Code::BlobUnknown => Error::manifest_unknown(digest.as_str()),
             _ => error,
         })?;
-        let mut bytes = Vec::with_capacity(usize::try_from(blob.size).unwrap_or(0).min(MANIFEST_BYTES_MAX));
-        let read = blob.file.take(MANIFEST_BYTES_MAX as u64).read_to_end(&mut bytes);
-        read.map_err(|error| disk("read", &self.layout().blob(digest), &error))?;
+        let read = blob.read(MANIFEST_BYTES_MAX as u64);
+        let bytes = read.map_err(|error| disk("read", &self.layout().blob(digest), &error))?;
         let value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let media_type = kind_of(&value, None).unwrap_or(media_type::OCI_MANIFEST).to_owned();
         Ok(Manifest { digest: digest.clone(), media_type, bytes })
@@ -59,7 +56,7 @@ impl Storage {
         }
         let subject = value.get("subject").filter(|subject| !subject.is_null()).map(digest_of).transpose()?;
         self.store(&put.digest, put.bytes)?;
-        files::link(&self.layout().revision(repository, &put.digest), &put.digest)?;
+        self.link(&self.layout().revision(repository, &put.digest), &put.digest)?;
         if let Some(subject) = &subject {
             let descriptor = referrers::descriptor(&value, media_type, &put.digest, put.bytes.len());
             self.add_referrer(repository, subject, &put.digest, &descriptor)?;
@@ -79,7 +76,7 @@ impl Storage {
             self.remove_referrer(repository, &subject, digest)?;
         }
         let link = self.layout().revision(repository, digest);
-        files::remove(link.parent().unwrap_or(&link)).map(drop)
+        self.medium().remove(link.parent().unwrap_or(&link)).map(drop)
     }
 
     /// Is all there that it needs?

@@ -1,14 +1,17 @@
-//! What the registry keeps, on a file system. Synchronous; every method returns when its effect is on disk.
+//! What the registry keeps, on a file system or in a bucket (`medium.rs`). Synchronous; every method returns when its effect is
+//! on disk.
 //!
 //! Nothing here is remembered but half-finished digests of uploads, which are computed again where they are missing:
-//! another process on the same directory sees the same.
+//! another process on the same directory or bucket sees the same.
 
 mod blobs;
+mod bucket;
 mod collect;
 mod fetches;
 mod files;
 mod layout;
 mod manifests;
+mod medium;
 mod referrers;
 mod repositories;
 mod retain;
@@ -23,12 +26,14 @@ use std::sync::{Arc, Mutex};
 use oci::{Digest, Digester};
 
 use crate::error::{Result, disk};
+use crate::settings::Settings;
 use layout::Layout;
+use medium::Medium;
 
-pub(crate) use blobs::Blob;
 pub use collect::Collected;
 pub(crate) use fetches::Fetched;
 pub(crate) use manifests::{MANIFEST_BYTES_MAX, Manifest, Put};
+pub(crate) use medium::{Blob, Bytes};
 pub use retain::Retired;
 pub(crate) use uploads::Upload;
 
@@ -40,6 +45,7 @@ pub struct Storage {
 
 #[derive(Debug)]
 struct Inner {
+    medium: Box<dyn Medium>,
     root: PathBuf,
     layout: Layout,
     /// Of uploads that this process has received so far: how many bytes, and their digest. Held for a look-up only.
@@ -56,8 +62,38 @@ impl Storage {
         for directory in [layout.blobs(), layout.repositories()] {
             files::create_directories(&directory).map_err(|error| disk("make", &directory, &error))?;
         }
-        let inner = Inner { root: root.to_owned(), layout, digesters: Mutex::default() };
-        Ok(Storage { inner: Arc::new(inner) })
+        let medium = Box::new(files::Files { root: root.to_owned() });
+        Ok(Storage::on(medium, root, layout))
+    }
+
+    /// What the settings say: a directory, or a bucket.
+    ///
+    /// # Errors
+    /// As [`Storage::open`]; the bucket cannot be reached.
+    pub fn of(settings: &Settings) -> Result<Storage> {
+        let Some(bucket) = &settings.bucket else { return Storage::open(&settings.root) };
+        let root = Path::new("/").join(bucket.root.trim_start_matches('/'));
+        let medium = Box::new(bucket::Bucket::open(bucket)?);
+        Ok(Storage::on(medium, &root, Layout::new(&root)))
+    }
+
+    fn on(medium: Box<dyn Medium>, root: &Path, layout: Layout) -> Storage {
+        let inner = Inner { medium, root: root.to_owned(), layout, digesters: Mutex::default() };
+        Storage { inner: Arc::new(inner) }
+    }
+
+    /// Whether what it lies on can be reached.
+    pub(crate) fn reach_medium(&self) -> Result<()> {
+        self.medium().check()
+    }
+
+    /// `filesystem` or `s3`.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.medium().kind()
+    }
+
+    fn medium(&self) -> &dyn Medium {
+        &*self.inner.medium
     }
 
     pub fn root(&self) -> &Path {
@@ -70,11 +106,34 @@ impl Storage {
 
     /// Whether a manifest of that digest is in the repository, and its bytes are there.
     pub(crate) fn has_manifest(&self, repository: &str, digest: &Digest) -> Result<bool> {
-        Ok(self.has_revision(repository, digest)? && self.layout().blob(digest).exists())
+        Ok(self.has_revision(repository, digest)? && self.has(&self.layout().blob(digest))?)
     }
 
     /// Whether a manifest of that digest is in the repository.
     pub(crate) fn has_revision(&self, repository: &str, digest: &Digest) -> Result<bool> {
-        Ok(files::read_link(&self.layout().revision(repository, digest))?.is_some())
+        Ok(self.read_link(&self.layout().revision(repository, digest))?.is_some())
+    }
+
+    fn has(&self, path: &Path) -> Result<bool> {
+        Ok(self.medium().size(path)?.is_some())
+    }
+
+    /// A link, unless it is there.
+    fn link(&self, path: &Path, digest: &Digest) -> Result<()> {
+        match self.read_link(path)? {
+            Some(there) if there == *digest => Ok(()),
+            _ => self.medium().write(path, digest.as_str().as_bytes()),
+        }
+    }
+
+    /// The digest in a link; `None` if there is none, or nothing that makes sense (half a file of another program).
+    fn read_link(&self, path: &Path) -> Result<Option<Digest>> {
+        let bytes = self.medium().read(path)?;
+        Ok(bytes.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.trim().parse().ok()))
+    }
+
+    /// Names in a directory that may not be there.
+    fn names(&self, path: &Path) -> Result<Vec<String>> {
+        Ok(self.medium().entries(path)?.into_iter().map(|entry| entry.name).collect())
     }
 }

@@ -1,27 +1,22 @@
 //! Referrers: manifests that name another one as their subject (distribution specification, "Listing Referrers").
 
-use std::fs;
-
 use oci::Digest;
 use serde_json::{Value, json};
 
-use super::{Storage, files};
-use crate::error::{Result, disk};
+use super::Storage;
+use crate::error::Result;
 
 impl Storage {
     /// Descriptors of what refers to a digest, which need not be there.
     pub(crate) fn referrers(&self, repository: &str, subject: &Digest) -> Result<Vec<Value>> {
         let directory = self.layout().referrers(repository, subject);
-        let mut names = files::names(&directory)?;
+        let mut names = self.names(&directory)?;
         names.sort_unstable();
         let mut found = Vec::with_capacity(names.len());
         for name in names {
             let path = directory.join(name);
-            match fs::read(&path) {
-                Ok(bytes) => found.extend(serde_json::from_slice::<Value>(&bytes)),
-                Err(error) if files::is_absent(&error) => {}
-                Err(error) => return Err(disk("read", &path, &error)),
-            }
+            let bytes = self.medium().read(&path)?;
+            found.extend(bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()));
         }
         self.add_fallback(repository, subject, &mut found)?;
         Ok(found)
@@ -50,11 +45,11 @@ impl Storage {
         descriptor: &Value,
     ) -> Result<()> {
         let path = self.layout().referrer(repository, subject, digest);
-        files::write(&path, descriptor.to_string().as_bytes())
+        self.medium().write(&path, descriptor.to_string().as_bytes())
     }
 
     pub(super) fn remove_referrer(&self, repository: &str, subject: &Digest, digest: &Digest) -> Result<()> {
-        files::remove(&self.layout().referrer(repository, subject, digest)).map(drop)
+        self.medium().remove(&self.layout().referrer(repository, subject, digest)).map(drop)
     }
 }
 

@@ -1,27 +1,26 @@
 //! Which repositories there are.
 
-use std::fs;
-
-use super::{Storage, files};
+use super::Storage;
 use crate::error::Result;
 
 impl Storage {
     /// Names of all that have, or had, a manifest pushed to them, in order of their bytes.
     pub(crate) fn repositories(&self) -> Result<Vec<String>> {
         let mut found = self.all_repositories()?;
-        found.retain(|name| self.layout().revisions(name).exists());
+        found.retain(|name| self.medium().has_below(&self.layout().revisions(name)));
         found.sort_unstable();
         Ok(found)
     }
 
     pub(crate) fn has_repository(&self, name: &str) -> bool {
-        self.layout().revisions(name).exists() || self.layout().layers(name).exists()
+        let below = [self.layout().revisions(name), self.layout().layers(name)];
+        below.iter().any(|directory| self.medium().has_below(directory))
     }
 
     /// Also those with blobs only, or to which nothing was pushed whole; in no order. One may lie below another.
     pub(super) fn all_repositories(&self) -> Result<Vec<String>> {
         let mut found = Vec::new();
-        let mut open = files::names(&self.layout().repositories())?;
+        let mut open = self.names(&self.layout().repositories())?;
         while let Some(name) = open.pop() {
             // Whatever else somebody has put there.
             if crate::name::check_repository(&name).is_err() {
@@ -29,12 +28,11 @@ impl Storage {
             }
             let directory = self.layout().repository(&name);
             let mut is_repository = false;
-            for entry in files::names(&directory)? {
-                if entry.starts_with('_') {
+            for entry in self.medium().entries(&directory)? {
+                if entry.name.starts_with('_') {
                     is_repository = true;
-                } else if fs::symlink_metadata(directory.join(&entry)).is_ok_and(|metadata| metadata.is_dir())
-                {
-                    open.push(format!("{name}/{entry}"));
+                } else if entry.is_directory {
+                    open.push(format!("{name}/{}", entry.name));
                 }
             }
             if is_repository {

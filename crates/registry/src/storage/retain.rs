@@ -2,12 +2,11 @@
 //! would go.
 
 use std::collections::HashSet;
-use std::fs;
 use std::time::SystemTime;
 
 use oci::Digest;
 
-use super::{Storage, files};
+use super::Storage;
 use crate::error::{Code, Result};
 use crate::name::subject;
 use crate::retention::Rule;
@@ -124,8 +123,8 @@ impl Storage {
         for name in self.tags(repository)? {
             let path = self.layout().tag_current(repository, &name);
             // Removed while we look.
-            let Ok(time) = fs::metadata(&path).and_then(|metadata| metadata.modified()) else { continue };
-            let Some(digest) = files::read_link(&path)? else { continue };
+            let Some(time) = self.medium().time(&path) else { continue };
+            let Some(digest) = self.read_link(&path)? else { continue };
             found.push(Tag { name, digest, time });
         }
         Ok(found)

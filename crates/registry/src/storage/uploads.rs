@@ -1,24 +1,17 @@
-//! Blobs on their way in. What has arrived stays when client or registry die, and is continued from there.
-//!
-//! One request at a time writes to an upload: it holds a flock(2) on the data, which the kernel lets go when a process
-//! dies, whichever process of those that serve the directory it was.
+//! Blobs on their way in. What has arrived stays when client or registry die, and is continued from there, by one request at a
+//! time.
 
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use oci::{Algorithm, Digest, Digester};
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
-use super::{Storage, files};
-use crate::error::{Code, Error, Result, disk};
+use super::Storage;
+use super::medium::{Sink, Taken};
+use crate::error::{Code, Error, Result};
 
 /// How long a request waits for the one before it, whose connection may just be breaking.
 const PATIENCE: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(10);
-const BUFFER_BYTES: usize = 1 << 20;
 
 /// An upload that nobody else writes to.
 #[derive(Debug)]
@@ -27,9 +20,8 @@ pub(crate) struct Upload {
     repository: String,
     id: String,
     directory: PathBuf,
-    file: File,
+    sink: Box<dyn Sink>,
     digester: Option<Digester>,
-    size: u64,
     /// More is not taken; `None`: any number of bytes.
     bytes_max: Option<u64>,
 }
@@ -39,54 +31,32 @@ impl Storage {
     pub(crate) fn begin_upload(&self, repository: &str) -> Result<String> {
         let id = crate::uuid::random()
             .map_err(|error| Error::new(Code::Unknown, format!("get random bytes: {error}")))?;
-        let directory = self.layout().upload(repository, &id);
-        let begun = start(&directory).and_then(|()| File::create_new(directory.join("data")).map(drop));
-        begun.map_err(|error| disk("make", &directory, &error))?;
+        self.medium().begin(&self.layout().upload(repository, &id))?;
         self.digesters().insert(id.clone(), (0, Digester::default()));
         Ok(id)
     }
 
     /// How many bytes have arrived.
     pub(crate) fn upload_size(&self, repository: &str, id: &str) -> Result<u64> {
-        let path = self.layout().upload(repository, id).join("data");
-        match fs::metadata(&path) {
-            Ok(metadata) => Ok(metadata.len()),
-            Err(error) if files::is_absent(&error) => Err(Error::upload_unknown(id)),
-            Err(error) => Err(disk("look at", &path, &error)),
-        }
+        let received = self.medium().received(&self.layout().upload(repository, id))?;
+        received.ok_or_else(|| Error::upload_unknown(id))
     }
 
     /// Takes it for one request.
     pub(crate) fn upload(&self, repository: &str, id: &str) -> Result<Upload> {
-        let directory = self.layout().upload(repository, id);
-        let path = directory.join("data");
-        let opened = File::options().read(true).write(true).open(&path);
-        let file = opened.map_err(|error| match files::is_absent(&error) {
-            true => Error::upload_unknown(id),
-            false => disk("open", &path, &error),
-        })?;
-        let deadline = Instant::now() + PATIENCE;
-        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            if error != Errno::WOULDBLOCK {
-                return Err(disk("lock", &path, &error.into()));
-            }
-            if Instant::now() > deadline {
+        match self.medium().take(&self.layout().upload(repository, id), PATIENCE)? {
+            Taken::Ours(sink) => Ok(Upload::of(self, repository, id, sink)),
+            Taken::Gone => Err(Error::upload_unknown(id)),
+            Taken::Busy => {
                 let message = "another request is writing to this upload";
-                return Err(Error::new(Code::BlobUploadInvalid, message).with("upload", id));
+                Err(Error::new(Code::BlobUploadInvalid, message).with("upload", id))
             }
-            std::thread::sleep(PAUSE);
         }
-        // Committed or cancelled while we waited.
-        if !path.exists() {
-            return Err(Error::upload_unknown(id));
-        }
-        Upload::of(self, repository, id, file)
     }
 
     /// Gives one up.
     pub(crate) fn cancel_upload(&self, repository: &str, id: &str) -> Result<()> {
-        let upload = self.upload(repository, id)?;
-        files::remove(&upload.directory).map(drop)
+        self.upload(repository, id)?.discard()
     }
 
     pub(super) fn digesters(
@@ -97,50 +67,42 @@ impl Storage {
 }
 
 impl Upload {
-    /// Of a file that is locked.
-    pub(super) fn of(storage: &Storage, repository: &str, id: &str, mut file: File) -> Result<Upload> {
-        let directory = storage.layout().upload(repository, id);
-        let size = file.seek(SeekFrom::End(0));
-        let size = size.map_err(|error| disk("seek in", &directory.join("data"), &error))?;
+    pub(super) fn of(storage: &Storage, repository: &str, id: &str, sink: Box<dyn Sink>) -> Upload {
         let known = storage.digesters().remove(id);
-        let digester = match size {
+        let digester = match sink.size() {
             0 => Some(Digester::default()),
             size => known.filter(|(bytes, _)| *bytes == size).map(|(_, digester)| digester),
         };
-        Ok(Upload {
+        Upload {
             storage: storage.clone(),
             repository: repository.to_owned(),
             id: id.to_owned(),
-            directory,
-            file,
+            directory: storage.layout().upload(repository, id),
+            sink,
             digester,
-            size,
             bytes_max: None,
-        })
+        }
     }
 
     /// Bytes that have arrived.
     pub(crate) fn size(&self) -> u64 {
-        self.size
+        self.sink.size()
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let path = self.directory.join("data");
-        if self.bytes_max.is_some_and(|most| self.size + bytes.len() as u64 > most) {
+        if self.bytes_max.is_some_and(|most| self.size() + bytes.len() as u64 > most) {
             return Err(Error::new(
                 Code::Denied,
                 "quota exceeded: this blob is larger than what is left of it",
             ));
         }
-        self.file.write_all(bytes).map_err(|error| {
+        self.sink.write(bytes).inspect_err(|_| {
             // What was written of it would be a hole in what the digest covers.
             self.digester = None;
-            disk("write", &path, &error)
         })?;
         if let Some(digester) = &mut self.digester {
             digester.update(bytes);
         }
-        self.size += bytes.len() as u64;
         Ok(())
     }
 
@@ -152,58 +114,49 @@ impl Upload {
 
     /// Nobody will go on with it.
     pub(crate) fn discard(self) -> Result<()> {
-        files::remove(&self.directory).map(drop)
+        self.storage.medium().remove(&self.directory).map(drop)
     }
 
     /// For the next request.
-    pub(crate) fn suspend(self) {
+    pub(crate) fn suspend(mut self) -> Result<()> {
+        self.sink.suspend()?;
+        let size = self.size();
         if let Some(digester) = self.digester {
-            self.storage.digesters().insert(self.id, (self.size, digester));
+            self.storage.digesters().insert(self.id, (size, digester));
         }
+        Ok(())
     }
 
     /// All has arrived: it becomes a blob of the repository if it is what was promised, and else it is gone.
     pub(crate) fn commit(mut self, digest: &Digest) -> Result<()> {
-        let path = self.directory.join("data");
+        let medium = self.storage.medium();
+        let mut is_sealed = false;
         let known = self.digester.take().filter(|_| digest.algorithm() == Algorithm::Sha256);
         let found = match known {
             Some(digester) => digester.finish(),
-            None => self.hash(digest.algorithm()).map_err(|error| disk("read", &path, &error))?,
+            None => {
+                self.sink.seal()?;
+                is_sealed = true;
+                let mut digester = Digester::new(digest.algorithm());
+                self.sink.read(&mut |bytes| digester.update(bytes))?;
+                digester.finish()
+            }
         };
         if found != *digest {
-            files::remove(&self.directory)?;
+            medium.remove(&self.directory)?;
             let message = "provided digest did not match uploaded content";
             return Err(Error::new(Code::DigestInvalid, message).with("digest", digest.as_str()));
         }
-        if self.storage.layout().blob(digest).exists() {
+        let path = self.storage.layout().blob(digest);
+        if self.storage.has(&path)? {
             self.storage.keep(digest)?;
         } else {
-            self.file.sync_data().map_err(|error| disk("sync", &path, &error))?;
-            self.storage.adopt(&path, digest)?;
+            if !is_sealed {
+                self.sink.seal()?;
+            }
+            self.sink.adopt(&path)?;
         }
         self.storage.link_blob(&self.repository, digest)?;
-        files::remove(&self.directory).map(drop)
-    }
-
-    fn hash(&mut self, algorithm: Algorithm) -> std::io::Result<Digest> {
-        self.file.rewind()?;
-        let mut digester = Digester::new(algorithm);
-        let mut buffer = vec![0; BUFFER_BYTES];
-        loop {
-            match self.file.read(&mut buffer)? {
-                0 => return Ok(digester.finish()),
-                bytes => digester.update(&buffer[..bytes]),
-            }
-        }
-    }
-}
-
-/// The directory of one, with the time at which it began.
-pub(super) fn start(directory: &Path) -> std::io::Result<()> {
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    files::create_directories(directory)?;
-    match directory.join("startedat").exists() {
-        true => Ok(()),
-        false => fs::write(directory.join("startedat"), now),
+        medium.remove(&self.directory).map(drop)
     }
 }

@@ -151,7 +151,7 @@ impl Upstream {
             let piece = match blob.chunk().await {
                 Ok(piece) => piece,
                 Err(error) => {
-                    upload.suspend();
+                    blocking(move || upload.suspend()).await?;
                     return Err(self.refused(&error, || Error::blob_unknown(digest)));
                 }
             };
@@ -163,7 +163,7 @@ impl Upstream {
             })
             .await?;
             if let Err(error) = written {
-                upload.suspend();
+                blocking(move || upload.suspend()).await?;
                 return Err(error);
             }
             tell.send_replace(Progress::Going { bytes: upload.size() });
