@@ -554,7 +554,8 @@ second() {
 second_ends() {
     kill "$(cat "/run/$1.pid")"
     until_ok is_silent
-    umount "/tmp/$1"
+    # Its process is ending.
+    until_ok umount "/tmp/$1"
     rm "/tmp/$1.disk"
 }
 
