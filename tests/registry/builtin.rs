@@ -104,8 +104,8 @@ fn its_config_is_dockers_and_what_it_cannot_do_is_told() {
     assert_eq!(none.status, 127, "{none:?}");
     // Mounted at version 3's place, and found at version 2's.
     let config = directory.path().join("own.yml");
-    std::fs::write(&config, "version: 0.1\nstorage:\n  s3:\n    bucket: b\n").unwrap();
+    std::fs::write(&config, "version: 0.1\nstorage:\n  gcs:\n    bucket: b\n").unwrap();
     let mount = format!("{}:/etc/distribution/config.yml", config.display());
     let refused = engine.wharf(&["run", "--rm", "-v", &mount, "registry:3"]);
-    assert!(refused.status != 0 && refused.stderr.contains("storage.s3 is not supported"), "{refused:?}");
+    assert!(refused.status != 0 && refused.stderr.contains("storage.gcs is not supported"), "{refused:?}");
 }

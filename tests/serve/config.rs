@@ -54,9 +54,9 @@ fn a_file_and_a_directory_of_dockers_registry_are_taken_over_and_given_back() {
 fn what_cannot_be_honoured_ends_the_start_with_its_name() {
     let directory = testkit::directory();
     let file = directory.path().join("config.yml");
-    std::fs::write(&file, "version: 0.1\nstorage:\n  s3:\n    bucket: b\n").unwrap();
+    std::fs::write(&file, "version: 0.1\nstorage:\n  gcs:\n    bucket: b\n").unwrap();
     let refused = Output::of(Command::new(binary()).args(["registry", "serve"]).arg(&file));
-    let expected = "config.yml:3: storage.s3 is not supported: this registry keeps its data on a file system";
+    let expected = "config.yml:3: storage.gcs is not supported: ";
     assert!(refused.status == 1 && refused.stderr.contains(expected), "{refused:?}");
     let missing = Output::of(Command::new(binary()).args(["registry", "serve", "/nowhere/config.yml"]));
     assert!(missing.stderr.contains("read the configuration /nowhere/config.yml: "), "{missing:?}");
