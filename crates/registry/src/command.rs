@@ -16,7 +16,6 @@ use crate::listen::Listener;
 use crate::log::Level;
 use crate::settings::{Address, Settings, Tls};
 use crate::socket;
-use crate::storage::Storage;
 use crate::validation::Indexes;
 
 /// A registry for images: the OCI distribution API
@@ -242,7 +241,7 @@ fn load(file: Option<&Path>) -> Result<Settings> {
 
 fn collect(args: CollectArgs) -> Result<()> {
     let settings = load(args.config.as_deref())?.at(args.root);
-    let collected = Storage::of(&settings)?.collect(args.grace, args.untagged, args.dry_run)?;
+    let collected = settings.storage()?.collect(args.grace, args.untagged, args.dry_run)?;
     if args.quiet {
         return Ok(());
     }
@@ -265,7 +264,7 @@ fn retain(args: RetainArgs) -> Result<()> {
         let message = format!("{}: there are no rules: wharf.retention.rules", args.config.display());
         return Err(Error::new(Code::Unknown, message));
     }
-    let retired = Storage::of(&settings)?.retain(rules, args.dry_run)?;
+    let retired = settings.storage()?.retain(rules, args.dry_run)?;
     let tags = retired.iter().filter(|one| one.tag.is_some()).count();
     let verb = if args.dry_run { "would be" } else { "were" };
     let sum = format!("{tags} tags and {} manifests {verb} removed\n", retired.len() - tags);

@@ -58,9 +58,8 @@ pub use log::{Form, Level, Log};
 pub use quota::Quota;
 pub use retention::Rule;
 pub use settings::{
-    Address, BucketSettings, Check, Checked, Debug, Endpoint, Notifications, Purge, Retention, Settings, Tls,
-    Upstream,
+    Address, Check, Checked, Debug, Endpoint, Notifications, Purge, Retention, Settings, Tls, Upstream,
 };
-pub use storage::{Collected, Retired, Storage};
+pub use storage::{BucketSettings, Collected, Retired, Storage};
 pub use validation::{Indexes, Validation};
 pub use web::Place;

@@ -72,7 +72,7 @@ pub async fn serve(settings: Settings, listener: Listener, shutdown: impl Future
     let tls = settings.tls.as_ref().map(|tls| tls::acceptor(tls, settings.http2)).transpose()?;
     let storage = {
         let settings = settings.clone();
-        blocking(move || Storage::of(&settings)).await?
+        blocking(move || settings.storage()).await?
     };
     let health = Health::watch(&settings.health, &storage);
     let metrics = Arc::new(Metrics::default());

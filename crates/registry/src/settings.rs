@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::error::Result;
 use crate::log::Log;
 use crate::quota::Quota;
 use crate::retention::Rule;
+use crate::storage::{BucketSettings, Storage};
 use crate::validation::Validation;
 use crate::web::Place;
 
@@ -157,57 +159,6 @@ pub struct Endpoint {
     pub ignored_actions: Vec<String>,
 }
 
-/// A bucket of S3, and who we are to it.
-#[derive(Clone)]
-pub struct BucketSettings {
-    pub bucket: String,
-    pub region: String,
-    /// `https://s3.eu-central-1.amazonaws.com`
-    pub endpoint: String,
-    /// `endpoint/bucket/...` rather than `bucket.endpoint/...`.
-    pub path_style: bool,
-    pub access_key: String,
-    pub secret_key: String,
-    pub session_token: Option<String>,
-    /// Of the parts of an upload.
-    pub chunk_bytes: usize,
-    /// All names begin with it.
-    pub root: String,
-    pub storage_class: Option<String>,
-    /// Server-side: `AES256`, or `aws:kms` with a key.
-    pub encrypt: bool,
-    pub key_id: Option<String>,
-    /// Clients get blobs from the bucket themselves.
-    pub redirect: bool,
-}
-
-impl BucketSettings {
-    /// What is said with every object that is made.
-    pub(crate) fn headers(&self) -> Vec<(&'static str, String)> {
-        let mut headers = Vec::new();
-        if let Some(class) = &self.storage_class {
-            headers.push(("x-amz-storage-class", class.clone()));
-        }
-        if self.encrypt {
-            let how = if self.key_id.is_some() { "aws:kms" } else { "AES256" };
-            headers.push(("x-amz-server-side-encryption", how.to_owned()));
-        }
-        if let Some(key) = self.key_id.as_ref().filter(|_| self.encrypt) {
-            headers.push(("x-amz-server-side-encryption-aws-kms-key-id", key.clone()));
-        }
-        headers
-    }
-}
-
-impl std::fmt::Debug for BucketSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BucketSettings")
-            .field("bucket", &self.bucket)
-            .field("endpoint", &self.endpoint)
-            .finish_non_exhaustive()
-    }
-}
-
 /// Another registry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -230,6 +181,14 @@ impl std::fmt::Debug for Upstream {
 }
 
 impl Settings {
+    /// Where things are kept.
+    ///
+    /// # Errors
+    /// As [`Storage::of`].
+    pub fn storage(&self) -> Result<Storage> {
+        Storage::of(&self.root, self.bucket.as_ref())
+    }
+
     /// With a directory, if one is said beside them.
     #[must_use]
     pub(crate) fn at(mut self, root: Option<PathBuf>) -> Settings {

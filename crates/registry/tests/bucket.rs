@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use registry::{BucketSettings, Settings, Storage};
+use registry::{BucketSettings, Settings};
 
 use kit::{Registry, noise, settings};
 
@@ -150,7 +150,7 @@ fn images_come_back_from_a_bucket() {
     assert!(!moto.keys().iter().any(|key| key.contains("_uploads")), "{:?}", moto.keys());
 
     // Collected is what nobody has: the first three blobs, which no image names, once they are taken out.
-    let storage = Storage::of(&moto.settings(false)).unwrap();
+    let storage = moto.settings(false).storage().unwrap();
     assert_eq!(
         storage.collect(Duration::from_secs(3600), false, false).unwrap().blobs.len(),
         0,

@@ -1,6 +1,7 @@
 //! `storage.s3`: where the bucket is, and who we are to it.
 
-use crate::settings::{BucketSettings, Settings};
+use crate::settings::Settings;
+use crate::storage::BucketSettings;
 
 use super::read::Tree;
 

@@ -26,10 +26,10 @@ use std::sync::{Arc, Mutex};
 use oci::{Digest, Digester};
 
 use crate::error::{Result, disk};
-use crate::settings::Settings;
 use layout::Layout;
 use medium::Medium;
 
+pub use bucket::BucketSettings;
 pub use collect::Collected;
 pub(crate) use fetches::Fetched;
 pub(crate) use manifests::{MANIFEST_BYTES_MAX, Manifest, Put};
@@ -66,12 +66,12 @@ impl Storage {
         Ok(Storage::on(medium, root, layout))
     }
 
-    /// What the settings say: a directory, or a bucket.
+    /// In a bucket, if there is one, or else in a directory.
     ///
     /// # Errors
     /// As [`Storage::open`]; the bucket cannot be reached.
-    pub fn of(settings: &Settings) -> Result<Storage> {
-        let Some(bucket) = &settings.bucket else { return Storage::open(&settings.root) };
+    pub fn of(root: &Path, bucket: Option<&BucketSettings>) -> Result<Storage> {
+        let Some(bucket) = bucket else { return Storage::open(root) };
         let root = Path::new("/").join(bucket.root.trim_start_matches('/'));
         let medium = Box::new(bucket::Bucket::open(bucket)?);
         Ok(Storage::on(medium, &root, Layout::new(&root)))

@@ -5,6 +5,7 @@
 
 mod client;
 mod multipart;
+mod settings;
 
 use std::collections::HashSet;
 use std::io;
@@ -21,7 +22,8 @@ use tokio::sync::mpsc;
 use super::medium::{Blob, Bytes as From, Entry, Medium, Sink, Taken};
 use crate::body::Body;
 use crate::error::{Code, Error, Result};
-use crate::settings::BucketSettings;
+
+pub use settings::BucketSettings;
 
 use client::{Answer, Asked, Client};
 use multipart::Multipart;
