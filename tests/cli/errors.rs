@@ -15,9 +15,9 @@ fn wrong_lines_are_refused_in_dockers_words() {
         ("run -z", 125, format!("unknown shorthand flag: 'z' in -z\n\n{run}")),
         ("run --memory abc x", 125, format!("invalid argument \"abc\" for \"-m, --memory\" flag: invalid size: 'abc'\n\n{run}")),
         (
-            "run --use-api-socket x",
+            "run --cpu-count 2 x",
             125,
-            "docker: --use-api-socket is not supported yet: it comes with registry credentials\n\nRun 'docker run --help' for more information".into(),
+            "docker: --cpu-count is not supported yet: it is for Windows\n\nRun 'docker run --help' for more information".into(),
         ),
         (
             "ps x",

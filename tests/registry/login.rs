@@ -69,6 +69,19 @@ fn a_login_is_kept_as_docker_keeps_it_and_opens_the_registry() {
     let mut docker = engine.docker().expect("the docker CLI is installed (Debian: docker.io or docker-cli)");
     good(Output::of(docker.args(["pull", &name])));
 
+    // A client in a container may do what the user may.
+    let of_container = |flags: &[&str], script: &str| {
+        let words =
+            [&["run", "--rm", "--use-api-socket"], flags, &[name.as_str(), "sh", "-c", script]].concat();
+        good(engine.wharf(&words))
+    };
+    let script = "[ -S /var/run/docker.sock ] && stat -c %a $DOCKER_CONFIG/config.json && cat $DOCKER_CONFIG/config.json";
+    let expected = format!("600\n{{\"auths\":{{\"{host}\":{{\"auth\":\"bWU6c2VjcmV0\"}}}}}}");
+    assert_eq!(of_container(&[], script), expected);
+    let own =
+        of_container(&["-e", "DOCKER_CONFIG=/own"], "echo $DOCKER_CONFIG; ls /run/secrets 2>/dev/null; true");
+    assert_eq!(own, "/own");
+
     let again = engine.wharf(&["login", &host]);
     assert!(
         again.stderr.starts_with("Authenticating with existing credentials... [Username: me]\n"),

@@ -1,6 +1,6 @@
 //! Who the user is at a registry: what `login` kept in `config.json`, or in a helper (`docker-credential-*`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -62,6 +62,36 @@ pub(crate) fn get(app: &App, key: &str) -> Result<AuthConfig, Failure> {
     Ok(auth)
 }
 
+/// All that the user has anywhere, each under its key.
+///
+/// # Errors
+/// As [`get`].
+pub(crate) fn all(app: &App) -> Result<Vec<AuthConfig>, Failure> {
+    let config = &app.config;
+    let mut keys: BTreeSet<String> =
+        config.auths.keys().chain(config.credential_helpers.keys()).cloned().collect();
+    if !config.credentials_store.is_empty() {
+        keys.extend(Helper(&config.credentials_store).list()?);
+    }
+    let mut all = Vec::new();
+    for key in keys {
+        let auth = get(app, &key)?;
+        if !(auth.username.is_empty() && auth.identity_token.is_empty()) {
+            all.push(AuthConfig { server_address: key, ..auth });
+        }
+    }
+    Ok(all)
+}
+
+/// Credentials as they stand in a `config.json`.
+pub(crate) fn entry(auth: &AuthConfig) -> Value {
+    let mut entry = json!({ "auth": encode_pair(&auth.username, &auth.password) });
+    if !auth.identity_token.is_empty() {
+        entry["identitytoken"] = auth.identity_token.clone().into();
+    }
+    entry
+}
+
 /// The program that keeps the credentials of a key, if one does.
 pub(crate) fn helper<'a>(app: &'a App, key: &str) -> Option<&'a str> {
     let own = app.config.credential_helpers.get(key).or_else(|| app.config.credential_helpers.get(host(key)));
@@ -86,13 +116,9 @@ pub(crate) fn keep(app: &App, auth: &AuthConfig) -> Result<(), Failure> {
         // Docker notes that there are some, without saying which.
         return File::open(app)?.put(key, Some(json!({}))).map(drop).map_err(saving);
     }
-    let mut entry = json!({ "auth": encode_pair(&auth.username, &auth.password) });
-    if !auth.identity_token.is_empty() {
-        entry["identitytoken"] = auth.identity_token.clone().into();
-    }
     let file = File::open(app)?;
     let path = file.path.display().to_string();
-    if file.put(key, Some(entry)).map_err(saving)? && !auth.password.is_empty() {
+    if file.put(key, Some(entry(auth))).map_err(saving)? && !auth.password.is_empty() {
         output::err(&format!(
             "\nWARNING! Your credentials are stored unencrypted in '{path}'.\nConfigure a credential helper to remove this \
              warning. See\nhttps://docs.docker.com/go/credential-store/\n\n"
@@ -234,10 +260,19 @@ impl Helper<'_> {
         self.run("erase", key).map(drop)
     }
 
+    /// The keys that it keeps something under.
+    fn list(self) -> Result<Vec<String>, Failure> {
+        let answer = self.run("list", "")?;
+        let all: BTreeMap<String, String> = serde_json::from_str(&answer)
+            .map_err(|error| Failure::new(format!("error listing credentials - {error}")))?;
+        Ok(all.into_keys().collect())
+    }
+
     fn run(self, verb: &str, input: &str) -> Result<String, Failure> {
         let doing = match verb {
             "get" => "getting",
             "store" => "storing",
+            "list" => "listing",
             _ => "erasing",
         };
         let program = format!("docker-credential-{}", self.0);

@@ -62,6 +62,13 @@ impl Error {
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(Class::Unsupported, message)
     }
+    /// What only the manager of a Swarm can answer, which is asked by habit: Wharf is in none.
+    pub fn no_swarm_manager() -> Self {
+        Self::unavailable(
+            "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node \
+             to swarm and try again.",
+        )
+    }
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(Class::Unavailable, message)
     }

@@ -78,6 +78,10 @@ impl Reader {
         // First the watch, then the files: nothing that happens in between is missed.
         let watch = if query.follow { Watch::on_directory_of(path)? } else { None };
         let mut waiting = piece::open_all(path, format)?;
+        if !query.follow {
+            // What is written from now on is not asked for: a reader that is slower than the writer would never end.
+            waiting.iter_mut().try_for_each(Piece::end_here)?;
+        }
         if let Tail::Last(records) = query.tail {
             piece::keep_last(&mut waiting, records)?;
         }

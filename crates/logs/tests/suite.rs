@@ -224,6 +224,21 @@ fn a_follower_sees_every_line_over_rotation_and_compression() {
 }
 
 #[test]
+fn what_is_written_after_a_reader_came_is_for_followers() {
+    each(|place| {
+        let mut writer = place.writer(&[("compress", "false")]);
+        write_lines(&mut *writer, 0..5);
+        let last = Query { tail: Tail::Last(1), ..Query::default() };
+        let mut readers = [place.reader(Query::default()), place.reader(last)];
+        let mut follower = place.reader(Query { follow: true, ..last });
+        write_lines(&mut *writer, 5..9);
+        let [all, one] = &mut readers;
+        assert_eq!((drain(all), drain(one)), (lines(0..5), lines(4..5)));
+        assert_eq!(drain(&mut follower), lines(4..9));
+    });
+}
+
+#[test]
 fn readers_beside_a_writer_that_rotates_without_end_see_each_line_once() {
     each(|place| {
         let mut writer =

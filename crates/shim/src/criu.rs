@@ -225,7 +225,7 @@ fn complaints(log: &str) -> String {
         let (_, said) = line.split_once("Error (")?;
         let said = said.split_once("): ").map_or(said, |(_, said)| said);
         // Of tools that it tries out.
-        (!said.starts_with("exited, status=")).then(|| said.trim().to_owned())
+        (!said.starts_with("exited, status=")).then(|| said.trim().trim_end_matches('.').to_owned())
     };
     let said: Vec<String> = log.lines().filter_map(text).take(LINES).collect();
     match (said.is_empty(), log.lines().rfind(|line| !line.trim().is_empty())) {
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn criu_is_quoted_without_its_source() {
         let log = "(00.1) Error (criu/util.c:642): exited, status=1\n(00.2) fine\n\
-                   Error (criu/vdso.c:381): vdso: Unexpected rt vDSO area bounds\nError (criu/crtools.c:260): Could not\n";
+                   Error (criu/vdso.c:381): vdso: Unexpected rt vDSO area bounds\nError (criu/crtools.c:260): Could not.\n";
         assert_eq!(complaints(log), "vdso: Unexpected rt vDSO area bounds; Could not");
         assert_eq!(complaints("criu: not for this machine\n"), "criu: not for this machine");
         assert_eq!(complaints(""), "nothing");

@@ -5,6 +5,7 @@ use crate::command::{Noun, Outcome};
 use crate::failure::Failure;
 use crate::output;
 
+mod api_socket;
 pub(crate) mod attach;
 pub(crate) mod commit;
 pub(crate) mod cp;

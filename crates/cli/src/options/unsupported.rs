@@ -3,10 +3,8 @@
 use crate::flags::Parsed;
 
 /// Names and what they wait for.
-const NOT_YET: &[(&[&str], &str)] = &[
-    (&["use-api-socket"], "it comes with registry credentials"),
-    (&["cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"], "it is for Windows"),
-];
+const NOT_YET: &[(&[&str], &str)] =
+    &[(&["cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"], "it is for Windows")];
 
 /// The first flag on the line that cannot be honoured.
 pub(crate) fn check(line: &Parsed) -> Result<(), String> {

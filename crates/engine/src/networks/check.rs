@@ -29,10 +29,7 @@ pub(super) fn check(request: &CreateRequest) -> Result<()> {
             return Err(Error::forbidden(text));
         }
         "overlay" => {
-            return Err(Error::unavailable(
-                "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this \
-                 node to swarm and try again.",
-            ));
+            return Err(Error::no_swarm_manager());
         }
         driver => {
             let text = format!(

@@ -100,6 +100,8 @@ pub(super) struct Piece {
     inode: u64,
     /// Of a compressed file: the inode that the uncompressed form had.
     made_from: Option<u64>,
+    /// Where reading ends though the file goes on.
+    end_at: Option<u64>,
     /// Bytes read and not yet given out: `buffer[start..end]`, of which `buffer[start..scanned]` has no newline.
     buffer: Vec<u8>,
     start: usize,
@@ -123,7 +125,17 @@ enum Cut {
 
 impl Piece {
     fn new(source: Source, format: Format, inode: u64, made_from: Option<u64>) -> Self {
-        Self { source, format, inode, made_from, buffer: Vec::new(), start: 0, scanned: 0, end: 0 }
+        Self {
+            source,
+            format,
+            inode,
+            made_from,
+            end_at: None,
+            buffer: Vec::new(),
+            start: 0,
+            scanned: 0,
+            end: 0,
+        }
     }
 
     fn plain(file: File, format: Format) -> io::Result<Self> {
@@ -142,6 +154,14 @@ impl Piece {
     /// used again, so this holds only while `held` is open.
     pub(super) fn is_form_of(&self, held: &Self) -> bool {
         self.inode == held.inode || (held.made_from.is_none() && self.made_from == Some(held.inode))
+    }
+
+    /// What is written to it from now on is not read.
+    pub(super) fn end_here(&mut self) -> io::Result<()> {
+        if let Source::Plain(file) = &self.source {
+            self.end_at = Some(file.metadata()?.len());
+        }
+        Ok(())
     }
 
     /// Whether `path` names this file.
@@ -231,7 +251,13 @@ impl Piece {
         }
         let room = &mut self.buffer[self.end..];
         let read = match &mut self.source {
-            Source::Plain(file) => file.read(room),
+            Source::Plain(file) => match self.end_at {
+                Some(end) => {
+                    let left = end.saturating_sub(file.stream_position()?);
+                    file.take(left).read(room)
+                }
+                None => file.read(room),
+            },
             Source::Gzip(decoder) => decoder.read(room),
         }?;
         self.end += read;
@@ -266,8 +292,8 @@ impl Piece {
     fn skip_to_last(&mut self, records: u64) -> io::Result<u64> {
         if let Source::Plain(file) = &mut self.source {
             let found = match self.format {
-                Format::JsonFile => Some(last_lines(file, records)?),
-                Format::Local => last_messages(file, records)?,
+                Format::JsonFile => Some(last_lines(file, self.end_at, records)?),
+                Format::Local => last_messages(file, self.end_at, records)?,
             };
             if let Some((offset, found)) = found {
                 file.seek(SeekFrom::Start(offset))?;
@@ -307,10 +333,11 @@ fn message(bytes: &[u8]) -> Option<Option<usize>> {
     }
 }
 
-/// Where the last `records` complete lines of a file begin, and how many there are of them.
-fn last_lines(file: &File, records: u64) -> io::Result<(u64, u64)> {
+/// Where the last `records` complete lines of a file begin, and how many there are of them. It ends at `end`, or where it does
+/// now.
+fn last_lines(file: &File, end: Option<u64>, records: u64) -> io::Result<(u64, u64)> {
     let mut block = vec![0; BLOCK_BYTES];
-    let mut end = file.metadata()?.len();
+    let mut end = end.map_or_else(|| file.metadata().map(|meta| meta.len()), Ok)?;
     let mut newlines = 0;
     while end > 0 {
         let from = end.saturating_sub(BLOCK_BYTES as u64);
@@ -329,14 +356,14 @@ fn last_lines(file: &File, records: u64) -> io::Result<(u64, u64)> {
 }
 
 /// The same of messages; `None` if the file is damaged, or is being written at this moment.
-fn last_messages(file: &File, records: u64) -> io::Result<Option<(u64, u64)>> {
+fn last_messages(file: &File, end: Option<u64>, records: u64) -> io::Result<Option<(u64, u64)>> {
     let length_at = |at: u64| {
         let mut bytes = [0; LENGTH_BYTES];
         file.read_exact_at(&mut bytes, at)?;
         Ok::<_, io::Error>(u64::from(u32::from_be_bytes(bytes)))
     };
     let length_bytes = LENGTH_BYTES as u64;
-    let mut at = file.metadata()?.len();
+    let mut at = end.map_or_else(|| file.metadata().map(|meta| meta.len()), Ok)?;
     let mut found = 0;
     while at > 0 && found < records {
         let Some(trailer) = at.checked_sub(length_bytes) else { return Ok(None) };

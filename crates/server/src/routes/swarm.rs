@@ -7,12 +7,8 @@ use http::Response;
 use crate::body::Body;
 use crate::call::Call;
 
-/// What only a manager can answer.
-pub(crate) const NO_MANAGER: &str = "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect \
-                                     this node to swarm and try again.";
-
 pub(crate) async fn ask_manager(_: Call) -> Result<Response<Body>> {
-    Err(Error::unavailable(NO_MANAGER))
+    Err(Error::no_swarm_manager())
 }
 
 pub(crate) async fn leave(_: Call) -> Result<Response<Body>> {

@@ -22,7 +22,7 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>> {
     let engine = call.engine().clone();
     let request: VolumeCreateRequest = call.json().await?;
     if request.cluster_volume_spec.is_some() {
-        return Err(Error::unavailable(super::swarm::NO_MANAGER));
+        return Err(Error::no_swarm_manager());
     }
     let made = engine.volumes.create(convert::volume::create(request)).await?;
     Ok(body::json(StatusCode::CREATED, &convert::volume::volume(&made)))

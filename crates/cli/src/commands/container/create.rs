@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use api::container::{CreateRequest, CreateResponse};
 use oci::Reference;
 
+use super::api_socket;
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
 use crate::commands::image::{any_reference, split_reference};
@@ -69,12 +70,14 @@ pub(super) fn request(app: &App, line: &Parsed) -> Result<CreateRequest, String>
 pub(super) async fn create(
     app: &App,
     line: &Parsed,
-    request: CreateRequest,
+    mut request: CreateRequest,
 ) -> Result<CreateResponse, Failure> {
     let (name, platform) = (line.text("name"), platform(line));
     let image = request.config.image.clone();
     let pull_policy = line.text("pull");
     platforms::check(&platform)?;
+    let configuration =
+        if line.switch("use-api-socket") { api_socket::ask(app, &mut request)? } else { None };
     let cid_file = CidFile::new(line.text("cidfile"))?;
     let reference = any_reference(&image).map_err(|error| Failure::new(error.to_string()))?;
     if pull_policy == "always" {
@@ -94,6 +97,9 @@ pub(super) async fn create(
     };
     for warning in &created.warnings {
         output::err(&format!("WARNING: {warning}\n"));
+    }
+    if let Some(configuration) = configuration {
+        configuration.put(app, &created.id).await?;
     }
     cid_file.write(&created.id)?;
     Ok(created)

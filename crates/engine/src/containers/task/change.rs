@@ -13,9 +13,7 @@ use crate::networks::names;
 impl Owner {
     pub(super) async fn pause(&mut self) -> Result<()> {
         self.allow(Action::Pause)?;
-        if self.checkpoint.is_some() {
-            return Err(Error::conflict("a checkpoint of it is being made"));
-        }
+        self.is_not_being_written_down()?;
         self.core.ports.runtime.pause(&self.record.id).await.map_err(|error| {
             Error::internal(format!("cannot pause container {}: {error}", self.record.id))
         })?;

@@ -28,9 +28,7 @@ impl Owner {
 
     fn begin_checkpoint(&mut self, request: &CheckpointRequest) -> Result<()> {
         self.allow(Action::Checkpoint)?;
-        if self.checkpoint.is_some() {
-            return Err(Error::conflict("a checkpoint of it is being made"));
-        }
+        self.is_not_being_written_down()?;
         self.can_be_written_down()?;
         let place = place_for(&self.core, &view_of(&self.core, &self.record), request)?;
         let (core, id, leave_running) = (self.core.clone(), self.record.id.clone(), request.leave_running);
@@ -39,6 +37,13 @@ impl Owner {
         self.checkpoint =
             Some(Box::pin(async move { core.ports.runtime.checkpoint(&id, place, leave_running).await }));
         Ok(())
+    }
+
+    pub(super) fn is_not_being_written_down(&self) -> Result<()> {
+        match self.checkpoint {
+            Some(_) => Err(Error::conflict("a checkpoint of it is being made")),
+            None => Ok(()),
+        }
     }
 
     /// What criu is not asked for: it would say less clearly why not.
