@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 const BUSYBOX: &str = "/bin/busybox";
-const APPLETS: &[&str] = &["sh", "true", "sleep", "cat", "head", "yes", "seq", "wc", "echo", "rm"];
+const APPLETS: &[&str] = &["sh", "true", "sleep", "cat", "head", "yes", "seq", "wc", "echo", "rm", "dd"];
 
 /// Writes a busybox root below `dir` and returns its path.
 pub(crate) fn rootfs(dir: &Path) -> Result<PathBuf, Error> {

@@ -31,6 +31,7 @@ if [ "$1" = checks ]; then
     : > /tmp/engine.log
     for name in $(sed -n 's/^\(check_[a-z0-9_]*\)() {$/\1/p' "$0"); do
         seen=$(wc -l < /tmp/engine.log)
+        begun=$(cut -d . -f 1 /proc/uptime)
         if timeout 180 "$0" "$name" > "/tmp/$name" 2>&1; then
             echo "@ok $name"
         else
@@ -41,6 +42,7 @@ if [ "$1" = checks ]; then
             # So that only what fails is told as failed.
             wharf ps -aq | xargs -r wharf rm -f > /dev/null 2>&1
         fi
+        echo "@took $(($(cut -d . -f 1 /proc/uptime) - begun)) $name"
     done
     echo @end
     poweroff -f
