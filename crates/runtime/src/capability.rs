@@ -1,52 +1,7 @@
 //! Capabilities: names to sets, and a process that ends up with exactly those.
 
-use oci::runtime::Capabilities;
+use oci::runtime::{CAPABILITY_NAMES, Capabilities};
 use rustix::thread::CapabilitySet;
-
-/// In the kernel's numbering, from 0.
-pub(crate) const NAMES: [&str; 41] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-];
 
 /// The five sets of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +19,7 @@ impl Sets {
     /// it cannot give.
     pub(crate) fn parse(capabilities: &Capabilities, available: CapabilitySet) -> Self {
         let set = |names: &[String]| {
-            let known = names.iter().filter_map(|name| NAMES.iter().position(|n| n == name));
+            let known = names.iter().filter_map(|name| CAPABILITY_NAMES.iter().position(|n| n == name));
             CapabilitySet::from_bits_retain(known.fold(0, |bits, n| bits | 1 << n)) & available
         };
         Self {
@@ -87,7 +42,7 @@ pub(crate) fn warning(capabilities: Option<&Capabilities>) -> Option<String> {
             .flatten()
             .map(String::as_str)
             .filter(|name| {
-                let number = NAMES.iter().position(|known| known == name);
+                let number = CAPABILITY_NAMES.iter().position(|known| known == name);
                 !number.is_some_and(|n| available.contains(CapabilitySet::from_bits_retain(1 << n)))
             })
             .collect();
@@ -99,7 +54,7 @@ pub(crate) fn warning(capabilities: Option<&Capabilities>) -> Option<String> {
 
 /// This process's bounding set.
 pub(crate) fn available() -> CapabilitySet {
-    (0..NAMES.len())
+    (0..CAPABILITY_NAMES.len())
         .map(|n| CapabilitySet::from_bits_retain(1 << n))
         .filter(|c| rustix::thread::capability_is_in_bounding_set(*c).unwrap_or(false))
         .fold(CapabilitySet::empty(), |all, c| all | c)

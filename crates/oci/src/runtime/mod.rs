@@ -6,6 +6,7 @@
 //!
 //! Source: <https://github.com/opencontainers/runtime-spec> 1.3. Only the Linux part is modelled.
 
+mod capability;
 mod features;
 mod linux;
 mod process;
@@ -16,6 +17,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use capability::CAPABILITY_NAMES;
 pub use features::{CgroupFeatures, Enabled, Features, LinuxFeatures, MountExtensions, SeccompFeatures};
 pub use linux::{
     Device, DeviceType, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, NamespaceType, NetDevice,

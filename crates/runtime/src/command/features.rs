@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use oci::runtime::{
-    CgroupFeatures, Enabled, Features, LinuxFeatures, MountExtensions, SeccompFeatures, VERSION,
+    CAPABILITY_NAMES, CgroupFeatures, Enabled, Features, LinuxFeatures, MountExtensions, SeccompFeatures,
+    VERSION,
 };
 
 use super::{Outcome, indented, print};
-use crate::{capability, options};
+use crate::options;
 
 const FLAGS: [&str; 4] = [
     "SECCOMP_FILTER_FLAG_LOG",
@@ -33,7 +34,7 @@ pub(super) fn features() -> Outcome {
         mount_options: options::known(),
         linux: Some(LinuxFeatures {
             namespaces: words(&["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"]),
-            capabilities: words(&capability::NAMES),
+            capabilities: words(&CAPABILITY_NAMES),
             cgroup: Some(CgroupFeatures {
                 v1: Some(true),
                 v2: Some(true),

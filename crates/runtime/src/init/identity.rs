@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use oci::runtime::{Linux, Process, Scheduler};
+use oci::runtime::{CAPABILITY_NAMES, Linux, Process, Scheduler};
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
@@ -14,7 +14,7 @@ use rustix::thread::{
 };
 use sys::sched::SchedAttr;
 
-use crate::capability::{NAMES, Sets};
+use crate::capability::Sets;
 use crate::check::has_apparmor;
 use crate::error::Context;
 use crate::job::ProcessJob;
@@ -313,7 +313,7 @@ pub(super) fn settle(sets: &Sets) -> Result<()> {
 }
 
 fn drop_bounding(keep: CapabilitySet) -> Result<()> {
-    for (number, name) in NAMES.iter().enumerate() {
+    for (number, name) in CAPABILITY_NAMES.iter().enumerate() {
         let capability = CapabilitySet::from_bits_retain(1 << number);
         if keep.contains(capability) {
             continue;

@@ -1,53 +1,10 @@
 //! Capabilities, `--security-opt`, masked and read-only paths.
 
+use oci::runtime::CAPABILITY_NAMES;
+
 use crate::container::HostSpec;
 use crate::error::{Error, Result};
 use crate::settings::SeccompSetting;
-
-/// By number; index is the kernel's value (capability.h).
-const ALL: &[&str] = &[
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-];
 
 const DEFAULT: &[&str] = &[
     "CAP_CHOWN",
@@ -76,7 +33,12 @@ fn available() -> &'static [&'static str] {
             .find_map(|line| line.strip_prefix("CapBnd:"))
             .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
             .unwrap_or(u64::MAX);
-        ALL.iter().enumerate().filter(|(bit, _)| bounding >> bit & 1 == 1).map(|(_, name)| *name).collect()
+        CAPABILITY_NAMES
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| bounding >> bit & 1 == 1)
+            .map(|(_, name)| *name)
+            .collect()
     })
 }
 
@@ -91,7 +53,7 @@ pub(crate) fn capabilities(host: &HostSpec) -> Result<Vec<String>> {
                     name if name.starts_with("CAP_") => upper,
                     name => format!("CAP_{name}"),
                 };
-                match ALL.contains(&name.as_str()) {
+                match CAPABILITY_NAMES.contains(&name.as_str()) {
                     true => Ok(name),
                     false => {
                         Err(Error::invalid(format!("invalid capability: unknown capability: \"{name}\"")))
