@@ -127,6 +127,32 @@ fn with_live_restore_they_go_on() {
     assert_eq!(house.inspect("ca", "{{.State.Pid}} {{.State.Status}}"), format!("{pid} running"));
 }
 
+/// The monitor of a container stands elsewhere than the engine.
+#[test]
+fn roots_may_be_relative() {
+    let mut house = House::new();
+    house.engine.terminate();
+    let directory = house.engine.directory().to_owned();
+    house.engine.run_with(|engine| {
+        engine.current_dir(&directory).args(["--data-root", "data", "--exec-root", "exec"]);
+    });
+    let said = house.ok(&[
+        "run",
+        "-v",
+        "kept:/kept",
+        "--name",
+        "near",
+        "bb",
+        "sh",
+        "-c",
+        "echo here | tee /kept/it",
+    ]);
+    assert_eq!(said, "here");
+    assert_eq!(house.ok(&["logs", "near"]), "here");
+    let log = house.inspect("near", "{{.LogPath}}");
+    assert!(log.starts_with(&format!("{}/data/", directory.display())), "{log}");
+}
+
 fn ping(mut stream: impl std::io::Read + std::io::Write) -> String {
     stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("ask");
     let mut answer = String::new();

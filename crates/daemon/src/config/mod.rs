@@ -149,6 +149,11 @@ fn read_file(path: &Path, must_exist: bool) -> Result<Map<String, Value>, String
     serde_json::from_str(&text).map_err(|error| failed(&error))
 }
 
+/// A root as seen from anywhere: monitors and containers' processes have working directories of their own.
+fn absolute(path: &str) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path))
+}
+
 fn merge(
     mut values: BTreeMap<&'static str, Value>,
     file: &Map<String, Value>,
@@ -251,11 +256,11 @@ impl Config {
     }
 
     pub(crate) fn data_root(&self) -> PathBuf {
-        PathBuf::from(self.text("data-root").unwrap_or("/var/lib/wharf"))
+        absolute(self.text("data-root").unwrap_or("/var/lib/wharf"))
     }
 
     pub(crate) fn exec_root(&self) -> PathBuf {
-        PathBuf::from(self.text("exec-root").unwrap_or("/run/wharf"))
+        absolute(self.text("exec-root").unwrap_or("/run/wharf"))
     }
 
     pub(crate) fn hosts(&self) -> Vec<String> {
