@@ -53,6 +53,7 @@ const BUILT: &[&str] = &[
     "GET /images/{name}/json",
     "GET /images/{name}/history",
     "GET /images/{name}/get",
+    "GET /images/{name}/attestations",
     "POST /images/{name}/tag",
     "POST /images/{name}/push",
     "POST /auth",
@@ -90,6 +91,7 @@ const NOT_SHOWN: &[(&str, u16, &str)] = &[
     ),
     ("PUT /volumes/{name}", 400, "as 200"),
     ("PUT /volumes/{name}", 404, "as 200"),
+    ("GET /images/{name}/attestations", 501, "of stores that do not keep indexes"),
     ("POST /images/{name}/tag", 409, "no name of an image is taken: a tag moves"),
     ("GET /containers/{id}/attach/ws", 200, "nothing to say there: a WebSocket, or a refusal"),
     (
@@ -212,6 +214,10 @@ impl Contract {
         self.show(404, "GET /images/{name}/json", "/images/nope/json", None);
         self.show(200, "GET /images/{name}/history", "/images/bb/history", None);
         self.show(404, "GET /images/{name}/history", "/images/nope/history", None);
+        let attested = "GET /images/{name}/attestations";
+        self.show(200, attested, "/images/bb/attestations?statement=1", None);
+        self.show(400, attested, "/images/bb/attestations?platform=x", None);
+        self.show(404, attested, "/images/nope/attestations", None);
         let saved = self.show(200, "GET /images/{name}/get", "/images/bb/get", None);
         self.show(200, "GET /images/get", "/images/get?names=bb&names=second", None);
         let answer = parse(&self.house.raw(&upload("/images/load", &saved.body)));

@@ -4,46 +4,22 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use oci::Digest;
 use tempfile::TempDir;
-use testkit::{Engine, Output};
-
-/// Long enough for a machine that is busy with other tests.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(10);
+use testkit::{Engine, Output, Served};
+pub(crate) use testkit::{good, wait_until};
 
 pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_wharf"))
 }
 
-#[track_caller]
-pub(crate) fn good(output: Output) -> String {
-    assert_eq!(output.status, 0, "{output:?}");
-    output.stdout.trim_end().to_owned()
-}
-
-#[track_caller]
-pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");
-        std::thread::sleep(PAUSE);
-    }
-}
-
-/// A port that nobody listens on right now.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("find a port").port()
-}
-
 /// docker-registry on a port of loopback, with a directory of its own.
 pub(crate) struct Registry {
-    child: Child,
+    served: Served,
     pub(crate) port: u16,
     directory: TempDir,
 }
@@ -56,47 +32,22 @@ impl Registry {
     /// With more lines of its configuration.
     pub(crate) fn start_with(configuration: &str) -> Registry {
         let directory = testkit::directory();
-        let path = |name: &str| directory.path().join(name);
-        // Somebody else may take the port in between.
-        for _ in 0..5 {
-            let port = free_port();
-            let text = format!(
-                "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:{port}\n{}",
-                path("data").display(),
-                configuration.replace("DIR", &directory.path().to_string_lossy())
-            );
-            std::fs::write(path("config.yml"), text).expect("write the registry's configuration");
-            let log = std::fs::File::create(path("log")).expect("make the registry's log");
-            let mut child = Command::new("docker-registry")
-                .arg("serve")
-                .arg(path("config.yml"))
-                .stdin(Stdio::null())
-                .stdout(log.try_clone().expect("share the log"))
-                .stderr(log)
-                .spawn()
-                .expect("start docker-registry (Debian: docker-registry)");
-            let deadline = Instant::now() + DEADLINE;
-            loop {
-                if child.try_wait().ok().flatten().is_some() {
-                    break;
-                }
-                if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                    return Registry { child, port, directory };
-                }
-                assert!(Instant::now() < deadline, "docker-registry does not answer");
-                std::thread::sleep(PAUSE);
-            }
-        }
-        panic!("docker-registry: {}", std::fs::read_to_string(path("log")).unwrap_or_default());
+        let text = format!(
+            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:{{port}}\n{}",
+            directory.path().join("data").display(),
+            configuration.replace("DIR", &directory.path().to_string_lossy())
+        );
+        let served = Served::start(Path::new("docker-registry"), directory.path(), &text);
+        Registry { port: served.port, served, directory }
     }
 
     pub(crate) fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.served.host()
     }
 
     /// Its requests so far, one line each.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+        self.served.log()
     }
 
     /// Where it keeps a blob.
@@ -116,13 +67,6 @@ impl Registry {
                 .env("HOME", self.directory.path()),
         );
         assert_eq!(copied.status, 0, "{copied:?}");
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -425,4 +369,12 @@ fn pump(mut from: &TcpStream, mut to: &TcpStream, shared: &Shared) {
 pub(crate) fn engine(directory: &Path) -> Engine {
     std::fs::create_dir_all(directory).expect("make the engine's directory");
     Engine::start(binary(), directory)
+}
+
+/// `GET`, as a client of the newest API.
+pub(crate) fn get(engine: &Engine, path: &str) -> serde_json::Value {
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "-g", "--unix-socket"]).arg(engine.socket()).arg(format!("http://x{path}"));
+    let output = curl.output().expect("run curl");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{path}: {error}: {output:?}"))
 }

@@ -7,24 +7,12 @@ use oci::Digest;
 use serde_json::Value;
 use testkit::{Engine, Output};
 
-use crate::kit::{Layout, Registry, busybox_tar, engine, good, tar_of};
+use crate::kit::{Layout, Registry, busybox_tar, engine, get, good, tar_of};
 
 fn multi(directory: &std::path::Path) -> (Layout, BTreeMap<String, Digest>) {
     // The same busybox for both, so that either runs here.
     let layers = |word: &str| vec![busybox_tar(), tar_of(&[("arch", word.as_bytes())])];
     Layout::make_attested(directory, &[("arm64", layers("arm64")), ("amd64", layers("amd64"))])
-}
-
-/// `GET`, as a client of the newest API.
-fn get(engine: &Engine, path: &str) -> Value {
-    let socket = engine.socket();
-    let output = Command::new("curl")
-        .args(["-sS", "--unix-socket"])
-        .arg(socket)
-        .arg(format!("http://x/v1.52{path}"))
-        .output()
-        .expect("run curl");
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{path}: {error}: {output:?}"))
 }
 
 /// Digest, kind, is it here, and for what: each manifest of the first image.

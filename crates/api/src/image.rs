@@ -193,6 +193,17 @@ pub struct ManifestAttestationData {
     pub subject: String,
 }
 
+/// One line of `GET /images/{name}/attestations`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AttestationStatement {
+    pub descriptor: Descriptor,
+    pub predicate_type: String,
+    /// As it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<Box<serde_json::value::RawValue>>,
+}
+
 /// One line of `GET /images/{name}/history`, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]

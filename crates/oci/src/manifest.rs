@@ -95,4 +95,6 @@ pub mod annotation {
     pub const ATTESTATION: &str = "attestation-manifest";
     /// The manifest of that image.
     pub const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+    /// Of a statement within such a manifest: the URI of what it states.
+    pub const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 }

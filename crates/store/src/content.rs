@@ -14,6 +14,8 @@ use crate::lease::{Lease, Leases};
 
 /// Documents (manifests, configs) larger than this are refused when read into memory.
 pub(crate) const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
+/// Lists of all files of an image are some megabytes.
+const STATEMENT_BYTES_MAX: u64 = 64 << 20;
 
 /// The blob store.
 #[derive(Debug)]
@@ -74,13 +76,22 @@ impl Content {
 
     /// A document as a whole, verified against its digest again.
     pub fn read(&self, digest: &Digest) -> Result<Vec<u8>> {
+        self.read_within(digest, DOCUMENT_BYTES_MAX)
+    }
+
+    /// As [`read`](Content::read), for what may be longer than anything that an image is made of: statements about one.
+    pub fn read_large(&self, digest: &Digest) -> Result<Vec<u8>> {
+        self.read_within(digest, STATEMENT_BYTES_MAX)
+    }
+
+    fn read_within(&self, digest: &Digest, bytes_max: u64) -> Result<Vec<u8>> {
         let file = self.file(digest)?;
         let size = file.metadata()?.len();
-        if size > DOCUMENT_BYTES_MAX {
+        if size > bytes_max {
             return Err(Error::Invalid(format!("{digest}: a document of {size} bytes is too large")));
         }
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-        file.take(DOCUMENT_BYTES_MAX).read_to_end(&mut bytes)?;
+        file.take(bytes_max).read_to_end(&mut bytes)?;
         let mut digester = Digester::new(digest.algorithm());
         digester.update(&bytes);
         match digester.finish() {

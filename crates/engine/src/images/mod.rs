@@ -1,6 +1,7 @@
 //! Images: listing, inspecting, tagging, removing, moving them in and out. The store keeps them; here are the
 //! decisions (what a reference means, what may be removed) and the events.
 
+mod attestations;
 mod copy;
 mod fetch;
 mod garbage;
@@ -17,6 +18,7 @@ mod remote;
 mod search;
 mod service;
 
+pub use attestations::{Attestation, AttestationRequest};
 pub use copy::CopyRequest;
 pub use distribution::{Credentials, Found};
 pub use garbage::{GarbageReport, GarbageRequest, GarbageStep};

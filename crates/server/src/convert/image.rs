@@ -3,9 +3,9 @@
 use super::{health, time};
 use api::container::{DriverData, Empty};
 use api::image::{
-    Descriptor, HistoryItem, ImageConfig, ImageInspectResponse, ImageMetadata, ImageSummary,
-    ManifestAttestationData, ManifestImageData, ManifestSize, ManifestSummary, Platform, RootFs,
-    UnpackedSize,
+    AttestationStatement, Descriptor, HistoryItem, ImageConfig, ImageInspectResponse, ImageMetadata,
+    ImageSummary, ManifestAttestationData, ManifestImageData, ManifestSize, ManifestSummary, Platform,
+    RootFs, UnpackedSize,
 };
 use engine::images::ManifestKind;
 use engine::{Error, Result, images};
@@ -126,6 +126,25 @@ fn config(config: images::ImageConfig) -> ImageConfig {
         on_build: config.on_build.unwrap_or_default(),
         shell: config.shell.unwrap_or_default(),
     }
+}
+
+pub(crate) fn attestation(attestation: images::Attestation) -> Result<AttestationStatement> {
+    let of = attestation.descriptor;
+    let raw = |text: String| {
+        serde_json::value::RawValue::from_string(text)
+            .map_err(|error| Error::internal(format!("attestation statement {}: {error}", of.digest)))
+    };
+    Ok(AttestationStatement {
+        statement: attestation.statement.map(raw).transpose()?,
+        predicate_type: attestation.predicate,
+        descriptor: Descriptor {
+            media_type: of.media_type,
+            digest: of.digest.to_string(),
+            size: size(of.size),
+            annotations: of.annotations,
+            ..Default::default()
+        },
+    })
 }
 
 pub(crate) fn history(entry: images::HistoryEntry) -> HistoryItem {

@@ -11,7 +11,8 @@ use api::image::{GarbageImage, ImageDeleteItem, ImageGarbage, ImagesPruneRespons
 use api::media_type::TAR;
 use api::progress::ProgressMessage;
 use engine::images::{
-    GarbageRequest, GarbageStep, ImageListRequest, ImportRequest, Progress, PullRequest, PushRequest, Removed,
+    AttestationRequest, GarbageRequest, GarbageStep, ImageListRequest, ImportRequest, Progress, PullRequest,
+    PushRequest, Removed,
 };
 use engine::{Error, ImageGc, Result};
 use http::{Response, StatusCode};
@@ -54,6 +55,22 @@ pub(crate) async fn history(call: Call) -> Result<Response<Body>> {
     let platform = platforms(&call, "platform", 48)?.pop();
     let history = call.engine().images.history(&call.name, platform.as_ref()).await?;
     let list: Vec<_> = history.into_iter().map(convert::image::history).collect();
+    Ok(body::json(StatusCode::OK, &list))
+}
+
+pub(crate) async fn attestations(call: Call) -> Result<Response<Body>> {
+    let mut platforms = platforms(&call, "platform", 55)?;
+    if platforms.len() > 1 {
+        return Err(Error::invalid("only one platform can be specified"));
+    }
+    let request = AttestationRequest {
+        name: call.name.clone(),
+        platform: platforms.pop(),
+        predicates: call.query.all("type").into_iter().filter(|uri| !uri.is_empty()).collect(),
+        statements: call.query.flag("statement"),
+    };
+    let found = call.engine().images.attestations(request).await?;
+    let list = found.into_iter().map(convert::image::attestation).collect::<Result<Vec<_>>>()?;
     Ok(body::json(StatusCode::OK, &list))
 }
 

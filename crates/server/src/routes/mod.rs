@@ -94,6 +94,7 @@ pub(crate) static ROUTES: &[Route] = routes! {
     GET "/images/{name*}/json" => images::inspect;
     GET "/images/{name*}/history" => images::history;
     GET "/images/{name*}/get" => images::save_one;
+    GET "/images/{name*}/attestations" => images::attestations, since 55;
     POST "/images/{name*}/tag" => images::tag;
     POST "/images/{name*}/push" => images::push;
     DELETE "/images/{name*}" => images::remove;
@@ -174,7 +175,6 @@ pub(crate) const NOT_BUILT: &[(&str, &str)] = &[
     ("POST", "/containers/{name*}/copy"),
     ("POST", "/build"),
     ("POST", "/build/cancel"),
-    ("GET", "/images/{name*}/attestations"),
     ("POST", "/session"),
     ("POST", "/grpc"),
     ("GET", "/plugins/privileges"),
