@@ -3,6 +3,8 @@
 
 mod garbage;
 mod import;
+mod layout;
+mod usage;
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! The image service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::sync::Arc;
 
@@ -98,6 +98,14 @@ impl Images {
         }
         summaries.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
         Ok(summaries)
+    }
+
+    /// Bytes of the layers of all images, each once.
+    pub(crate) fn layers_bytes(&self) -> u64 {
+        let all = self.store.images().list();
+        let layers = all.iter().flat_map(|image| &image.layers);
+        let chains: BTreeSet<&oci::Digest> = layers.map(|layer| &layer.chain_id).collect();
+        chains.into_iter().filter_map(|chain| self.store.snapshots().layer_size(chain)).sum()
     }
 
     /// Whether the image is one for `wanted`.

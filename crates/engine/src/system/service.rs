@@ -103,7 +103,7 @@ impl System {
             let bytes = crate::core::blocking(move || log_bytes(&path)).await;
             Arc::make_mut(container).size_log = Some(bytes);
         }
-        let layers_bytes = images.iter().map(|image| image.size_bytes).sum();
+        let layers_bytes = self.images.layers_bytes();
         let volumes = self.volumes.usage().await;
         Ok(DiskUsage { layers_bytes, images, containers, volumes })
     }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use oci::{Digest, Platform, Reference};
 
+use super::platforms::is_nameless;
 use super::{ImageRecord, Images, Index, Member, NameRecord};
 use crate::error::{Error, Result};
 use crate::records::{Batch, Durability};
@@ -44,7 +45,7 @@ impl Images {
     pub fn delete(&self, text: &str, force: bool, prune: bool, in_use: InUse<'_>) -> Result<Vec<Deleted>> {
         let image = self.resolve(text)?;
         let id = &image.id;
-        let names = self.names(id);
+        let names = self.all_names(id);
         // The digest of a manifest or an index stands for the image as its id does.
         if is_id_prefix(id, text) || text.parse::<Digest>().is_ok() {
             if is_single(&names)
@@ -166,7 +167,7 @@ impl Images {
         in_use: InUse<'_>,
     ) -> Result<Vec<Deleted>> {
         let Some(image) = self.get(id) else { return self.untag(last, in_use) };
-        let names = self.names(id);
+        let names = self.all_names(id);
         let named = names.iter().any(|name| !last.contains(name));
         if let Some(obstacle) = self.obstacle(id, !force, !force && named, &self.users(id, in_use)) {
             let dangling = !named && self.children(id).is_empty();
@@ -180,7 +181,7 @@ impl Images {
         let mut parent = image.parent.clone().filter(|_| prune);
         while let Some(next) = parent.and_then(|id| self.get(&id)) {
             let childless = self.children(&next.id).iter().all(|child| doomed.contains(&child.id));
-            if !childless || !self.names(&next.id).is_empty() || !in_use(&next.id).is_empty() {
+            if !childless || !self.all_names(&next.id).is_empty() || !in_use(&next.id).is_empty() {
                 break;
             }
             doomed.push(next.id.clone());
@@ -249,7 +250,8 @@ impl Images {
             index.last_tagged.remove(id);
             self.uses.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(id);
         }
-        let untagged = names.iter().map(|name| Deleted::Untagged(name.familiar()));
+        let shown = names.iter().filter(|name| !is_nameless(name));
+        let untagged = shown.map(|name| Deleted::Untagged(name.familiar()));
         Ok(untagged.chain(images.into_iter().map(Deleted::Image)).collect())
     }
 
@@ -268,7 +270,7 @@ impl Images {
             let message = format!("image is being used by running container {}", short(&user.container));
             return Some(Obstacle { hard: true, used: true, message });
         }
-        if names_count && !self.names(id).is_empty() {
+        if names_count && !self.all_names(id).is_empty() {
             let message = "image is referenced in multiple repositories".into();
             return Some(Obstacle { hard: false, used: false, message });
         }

@@ -216,8 +216,14 @@ impl Images {
         self.read().images.get(id).cloned()
     }
 
-    /// All names of an image, with tag or digest, sorted.
+    /// All names of an image that are to be seen, with tag or digest, sorted.
     pub fn names(&self, id: &Digest) -> Vec<Reference> {
+        let mut names = self.all_names(id);
+        names.retain(|name| !platforms::is_nameless(name));
+        names
+    }
+
+    fn all_names(&self, id: &Digest) -> Vec<Reference> {
         self.read().names_of(id)
     }
 
@@ -254,9 +260,16 @@ impl Images {
             record.last_tagged = Some(now.clone());
             batch.put(id.as_str(), &record)?;
         }
+        let obsolete = through.map(platforms::nameless);
+        if let Some(obsolete) = &obsolete {
+            batch.delete::<NameRecord>(&obsolete.to_string());
+        }
         self.records.commit(batch, Durability::Full)?;
         index.last_tagged.insert(id.clone(), now);
         index.insert_name(name, id.clone(), through);
+        if let Some(obsolete) = &obsolete {
+            index.remove_name(obsolete);
+        }
         index.forget_indexes();
         Ok(())
     }
@@ -323,14 +336,26 @@ impl Images {
         }
         let image = known.unwrap_or_else(|| Arc::new(image));
         index.images.insert(config.clone(), image.clone());
+        let mut names = names;
+        // What has a name needs none that nobody sees.
+        let obsolete =
+            through.as_ref().map(|through| platforms::nameless(&through.digest)).filter(|nameless| {
+                let known = through.iter().flat_map(|through| index.names_through(&through.digest));
+                names.iter().cloned().chain(known).any(|name| name != *nameless)
+            });
+        names.retain(|name| Some(name) != obsolete.as_ref());
         let mut faced = names.clone();
         let mut face = config.clone();
         if let Some(through) = &through {
             face = index.face(through, &[]).unwrap_or(face);
             let others = index.names_through(&through.digest).into_iter();
-            faced.extend(others.filter(|name| !names.contains(name) && index.names.get(name) != Some(&face)));
+            let others = others.filter(|name| !names.contains(name) && Some(name) != obsolete.as_ref());
+            faced.extend(others.filter(|name| index.names.get(name) != Some(&face)));
         }
         let digest = through.as_ref().map(|through| &through.digest);
+        if let Some(obsolete) = &obsolete {
+            batch.delete::<NameRecord>(&obsolete.to_string());
+        }
         let put = |name: &Reference| {
             batch.put(&name.to_string(), &NameRecord { image: face.clone(), index: digest.cloned() })
         };
@@ -344,6 +369,9 @@ impl Images {
         }
         for name in &faced {
             index.insert_name(name.clone(), face.clone(), digest);
+        }
+        if let Some(obsolete) = &obsolete {
+            index.remove_name(obsolete);
         }
         if !names.is_empty() {
             index.last_tagged.insert(config.clone(), now);

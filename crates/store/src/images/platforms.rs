@@ -9,6 +9,8 @@
 //!
 //! A name has a *face*, the image that it means where no platform is asked for: this machine's, or the first that is here.
 //! So whoever knows nothing of indexes sees one image, as before. An index without an image is not kept.
+//!
+//! One that came without a name has one that nobody sees ([`nameless`]), until it gets another.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -23,6 +25,21 @@ use crate::error::{Error, Result};
 pub const INDEX_DEPTH_MAX: usize = 4;
 /// In all of them together.
 pub const MEMBERS_MAX: usize = 2000;
+
+/// Of a domain that nobody has (RFC 2606).
+const NAMELESS: &str = "nameless.invalid/index";
+
+/// What keeps an index that came without a name.
+pub(super) fn nameless(index: &Digest) -> Reference {
+    // Both are well-formed.
+    let name = Reference::parse(NAMELESS).unwrap_or_else(|_| unreachable!("a valid name"));
+    name.with_digest(index.clone())
+}
+
+/// Is it such a name, which is not to be shown?
+pub(super) fn is_nameless(name: &Reference) -> bool {
+    name.digest().is_some() && name.name() == NAMELESS
+}
 
 /// An index that a name points to.
 #[derive(Debug, Clone, PartialEq)]
@@ -285,6 +302,11 @@ impl Images {
         let mut here = inner.images_of(index);
         let found = here.find(|(_, image)| image.config.platform().satisfies(wanted));
         found.map(|(member, image)| (member.clone(), image.clone()))
+    }
+
+    /// The image that stands for an index, if any of it is here.
+    pub(super) fn face_of(&self, index: &ImageIndex) -> Option<Digest> {
+        self.read().face(index, &[])
     }
 
     /// All images of an index that are here.

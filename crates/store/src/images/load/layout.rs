@@ -1,4 +1,4 @@
-//! OCI layouts: `index.json` names manifests, and indexes, which are kept whole under their names.
+//! OCI layouts: `index.json` names manifests, and indexes, which are kept whole.
 
 use std::sync::Arc;
 
@@ -6,10 +6,11 @@ use oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference,
 
 use super::{Files, LoadEvent, Progress, is_wanted};
 use crate::error::{Error, Result};
+use crate::images::platforms::nameless;
 use crate::images::{INDEX_DEPTH_MAX, Image, ImageIndex, Images, Member, MemberKind};
 use crate::lease::Lease;
 
-/// An image that is not within an index, or within one that has no name, which is not kept.
+/// An image that is not within an index that is kept.
 struct Single {
     digest: Digest,
     manifest: Manifest,
@@ -51,24 +52,23 @@ impl Images {
         let top: Index = self.document(files, "index.json")?;
         let mut images: Vec<Arc<Image>> = Vec::new();
         let mut refused = None;
-        let mut unnamed = Index { manifests: Vec::new(), ..top.clone() };
+        let mut others = Index { manifests: Vec::new(), ..top.clone() };
         for descriptor in &top.manifests {
             let is_index = media_type::is_index(&descriptor.media_type)
                 && files.get(&blob_name(&descriptor.digest)).is_some();
-            match name_of(descriptor).filter(|_| is_index) {
-                Some(name) => {
-                    let loaded = self.load_index(descriptor, &name, platforms, lease, progress);
-                    match loaded {
-                        Ok(loaded) => images.extend(loaded),
-                        Err(error @ Error::NoPlatform(_)) => _ = refused.get_or_insert(error),
-                        Err(error) => return Err(error),
-                    }
-                }
-                None => unnamed.manifests.push(descriptor.clone()),
+            let name = name_of(descriptor);
+            if !is_index || (name.is_none() && !self.has_images(descriptor)?) {
+                others.manifests.push(descriptor.clone());
+                continue;
+            }
+            match self.load_index(descriptor, name.as_ref(), platforms, lease, progress) {
+                Ok(loaded) => images.extend(loaded),
+                Err(error @ Error::NoPlatform(_)) => _ = refused.get_or_insert(error),
+                Err(error) => return Err(error),
             }
         }
         let mut singles = Vec::new();
-        self.singles(files, &unnamed, None, 0, &mut singles)?;
+        self.singles(files, &others, None, 0, &mut singles)?;
         self.load_singles(files, singles, platforms, lease, progress, &mut images, &mut refused)?;
         images.sort_by(|a, b| a.id.cmp(&b.id));
         images.dedup_by(|a, b| a.id == b.id);
@@ -78,11 +78,17 @@ impl Images {
         }
     }
 
-    /// An index, with all of its images that the archive has.
+    /// Of what there is in an index, is anything an image?
+    fn has_images(&self, descriptor: &Descriptor) -> Result<bool> {
+        let index = ImageIndex::read(&self.content, &descriptor.digest)?;
+        Ok(index.members.iter().any(|member| member.image_id().is_some()))
+    }
+
+    /// An index, with all of its images that the archive has. Without a name it is kept until it has one, or is removed.
     fn load_index(
         &self,
         descriptor: &Descriptor,
-        name: &Reference,
+        name: Option<&Reference>,
         platforms: &[Platform],
         lease: &Lease,
         progress: Progress<'_>,
@@ -113,14 +119,19 @@ impl Images {
                 )),
             });
         }
+        let own = name.cloned().unwrap_or_else(|| nameless(&index.digest));
         for (at, (member, config)) in chosen.iter().enumerate() {
             let manifest = &member.descriptor.digest;
             self.unpack_loaded(lease, config, manifest, progress)?;
             // From the first on all are the index's; nothing is listed as an image of its own.
-            let names = if at == 0 { std::slice::from_ref(name) } else { &[] };
+            let names = if at == 0 { std::slice::from_ref(&own) } else { &[] };
             images.push(self.insert_through(lease, config, manifest, None, names, Some(&index.digest))?);
         }
-        progress(LoadEvent::Tagged(name.clone().or_latest()));
+        match (name, self.face_of(&index)) {
+            (Some(name), _) => progress(LoadEvent::Tagged(name.clone().or_latest())),
+            (None, Some(face)) => progress(LoadEvent::Untagged(face)),
+            (None, None) => {}
+        }
         Ok(images)
     }
 
@@ -160,7 +171,9 @@ impl Images {
             .collect();
         for (one, config) in whole {
             let own = config.platform();
-            let is_other = !config.os.is_empty() && !own.satisfies(&host) && hosts.contains(&one.name);
+            // Those without a name are in nobody's way.
+            let is_rival = one.name.is_some() && hosts.contains(&one.name);
+            let is_other = is_rival && !config.os.is_empty() && !own.satisfies(&host);
             if !is_wanted(&config, platforms) || (platforms.is_empty() && is_other) {
                 let wanted = platforms.first().unwrap_or(&host);
                 refused.get_or_insert(Error::Invalid(format!("image is for {own}, not for {wanted}")));
