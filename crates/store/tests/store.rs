@@ -685,3 +685,13 @@ fn a_link_entry_named_like_a_blob_does_no_harm() {
             .contains("unrecognized image format")
     );
 }
+
+#[test]
+fn what_is_unpacked_is_spread_over_the_disk_where_the_file_system_can() {
+    let directory = tempfile::tempdir().unwrap();
+    open(directory.path());
+    let staging = File::open(directory.path().join("snapshots/overlay/tmp")).unwrap();
+    let is_ext4 = rustix::fs::fstatfs(&staging).unwrap().f_type == 0xef53;
+    let flags = rustix::fs::ioctl_getflags(&staging).unwrap_or(rustix::fs::IFlags::empty());
+    assert_eq!(flags.contains(rustix::fs::IFlags::TOPDIR), is_ext4);
+}

@@ -95,6 +95,7 @@ impl Snapshots {
         for path in [&staging, &layout.layers(name), &layout.writable(name), &empty] {
             fs::create_dir_all(path).at("create", path)?;
         }
+        spread(&staging);
         let syncer = Syncer::new(layout.layers(name))?;
         let snapshots = Snapshots {
             layout: layout.clone(),
@@ -332,6 +333,18 @@ pub(crate) fn remove_tree(path: &Path) -> Result<()> {
     btrfs::forget(path);
     // Containers decide how deep a tree is.
     Ok(archive::remove_tree(path)?)
+}
+
+/// Asks ext4 to put what is made in a directory anywhere on the disk (`chattr +T`), each tree in a place of its own.
+///
+/// ext4 does not use an inode again soon after its file was deleted, and passes over all of those near by for each file that
+/// it makes (`recently_deleted` in its `ialloc.c`, a minute to six). Where images and containers come and go, unpacking a layer beside
+/// the last ones' remains takes twice the time. Other file systems know no such flag, and have no such trouble.
+fn spread(directory: &Path) {
+    let Ok(directory) = fs::File::open(directory) else { return };
+    let Ok(flags) = rustix::fs::ioctl_getflags(&directory) else { return };
+    // It is only faster with it.
+    let _ = rustix::fs::ioctl_setflags(&directory, flags | rustix::fs::IFlags::TOPDIR);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
