@@ -6,12 +6,29 @@ use std::path::Path;
 
 use client::ByteStream;
 
+use crate::command::Outcome;
 use crate::failure::Failure;
+use crate::flags::Parsed;
+use crate::terminal;
+
+/// Where `--output` says, or to stdout unless a person sits there. `what` has failed if a file does not come about.
+pub(crate) async fn deliver(
+    line: &Parsed,
+    stream: impl Future<Output = client::Result<ByteStream>>,
+    what: &str,
+) -> Outcome {
+    match line.text("output") {
+        "" if terminal::stdout_is_terminal() => {
+            return Err(Failure::new("cowardly refusing to save to a terminal. Use the -o flag or redirect"));
+        }
+        "" => to_stdout(stream).await?,
+        path => to_path(stream, path, what).await?,
+    }
+    Ok(0)
+}
 
 /// All of it, as it comes.
-pub(crate) async fn to_stdout(
-    stream: impl Future<Output = client::Result<ByteStream>>,
-) -> Result<(), Failure> {
+async fn to_stdout(stream: impl Future<Output = client::Result<ByteStream>>) -> Result<(), Failure> {
     let mut stream = stream.await?;
     let mut out = std::io::stdout().lock();
     while let Some(bytes) = stream.next().await? {
@@ -21,7 +38,7 @@ pub(crate) async fn to_stdout(
 }
 
 /// Beside and renamed over: what breaks off leaves what was there. `what` has failed then.
-pub(crate) async fn to_path(
+async fn to_path(
     stream: impl Future<Output = client::Result<ByteStream>>,
     path: &str,
     what: &str,

@@ -2,10 +2,9 @@
 
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
-use crate::failure::Failure;
 use crate::flags::{Flag, Parsed};
 use crate::output::file;
-use crate::{platforms, terminal};
+use crate::platforms;
 
 pub(crate) const COMMAND: Command = Command {
     name: "save",
@@ -26,15 +25,7 @@ pub(crate) const COMMAND: Command = Command {
 };
 
 async fn run(app: &App, line: &Parsed) -> Outcome {
-    let path = line.text("output");
     let platforms = platforms::all_encoded(&line.list("platform")).map_err(platforms::invalid)?;
-    if path.is_empty() && terminal::stdout_is_terminal() {
-        return Err(Failure::new("cowardly refusing to save to a terminal. Use the -o flag or redirect"));
-    }
     let stream = async { app.client.images().save(&line.operands, &platforms).await };
-    match path {
-        "" => file::to_stdout(stream).await,
-        path => file::to_path(stream, path, "failed to save image").await,
-    }?;
-    Ok(0)
+    file::deliver(line, stream, "failed to save image").await
 }
