@@ -51,6 +51,9 @@ struct ServeArgs {
     /// Directory that holds everything [default: /var/lib/registry]
     #[arg(long)]
     root: Option<PathBuf>,
+    /// The data root of an engine on the same file system: what it has need not be sent here, and takes no room twice
+    #[arg(long)]
+    share: Option<PathBuf>,
     /// Serve TLS with this certificate chain (PEM)
     #[arg(long, requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
@@ -196,6 +199,7 @@ impl ServeArgs {
             settings.address = Address::Tcp(address);
         }
         settings = settings.at(self.root);
+        settings.share = self.share.or(settings.share);
         if let Some((certificate, key)) = self.tls_certificate.zip(self.tls_key) {
             settings.tls = Some(Tls {
                 certificate,

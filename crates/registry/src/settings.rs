@@ -20,6 +20,8 @@ pub struct Settings {
     pub root: PathBuf,
     /// In place of `root`.
     pub bucket: Option<BucketSettings>,
+    /// The data root of an engine on the same file system: what the engine has need not be sent, and is not there twice.
+    pub share: Option<PathBuf>,
     pub tls: Option<Tls>,
     /// Users with their bcrypt hashes, as htpasswd(1) writes them with `-B`.
     pub htpasswd: Option<PathBuf>,
@@ -184,9 +186,13 @@ impl Settings {
     /// Where things are kept.
     ///
     /// # Errors
-    /// As [`Storage::of`].
+    /// As [`Storage::of`]; there is an engine to share with, and it is elsewhere.
     pub fn storage(&self) -> Result<Storage> {
-        Storage::of(&self.root, self.bucket.as_ref())
+        let storage = Storage::of(&self.root, self.bucket.as_ref())?;
+        if let Some(engine) = &self.share {
+            storage.check_share(engine)?;
+        }
+        Ok(storage)
     }
 
     /// With a directory, if one is said beside them.
@@ -212,6 +218,7 @@ impl Settings {
             address: Address::Tcp(([0u16; 8], 5000).into()),
             root: root.to_owned(),
             bucket: None,
+            share: None,
             tls: None,
             htpasswd: None,
             realm: "Registry".into(),

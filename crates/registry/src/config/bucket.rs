@@ -68,6 +68,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), String> {
         Some(_) if !settings.notifications.endpoints.is_empty() => {
             refused("notifications.endpoints", "events wait in files")
         }
+        Some(_) if settings.share.is_some() => refused("wharf.share", "blobs are shared as files"),
         Some(_) => Ok(()),
     }
 }

@@ -149,6 +149,7 @@ pub(crate) const KEYS: &[(&str, Rule)] = &[
     ("reporting", Refused("errors are reported in the log only")),
     // Ours.
     ("wharf.rules", Honoured),
+    ("wharf.share", Honoured),
     ("wharf.tokens", Honoured),
     ("wharf.sparseindexes", Honoured),
     ("wharf.collect.every", Honoured),

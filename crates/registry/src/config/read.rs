@@ -47,6 +47,7 @@ pub(super) fn settings(root: &Node, from_file: bool) -> Result<Settings> {
     settings.tags_max = tree.at("tags").positive("maxtags")?;
     let ours = tree.at("wharf");
     settings.rules = ours.text("rules")?.map(PathBuf::from);
+    settings.share = ours.text("share")?.map(PathBuf::from);
     settings.token_auth = ours.flag("tokens")?.unwrap_or(false);
     if ours.flag("sparseindexes")? == Some(true) {
         settings.validation.indexes = Indexes::Sparse;

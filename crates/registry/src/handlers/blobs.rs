@@ -5,8 +5,10 @@ use http::{Response, StatusCode};
 use oci::Digest;
 
 use super::{CONTENT_DIGEST, Call, blocking, empty, set};
+use crate::action::Action;
 use crate::body::{Body, FileBody};
 use crate::error::Result;
+use crate::quota;
 use crate::range::{self, Wanted};
 use crate::storage::{Blob, Bytes};
 use crate::upstream::Found;
@@ -19,6 +21,7 @@ pub(crate) async fn get(call: Call, repository: String, digest: Digest) -> Resul
     let found = match call.house.upstreams.of(&repository) {
         Some(upstream) => upstream.blob(&repository, &digest, !call.is_head()).await?,
         None => {
+            share(&call, &repository, &digest).await?;
             let (storage, digest) = (call.house.storage.clone(), digest.clone());
             Found::Here(blocking(move || storage.blob(&repository, &digest)).await?)
         }
@@ -71,6 +74,28 @@ pub(crate) async fn get(call: Call, repository: String, digest: Digest) -> Resul
         true => super::head_only(response),
         false => response,
     })
+}
+
+/// Who asks whether a blob is here before it sends it need not send what the engine beside us has.
+async fn share(call: &Call, repository: &str, digest: &Digest) -> Result<()> {
+    let Some(engine) = call.house.settings.share.clone().filter(|_| call.is_head()) else { return Ok(()) };
+    if call.house.access.check(&call.caller, Action::Push, Some(repository)).is_err() {
+        return Ok(());
+    }
+    let (house, repository, digest) = (call.house.clone(), repository.to_owned(), digest.clone());
+    blocking(move || {
+        let storage = &house.storage;
+        if storage.has_blob(&repository, &digest)? {
+            return Ok(());
+        }
+        let size = storage.shared_size(&engine, &digest);
+        // What does not fit is refused when it is sent.
+        if let Ok(_admitted) = quota::admit(&house.settings.quotas, storage, &repository, &digest, size) {
+            storage.share(&engine, &repository, &digest)?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 pub(crate) async fn delete(call: Call, repository: String, digest: Digest) -> Result<Response<Body>> {

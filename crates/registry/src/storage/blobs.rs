@@ -1,10 +1,17 @@
 //! Blobs: bytes by digest, linked into the repositories that they were pushed to.
 
+use std::path::{Path, PathBuf};
+
 use oci::Digest;
 
 use super::Storage;
 use super::medium::Blob;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
+
+/// Where an engine keeps blobs that are whole (`docs/on-disk.md`).
+fn shared(engine: &Path) -> PathBuf {
+    engine.join("content/blobs")
+}
 
 impl Storage {
     /// Opens a blob of a repository: one that was pushed to it, or a manifest of it.
@@ -50,6 +57,38 @@ impl Storage {
             }
         }
         Ok(false)
+    }
+
+    /// Whether blobs of an engine can be files of this registry as well.
+    pub(crate) fn check_share(&self, engine: &Path) -> Result<()> {
+        let blobs = shared(engine);
+        match self.medium().shares_with(&blobs)? {
+            true => Ok(()),
+            false => Err(Error::new(
+                Code::Unknown,
+                format!(
+                    "wharf.share: {} is on another file system than {}: a file cannot be in both",
+                    blobs.display(),
+                    self.root().display()
+                ),
+            )),
+        }
+    }
+
+    /// Bytes of a blob that an engine has; of one that it does not have, none.
+    pub(crate) fn shared_size(&self, engine: &Path, digest: &Digest) -> u64 {
+        let path = shared(engine).join(digest.algorithm().as_str()).join(digest.hex());
+        std::fs::metadata(path).map_or(0, |found| found.len())
+    }
+
+    /// Takes over a blob that an engine has: from then on it is a file of both. `false`: the engine has none.
+    pub(crate) fn share(&self, engine: &Path, repository: &str, digest: &Digest) -> Result<bool> {
+        let source = shared(engine).join(digest.algorithm().as_str()).join(digest.hex());
+        if !self.medium().share(&source, &self.layout().blob(digest))? {
+            return Ok(false);
+        }
+        self.link_blob(repository, digest)?;
+        self.has_blob(repository, digest)
     }
 
     /// Takes a blob out of a repository. Its bytes go when nobody has it, by [`Storage::collect`].

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -139,6 +140,27 @@ impl Medium for Files {
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(disk("open", path, &error)),
         }
+    }
+
+    fn shares_with(&self, directory: &Path) -> Result<bool> {
+        let device = |path: &Path| {
+            fs::metadata(path).map(|found| found.dev()).map_err(|error| disk("look at", path, &error))
+        };
+        Ok(device(directory)? == device(&self.root)?)
+    }
+
+    fn share(&self, file: &Path, path: &Path) -> Result<bool> {
+        if !file.exists() {
+            return Ok(false);
+        }
+        let parent = path.parent().unwrap_or(path);
+        let linked = create_directories(parent).and_then(|()| match fs::hard_link(file, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(true),
+            // Removed from there meanwhile.
+            Err(error) if is_absent(&error) => Ok(false),
+            other => other.and_then(|()| sync_directory(parent)).map(|()| true),
+        });
+        linked.map_err(|error| disk("link", path, &error))
     }
 
     fn begin(&self, directory: &Path) -> Result<()> {

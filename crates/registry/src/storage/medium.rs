@@ -27,6 +27,11 @@ pub(super) trait Medium: Debug + Send + Sync {
     fn remove(&self, path: &Path) -> Result<bool>;
     fn open(&self, path: &Path) -> Result<Option<Blob>>;
 
+    /// Whether files of that directory can be files here as well ([`Medium::share`]).
+    fn shares_with(&self, directory: &Path) -> Result<bool>;
+    /// A file of this machine that never changes is here, too, from now on. `false`: it is not there.
+    fn share(&self, file: &Path, path: &Path) -> Result<bool>;
+
     /// Begins an upload in a directory of its own.
     fn begin(&self, directory: &Path) -> Result<()>;
     /// How many bytes of it have arrived. `None`: there is no such upload.

@@ -298,6 +298,14 @@ impl Medium for Bucket {
         Ok(Some(Blob { bytes: From::Object(Object { bucket: self.clone(), key, size }), size }))
     }
 
+    fn shares_with(&self, _: &Path) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn share(&self, _: &Path, _: &Path) -> Result<bool> {
+        Ok(false)
+    }
+
     fn begin(&self, directory: &Path) -> Result<()> {
         let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         Bucket::write(self, &key(&directory.join("startedat")), now.into())
