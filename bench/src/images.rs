@@ -1,6 +1,8 @@
 //! Images: from a registry and to it, through archives, and out of containers. Each engine has the registry in its own network
 //! namespace, over one directory, so that all pull the same bytes; one that is pushed to begins empty each time.
 
+mod make;
+
 use std::fs;
 use std::io::Error;
 use std::path::{Path, PathBuf};
@@ -11,26 +13,25 @@ use crate::Options;
 use crate::measure::{Samples, ms, time};
 use crate::peers::{self, Engine, excuse};
 use crate::table::{Row, told};
+use make::Parts;
 
-/// What is pulled: as many layers as there are directories of [`LAYERS`].
-const PULLED: &str = "127.0.0.1:5000/bench/image:1";
+/// At port 5000; its tags are rounds.
+const PULLED: &str = "bench/image";
 const PUSHED: &str = "127.0.0.1:5001/bench/image:1";
 
-/// Of this machine: small files and large ones, as images of distributions have them.
-const LAYERS: &[&str] =
-    &["/usr/sbin", "/usr/lib/python3", "/usr/lib/python3.11", "/usr/share/doc", "/usr/share/perl"];
+const PULL: &str = "pull, 350 MB in 6 layers";
+const FIRST: &str = "first container after a pull";
+const PEAK: &str = "most memory of the engine, with pulls";
+const PUSH: &str = "push of the same";
+const AGAIN: &str = "push again";
+const SAVE: &str = "save";
+const LOAD: &str = "load";
+const IMPORT: &str = "import";
+const COMMIT_MANY: &str = "commit of 20,000 files";
+const COMMIT_LARGE: &str = "commit of a file of 500 MB";
 
-pub(crate) const ORDER: &[&str] = &[
-    "pull, 5 layers",
-    "first container after a pull",
-    "push, 5 layers",
-    "push again",
-    "save",
-    "load",
-    "import",
-    "commit of 20,000 files",
-    "commit of a file of 500 MB",
-];
+pub(crate) const ORDER: &[&str] =
+    &[PULL, FIRST, PEAK, PUSH, AGAIN, SAVE, LOAD, IMPORT, COMMIT_MANY, COMMIT_LARGE];
 
 /// A registry in an engine's network namespace; it ends with this.
 struct Registry(Child);
@@ -80,25 +81,20 @@ impl Drop for Registry {
     }
 }
 
-/// One thing to time on one engine: what comes before and after is not.
-struct Step {
-    before: Vec<Vec<String>>,
-    timed: Vec<String>,
-    after: Vec<Vec<String>>,
-    /// Begins empty.
-    wiped: Option<PathBuf>,
-}
-
-impl Step {
-    fn of(timed: Vec<String>) -> Step {
-        Step { before: Vec::new(), timed, after: Vec::new(), wiped: None }
-    }
+/// What each case has at hand.
+struct Scene<'a> {
+    options: &'a Options,
+    dir: PathBuf,
+    parts: Parts,
+    engines: Vec<&'a Engine>,
+    rounds: usize,
 }
 
 pub(crate) fn run(rows: &mut Vec<Row>, options: &Options, engines: &[Engine]) -> Result<(), Error> {
     let dir = options.dir.join("images");
     let stored = dir.join("registry");
-    let archive = |name: &str| dir.join(name).display().to_string();
+    let parts = Parts::make(&dir.join("parts"), &options.dir.join("busybox.tar"))?;
+    parts.image(&tag(0))?.serve(&stored, PULLED, &tag(0))?;
     let mut registries = Vec::new();
     let mut here = Vec::new();
     for engine in engines {
@@ -114,69 +110,216 @@ pub(crate) fn run(rows: &mut Vec<Row>, options: &Options, engines: &[Engine]) ->
             Err(error) => excuse(engine, Err(error))?,
         }
     }
-    let wharf = here.first().ok_or_else(|| Error::other("no engine"))?;
-    make(wharf)?;
-    time(&wharf.command(&["save", "-o", &archive("image.tar"), PULLED]))?;
-    let root = archive("root.tar");
-    let all =
-        LAYERS.iter().filter(|layer| Path::new(layer).exists()).map(|layer| layer.trim_start_matches('/'));
-    let tar = ["tar", "-C", "/", "-cf", &root].into_iter().chain(all);
-    time(&tar.map(str::to_owned).collect::<Vec<_>>())?;
-
-    let forget = |engine: &Engine, name: &str| engine.command(&["rmi", "-f", name]);
-    let rounds = options.rounds.clamp(1, 5);
-    let mut case = |name: &'static str, step: &dyn Fn(&Engine, usize) -> Step| match &options.case {
-        Some(words) if !name.contains(words.as_str()) => Ok(()),
-        _ => compete(rows, name, rounds, &here, step),
-    };
-    case(ORDER[0], &|engine, _| Step {
-        before: vec![forget(engine, PULLED)],
-        ..Step::of(transfer(engine, "pull", PULLED))
-    })?;
-    case(ORDER[1], &|engine, _| Step {
-        before: vec![forget(engine, PULLED), transfer(engine, "pull", PULLED)],
-        ..Step::of(engine.command(&["run", "--rm", "--network", "none", PULLED, "true"]))
-    })?;
-    case(ORDER[2], &|engine, _| Step {
-        before: vec![engine.command(&["tag", PULLED, PUSHED])],
-        wiped: Some(pushed_to(&dir, engine)),
-        ..Step::of(transfer(engine, "push", PUSHED))
-    })?;
-    case(ORDER[3], &|engine, _| Step::of(transfer(engine, "push", PUSHED)))?;
-    case(ORDER[4], &|engine, _| Step {
-        after: vec![vec!["rm".to_owned(), "-f".to_owned(), archive("saved.tar")]],
-        ..Step::of(engine.command(&["save", "-o", &archive("saved.tar"), PULLED]))
-    })?;
-    case(ORDER[5], &|engine, _| Step {
-        before: vec![forget(engine, PULLED), forget(engine, PUSHED)],
-        ..Step::of(engine.command(&["load", "-i", &archive("image.tar")]))
-    })?;
-    case(ORDER[6], &|engine, _| Step {
-        before: vec![forget(engine, "bench-import")],
-        ..Step::of(engine.command(&["import", &root, "bench-import:latest"]))
-    })?;
+    let scene = Scene { options, dir, parts, engines: here, rounds: options.rounds.clamp(1, 5) };
+    // All later cases have this one, which is also what warms up.
+    for engine in &scene.engines {
+        excuse(engine, time(&transfer(engine, "pull", &pulled(0))).map(drop))?;
+    }
+    if scene.wants(PULL) || scene.wants(FIRST) || scene.wants(PEAK) {
+        scene.pulls(rows, &stored)?;
+    }
+    if scene.wants(PUSH) || scene.wants(AGAIN) {
+        scene.pushes(rows)?;
+    }
+    if scene.wants(SAVE) {
+        scene.saves(rows)?;
+    }
+    if scene.wants(LOAD) {
+        scene.loads(rows)?;
+    }
+    if scene.wants(IMPORT) {
+        scene.imports(rows)?;
+    }
     let files = "mkdir /n && cd /n && for i in $(seq 20000); do echo $i > $i; done";
-    for (name, script) in [(ORDER[7], files), (ORDER[8], "head -c 500000000 /dev/zero | tr '\\0' x > /big")] {
-        case(name, &|engine, _| Step {
-            before: vec![
-                engine.command(&["rm", "-f", "bench-commit"]),
-                engine.command(&[
-                    "run",
-                    "--name",
-                    "bench-commit",
-                    "--network",
-                    "none",
-                    "busybox",
-                    "sh",
-                    "-c",
-                    script,
-                ]),
-            ],
-            after: vec![forget(engine, "bench-commit"), engine.command(&["rm", "-f", "bench-commit"])],
-            ..Step::of(engine.command(&["commit", "bench-commit", "bench-commit:latest"]))
-        })?;
+    for (name, script) in
+        [(COMMIT_MANY, files), (COMMIT_LARGE, "head -c 500000000 /dev/zero | tr '\\0' x > /big")]
+    {
+        if scene.wants(name) {
+            scene.commits(rows, name, script)?;
+        }
     }
     Ok(())
+}
+
+impl Scene<'_> {
+    fn wants(&self, name: &str) -> bool {
+        self.options.case.as_ref().is_none_or(|words| name.contains(words.as_str()))
+    }
+
+    /// One case: engines take turns. `step` prepares what is not timed, and says what is.
+    fn compete(
+        &self,
+        rows: &mut Vec<Row>,
+        case: &'static str,
+        step: impl Fn(&Engine, usize) -> Result<Vec<String>, Error>,
+    ) -> Result<(), Error> {
+        let mut timed = Timed::new(self);
+        for round in 1..=self.rounds {
+            for engine in 0..self.engines.len() {
+                timed.time(engine, step(self.engines[engine], round))?;
+            }
+        }
+        timed.into_rows(rows, case);
+        Ok(())
+    }
+
+    /// With the first container of each image, and the engine's memory; beside what its parts cost alone.
+    fn pulls(&self, rows: &mut Vec<Row>, stored: &Path) -> Result<(), Error> {
+        let (mut pulls, mut firsts) = (Timed::new(self), Timed::new(self));
+        let mut alone: Vec<(&'static str, String, Samples)> = Vec::new();
+        let (plain, packed) = self.parts.files();
+        for (what, script) in [
+            (
+                "inflate alone (gzip -dc)",
+                format!("for f in {}; do gzip -dc $f; done >/dev/null", packed.join(" ")),
+            ),
+            (
+                "hash alone (sha256sum)",
+                format!("sha256sum {} {} >/dev/null", packed.join(" "), plain.join(" ")),
+            ),
+            (
+                "write alone (tar -x, cp)",
+                format!(
+                    "mkdir $D && cp {} $D && for f in {}; do mkdir $D/$(basename $f).d && tar -C $D/$(basename $f).d -xf $f; done",
+                    packed.join(" "),
+                    plain.join(" ")
+                ),
+            ),
+        ] {
+            alone.push((what, script, Samples::default()));
+        }
+        for round in 1..=self.rounds {
+            self.parts.image(&tag(round))?.serve(stored, PULLED, &tag(round))?;
+            let name = pulled(round);
+            for engine in 0..self.engines.len() {
+                let of = self.engines[engine];
+                pulls.time(engine, Ok(transfer(of, "pull", &name)))?;
+                firsts.time(engine, Ok(of.command(&["run", "--rm", "--network", "none", &name, "true"])))?;
+            }
+            for (_, script, samples) in &mut alone {
+                let place = self.dir.join(format!("alone-{round}")).display().to_string();
+                let line = ["bash", "-ec", &format!("D={place}; {script}")].map(str::to_owned);
+                samples.push(ms(time(&line)?));
+            }
+        }
+        pulls.into_rows(rows, PULL);
+        for (what, script, samples) in alone {
+            rows.push(Row { case: PULL, contender: what.to_owned(), unit: "ms", samples, command: script });
+        }
+        told(rows, PULL);
+        firsts.into_rows(rows, FIRST);
+        for engine in &self.engines {
+            let mut samples = Samples::default();
+            samples.push(engine.peak_mib());
+            let contender = engine.name.clone();
+            rows.push(Row { case: PEAK, contender, unit: "MiB", samples, command: String::new() });
+        }
+        told(rows, PEAK);
+        Ok(())
+    }
+
+    /// Into a registry that begins empty each time, and once more into the same.
+    fn pushes(&self, rows: &mut Vec<Row>) -> Result<(), Error> {
+        let (mut pushes, mut again) = (Timed::new(self), Timed::new(self));
+        for engine in &self.engines {
+            excuse(engine, time(&engine.command(&["tag", &pulled(0), PUSHED])).map(drop))?;
+        }
+        for _ in 1..=self.rounds {
+            for (number, engine) in self.engines.iter().enumerate() {
+                for entry in fs::read_dir(pushed_to(&self.dir, engine))?.flatten() {
+                    fs::remove_dir_all(entry.path())?;
+                }
+                pushes.time(number, Ok(transfer(engine, "push", PUSHED)))?;
+                again.time(number, Ok(transfer(engine, "push", PUSHED)))?;
+            }
+        }
+        pushes.into_rows(rows, PUSH);
+        again.into_rows(rows, AGAIN);
+        Ok(())
+    }
+
+    fn saves(&self, rows: &mut Vec<Row>) -> Result<(), Error> {
+        let target = self.dir.join("saved.tar");
+        self.compete(rows, SAVE, |engine, _| {
+            if target.exists() {
+                fs::remove_file(&target)?;
+            }
+            Ok(engine.command(&["save", "-o", &target.display().to_string(), &pulled(0)]))
+        })
+    }
+
+    fn loads(&self, rows: &mut Vec<Row>) -> Result<(), Error> {
+        let archive = |round| self.dir.join(format!("load-{round}.tar"));
+        for round in 1..=self.rounds {
+            let name = format!("bench-load:{round}");
+            self.parts.image(&format!("load{round}"))?.archive(&name, &archive(round))?;
+        }
+        self.compete(rows, LOAD, |engine, round| {
+            Ok(engine.command(&["load", "-i", &archive(round).display().to_string()]))
+        })
+    }
+
+    fn imports(&self, rows: &mut Vec<Row>) -> Result<(), Error> {
+        let root = |round| self.dir.join(format!("root-{round}.tar"));
+        for round in 1..=self.rounds {
+            self.parts.root(&format!("root{round}"), &root(round))?;
+        }
+        self.compete(rows, IMPORT, |engine, round| {
+            let name = format!("bench-import:{round}");
+            Ok(engine.command(&["import", &root(round).display().to_string(), &name]))
+        })
+    }
+
+    fn commits(&self, rows: &mut Vec<Row>, case: &'static str, script: &str) -> Result<(), Error> {
+        let name = |round| format!("bench-commit-{}-{round}", script.len());
+        self.compete(rows, case, |engine, round| {
+            let name = name(round);
+            let shell = ["run", "--name", &name, "--network", "none", "busybox", "sh", "-c", script];
+            time(&engine.command(&shell))?;
+            Ok(engine.command(&["commit", &name, &format!("{name}:latest")]))
+        })
+    }
+}
+
+/// What each engine needed for one case.
+struct Timed<'a> {
+    engines: &'a [&'a Engine],
+    samples: Vec<Samples>,
+    command: Vec<String>,
+}
+
+impl<'a> Timed<'a> {
+    fn new(scene: &'a Scene<'_>) -> Timed<'a> {
+        let count = scene.engines.len();
+        let (samples, command) = (vec![Samples::default(); count], vec![String::new(); count]);
+        Timed { engines: &scene.engines, samples, command }
+    }
+
+    /// What an earlier case has left to be written is not this one's.
+    fn time(&mut self, engine: usize, line: Result<Vec<String>, Error>) -> Result<(), Error> {
+        // Of no effect on what is timed but this.
+        let _ = Command::new("sync").status();
+        let outcome = line.and_then(|line| {
+            self.command[engine] = line.join(" ");
+            time(&line)
+        });
+        excuse(self.engines[engine], outcome.map(|took| self.samples[engine].push(ms(took))))
+    }
+
+    fn into_rows(self, rows: &mut Vec<Row>, case: &'static str) {
+        for ((engine, samples), command) in self.engines.iter().zip(self.samples).zip(self.command) {
+            rows.push(Row { case, contender: engine.name.clone(), unit: "ms", samples, command });
+        }
+        told(rows, case);
+    }
+}
+
+fn tag(round: usize) -> String {
+    format!("r{round}")
+}
+
+fn pulled(round: usize) -> String {
+    format!("127.0.0.1:5000/{PULLED}:{}", tag(round))
 }
 
 fn pushed_to(dir: &Path, engine: &Engine) -> PathBuf {
@@ -189,60 +332,4 @@ fn transfer(engine: &Engine, verb: &str, name: &str) -> Vec<String> {
         "podman" => engine.command(&[verb, "-q", "--tls-verify=false", name]),
         _ => engine.command(&[verb, "-q", name]),
     }
-}
-
-/// The image: busybox, and a layer for each directory, in the registry.
-fn make(wharf: &Engine) -> Result<(), Error> {
-    time(&wharf.command(&["tag", "busybox:latest", PULLED]))?;
-    for layer in LAYERS.iter().filter(|layer| Path::new(layer).exists()) {
-        time(&wharf.command(&["create", "--name", "bench-make", PULLED, "true"]))?;
-        let target = format!("bench-make:/{}", layer.trim_start_matches('/').replace('/', "-"));
-        time(&wharf.command(&["cp", "-q", layer, &target]))?;
-        time(&wharf.command(&["commit", "bench-make", PULLED]))?;
-        time(&wharf.command(&["rm", "bench-make"]))?;
-    }
-    time(&transfer(wharf, "push", PULLED)).map(drop)
-}
-
-/// Engines take turns; the first round is to warm up.
-fn compete(
-    rows: &mut Vec<Row>,
-    case: &'static str,
-    rounds: usize,
-    engines: &[&Engine],
-    step: &dyn Fn(&Engine, usize) -> Step,
-) -> Result<(), Error> {
-    let mut samples = vec![Samples::default(); engines.len()];
-    for round in 0..=rounds {
-        for (engine, samples) in engines.iter().zip(&mut samples) {
-            let step = step(engine, round);
-            if let Some(place) = &step.wiped {
-                for entry in fs::read_dir(place)?.flatten() {
-                    fs::remove_dir_all(entry.path())?;
-                }
-            }
-            for line in &step.before {
-                // What is to be removed may not be there.
-                let _ = time(line);
-            }
-            let outcome = time(&step.timed).map(|took| {
-                if round > 0 {
-                    samples.push(ms(took));
-                }
-            });
-            step.after.iter().for_each(|line| drop(time(line)));
-            match outcome {
-                Err(error) if round > 0 && engine.name != "wharf" => {
-                    eprintln!("{case}: {}: {error}", engine.name)
-                }
-                outcome => excuse(engine, outcome)?,
-            }
-        }
-    }
-    for (engine, samples) in engines.iter().zip(samples) {
-        let command = step(engine, 0).timed.join(" ");
-        rows.push(Row { case, contender: engine.name.clone(), unit: "ms", samples, command });
-    }
-    told(rows, case);
-    Ok(())
 }

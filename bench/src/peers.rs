@@ -65,6 +65,19 @@ impl Engine {
         self.processes().iter().map(of).sum::<u64>() as f64
     }
 
+    /// The most memory that its daemons ever had at a time, each by itself: VmHWM of proc_pid_status(5).
+    pub(crate) fn peak_mib(&self) -> f64 {
+        let own = std::process::id();
+        let of = |pid: &u32| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0)
+        };
+        let daemon = self.daemon.as_ref().map(Child::id);
+        let is_daemon = |pid: u32| daemon.is_some_and(|daemon| descends(pid, daemon)) && pid != own;
+        self.processes().iter().filter(|&&pid| is_daemon(pid)).map(of).sum::<u64>() as f64 / 1024.0
+    }
+
     /// Processor time until now of its processes and of those that they have waited for; without its clients.
     pub(crate) fn cpu_ms(&self) -> f64 {
         // A tick is 10 ms wherever Linux tells of ticks (proc(5)).
