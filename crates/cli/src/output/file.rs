@@ -6,7 +6,6 @@ use std::path::Path;
 
 use client::ByteStream;
 
-use crate::command::Outcome;
 use crate::failure::Failure;
 use crate::flags::Parsed;
 use crate::terminal;
@@ -16,15 +15,14 @@ pub(crate) async fn deliver(
     line: &Parsed,
     stream: impl Future<Output = client::Result<ByteStream>>,
     what: &str,
-) -> Outcome {
+) -> Result<(), Failure> {
     match line.text("output") {
         "" if terminal::stdout_is_terminal() => {
-            return Err(Failure::new("cowardly refusing to save to a terminal. Use the -o flag or redirect"));
+            Err(Failure::new("cowardly refusing to save to a terminal. Use the -o flag or redirect"))
         }
-        "" => to_stdout(stream).await?,
-        path => to_path(stream, path, what).await?,
+        "" => to_stdout(stream).await,
+        path => to_path(stream, path, what).await,
     }
-    Ok(0)
 }
 
 /// All of it, as it comes.

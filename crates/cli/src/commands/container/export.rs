@@ -16,7 +16,8 @@ pub(crate) const COMMAND: Command = Command {
     run: |app, line| {
         Box::pin(async move {
             let stream = async { app.client.containers().export(&line.operands[0]).await };
-            file::deliver(&line, stream, "failed to export container").await
+            file::deliver(&line, stream, "failed to export container").await?;
+            Ok(0)
         })
     },
 };

@@ -27,5 +27,6 @@ pub(crate) const COMMAND: Command = Command {
 async fn run(app: &App, line: &Parsed) -> Outcome {
     let platforms = platforms::all_encoded(&line.list("platform")).map_err(platforms::invalid)?;
     let stream = async { app.client.images().save(&line.operands, &platforms).await };
-    file::deliver(line, stream, "failed to save image").await
+    file::deliver(line, stream, "failed to save image").await?;
+    Ok(0)
 }
