@@ -143,10 +143,13 @@ impl Medium for Files {
     }
 
     fn shares_with(&self, directory: &Path) -> Result<bool> {
-        let device = |path: &Path| {
-            fs::metadata(path).map(|found| found.dev()).map_err(|error| disk("look at", path, &error))
+        // What is not made yet will be where the directory above it is.
+        let made = directory.ancestors().find(|above| above.exists()).unwrap_or(directory);
+        let device = |path: &Path| match fs::metadata(path) {
+            Ok(found) => Ok(found.dev()),
+            Err(error) => Err(disk("look at", path, &error)),
         };
-        Ok(device(directory)? == device(&self.root)?)
+        Ok(device(made)? == device(&self.root)?)
     }
 
     fn share(&self, file: &Path, path: &Path) -> Result<bool> {

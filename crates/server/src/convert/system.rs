@@ -174,7 +174,9 @@ pub(crate) fn disk_usage(usage: &DiskUsage, kinds: &[String]) -> api::system::Di
     let now = jiff::Timestamp::now();
     let images = || {
         let items: Vec<_> = usage.images.iter().cloned().map(|image| image::summary(image, false)).collect();
-        let reclaimable = items.iter().filter(|i| i.containers == 0).map(|i| i.size).sum();
+        // As Docker: all but what images with containers have to themselves.
+        let used = items.iter().filter(|i| i.containers > 0);
+        let reclaimable = usage.layers_bytes as i64 - used.map(|i| i.size - i.shared_size).sum::<i64>();
         Usage {
             active_count: items.iter().filter(|i| i.containers > 0).count() as i64,
             reclaimable,
