@@ -79,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<String, Error> {
         streams(&mut rows, &engines)?;
     }
     if wanted("life") {
-        life::all(&mut rows, &engines, dir)?;
+        life::all(&mut rows, options, &engines)?;
     }
     if wanted("network") {
         network::all(&mut rows, options, &engines)?;
@@ -118,19 +118,6 @@ const ORDER: &[&str] = &[
     "PSS per running container",
     "1 GiB through attach",
     "1,000,000 lines into the log",
-    "stop of 100 containers",
-    "kill of 100 containers",
-    "rm -f of 100 running containers",
-    "logs of 1,000,000 lines to a pipe",
-    "a line from the container to logs -f",
-    "cp of 500 MB out",
-    "cp of 500 MB in",
-    "cp of 20,000 files out",
-    "cp of 20,000 files in",
-    "export of 500 MB and 20,000 files",
-    "stats of 100 containers at 1 Hz, engine",
-    "100 health checks a second",
-    "100 native health checks a second",
     "engine start to first _ping",
     "idle engine, PSS",
     "1 GiB blob from a registry",
@@ -139,7 +126,13 @@ const ORDER: &[&str] = &[
 ];
 
 fn rank(case: &str) -> usize {
-    ORDER.iter().chain(network::ORDER).chain(images::ORDER).position(|c| *c == case).unwrap_or(usize::MAX)
+    ORDER
+        .iter()
+        .chain(life::ORDER)
+        .chain(network::ORDER)
+        .chain(images::ORDER)
+        .position(|c| *c == case)
+        .unwrap_or(usize::MAX)
 }
 
 fn single(

@@ -24,12 +24,18 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// A group of cases.
     pub(crate) only: Option<String>,
-    /// Of the cases with images: those with these words in their names.
+    /// Of the cases with images and of a container's life: those with these words in their names.
     pub(crate) case: Option<String>,
     /// Peers that are not asked to take part.
     pub(crate) without: Vec<String>,
     /// Everything of this run lies below; removed at the end.
     pub(crate) dir: PathBuf,
+}
+
+impl Options {
+    pub(crate) fn wants(&self, case: &str) -> bool {
+        self.case.as_ref().is_none_or(|words| case.contains(words.as_str()))
+    }
 }
 
 fn main() -> ExitCode {

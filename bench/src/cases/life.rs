@@ -6,50 +6,118 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{excuse, remove, single};
+use super::{excuse, remove};
+use crate::Options;
 use crate::measure::{Samples, ms, time};
 use crate::peers::Engine;
-use crate::table::Row;
+use crate::table::{Row, told};
 
 /// How many containers end, are counted and are checked together.
 const MANY: usize = 100;
+/// How many clients start them.
+const HANDS: usize = 4;
 const LINES: usize = 1_000_000;
 /// How long the engine is watched for what it costs.
 const WATCH: Duration = Duration::from_secs(15);
 /// Ends at once on SIGTERM, as what is made to be stopped does.
 const POLITE: &str = "trap 'exit 0' TERM; sleep 100000 & wait";
 
-pub(super) fn all(rows: &mut Vec<Row>, engines: &[Engine], directory: &std::path::Path) -> Result<(), Error> {
-    for engine in engines {
-        excuse(engine, ends(rows, engine))?;
-        excuse(engine, logs(rows, engine))?;
-        excuse(engine, follow(rows, engine, directory))?;
-        excuse(engine, files(rows, engine, directory))?;
-        if engine.ready.is_some() {
-            excuse(engine, stats(rows, engine))?;
-            excuse(engine, checks(rows, engine, "100 health checks a second", &["--health-cmd", "true"]))?;
+pub(super) const ORDER: &[&str] = &[
+    "stop of 100 containers",
+    "kill of 100 containers",
+    "rm -f of 100 running containers",
+    "logs of 1,000,000 lines to a pipe",
+    "a line from the container to logs -f",
+    "cp of 500 MB out",
+    "cp of 500 MB in",
+    "cp of 20,000 files out",
+    "cp of 20,000 files in",
+    "export of 500 MB and 20,000 files",
+    "stats of 100 containers at 1 Hz, engine",
+    "100 health checks a second",
+    "100 native health checks a second",
+];
+
+pub(super) fn all(rows: &mut Vec<Row>, options: &Options, engines: &[Engine]) -> Result<(), Error> {
+    // All engines do one thing before any does the next: what a run has printed when it is broken off can be compared.
+    let parts: [(&[&str], Part); 7] = [
+        (&ORDER[0..3], ends),
+        (&ORDER[3..4], logs),
+        (&ORDER[4..5], follow),
+        (&ORDER[5..10], files),
+        (&ORDER[10..11], stats),
+        (&ORDER[11..12], commands),
+        (&ORDER[12..13], probes),
+    ];
+    for (cases, part) in parts {
+        if !cases.iter().any(|case| options.wants(case)) {
+            continue;
         }
-        if engine.name == "wharf" {
-            let probe = ["--health-probe", "file:///bin/busybox"];
-            checks(rows, engine, "100 native health checks a second", &probe)?;
+        for engine in engines {
+            excuse(engine, part(&mut Turn { rows, options, engine }))?;
         }
     }
     Ok(())
+}
+
+type Part = fn(&mut Turn<'_>) -> Result<(), Error>;
+
+/// One engine at one part.
+struct Turn<'a> {
+    rows: &'a mut Vec<Row>,
+    options: &'a Options,
+    engine: &'a Engine,
+}
+
+impl Turn<'_> {
+    fn wants(&self, case: &str) -> bool {
+        self.options.wants(case)
+    }
+
+    /// How often a case is repeated that takes seconds.
+    fn rounds(&self) -> usize {
+        self.options.rounds.clamp(1, 3)
+    }
+
+    fn row(&mut self, case: &'static str, unit: &'static str, samples: Samples, command: String) {
+        self.rows.push(Row { case, contender: self.engine.name.clone(), unit, samples, command });
+        told(&self.rows[self.rows.len() - 1..], case);
+    }
+
+    fn single(&mut self, case: &'static str, unit: &'static str, value: f64, command: String) {
+        let mut samples = Samples::default();
+        samples.push(value);
+        self.row(case, unit, samples, command);
+    }
 }
 
 fn names(prefix: &str) -> Vec<String> {
     (0..MANY).map(|n| format!("{prefix}-{n}")).collect()
 }
 
+/// A hundred containers, by several clients: making them is not what is measured.
 fn up(engine: &Engine, prefix: &str, flags: &[&str], command: &[&str]) -> Result<(), Error> {
-    for name in names(prefix) {
-        let words = [&["run", "-d", "--name", &name], flags, &["busybox"], command].concat();
-        time(&engine.command(&words))?;
-    }
-    Ok(())
+    let names = names(prefix);
+    std::thread::scope(|scope| {
+        let hands: Vec<_> = names
+            .chunks(MANY / HANDS)
+            .map(|some| {
+                scope.spawn(move || {
+                    some.iter().try_for_each(|name| {
+                        let words = [&["run", "-d", "--name", name], flags, &["busybox"], command].concat();
+                        time(&engine.command(&words)).map(drop)
+                    })
+                })
+            })
+            .collect();
+        hands
+            .into_iter()
+            .try_for_each(|hand| hand.join().unwrap_or_else(|_| Err(Error::other("a hand panicked"))))
+    })
 }
 
-fn ends(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
+fn ends(turn: &mut Turn<'_>) -> Result<(), Error> {
+    let engine = turn.engine;
     up(engine, "end", &[], &["sh", "-c", POLITE])?;
     let names = names("end");
     let all = |verb: &[&str]| {
@@ -57,20 +125,13 @@ fn ends(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
         words.extend(names.iter().map(String::as_str));
         engine.command(&words)
     };
-    for (case, verb) in [
-        ("stop of 100 containers", &["stop"][..]),
-        ("kill of 100 containers", &["kill"]),
-        ("rm -f of 100 running containers", &["rm", "-f"]),
-    ] {
+    let verbs = [&["stop"][..], &["kill"], &["rm", "-f"]];
+    for (case, verb) in ORDER.iter().zip(verbs) {
+        if !turn.wants(case) && verb[0] != "rm" {
+            continue;
+        }
         let took = ms(time(&all(verb))?);
-        single(
-            rows,
-            case,
-            &engine.name,
-            "ms",
-            took,
-            format!("{} end-0 ... end-99", engine.command(verb).join(" ")),
-        );
+        turn.single(case, "ms", took, format!("{} end-0 ... end-99", engine.command(verb).join(" ")));
         if verb[0] != "rm" {
             time(&all(&["start"]))?;
         }
@@ -99,7 +160,8 @@ fn drained(command: &[String]) -> Result<(usize, Duration), Error> {
     Ok((bytes, start.elapsed()))
 }
 
-fn logs(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
+fn logs(turn: &mut Turn<'_>) -> Result<(), Error> {
+    let engine = turn.engine;
     let script = format!("yes {} | head -n {LINES}", "x".repeat(99));
     let mut words = vec!["run", "-d", "--name", "bench-logs"];
     if engine.name != "podman" {
@@ -121,14 +183,14 @@ fn logs(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
         }
         samples.push(bytes as f64 / 1e6 / took.as_secs_f64());
     }
-    let (case, contender) = ("logs of 1,000,000 lines to a pipe", engine.name.clone());
-    rows.push(Row { case, contender, unit: "MB/s", samples, command: command.join(" ") });
+    turn.row(ORDER[3], "MB/s", samples, command.join(" "));
     time(&engine.command(&["rm", "bench-logs"])).map(drop)
 }
 
 /// From a line's way into the container, by a pipe from outside, to the follower's reading it.
-fn follow(rows: &mut Vec<Row>, engine: &Engine, directory: &std::path::Path) -> Result<(), Error> {
-    let share = directory.join(format!("follow-{}", engine.name));
+fn follow(turn: &mut Turn<'_>) -> Result<(), Error> {
+    let engine = turn.engine;
+    let share = turn.options.dir.join(format!("follow-{}", engine.name));
     std::fs::create_dir_all(&share)?;
     let pipe = share.join("pipe");
     time(&["mkfifo".to_owned(), pipe.display().to_string()])?;
@@ -153,8 +215,7 @@ fn follow(rows: &mut Vec<Row>, engine: &Engine, directory: &std::path::Path) -> 
     let _ = follower.kill();
     let _ = follower.wait();
     let removed = time(&engine.command(&["rm", "-f", "bench-follow"]));
-    let (case, contender) = ("a line from the container to logs -f", engine.name.clone());
-    rows.push(Row { case, contender, unit: "ms", samples: measured?, command: command.join(" ") });
+    turn.row(ORDER[4], "ms", measured?, command.join(" "));
     removed.map(drop)
 }
 
@@ -179,53 +240,44 @@ fn echoes(input: &mut std::fs::File, follower: &mut Child) -> Result<Samples, Er
     Ok(samples)
 }
 
-fn files(rows: &mut Vec<Row>, engine: &Engine, directory: &std::path::Path) -> Result<(), Error> {
+fn files(turn: &mut Turn<'_>) -> Result<(), Error> {
+    let engine = turn.engine;
     let fill = "mkdir /many; cd /many; for d in $(seq 200); do mkdir $d; for f in $(seq 100); do echo $f > $d/$f; done; done; \
                 head -c 500000000 /dev/zero > /big; sleep 100000 & wait";
     time(&engine.command(&["run", "-d", "--name", "bench-files", "busybox", "sh", "-c", fill]))?;
-    let ready = engine.command(&[
-        "exec",
-        "bench-files",
-        "sh",
-        "-c",
-        "until [ $(stat -c %s /big || echo 0) = 500000000 ]; do sleep 0.1; done",
-    ]);
-    time(&ready)?;
-    let out = directory.join(format!("files-{}", engine.name));
-    for (case, from) in [("cp of 500 MB out", "/big"), ("cp of 20,000 files out", "/many")] {
-        let mut samples = Samples::default();
-        let to = out.join("copied").display().to_string();
-        let command = engine.command(&["cp", &format!("bench-files:{from}"), &to]);
-        for _ in 0..3 {
+    let inside = |words: &[&str]| engine.command(&[&["exec", "bench-files"], words].concat());
+    time(&inside(&["sh", "-c", "until [ $(stat -c %s /big || echo 0) = 500000000 ]; do sleep 0.1; done"]))?;
+    let out = turn.options.dir.join(format!("files-{}", engine.name));
+    let to = out.join("copied").display().to_string();
+    for (cases, from) in [(&ORDER[5..7], "/big"), (&ORDER[7..9], "/many")] {
+        if !cases.iter().any(|case| turn.wants(case)) {
+            continue;
+        }
+        let there = engine.command(&["cp", &format!("bench-files:{from}"), &to]);
+        let back = engine.command(&["cp", &to, "bench-files:/back"]);
+        let (mut outward, mut inward) = (Samples::default(), Samples::default());
+        for _ in 0..turn.rounds() {
             let _ = std::fs::remove_dir_all(&out);
             std::fs::create_dir_all(&out)?;
-            samples.push(ms(time(&command)?));
+            outward.push(ms(time(&there)?));
         }
-        rows.push(Row {
-            case,
-            contender: engine.name.clone(),
-            unit: "ms",
-            samples,
-            command: command.join(" "),
-        });
-        let back = engine.command(&["cp", &to, "bench-files:/back"]);
-        let case = if from == "/big" { "cp of 500 MB in" } else { "cp of 20,000 files in" };
+        turn.row(cases[0], "ms", outward, there.join(" "));
+        for _ in 0..turn.rounds() {
+            time(&inside(&["rm", "-rf", "/back"]))?;
+            inward.push(ms(time(&back)?));
+        }
+        turn.row(cases[1], "ms", inward, back.join(" "));
+        time(&inside(&["rm", "-rf", "/back"]))?;
+    }
+    if turn.wants(ORDER[9]) {
+        let command = engine.command(&["export", "bench-files"]);
         let mut samples = Samples::default();
-        for _ in 0..3 {
-            time(&engine.command(&["exec", "bench-files", "rm", "-rf", "/back"]))?;
-            samples.push(ms(time(&back)?));
+        for _ in 0..turn.rounds() {
+            samples.push(ms(drained(&command)?.1));
         }
-        rows.push(Row { case, contender: engine.name.clone(), unit: "ms", samples, command: back.join(" ") });
-        time(&engine.command(&["exec", "bench-files", "rm", "-rf", "/back"]))?;
+        turn.row(ORDER[9], "ms", samples, command.join(" "));
     }
-    let command = engine.command(&["export", "bench-files"]);
-    let mut samples = Samples::default();
-    for _ in 0..3 {
-        samples.push(ms(drained(&command)?.1));
-    }
-    let (case, contender) = ("export of 500 MB and 20,000 files", engine.name.clone());
-    rows.push(Row { case, contender, unit: "ms", samples, command: command.join(" ") });
-    std::fs::remove_dir_all(&out)?;
+    let _ = std::fs::remove_dir_all(&out);
     time(&engine.command(&["rm", "-f", "bench-files"])).map(drop)
 }
 
@@ -236,7 +288,12 @@ fn cost(engine: &Engine) -> f64 {
     (engine.cpu_ms() - before) / ms(start.elapsed()) * 100.0
 }
 
-fn stats(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
+fn stats(turn: &mut Turn<'_>) -> Result<(), Error> {
+    let engine = turn.engine;
+    // Without a process of its own there is nothing to watch.
+    if engine.ready.is_none() {
+        return Ok(());
+    }
     up(engine, "stat", &[], &["sleep", "100000"])?;
     let command = engine.command(&["stats", "--format", "{{.Name}}"]);
     let watched =
@@ -247,23 +304,31 @@ fn stats(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
     let percent = cost(engine);
     let _ = client.kill();
     let _ = client.wait();
-    single(
-        rows,
-        "stats of 100 containers at 1 Hz, engine",
-        &engine.name,
-        "% of a core",
-        percent,
-        command.join(" "),
-    );
+    turn.single(ORDER[10], "% of a core", percent, command.join(" "));
     remove(engine, "stat")
 }
 
-fn checks(rows: &mut Vec<Row>, engine: &Engine, case: &'static str, check: &[&str]) -> Result<(), Error> {
+fn commands(turn: &mut Turn<'_>) -> Result<(), Error> {
+    match turn.engine.ready {
+        Some(_) => checks(turn, ORDER[11], &["--health-cmd", "true"]),
+        None => Ok(()),
+    }
+}
+
+fn probes(turn: &mut Turn<'_>) -> Result<(), Error> {
+    match turn.engine.name.as_str() {
+        "wharf" => checks(turn, ORDER[12], &["--health-probe", "file:///bin/busybox"]),
+        _ => Ok(()),
+    }
+}
+
+fn checks(turn: &mut Turn<'_>, case: &'static str, check: &[&str]) -> Result<(), Error> {
+    let engine = turn.engine;
     let flags = [check, &["--health-interval", "1s"]].concat();
     up(engine, "check", &flags, &["sleep", "100000"])?;
     sleep(Duration::from_secs(3));
     let percent = cost(engine);
     let line = engine.command(&[&["run", "-d"], flags.as_slice(), &["busybox", "sleep", "100000"]].concat());
-    single(rows, case, &engine.name, "% of a core", percent, line.join(" "));
+    turn.single(case, "% of a core", percent, line.join(" "));
     remove(engine, "check")
 }
