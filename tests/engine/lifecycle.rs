@@ -77,6 +77,40 @@ fn a_stop_is_patient_and_then_not() {
 }
 
 #[test]
+fn many_are_ended_at_a_time_and_told_in_order() {
+    let house = House::new();
+    let deaf = "trap '' TERM; echo ready; while :; do sleep 0.05; done";
+    let names = ["c1", "c2", "c3", "c4", "c5", "c6"];
+    for name in names {
+        house.ok(&["run", "-d", "--name", name, "--stop-timeout", "2", "bb", "sh", "-c", deaf]);
+        assert!(eventually(|| house.ok(&["logs", name]) == "ready"));
+    }
+    let all = |verb: &[&'static str]| [verb, &names].concat();
+    let begun = std::time::Instant::now();
+    assert_eq!(house.ok(&all(&["stop"])), names.join("\n"));
+    // One after the other it takes twelve seconds.
+    assert!((2..10).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    house.ok(&all(&["start"]));
+    assert_eq!(house.ok(&all(&["kill"])), names.join("\n"));
+    house.ok(&all(&["start"]));
+    for (verb, status) in [("pause", "paused"), ("unpause", "running")] {
+        assert_eq!(house.ok(&all(&[verb])), names.join("\n"));
+        assert!(names.iter().all(|name| house.inspect(name, "{{.State.Status}}") == status));
+    }
+    // What fails stands behind what does not, and in its own order.
+    let (_, errors) = house.fails(&["rm", "nobody", "c1", "/", "c2"]);
+    let lines: Vec<&str> = errors.lines().collect();
+    assert_eq!(lines.len(), 4, "{errors}");
+    assert!(
+        lines[0].contains("No such container: nobody") && lines[1].contains("container is running"),
+        "{errors}"
+    );
+    assert_eq!(lines[2], "container name cannot be empty");
+    assert_eq!(house.ok(&[&["rm", "-f", "nobody"], &names[..]].concat()), names.join("\n"));
+    assert_eq!(house.ok(&["ps", "-aq"]), "");
+}
+
+#[test]
 fn failures_are_restarted_as_often_as_asked() {
     let house = House::new();
     house.ok(&[

@@ -34,6 +34,6 @@ impl From<client::Error> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(error.to_string())
+        Self::new(crate::output::reason(&error))
     }
 }

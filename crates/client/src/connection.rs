@@ -143,7 +143,7 @@ pub(crate) struct Http {
     pub(crate) headers: HeaderMap,
     pub(crate) tls: Option<Tls>,
     /// Held for a take or a put only, never across an await.
-    idle: Mutex<Option<SendRequest<Body>>>,
+    idle: Mutex<Vec<SendRequest<Body>>>,
     server_version: Mutex<Option<String>>,
     reached: AtomicBool,
 }
@@ -155,7 +155,7 @@ impl Http {
             prefix: String::new(),
             headers: HeaderMap::new(),
             tls: None,
-            idle: Mutex::new(None),
+            idle: Mutex::new(Vec::new()),
             server_version: Mutex::new(None),
             reached: AtomicBool::new(false),
         }
@@ -327,7 +327,7 @@ impl Http {
     }
 
     async fn sender(&self) -> Result<SendRequest<Body>> {
-        let kept = self.idle.lock().ok().and_then(|mut idle| idle.take());
+        let kept = self.idle.lock().ok().and_then(|mut idle| idle.pop());
         if let Some(mut sender) = kept
             && sender.ready().await.is_ok()
         {
@@ -359,7 +359,7 @@ impl Http {
 
     fn keep(&self, sender: SendRequest<Body>) {
         if let Ok(mut idle) = self.idle.lock() {
-            *idle = Some(sender);
+            idle.push(sender);
         }
     }
 

@@ -1,11 +1,14 @@
 //! `container`: its verbs, and what several of them share.
 
+use std::ops::ControlFlow;
+
 use crate::app::App;
 use crate::command::{Noun, Outcome};
 use crate::failure::Failure;
 use crate::output;
 
 mod api_socket;
+mod at_once;
 pub(crate) mod attach;
 pub(crate) mod commit;
 pub(crate) mod cp;
@@ -69,7 +72,8 @@ pub(crate) const NOUN: Noun = Noun {
     ],
 };
 
-/// Does something to each container and prints its name; failures are printed at the end, and the status is 1.
+/// Does something to one container after the other and prints its name; failures are printed at the end, and the status
+/// is 1.
 pub(crate) async fn each<'a, F>(
     app: &'a App,
     names: &'a [String],
@@ -78,22 +82,58 @@ pub(crate) async fn each<'a, F>(
 where
     F: Future<Output = Result<(), client::Error>>,
 {
-    let mut failures: Vec<String> = Vec::new();
-    let mut no_engine = false;
+    let mut told = Told::default();
     for name in names {
-        match act(app, name).await {
-            Ok(()) => output::out(&format!("{name}\n")),
-            Err(error) => {
-                no_engine |= error.is_connect();
-                failures.push(error.to_string());
-                if no_engine {
-                    break;
-                }
-            }
+        if told.hear(name, act(app, name).await).is_break() {
+            break;
         }
     }
-    if failures.is_empty() {
-        return Ok(0);
+    told.outcome()
+}
+
+/// As [`each`], to many at a time: what waits for a container does not wait for those before it.
+pub(crate) async fn each_at_once<'a, F>(
+    app: &'a App,
+    names: &'a [String],
+    mut act: impl FnMut(&'a App, &'a str) -> F,
+) -> Outcome
+where
+    F: Future<Output = Result<(), client::Error>>,
+{
+    let mut told = Told::default();
+    at_once::in_order(names, |name| act(app, name), |name, result| told.hear(name, result)).await;
+    told.outcome()
+}
+
+/// What became of each container so far.
+#[derive(Default)]
+struct Told {
+    failures: Vec<String>,
+    no_engine: bool,
+}
+
+impl Told {
+    /// Broken off where there is no engine: the others would say the same.
+    fn hear(&mut self, name: &str, result: Result<(), client::Error>) -> ControlFlow<()> {
+        match result {
+            Ok(()) => output::out(&format!("{name}\n")),
+            Err(error) => {
+                self.no_engine |= error.is_connect();
+                self.failures.push(error.to_string());
+            }
+        }
+        if self.no_engine { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
-    Err(Failure { no_engine, ..Failure::new(failures.join("\n")) })
+
+    fn fail(&mut self, why: &str) -> ControlFlow<()> {
+        self.failures.push(why.to_owned());
+        ControlFlow::Continue(())
+    }
+
+    fn outcome(self) -> Outcome {
+        if self.failures.is_empty() {
+            return Ok(0);
+        }
+        Err(Failure { no_engine: self.no_engine, ..Failure::new(self.failures.join("\n")) })
+    }
 }

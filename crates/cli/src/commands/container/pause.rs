@@ -2,22 +2,21 @@
 
 use crate::command::{Command, Operands};
 
-pub(crate) const COMMAND: Command =
-    Command {
-        name: "pause",
-        aliases: &[],
-        usage: "CONTAINER [CONTAINER...]",
-        about: "Pause all processes within one or more containers",
-        flags: &[],
-        operands: Operands::AtLeast(1),
-        interspersed: true,
-        spellings: &["container pause", "pause"],
-        run: |app, line| {
-            Box::pin(async move {
-                super::each(app, &line.operands, |app, name| async move {
-                    app.client.containers().pause(name).await
-                })
-                .await
+pub(crate) const COMMAND: Command = Command {
+    name: "pause",
+    aliases: &[],
+    usage: "CONTAINER [CONTAINER...]",
+    about: "Pause all processes within one or more containers",
+    flags: &[],
+    operands: Operands::AtLeast(1),
+    interspersed: true,
+    spellings: &["container pause", "pause"],
+    run: |app, line| {
+        Box::pin(async move {
+            super::each_at_once(app, &line.operands, |app, name| async move {
+                app.client.containers().pause(name).await
             })
-        },
-    };
+            .await
+        })
+    },
+};

@@ -1,12 +1,13 @@
 //! `rm`: removes containers.
 
+use std::ops::ControlFlow;
+
 use client::Remove;
 
+use super::{Told, at_once};
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
-use crate::failure::Failure;
 use crate::flags::Flag;
-use crate::output;
 
 pub(crate) const COMMAND: Command = Command {
     name: "rm",
@@ -34,20 +35,17 @@ pub(crate) const COMMAND: Command = Command {
 };
 
 async fn run(app: &App, names: &[String], how: Remove) -> Outcome {
-    let mut failures = Vec::new();
-    for name in names {
-        let bare = name.trim_matches('/');
-        if bare.is_empty() {
-            failures.push("container name cannot be empty".to_owned());
-            continue;
-        }
-        match app.client.containers().remove(bare, how).await {
-            Ok(()) => output::out(&format!("{name}\n")),
-            Err(error) if error.is_connect() => return Err(error.into()),
-            // With --force, what is not there is as good as removed.
-            Err(error) if how.force && error.is_not_found() => {}
-            Err(error) => failures.push(error.to_string()),
-        }
-    }
-    if failures.is_empty() { Ok(0) } else { Err(Failure::new(failures.join("\n"))) }
+    let mut told = Told::default();
+    let remove = async |name: &str| match name.trim_matches('/') {
+        "" => None,
+        bare => Some(app.client.containers().remove(bare, how).await),
+    };
+    at_once::in_order(names, remove, |name, result| match result {
+        None => told.fail("container name cannot be empty"),
+        // With --force, what is not there is as good as removed.
+        Some(Err(error)) if how.force && error.is_not_found() => ControlFlow::Continue(()),
+        Some(result) => told.hear(name, result),
+    })
+    .await;
+    told.outcome()
 }

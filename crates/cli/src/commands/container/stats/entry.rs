@@ -172,7 +172,7 @@ mod tests {
     fn memory_is_reckoned_for_both_versions_of_cgroups() {
         let memory = |stats: &[(&str, u64)]| MemoryStats {
             usage: 100,
-            stats: stats.iter().map(|(key, value)| ((*key).to_owned(), *value)).collect(),
+            stats: stats.iter().map(|(key, value)| ((*key).to_owned().into(), *value)).collect(),
             ..MemoryStats::default()
         };
         assert_eq!(memory_without_cache(&memory(&[("total_inactive_file", 40), ("inactive_file", 10)])), 60);
