@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::{Error, Result};
@@ -22,14 +23,16 @@ impl NetNs {
         File::open(path).map(|f| Self(f.into())).map_err(|e| Error::kernel(format!("open {path}"), e))
     }
 
-    /// A process's, by its number: the caller sees to it that the number is still that process's.
+    /// A process's, by a descriptor of its `/proc/<pid>`, which is never another's.
     ///
     /// # Errors
     ///
-    /// There is no such process, or it may not be looked at.
-    pub fn of_process(pid: u32) -> Result<Self> {
-        let path = format!("/proc/{pid}/ns/net");
-        File::open(&path).map(|f| Self(f.into())).map_err(|e| Error::kernel(format!("open {path}"), e))
+    /// The process has ended, or may not be looked at.
+    pub fn below(proc: BorrowedFd<'_>) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        rustix::fs::openat(proc, c"ns/net", flags, Mode::empty())
+            .map(Self)
+            .map_err(|e| Error::kernel("open a process's ns/net", e))
     }
 
     /// Moves the calling thread into a new namespace, and only this thread. Never call this on a thread that others

@@ -431,7 +431,7 @@ impl ContainerRuntime for ShimRuntime {
     ) -> BoxFuture<'a, Result<Probed, RuntimeError>> {
         Box::pin(async move {
             let handle = self.handle(&ProcessRef::container(container))?;
-            self.prober.look(&handle.state, probe).await
+            self.prober.look(&handle, probe).await
         })
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A socket belongs to the network namespace in which it was made, whoever uses it later. So one thread of this
 //! engine's visits the container's namespace, makes a socket there and comes back; the conversation is tokio's. A
-//! file is looked up below the process's root, by the kernel's rules for a root that is not to be left.
+//! file is looked up below the process's root, by the kernel's rules for a root that is not to be left: at once if the
+//! kernel has the way there in memory, which it mostly has; a thread that may wait looks for the others.
 
 use std::collections::HashSet;
 use std::io;
@@ -13,13 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use engine::containers::{Place, Probe};
 use engine::ports::{Probed, RuntimeError};
 use net::NetNs;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use shim::record::State;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 
+use super::processes::Handle;
 use super::{not_running, other};
 
 /// The status line is all that counts; a server that sends no end of a first line is not waited for.
@@ -29,7 +31,7 @@ const ANSWER_BYTES_MAX: usize = 4096;
 pub(super) struct Prober {
     /// The thread's inbox, once there is one. Held to copy or to replace it.
     thread: Mutex<Option<mpsc::Sender<Order>>>,
-    /// Processes whose file is being looked for. A file system that hangs holds a thread of the pool: one, not one
+    /// Processes whose file a thread is looking for. A file system that hangs holds a thread of the pool: one, not one
     /// more with each check.
     looking: Arc<Mutex<HashSet<i32>>>,
 }
@@ -37,36 +39,36 @@ pub(super) struct Prober {
 /// A socket wanted in a process's network.
 #[derive(Debug)]
 struct Order {
-    state: State,
+    process: Arc<Handle>,
     family: AddressFamily,
     socket: oneshot::Sender<io::Result<OwnedFd>>,
 }
 
 impl Prober {
-    pub(super) async fn look(&self, state: &State, probe: &Probe) -> Result<Probed, RuntimeError> {
+    pub(super) async fn look(&self, process: &Arc<Handle>, probe: &Probe) -> Result<Probed, RuntimeError> {
         match probe {
-            Probe::Tcp { at } => Ok(match self.connect(state, *at).await? {
+            Probe::Tcp { at } => Ok(match self.connect(process, *at).await? {
                 Ok((_, address)) => healthy(format!("tcp://{address}: connected")),
                 Err(why) => unhealthy(format!("tcp://{at}: {why}")),
             }),
-            Probe::Http { at, path } => Ok(match self.connect(state, *at).await? {
+            Probe::Http { at, path } => Ok(match self.connect(process, *at).await? {
                 Ok((stream, address)) => http(stream, address, *at, path).await,
                 Err(why) => unhealthy(format!("GET http://{at}{path}: {why}")),
             }),
-            Probe::File { path } => self.file(state, path).await,
+            Probe::File { path } => self.file(process, path).await,
         }
     }
 
     /// To the first of the place's addresses that answers. The outer error is this engine's, the inner the container's.
     async fn connect(
         &self,
-        state: &State,
+        process: &Arc<Handle>,
         place: Place,
     ) -> Result<Result<(TcpStream, SocketAddr), String>, RuntimeError> {
         let mut first = None;
         for address in place.addresses() {
             let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-            let connected = match self.socket(state, family).await? {
+            let connected = match self.socket(process, family).await? {
                 Ok(socket) => TcpSocket::from_std_stream(socket.into()).connect(address).await,
                 // No IPv6 there.
                 Err(error) => Err(error),
@@ -81,14 +83,14 @@ impl Prober {
 
     async fn socket(
         &self,
-        state: &State,
+        process: &Arc<Handle>,
         family: AddressFamily,
     ) -> Result<io::Result<OwnedFd>, RuntimeError> {
         let (socket, made) = oneshot::channel();
-        self.send(Order { state: state.clone(), family, socket })?;
+        self.send(Order { process: process.clone(), family, socket })?;
         // Without an answer: the thread has given up in a namespace it could not leave.
         let made = made.await.map_err(|_| other("cannot make a socket in the container's network"))?;
-        if made.is_err() && !state.is_running() {
+        if made.is_err() && !process.state.is_running() {
             return Err(not_running());
         }
         Ok(made)
@@ -114,23 +116,35 @@ impl Prober {
         Ok(())
     }
 
-    async fn file(&self, state: &State, path: &str) -> Result<Probed, RuntimeError> {
-        let pid = state.pid;
-        let looking = || self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        if !looking().insert(pid) {
+    async fn file(&self, process: &Arc<Handle>, path: &str) -> Result<Probed, RuntimeError> {
+        match find_file(process, path, ResolveFlags::CACHED) {
+            // The kernel has to ask its disk, or a server, or knows no such question (before Linux 5.12).
+            Some(Err(Errno::AGAIN | Errno::INVAL)) => self.seek(process, path).await,
+            found => told(path, found),
+        }
+    }
+
+    /// On a thread that may wait.
+    async fn seek(&self, process: &Arc<Handle>, path: &str) -> Result<Probed, RuntimeError> {
+        let pid = process.state.pid;
+        if !self.looking.lock().unwrap_or_else(PoisonError::into_inner).insert(pid) {
             return Ok(unhealthy(format!("file://{path}: still looking for it since an earlier check")));
         }
-        let (state, wanted, looking) = (state.clone(), path.to_owned(), self.looking.clone());
+        let (process, wanted, looking) = (process.clone(), path.to_owned(), self.looking.clone());
         let found = super::blocking(move || {
-            let found = find_file(&state, &wanted);
-            looking.lock().unwrap_or_else(PoisonError::into_inner).remove(&state.pid);
+            let found = find_file(&process, &wanted, ResolveFlags::empty());
+            looking.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
             found
         });
-        Ok(match found.await? {
-            None => return Err(not_running()),
-            Some(Ok(())) => healthy(format!("file://{path}: there")),
-            Some(Err(error)) => unhealthy(format!("file://{path}: {}", error_words(&error))),
-        })
+        told(path, found.await?)
+    }
+}
+
+fn told(path: &str, found: Option<rustix::io::Result<()>>) -> Result<Probed, RuntimeError> {
+    match found {
+        None => Err(not_running()),
+        Some(Ok(())) => Ok(healthy(format!("file://{path}: there"))),
+        Some(Err(error)) => Ok(unhealthy(format!("file://{path}: {}", error_words(&error.into())))),
     }
 }
 
@@ -141,13 +155,12 @@ fn make_sockets(orders: &mpsc::Receiver<Order>) {
         Err(error) => return tracing::error!(%error, "no health probes"),
     };
     for order in orders {
-        let made = NetNs::of_process(order.state.pid.cast_unsigned())
-            .map_err(io::Error::other)
-            // Only now is it known to be that process's, and not that of a later one with its number.
-            .and_then(|theirs| match order.state.is_running() {
-                true => theirs.enter().map_err(io::Error::other),
-                false => Err(io::Error::from(io::ErrorKind::NotFound)),
-            })
+        let made = order
+            .process
+            .proc()
+            .and_then(|proc| NetNs::below(proc).ok())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+            .and_then(|theirs| theirs.enter().map_err(io::Error::other))
             .and_then(|()| {
                 let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
                 rustix::net::socket_with(order.family, SocketType::STREAM, flags, None).map_err(Into::into)
@@ -162,16 +175,11 @@ fn make_sockets(orders: &mpsc::Receiver<Order>) {
 }
 
 /// `None`: the process has ended.
-fn find_file(state: &State, path: &str) -> Option<io::Result<()>> {
+fn find_file(process: &Handle, path: &str, resolve: ResolveFlags) -> Option<rustix::io::Result<()>> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let root = rustix::fs::openat(CWD, format!("/proc/{}/root", state.pid), flags, Mode::empty());
-    let root = match root {
-        Ok(root) if state.is_running() => root,
-        _ => return None,
-    };
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let found = rustix::fs::openat2(&root, path, flags, Mode::empty(), resolve);
-    Some(found.map(drop).map_err(Into::into))
+    let root = rustix::fs::openat(process.proc()?, c"root", flags, Mode::empty()).ok()?;
+    let resolve = resolve | ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    Some(rustix::fs::openat2(&root, path, flags, Mode::empty(), resolve).map(drop))
 }
 
 async fn http(mut stream: TcpStream, address: SocketAddr, at: Place, path: &str) -> Probed {

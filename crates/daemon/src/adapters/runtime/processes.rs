@@ -1,10 +1,12 @@
 //! The processes that run, each with whoever looks after it.
 
 use std::collections::HashMap;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use engine::ports::{Exit, ProcessRef, Started};
+use rustix::fs::{Mode, OFlags};
 use shim::client::Orphan;
 use shim::record::State;
 use tokio::io::unix::AsyncFd;
@@ -29,6 +31,8 @@ pub(super) struct Table {
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) state: State,
+    /// `/proc/<pid>` of it, once somebody looked into it.
+    proc: OnceLock<OwnedFd>,
     /// Another one when the connection was lost. The lock is held to copy or to replace it.
     peer: Mutex<Peer>,
     exit: watch::Receiver<Option<Exit>>,
@@ -61,6 +65,7 @@ impl Processes {
         let (tell, exit) = watch::channel(None);
         let handle = Arc::new(Handle {
             state,
+            proc: OnceLock::new(),
             peer: Mutex::new(peer),
             exit,
             oom: watch::Sender::new(0),
@@ -108,6 +113,18 @@ impl Processes {
 }
 
 impl Handle {
+    /// What is below it is this process's alone: once that has ended nothing can be opened there, whoever gets its number
+    /// next. `None`: it has ended.
+    pub(super) fn proc(&self) -> Option<BorrowedFd<'_>> {
+        if let Some(proc) = self.proc.get() {
+            return Some(proc.as_fd());
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(format!("/proc/{}", self.state.pid), flags, Mode::empty()).ok()?;
+        // Only now is it known to be that process's, and not that of a later one with its number.
+        self.state.is_running().then(|| self.proc.get_or_init(|| opened).as_fd())
+    }
+
     pub(super) fn peer(&self) -> Peer {
         self.peer.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
