@@ -3,6 +3,7 @@
 
 use crate::go;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A sample, with the processor time of the one before it.
@@ -69,7 +70,7 @@ pub struct MemoryStats {
     #[serde(skip_serializing_if = "go::is_zero")]
     pub max_usage: u64,
     #[serde(skip_serializing_if = "go::is_zero")]
-    pub stats: BTreeMap<String, u64>,
+    pub stats: BTreeMap<Cow<'static, str>, u64>,
     #[serde(skip_serializing_if = "go::is_zero")]
     pub failcnt: u64,
     #[serde(skip_serializing_if = "go::is_zero")]

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::controllers::blkio;
+use crate::controllers::{blkio, memory};
 use crate::directory::{Directory, io, number, pairs};
 use crate::machine::Version;
 use crate::stats::{BlkioEntry, BlkioStats, CpuStats, MemoryStats, MemoryUsage, PidsStats};
@@ -257,7 +257,7 @@ impl Memory {
                 }
             },
         };
-        let stats = pairs(self.stat.read(buffer)?).map(|(key, value)| (key.to_owned(), value)).collect();
+        let stats = pairs(self.stat.read(buffer)?).map(|(key, value)| (memory::key(key), value)).collect();
         Ok(MemoryStats { usage, stats, ..MemoryStats::default() })
     }
 }

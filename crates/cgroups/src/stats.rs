@@ -1,6 +1,7 @@
 //! What a cgroup has used. Field by field the numbers that runc's `events` and Docker's `stats` show; both
 //! versions fill the same shapes, and what a version does not count is 0 or empty.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -94,7 +95,7 @@ pub struct MemoryStats {
     /// Children count too.
     pub use_hierarchy: bool,
     /// `memory.stat`, in the version's own keys.
-    pub stats: BTreeMap<String, u64>,
+    pub stats: BTreeMap<Cow<'static, str>, u64>,
 }
 
 /// One counter of the memory controller, in bytes.

@@ -4,6 +4,9 @@
 //! `memory.swap.max`, which counts swap alone. Kernel memory limits are gone from the kernel and ignored, as runc
 //! does.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use oci::runtime::Memory;
 use rustix::io::Errno;
 
@@ -148,7 +151,11 @@ fn check_usage(directory: &Directory, version: Version, memory: &Memory) -> Resu
 }
 
 pub(crate) fn stats(directory: &Directory, version: Version) -> Result<MemoryStats> {
-    let stats = map(directory.read_pairs("memory.stat")?);
+    let stats: BTreeMap<_, _> = directory
+        .read_pairs("memory.stat")?
+        .into_iter()
+        .map(|(key, value)| (Cow::Owned(key), value))
+        .collect();
     match version {
         Version::V1 => {
             let usage = |prefix: &str| -> Result<MemoryUsage> {
@@ -200,9 +207,93 @@ pub(crate) fn stats(directory: &Directory, version: Version) -> Result<MemorySta
     }
 }
 
+/// Keys of `memory.stat`, sorted: those that both versions' kernels have had for long.
+const KEYS: &[&str] = &[
+    "active_anon",
+    "active_file",
+    "anon",
+    "anon_thp",
+    "cache",
+    "dirty",
+    "file",
+    "file_dirty",
+    "file_mapped",
+    "file_writeback",
+    "hierarchical_memory_limit",
+    "hierarchical_memsw_limit",
+    "inactive_anon",
+    "inactive_file",
+    "kernel",
+    "kernel_stack",
+    "mapped_file",
+    "pagetables",
+    "percpu",
+    "pgactivate",
+    "pgdeactivate",
+    "pgfault",
+    "pglazyfree",
+    "pglazyfreed",
+    "pgmajfault",
+    "pgpgin",
+    "pgpgout",
+    "pgrefill",
+    "pgscan",
+    "pgsteal",
+    "rss",
+    "rss_huge",
+    "shmem",
+    "slab",
+    "slab_reclaimable",
+    "slab_unreclaimable",
+    "sock",
+    "swap",
+    "thp_collapse_alloc",
+    "thp_fault_alloc",
+    "total_active_anon",
+    "total_active_file",
+    "total_cache",
+    "total_dirty",
+    "total_inactive_anon",
+    "total_inactive_file",
+    "total_mapped_file",
+    "total_pgfault",
+    "total_pgmajfault",
+    "total_pgpgin",
+    "total_pgpgout",
+    "total_rss",
+    "total_rss_huge",
+    "total_shmem",
+    "total_swap",
+    "total_unevictable",
+    "total_writeback",
+    "unevictable",
+    "workingset_activate",
+    "workingset_nodereclaim",
+    "workingset_refault",
+    "writeback",
+];
+
+/// A key of `memory.stat`. A reader once a second would otherwise make and drop as many strings as there are numbers.
+pub(crate) fn key(text: &str) -> Cow<'static, str> {
+    match KEYS.binary_search(&text) {
+        Ok(at) => Cow::Borrowed(KEYS[at]),
+        Err(_) => Cow::Owned(text.to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::swap_only;
+    use super::{KEYS, key, swap_only};
+    use std::borrow::Cow;
+
+    #[test]
+    fn keys_are_found() {
+        assert!(KEYS.is_sorted());
+        for known in KEYS {
+            assert!(matches!(key(known), Cow::Borrowed(same) if same == *known));
+        }
+        assert!(matches!(key("zswap"), Cow::Owned(_)));
+    }
 
     #[test]
     fn memory_and_swap_becomes_swap_alone() {

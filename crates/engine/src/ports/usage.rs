@@ -1,5 +1,6 @@
 //! What a container uses, as the kernel counts it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -42,7 +43,7 @@ pub struct MemoryUsage {
     pub limit_bytes: u64,
     pub failures: u64,
     /// `memory.stat`, in the version's own keys.
-    pub stat: BTreeMap<String, u64>,
+    pub stat: BTreeMap<Cow<'static, str>, u64>,
 }
 
 /// Block devices: bytes, operations and times, each by device and direction. Version 2 counts the first two.

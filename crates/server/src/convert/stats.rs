@@ -1,5 +1,6 @@
 //! A container's counters.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use api::stats as wire;
@@ -139,7 +140,7 @@ fn memory(usage: &Usage) -> wire::MemoryStats {
     let keys = if usage.cgroup_v2 { MEMORY_V2 } else { MEMORY_V1 };
     // What a kernel does not count is 0.
     let value = |key: &str| memory.stat.get(key).copied().unwrap_or(0);
-    let stats: BTreeMap<_, _> = keys.iter().map(|key| ((*key).to_owned(), value(key))).collect();
+    let stats: BTreeMap<_, _> = keys.iter().map(|key| (Cow::Borrowed(*key), value(key))).collect();
     wire::MemoryStats {
         usage: memory.bytes,
         max_usage: memory.max_bytes,
@@ -207,8 +208,7 @@ mod tests {
                 memory: MemoryUsage {
                     bytes: 4096,
                     limit_bytes: 1 << 20,
-                    stat: [("cache".to_owned(), 5), ("file".to_owned(), 6), ("swapcached".to_owned(), 7)]
-                        .into(),
+                    stat: [("cache".into(), 5), ("file".into(), 6), ("swapcached".into(), 7)].into(),
                     ..MemoryUsage::default()
                 },
                 block_io: BlockIoUsage {
