@@ -143,7 +143,7 @@ pub(crate) fn run(rows: &mut Vec<Row>, options: &Options, engines: &[Engine]) ->
 
 impl Scene<'_> {
     fn wants(&self, name: &str) -> bool {
-        self.options.case.as_ref().is_none_or(|words| name.contains(words.as_str()))
+        self.options.wants(name)
     }
 
     /// One case: engines take turns. `step` prepares what is not timed, and says what is.

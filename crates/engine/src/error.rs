@@ -42,7 +42,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into() }
+        Self { class, message: reworded(message.into()) }
     }
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(Class::NotFound, message)
@@ -89,6 +89,26 @@ impl Error {
     }
 }
 
+/// Rust puts the C library's text and a number into what it says of a failed system call: `No space left on device (os
+/// error 28)`. Docker's clients know Go's words, which begin small and have no number.
+pub(crate) fn reworded(mut message: String) -> String {
+    const MARK: &str = " (os error ";
+    while let Some(at) = message.find(MARK) {
+        let Some(length) = message[at..].find(')') else { break };
+        let number = message[at + MARK.len()..at + length].parse();
+        let text = number.map(|number| std::io::Error::from_raw_os_error(number).to_string());
+        message.replace_range(at..=at + length, "");
+        if let Ok(text) = text
+            && let Some(begin) = text.find(MARK).and_then(|length| at.checked_sub(length))
+            && message.is_char_boundary(begin)
+            && text.starts_with(&message[begin..at])
+        {
+            message[begin..=begin].make_ascii_lowercase();
+        }
+    }
+    message
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -96,3 +116,20 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_system_calls_are_told_in_gos_words() {
+        let full = std::io::Error::from_raw_os_error(28);
+        assert_eq!(Error::internal(format!("write /x: {full}")).message, "write /x: no space left on device");
+        let two = format!("{full}; {}", std::io::Error::from_raw_os_error(2));
+        assert_eq!(Error::internal(two).message, "no space left on device; no such file or directory");
+        for same in ["", "exit (os error", "a (os error x) b", "é (os error 28)"] {
+            let bare = same.replace(" (os error x)", "").replace(" (os error 28)", "");
+            assert_eq!(Error::internal(same).message, bare);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::{AfterExit, BACKOFF_FIRST, BACKOFF_LAST, BACKOFF_RESET, Owner};
 use crate::container::{EndedBy, RemoveRequest, RestartPolicy, Status, Who, signal};
+use crate::error::reworded;
 use crate::flows;
 use crate::ports::Exit;
 
@@ -36,7 +37,7 @@ impl Owner {
         // Of which nobody heard: it happened while no engine listened, or in the very last moment.
         let is_news = exit.oom_killed && !self.record.oom_killed;
         self.record.oom_killed |= exit.oom_killed;
-        self.record.error = exit.error.unwrap_or_default();
+        self.record.error = exit.error.map(reworded).unwrap_or_default();
         self.record.finished_at = Some(exit.at);
         self.record.status = Status::Exited;
         // An end cannot fail: these two only stop the engine.
