@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use oci::Reference;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
-use crate::failure::Failure;
-use crate::output;
+use crate::failure::{self, Failure};
 
 /// A registry, or this machine.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,7 +82,7 @@ pub(crate) struct About {
 
 /// Reads what stands before an archive, if it does; the file is at its beginning again.
 pub(crate) async fn read_head(file: &mut tokio::fs::File, path: &str) -> Result<About, Failure> {
-    let failed = |error: std::io::Error| Failure::new(format!("read {path}: {}", output::reason(&error)));
+    let failed = |error: std::io::Error| Failure::new(format!("read {path}: {}", failure::reason(&error)));
     let mut block = Vec::with_capacity(BLOCK);
     file.take(BLOCK as u64).read_to_end(&mut block).await.map_err(failed)?;
     let mut about = About::default();

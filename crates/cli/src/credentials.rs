@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::output;
 
 /// What Docker Hub's credentials are kept under.
@@ -153,7 +153,7 @@ impl File {
             })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => json!({}),
             Err(error) => {
-                return Err(Failure::new(format!("open {}: {}", path.display(), output::reason(&error))));
+                return Err(Failure::new(format!("open {}: {}", path.display(), failure::reason(&error))));
             }
         };
         Ok(Self { path, document })
@@ -188,7 +188,7 @@ impl File {
     /// Beside it, and renamed over it; a link to somewhere else stays one.
     fn write(&self) -> Result<(), Failure> {
         let failed = |error: std::io::Error| {
-            Failure::new(format!("{}: {}", self.path.display(), output::reason(&error)))
+            Failure::new(format!("{}: {}", self.path.display(), failure::reason(&error)))
         };
         let directory = self.path.parent().unwrap_or(Path::new("."));
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
@@ -287,11 +287,11 @@ impl Helper<'_> {
             std::io::ErrorKind::NotFound => {
                 failed(format!("exec: {program:?}: executable file not found in $PATH"))
             }
-            _ => failed(format!("exec: {program:?}: {}", output::reason(&error))),
+            _ => failed(format!("exec: {program:?}: {}", failure::reason(&error))),
         })?;
         // One that does not want to read has its reasons, and says them.
         let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
-        let ended = child.wait_with_output().map_err(|error| failed(output::reason(&error)))?;
+        let ended = child.wait_with_output().map_err(|error| failed(failure::reason(&error)))?;
         let answer = String::from_utf8_lossy(&ended.stdout).trim().to_owned();
         if ended.status.success() {
             return Ok(answer);

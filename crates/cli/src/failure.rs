@@ -34,6 +34,15 @@ impl From<client::Error> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(crate::output::reason(&error))
+        Self::new(reason(&error))
     }
+}
+
+/// Why a system call failed, as Go words it.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    // Rust's text is libc's with a number behind it; Go's has no capital.
+    let bare = text.split_once(" (os error").map_or(text.as_str(), |(bare, _)| bare);
+    let mut letters = bare.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }

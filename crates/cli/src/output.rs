@@ -21,15 +21,6 @@ pub(crate) fn err(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Why a system call failed, as Go words it.
-pub(crate) fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    // Rust's text is libc's with a number behind it; Go's has no capital.
-    let bare = text.split_once(" (os error").map_or(text.as_str(), |(bare, _)| bare);
-    let mut letters = bare.chars();
-    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
-}
-
 /// The first twelve digits of an id, without the algorithm.
 pub(crate) fn short_id(id: &str) -> &str {
     let id = id.split_once(':').map_or(id, |(_, digits)| digits);

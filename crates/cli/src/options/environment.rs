@@ -52,7 +52,7 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 fn read_file(path: &Path, lookup: Option<Lookup<'_>>) -> Result<Vec<String>, String> {
     let shown = path.display();
-    let reason = crate::output::reason;
+    let reason = crate::failure::reason;
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .map_err(|error| format!("open {shown}: {}", reason(&error)))?

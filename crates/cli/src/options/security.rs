@@ -1,6 +1,6 @@
 //! `--security-opt`: a seccomp profile is read here and travels as text; `systempaths` never travels.
 
-use crate::output;
+use crate::failure;
 
 /// What the options ask of the engine.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) fn parse(given: &[String]) -> Result<Security, String> {
                 let bytes = std::fs::read(file).map_err(|error| {
                     format!(
                         "opening seccomp profile ({file}) failed: open {file}: {}",
-                        output::reason(&error)
+                        failure::reason(&error)
                     )
                 })?;
                 let profile: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {

@@ -53,7 +53,8 @@ pub(crate) async fn to_path_behind(
 ) -> Result<(), Failure> {
     check_destination(Path::new(path)).map_err(|error| Failure::new(format!("{what}: {error}")))?;
     let mut stream = stream.await?;
-    let failed = |error: std::io::Error| Failure::new(format!("{what}: {path}: {}", super::reason(&error)));
+    let failed =
+        |error: std::io::Error| Failure::new(format!("{what}: {path}: {}", crate::failure::reason(&error)));
     let beside = format!("{path}.wharf-{}", std::process::id());
     let written = async {
         let mut options = std::fs::File::options();
@@ -81,7 +82,7 @@ fn check_destination(path: &Path) -> Result<(), String> {
             Ok(found) if found.is_dir() => {}
             Ok(_) => return Err(format!("invalid output path: stat {shown}: not a directory")),
             Err(error) => {
-                return Err(format!("invalid output path: stat {shown}: {}", super::reason(&error)));
+                return Err(format!("invalid output path: stat {shown}: {}", crate::failure::reason(&error)));
             }
         }
     }
@@ -90,7 +91,10 @@ fn check_destination(path: &Path) -> Result<(), String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => {
             let shown = path.display();
-            return Err(format!("failed to stat output path: lstat {shown}: {}", super::reason(&error)));
+            return Err(format!(
+                "failed to stat output path: lstat {shown}: {}",
+                crate::failure::reason(&error)
+            ));
         }
     };
     let what = match kind {

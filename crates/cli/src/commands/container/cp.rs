@@ -22,7 +22,7 @@ use self::place::Place;
 use self::progress::Progress;
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::flags::{Flag, Parsed};
 use crate::output::units::human_size;
 use crate::{output, terminal};
@@ -295,7 +295,7 @@ fn pack(source: &Place, name: &str, to: UploadWriter, total: &Arc<AtomicU64>) ->
         let opened = options.open(path);
         opened
             .map(OwnedFd::from)
-            .map_err(|error| Failure::new(format!("open {path}: {}", output::reason(&error))))
+            .map_err(|error| Failure::new(format!("open {path}: {}", failure::reason(&error))))
     };
     let options = PackOptions { whole_seconds: true, ..PackOptions::default() };
     let counted = Counted { to, total: total.clone() };

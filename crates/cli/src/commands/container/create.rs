@@ -9,7 +9,7 @@ use super::api_socket;
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
 use crate::commands::image::{any_reference, split_reference};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::flags::Parsed;
 use crate::options::{self, container_flags};
 use crate::{output, platforms, progress, terminal};
@@ -160,7 +160,7 @@ impl CidFile {
             )),
             _ => Failure::new(format!(
                 "failed to create the container ID file: open {path}: {}",
-                output::reason(&error)
+                failure::reason(&error)
             )),
         };
         std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;

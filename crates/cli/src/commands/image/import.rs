@@ -6,9 +6,9 @@ use oci::Reference;
 use super::split_reference;
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::flags::{Flag, Parsed};
-use crate::{output, platforms, progress};
+use crate::{platforms, progress};
 
 pub(crate) const COMMAND: Command = Command {
     name: "import",
@@ -72,5 +72,5 @@ pub(crate) fn stdin() -> Result<tokio::fs::File, Failure> {
 pub(crate) async fn open(path: &str) -> Result<tokio::fs::File, Failure> {
     tokio::fs::File::open(path)
         .await
-        .map_err(|error| Failure::new(format!("open {path}: {}", output::reason(&error))))
+        .map_err(|error| Failure::new(format!("open {path}: {}", failure::reason(&error))))
 }

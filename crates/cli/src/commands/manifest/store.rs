@@ -7,8 +7,7 @@ use oci::Reference;
 
 use super::Entry;
 use crate::app::App;
-use crate::failure::Failure;
-use crate::output;
+use crate::failure::{self, Failure};
 
 pub(crate) struct Store {
     root: PathBuf,
@@ -94,5 +93,5 @@ fn safe(name: &Reference) -> String {
 }
 
 fn failed(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Failure {
-    Failure::new(format!("{doing} {}: {}", path.display(), output::reason(error)))
+    Failure::new(format!("{doing} {}: {}", path.display(), failure::reason(error)))
 }

@@ -6,8 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::paths;
-use crate::failure::Failure;
-use crate::output;
+use crate::failure::{self, Failure};
 
 /// Links that are followed to a destination, as Docker's client does.
 const LINKS_MAX: usize = 10;
@@ -23,7 +22,7 @@ pub(super) struct Place {
 }
 
 fn failed(what: &str, path: &str) -> impl FnOnce(io::Error) -> Failure {
-    move |error| Failure::new(format!("{what} {path}: {}", output::reason(&error)))
+    move |error| Failure::new(format!("{what} {path}: {}", failure::reason(&error)))
 }
 
 /// The first name on the way along a path that is not there, links on it followed.
