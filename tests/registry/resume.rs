@@ -73,7 +73,7 @@ fn killed_at_30_60_and_90_percent() {
 #[test]
 fn given_up_by_its_client() {
     let scene = scene();
-    for part in [0.3, 0.6] {
+    for part in [0.3, 0.6, 0.9] {
         let mut client = scene.pull_until(part);
         client.kill().expect("kill the client");
         client.wait().expect("wait for the client");

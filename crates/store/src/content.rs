@@ -123,6 +123,13 @@ impl Content {
         Ok(())
     }
 
+    /// As [`writer`](Content::writer), for a blob that its writer hashes on another way: [`BlobWriter::commit_as`].
+    pub(crate) fn unhashed_writer(&self) -> Result<BlobWriter> {
+        let mut writer = self.writer()?;
+        writer.is_hashed = false;
+        Ok(writer)
+    }
+
     /// Begins a new blob.
     pub fn writer(&self) -> Result<BlobWriter> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -133,6 +140,7 @@ impl Content {
             file,
             path: Some(path),
             digester: Digester::default(),
+            is_hashed: true,
             size: 0,
         })
     }
@@ -168,6 +176,7 @@ pub struct BlobWriter {
     file: File,
     path: Option<PathBuf>,
     digester: Digester,
+    is_hashed: bool,
     size: u64,
 }
 
@@ -189,7 +198,7 @@ impl BlobWriter {
     }
 
     /// Verifies, syncs, and puts the blob in its place. An equal blob that is there already is kept.
-    pub fn commit(mut self, lease: &Lease, expected: Option<&Digest>) -> Result<Digest> {
+    pub fn commit(self, lease: &Lease, expected: Option<&Digest>) -> Result<Digest> {
         let mut actual = self.digester.clone().finish();
         if let Some(expected) = expected.filter(|expected| **expected != actual) {
             if expected.algorithm() != actual.algorithm() {
@@ -199,16 +208,22 @@ impl BlobWriter {
                 return Err(Error::DigestMismatch { expected: expected.clone(), actual });
             }
         }
-        lease.hold(&actual);
-        let target = self.layout.blob(&actual);
+        self.commit_as(lease, &actual)?;
+        Ok(actual)
+    }
+
+    /// As [`commit`](BlobWriter::commit), under the digest that the writer found of the same bytes.
+    pub(crate) fn commit_as(mut self, lease: &Lease, digest: &Digest) -> Result<()> {
+        lease.hold(digest);
+        let target = self.layout.blob(digest);
         if target.exists() {
-            return Ok(actual);
+            return Ok(());
         }
         if let Some(path) = &self.path {
             put_in_place(&self.file, path, &target)?;
         }
         self.path = None;
-        Ok(actual)
+        Ok(())
     }
 
     /// A blob that is announced by another algorithm than SHA-256 is read once more.
@@ -239,7 +254,9 @@ impl Write for BlobWriter {
             let path = self.path.as_deref().unwrap_or(Path::new("a blob"));
             io::Error::new(error.kind(), format!("write {}: {error}", path.display()))
         })?;
-        self.digester.update(&bytes[..n]);
+        if self.is_hashed {
+            self.digester.update(&bytes[..n]);
+        }
         self.size += n as u64;
         Ok(n)
     }

@@ -76,7 +76,8 @@ impl Images {
             read();
         } else {
             let staged = self.snapshots.stage(below.as_deref())?;
-            let mut blob = self.content.writer()?;
+            // The layer is not compressed: its diff id is its digest, too.
+            let mut blob = self.content.unhashed_writer()?;
             let (unpacked, packed) = io::pipe()?;
             // Larger pieces; the usual size does as well.
             let _ = rustix::pipe::fcntl_setpipe_size(&packed, PIPE_LEN);
@@ -90,11 +91,11 @@ impl Images {
             })?;
             read();
             let blob_size = blob.size();
-            let blob = blob.commit(lease, None)?;
+            blob.commit_as(lease, &diff_id)?;
             rootfs.diff_ids.push(diff_id.clone());
             let chain_id = oci::chain_ids(&rootfs.diff_ids).pop().unwrap_or_else(|| diff_id.clone());
             self.snapshots.adopt(lease, staged, below, &diff_id, &chain_id, size)?;
-            layers.push(Descriptor::new(media_type::OCI_LAYER, blob, blob_size));
+            layers.push(Descriptor::new(media_type::OCI_LAYER, diff_id, blob_size));
         }
         let said = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let created = options.created.clone().unwrap_or_else(|| jiff::Timestamp::now().to_string());

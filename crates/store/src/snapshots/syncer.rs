@@ -1,12 +1,17 @@
 //! Brings unpacked layers to the disk behind the caller's back: one `syncfs` at a time, for all who asked
-//! before it began.
+//! before it began. It begins late: whoever has a document of the same image synced would wait for all of its files, and
+//! the layers of one image come together.
 
 use std::fmt;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::error::{At, Result};
+
+/// From the first that asks to what brings it to the disk.
+const PAUSE: Duration = Duration::from_secs(2);
 
 type Then = Box<dyn FnOnce() + Send>;
 
@@ -54,7 +59,9 @@ impl Syncer {
                         queue.running = false;
                         return;
                     }
-                    std::mem::take(&mut queue.waiting)
+                    drop(queue);
+                    std::thread::sleep(PAUSE);
+                    std::mem::take(&mut shared.lock().unwrap_or_else(PoisonError::into_inner).waiting)
                 };
                 if rustix::fs::syncfs(&*directory).is_ok() {
                     batch.into_iter().for_each(|then| then());
