@@ -4,6 +4,7 @@ mod backups;
 mod bad;
 mod cache;
 mod clients;
+mod collect;
 mod config;
 mod kit;
 mod page;
