@@ -70,8 +70,11 @@ impl File {
         const CHUNK: usize = 4096;
         let mut length = 0;
         loop {
-            buffer.resize(length + CHUNK, 0);
-            match rustix::io::pread(&self.fd, &mut buffer[length..], length as u64) {
+            // It stays as long as it has become: clearing it for each of twenty files costs more than some of them.
+            if buffer.len() < length + CHUNK {
+                buffer.resize(length + CHUNK, 0);
+            }
+            match rustix::io::pread(&self.fd, &mut buffer[length..length + CHUNK], length as u64) {
                 // A file of one text gives all there is at once: less than asked for is its end.
                 Ok(read) if read < CHUNK => {
                     length += read;
@@ -84,8 +87,8 @@ impl File {
                 Err(errno) => return Err(io("read", &self.path, errno)),
             }
         }
-        buffer.truncate(length);
-        std::str::from_utf8(buffer).map_err(|_| self.malformed(&String::from_utf8_lossy(buffer)))
+        let text = &buffer[..length];
+        std::str::from_utf8(text).map_err(|_| self.malformed(&String::from_utf8_lossy(text)))
     }
 
     /// A file of one number; `max` is `u64::MAX`.

@@ -56,14 +56,15 @@ fn table<'b>(process: &OwnedFd, buffer: &'b mut Vec<u8>) -> rustix::io::Result<&
     let file = rustix::fs::openat(process, "net/dev", flags, Mode::empty())?;
     let mut length = 0;
     loop {
-        buffer.resize(length + CHUNK, 0);
-        match rustix::io::read(&file, &mut buffer[length..])? {
+        if buffer.len() < length + CHUNK {
+            buffer.resize(length + CHUNK, 0);
+        }
+        match rustix::io::read(&file, &mut buffer[length..length + CHUNK])? {
             0 => break,
             read => length += read,
         }
     }
-    buffer.truncate(length);
-    Ok(std::str::from_utf8(buffer).unwrap_or_default())
+    Ok(std::str::from_utf8(&buffer[..length]).unwrap_or_default())
 }
 
 /// Two lines of titles, then `eth0: ` with eight numbers of what was received and eight of what was sent.
