@@ -11,6 +11,7 @@ use crate::netlink::{Batch, Socket};
 use crate::observe::{IP_FORWARD, IPV6_FORWARD, accept_ra, disable_ipv6};
 use crate::plan::{Plan, Step};
 use crate::published::Published;
+use crate::reaper;
 use crate::respect;
 use crate::version::Version;
 
@@ -40,7 +41,7 @@ pub(crate) fn apply(
                 batch.create_vlan(name, socket.link_index(parent).map_err(missing)?, *id);
                 batch.set_alias(name, &desired.mark());
             }
-            Step::RemoveBridge { name } => batch.remove_link(socket.link_index(name)?),
+            Step::RemoveBridge { name } => remove_stray(socket, name)?,
             Step::SetMtu { name, mtu } => batch.set_mtu(socket.link_index(name)?, *mtu),
             Step::RemoveAddress { name, address } => batch.remove_address(socket.link_index(name)?, *address),
             Step::AddAddress { name, address } => batch.add_address(socket.link_index(name)?, *address),
@@ -102,6 +103,27 @@ pub(crate) fn apply(
     }
     published.switch_on(&plan.steps, socket);
     Ok(())
+}
+
+/// Of a network that is no more. A bridge is removed later, by the reaper.
+fn remove_stray(socket: &mut Socket, name: &str) -> Result<()> {
+    let links = socket.links()?;
+    let Some(link) = links.iter().find(|link| link.name == name) else { return Ok(()) };
+    if link.kind == "bridge" {
+        // Free at once for a network that is made again.
+        let mut batch = Batch::default();
+        let ports = links.iter().filter(|port| port.master == Some(link.index));
+        ports.for_each(|port| batch.set_master(port.index, 0, false));
+        if !batch.is_empty() {
+            // A container may end at any moment, and with it its link.
+            let _ = socket.send(&batch);
+        }
+        let addresses = socket.addresses()?.into_iter().filter(|(index, _)| *index == link.index);
+        return reaper::retire(socket, name, addresses.map(|(_, address)| address));
+    }
+    let mut batch = Batch::default();
+    batch.remove_link(link.index);
+    socket.send(&batch)
 }
 
 /// A switch of the kernel's.

@@ -23,6 +23,7 @@ use crate::plan::{Plan, Step, first_host, first_host6, overlap, plan, turn_on_ip
 use crate::pool::Pool;
 use crate::pools::{self, AddressPool, Taken};
 use crate::published::Published;
+use crate::reaper::{self, Reaper};
 use crate::sandbox::{Address, Furnishing, Sandbox, probe_over};
 use crate::state::{State, lock};
 use crate::version::Version;
@@ -51,6 +52,7 @@ pub struct Fabric {
     /// Started with the first network of a user's.
     unplugged: OnceLock<Pool>,
     lost: Arc<OnceLock<TellLost>>,
+    reaper: Reaper,
     _watcher: Watcher,
 }
 
@@ -104,6 +106,10 @@ impl Fabric {
             desired.bridges.first().filter(|bridge| !bridge.owned).map(|bridge| bridge.name.clone());
         let attach =
             default.as_ref().and_then(|name| networks.get(name)).map(|network| network.attach.clone());
+        let reaper = Reaper::new(desired.mark());
+        if observed.retired || plan.removes_bridges() {
+            reaper.wake(&NetNs::current()?)?;
+        }
         let state = Arc::new(Mutex::new(State { desired, guarded, links, nft, published }));
         let lost = Arc::default();
         let watcher = Watcher::start(Arc::clone(&state), Arc::clone(&lost), mended)?;
@@ -121,6 +127,7 @@ impl Fabric {
             bridged,
             unplugged: OnceLock::new(),
             lost,
+            reaper,
             _watcher: watcher,
         })
     }
@@ -182,6 +189,9 @@ impl Fabric {
         drop(networks);
         let plan = plan(&wanted, &observed)?;
         apply(&wanted, &plan, published, links, nft.as_mut())?;
+        if plan.removes_bridges() {
+            self.reaper.wake(&self.home)?;
+        }
         let has_users = wanted.bridges.iter().any(|bridge| bridge.owned);
         guarded.note(wanted.guard, &plan.steps);
         *desired = wanted;
@@ -199,6 +209,7 @@ impl Fabric {
     /// The subnet is taken, none is left, the bridge is another network's, or what the kernel says; nothing is left
     /// behind then.
     pub fn add(&self, mut config: BridgeConfig, pools: &[AddressPool]) -> Result<FabricFacts> {
+        self.reaper.wait_a_moment();
         let mut state = lock(&self.state);
         let State { desired, guarded, links, nft, published } = &mut *state;
         if desired.bridges.iter().any(|bridge| bridge.name == config.name) {
@@ -286,6 +297,7 @@ impl Fabric {
     ///
     /// What the kernel says; it can be tried again then.
     pub fn remove(&self, bridge: &str) -> Result<()> {
+        self.reaper.wait_a_moment();
         let mut state = lock(&self.state);
         let State { desired, guarded, links, nft, published } = &mut *state;
         let Some(at) = desired.bridges.iter().position(|config| config.name == bridge) else { return Ok(()) };
@@ -293,7 +305,14 @@ impl Fabric {
         let config = desired.bridges.remove(at);
         // Several networks may lie over one link.
         let is_last = desired.bridges.iter().all(|other| other.link() != config.link());
-        let removed = if config.owned && is_last { remove_link(links, config.link()) } else { Ok(()) };
+        let removed = match config.owned && is_last {
+            false => Ok(()),
+            // A VLAN's number is free again with the link only.
+            true if config.over.is_some() => remove_link(links, config.link()),
+            true => reaper::retire(links, config.link(), config.addresses())
+                .and_then(|()| self.reaper.wake(&self.home))
+                .or_else(|_| remove_link(links, config.link())),
+        };
         if let Err(error) = removed {
             desired.bridges.insert(at, config);
             return Err(error);
@@ -356,6 +375,7 @@ impl Fabric {
     ///
     /// No address, no sandbox; nothing is left behind then.
     pub fn take(&self, place: Place) -> Result<(Sandbox, Address)> {
+        self.reaper.wait_a_moment();
         let (bridge, pool) = self.default()?;
         let address = self.claim(bridge, place)?;
         loop {
@@ -372,6 +392,7 @@ impl Fabric {
     ///
     /// As [`Fabric::take`].
     pub fn try_take(&self, place: Place) -> Result<Option<(Sandbox, Address)>> {
+        self.reaper.wait_a_moment();
         let (bridge, pool) = self.default()?;
         let address = self.claim(bridge, place)?;
         while let Some(sandbox) = pool.try_take() {
@@ -486,6 +507,7 @@ impl Fabric {
         interface: &str,
         address: &Address,
     ) -> Result<Option<String>> {
+        self.reaper.wait_a_moment();
         let attach = self.networks().get(bridge).map(|network| network.attach.clone());
         let attach = attach.ok_or_else(|| Error::NoSuchNetwork(bridge.to_owned()))?;
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
@@ -521,6 +543,11 @@ impl Fabric {
         let mut networks = self.networks();
         let network = networks.get_mut(bridge).ok_or_else(|| Error::NoSuchNetwork(bridge.to_owned()))?;
         network.reclaim(ip)
+    }
+
+    /// The engine ends: what others do not see any more goes now, as far as that takes seconds only.
+    pub fn finish(&self) {
+        self.reaper.finish();
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

@@ -11,6 +11,7 @@ use crate::firewall;
 use crate::forward::{self, ForwardChain, SharedChain};
 use crate::netlink::Socket;
 use crate::netlink::route::Link;
+use crate::reaper;
 use crate::respect::{self, Respect};
 use crate::sandbox;
 use crate::version::Version;
@@ -24,6 +25,8 @@ pub struct Observed {
     pub orphans: Vec<Orphan>,
     /// Bridges that an engine with our mark made, for networks that are no more.
     pub strays: Vec<String>,
+    /// There are some that are out of use, and only wait to be removed.
+    pub retired: bool,
     /// Networks that are routed somewhere else than to our bridges.
     pub routes: Vec<IpNet>,
     pub ip_forward: bool,
@@ -113,6 +116,10 @@ pub(crate) fn observe_with(
     }
     for link in &links {
         let marked = link.alias.as_ref() == Some(&mark);
+        if marked && reaper::is_retired(&link.name) {
+            observed.retired = true;
+            continue;
+        }
         if !desired.bridges.iter().any(|bridge| bridge.link() == link.name) {
             observed.strays.extend(marked.then(|| link.name.clone()));
             continue;

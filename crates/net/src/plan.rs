@@ -103,6 +103,13 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
+impl Plan {
+    /// Whether there is something for the reaper.
+    pub(crate) fn removes_bridges(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::RemoveBridge { .. }))
+    }
+}
+
 /// What is decided about one bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedBridge {

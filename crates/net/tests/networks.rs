@@ -62,6 +62,57 @@ fn networks_have_subnets_of_their_own_and_are_isolated() {
     });
 }
 
+/// Bridges that are seen, by name, and whether one is on its way out.
+fn bridges() -> (Vec<String>, bool) {
+    let all = ip(&["-br", "link", "show", "type", "bridge"]);
+    let names = all.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned);
+    let (gone, left): (Vec<_>, Vec<_>) = names.partition(|name| name.starts_with("wgone"));
+    (left, !gone.is_empty())
+}
+
+#[test]
+fn a_bridge_is_out_of_use_at_once_and_goes_by_and_by() {
+    on_a_host(|| {
+        let fabric = fabric();
+        let again = || fabric.add(with_address("br-1", "10.1.0.1/24"), &default_pools()).unwrap();
+        again();
+        fabric.remove("br-1").unwrap();
+        assert!(!bridges().0.contains(&"br-1".to_owned()));
+        assert!(!ip(&["route", "show", "table", "all"]).contains("10.1.0."));
+        // Name and subnet are free, whatever the kernel is still doing.
+        again();
+        until("the bridge that was removed goes", || !bridges().1);
+        assert_eq!(bridges().0, ["docker0", "br-1"]);
+        fabric.remove("br-1").unwrap();
+        // What is put off does not stay when the engine ends.
+        fabric.finish();
+        assert_eq!(bridges(), (vec!["docker0".to_owned()], false));
+    });
+}
+
+#[test]
+fn what_a_killed_engine_had_put_off_the_next_one_does() {
+    on_a_host(|| {
+        // One was out of use already, the other had only lost its network; the third is somebody else's.
+        for (name, alias) in [
+            ("wgone77", "wharf: network of engine default"),
+            ("br-2", "wharf: network of engine default"),
+            ("wgone78", "mine"),
+        ] {
+            ip(&["link", "add", name, "type", "bridge"]);
+            ip(&["link", "set", name, "alias", alias, "up"]);
+        }
+        ip(&["addr", "add", "172.18.0.1/16", "dev", "br-2"]);
+        let fabric = fabric();
+        assert!(!bridges().0.contains(&"br-2".to_owned()), "its network is no more");
+        let first = fabric.add(network("br-1"), &default_pools()).unwrap();
+        assert_eq!(first.address.unwrap().to_string(), "172.18.0.1/16", "its subnet is free");
+        until("what was left goes", || ip(&["link"]).matches("network of engine").count() == 1);
+        let (left, others) = bridges();
+        assert!(others && left.len() == 2, "another's link is left alone: {left:?}");
+    });
+}
+
 #[test]
 fn an_internal_network_has_no_way_out() {
     on_a_host(|| {
@@ -160,6 +211,7 @@ fn a_removed_network_leaves_nothing() {
             fabric.remove(name).unwrap();
             fabric.remove(name).unwrap();
         }
+        fabric.finish();
         let after = (
             nft(&["list", "table", "inet", "wharf"]),
             iptables(&["-S"]),

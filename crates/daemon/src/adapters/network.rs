@@ -385,6 +385,17 @@ impl NetworkFabric for Network {
         })
     }
 
+    fn finish(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // An error is an end that is on its way already.
+            let finish = |inner: &Inner| {
+                inner.fabric.finish();
+                Ok(())
+            };
+            let _ = self.blocking(finish).await;
+        })
+    }
+
     fn disconnect<'a>(
         &'a self,
         container: &'a str,

@@ -421,6 +421,10 @@ pub trait NetworkFabric: Send + Sync + fmt::Debug {
     fn on_repair(&self, _tell: Box<dyn Fn(Vec<String>) + Send + Sync>) {}
     /// Whom to tell, from whichever thread, which containers' interfaces are gone. The container may have ended.
     fn on_lost(&self, _tell: TellLost) {}
+    /// The engine ends: what was put off is done now, as far as that takes seconds only.
+    fn finish(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
     /// Gives a running container an interface back that somebody has removed, as it was. Whether it had gone.
     fn reconnect<'a>(
         &'a self,

@@ -112,6 +112,11 @@ impl System {
     /// shutdown timeout, or the most patient container's if that is longer. With live restore nothing is done. No policy restarts anything from here on.
     pub async fn shut_down(&self) {
         self.core.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.stop_all().await;
+        self.core.ports.network.finish().await;
+    }
+
+    async fn stop_all(&self) {
         let settings = self.core.settings();
         if settings.live_restore {
             return;

@@ -277,6 +277,18 @@ impl Batch {
             .attr(IFLA_IFALIAS, alias.as_bytes());
     }
 
+    pub(crate) fn set_down(&mut self, index: u32) {
+        // Which flags are to be as they are here: all of them 0, and that one is meant.
+        let mut fixed = ifinfo(index, IFF_UP);
+        fixed[8..12].fill(0);
+        self.begin(SETLINK, ACK, format!("set link {index} down"), &fixed);
+    }
+
+    pub(crate) fn set_name(&mut self, index: u32, name: &str) {
+        self.begin(SETLINK, ACK, format!("rename link {index} to {name}"), &ifinfo(index, 0))
+            .attr_text(IFLA_IFNAME, name);
+    }
+
     pub(crate) fn remove_link(&mut self, index: u32) {
         self.begin(DELLINK, ACK, format!("remove link {index}"), &ifinfo(index, 0));
     }
