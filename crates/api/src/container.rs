@@ -122,16 +122,29 @@ pub struct CreateRequest {
 }
 
 impl CreateRequest {
-    /// Reads the body. `flatten` would bypass Go's leniency, so the document is read twice: once for each half.
+    /// Reads the body.
     pub fn from_slice(bytes: &[u8]) -> Result<CreateRequest, serde_json::Error> {
+        Self::from_value(serde_json::from_slice(bytes)?)
+    }
+
+    /// Reads the body, parsed already. `flatten` would bypass Go's leniency, so the document is read in two halves. It
+    /// may have tens of thousands of ports: nothing is copied.
+    pub fn from_value(mut document: serde_json::Value) -> Result<CreateRequest, serde_json::Error> {
         #[derive(Default, Deserialize)]
         #[serde(default, rename_all = "PascalCase")]
         struct Beside {
             host_config: Option<HostConfig>,
             networking_config: Option<NetworkingConfig>,
         }
-        let document: serde_json::Value = serde_json::from_slice(bytes)?;
-        let beside: Beside = go::from_value(document.clone())?;
+        let mut half = serde_json::Map::new();
+        if let Some(fields) = document.as_object_mut() {
+            let is_beside = |key: &&String| {
+                ["HostConfig", "NetworkingConfig"].iter().any(|name| name.eq_ignore_ascii_case(key))
+            };
+            let keys: Vec<String> = fields.keys().filter(is_beside).cloned().collect();
+            half.extend(keys.into_iter().filter_map(|key| fields.shift_remove_entry(&key)));
+        }
+        let beside: Beside = go::from_value(half.into())?;
         Ok(CreateRequest {
             config: go::from_value(document)?,
             host_config: beside.host_config,

@@ -3,7 +3,7 @@
 //! Both are changed under the lock of [`State`], so that whoever makes the table anew or looks whether it is whole
 //! (`watch.rs`) finds them in agreement.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::{fs, io};
@@ -210,9 +210,12 @@ pub(crate) fn allocate(
     let wishes: Vec<PortWish> = wishes.into_iter().copied().collect();
     let mut held = Held::default();
     let mut ahead = bind_ahead(&mut held, &wishes);
-    let bind = |address, port, protocol| match ahead.remove(&(address, port, protocol)) {
-        Some(outcome) => outcome,
-        None => held.bind(address, port, protocol),
+    let bind = |address, port, protocol| {
+        let at = ahead.binary_search_by_key(&(address, port, protocol), |(port, _)| *port);
+        match at.ok().and_then(|at| ahead[at].1.take()) {
+            Some(outcome) => outcome,
+            None => held.bind(address, port, protocol),
+        }
     };
     mappings.extend(state.published.allocator.allocate(&wishes, bind)?);
     Ok((mappings, held))
@@ -221,17 +224,20 @@ pub(crate) fn allocate(
 /// From so many on it is worth threads.
 const MANY: usize = 1000;
 
-/// Binds at once what can be nothing else, where it is much: what became of each.
-fn bind_ahead(held: &mut Held, wishes: &[PortWish]) -> HashMap<(IpAddr, u16, Protocol), io::Result<()>> {
+/// What became of a port; taken by whom it is told.
+type Ahead = ((IpAddr, u16, Protocol), Option<io::Result<()>>);
+
+/// Binds at once what can be nothing else, where it is much: what became of each, in order.
+fn bind_ahead(held: &mut Held, wishes: &[PortWish]) -> Vec<Ahead> {
     if wishes.len() < MANY {
-        return HashMap::new();
+        return Vec::new();
     }
     let mut all: Vec<_> =
         wishes.iter().filter_map(|wish| Some((wish.address, wish.fixed()?, wish.protocol))).collect();
     all.sort_unstable();
     all.dedup();
     let outcomes = held.bind_all(&all);
-    all.into_iter().zip(outcomes).collect()
+    all.into_iter().zip(outcomes.into_iter().map(Some)).collect()
 }
 
 fn enter(state: &mut State, owner: &str, to: Reach, mappings: &[PortMapping]) -> Result<()> {

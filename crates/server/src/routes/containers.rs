@@ -1,7 +1,7 @@
 //! Containers, but for their streams.
 
 use crate::body::{self, Body};
-use crate::call::{Call, json_error, read_json};
+use crate::call::{Call, json_error};
 use crate::convert;
 use crate::versions::{ApiVersion, answers, requests};
 use api::container::{
@@ -38,13 +38,14 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>> {
     let name = call.query.get("name").trim_start_matches('/').to_owned();
     let platform = if version < ApiVersion::minor(41) { "" } else { call.query.get("platform") }.to_owned();
     let bytes = call.json_bytes().await?;
-    let document: Value = read_json(&bytes)?;
+    let document: Value = serde_json::from_slice(&bytes).map_err(|e| json_error(&bytes, &e))?;
     if document.as_object().is_none_or(|fields| fields.is_empty()) {
         return Err(Error::invalid("config cannot be empty in order to create a container"));
     }
-    let mut request = CreateRequest::from_slice(&bytes).map_err(|e| json_error(&bytes, &e))?;
+    let mac = document.get("MacAddress").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut request = CreateRequest::from_value(document).map_err(|e| json_error(&bytes, &e))?;
     let is_v1 = engine.system.version().facts.cgroup_version == "1";
-    let mut warnings = requests::create(version, is_v1, &mut request, &document)?;
+    let mut warnings = requests::create(version, is_v1, &mut request, &mac)?;
     let spec = convert::create::spec(request, platform)?;
     let created = engine.containers.create(&name, spec).await?;
     warnings.splice(..0, created.warnings);

@@ -6,7 +6,6 @@ use api::host_config::HostConfig;
 use api::mount::MountType;
 use api::network::PortBinding;
 use engine::{Error, Result};
-use serde_json::Value;
 
 /// Brings a change to a container up to date: what its version did not change is not changed.
 pub(crate) fn update(version: ApiVersion, host: &mut HostConfig) {
@@ -22,13 +21,12 @@ pub(crate) fn update(version: ApiVersion, host: &mut HostConfig) {
     }
 }
 
-/// Brings a create request up to date; `body` is the request as it came, for fields that are gone. Answers
-/// warnings.
+/// Brings a create request up to date; `mac` is a field that is gone: `MacAddress` of the container. Answers warnings.
 pub(crate) fn create(
     version: ApiVersion,
     is_cgroup_v1: bool,
     request: &mut CreateRequest,
-    body: &Value,
+    mac: &str,
 ) -> Result<Vec<String>> {
     let before = |minor| version < ApiVersion::minor(minor);
     let mut warnings = Vec::new();
@@ -99,7 +97,6 @@ pub(crate) fn create(
         }
     }
 
-    let mac = body.get("MacAddress").and_then(Value::as_str).unwrap_or_default();
     if before(44) && mac.is_empty() {
         endpoints.values_mut().for_each(|endpoint| endpoint.mac_address.clear());
     }
@@ -142,8 +139,8 @@ mod tests {
 
     fn read(version: u16, text: &str) -> Result<(CreateRequest, Vec<String>)> {
         let mut request = CreateRequest::from_slice(text.as_bytes()).unwrap();
-        let warnings =
-            create(ApiVersion::minor(version), true, &mut request, &serde_json::from_str(text).unwrap())?;
+        let mac = if text.contains("MacAddress") { "02:42:ac:11:00:09" } else { "" };
+        let warnings = create(ApiVersion::minor(version), true, &mut request, mac)?;
         Ok((request, warnings))
     }
 
