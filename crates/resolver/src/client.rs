@@ -18,7 +18,7 @@ use rustix::net::{
 use crate::protocol::{Member, Order, Reply, VERSION};
 use crate::{NAME, wire};
 
-const SOCKET: &str = "resolver.sock";
+pub(crate) const SOCKET: &str = "resolver.sock";
 const BACKLOG: i32 = 4;
 /// One that hangs is no use; a healthy one answers at once.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -84,7 +84,7 @@ impl Client {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let (_directory, address) = address(exec_root)?;
+        let (directory, address) = address(exec_root)?;
         bind(&listener, &address)?;
         listen(&listener, BACKLOG)?;
         let child = Command::new("/proc/self/exe")
@@ -92,7 +92,8 @@ impl Client {
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(listener))
-            .stdout(Stdio::null())
+            // Where its address is, which it takes along.
+            .stdout(Stdio::from(directory))
             .stderr(Stdio::null())
             .spawn()?;
         match Self::connect(exec_root)? {

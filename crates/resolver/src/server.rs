@@ -8,12 +8,14 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, LocalSet};
 
+use crate::client::SOCKET;
 use crate::ears::{self, Ears};
 use crate::forward::Forwarder;
 use crate::protocol::{Order, Reply, VERSION};
@@ -49,7 +51,7 @@ impl Drop for Listening {
     }
 }
 
-/// Standard input is the listening socket.
+/// Standard input is the listening socket, standard output the directory in which its address is.
 pub fn main() -> ExitCode {
     // Not in the session and the process group of a terminal's engine. It is refused to a leader, who has its own.
     let _ = rustix::process::setsid();
@@ -82,6 +84,8 @@ async fn serve() -> io::Result<()> {
     let mut greeting = Some(Box::pin(tokio::time::sleep(GREETING)));
     loop {
         if greeting.is_none() && server.engines.get() == 0 && server.listening.borrow().is_empty() {
+            // Before the socket closes: an engine that hears of the end may bind another one there.
+            let _ = rustix::fs::unlinkat(rustix::stdio::stdout(), SOCKET, AtFlags::empty());
             return Ok(());
         }
         let greeted = async {
