@@ -115,6 +115,39 @@ fn trusted_interfaces_reach_published_ports_at_the_container_s_own_address() {
 }
 
 #[test]
+fn what_the_administrator_has_marked_reaches_containers() {
+    let (host, world) = linked();
+    let mut home = Home::with(host, &[]);
+    home.restart(&["--bridge-accept-fwmark", "0x2/3"]);
+    made(&home, "open", &[]);
+    home.ok(&["network", "create", "--internal", "inner"]);
+    sleeper(&home, "ca", &["--network", "open"]);
+    sleeper(&home, "cb", &["--network", "inner"]);
+    for name in ["ca", "cb"] {
+        server(&home, name, 80);
+        let at = format!("{}:80", address(&home, name));
+        crate::until("the server listens", || home.host.hear(&at) == "hello");
+    }
+    let [ca, cb] = ["ca", "cb"].map(|name| address(&home, name));
+    let direct = |ip: &str| world.hear(&format!("{ip}:80")) == "hello";
+    assert!(!direct(&ca), "it has no mark");
+    home.host.sh(
+        "nft add table inet mine; nft add chain inet mine c '{ type filter hook prerouting priority mangle; }'; \
+         nft add rule inet mine c iifname up0 tcp dport 80 meta mark set 0x7",
+    );
+    assert!(!direct(&ca), "bits count that the mask has: 3 is not 2");
+    home.host.sh(
+        "nft flush chain inet mine c; nft add rule inet mine c iifname up0 tcp dport 80 meta mark set 0x6",
+    );
+    crate::until("what is marked comes in", || direct(&ca));
+    assert!(!direct(&cb), "nothing from outside is for an internal network");
+    home.host.sh("nft flush table inet wharf");
+    crate::until("it is put back", || direct(&ca));
+    home.restart(&[]);
+    assert!(!direct(&ca), "nobody asks for it any more");
+}
+
+#[test]
 fn interfaces_have_the_prefix_of_their_network() {
     let home = Home::with(Land::new(), &[]);
     let prefix = format!("{PREFIX}=net");

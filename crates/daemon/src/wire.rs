@@ -202,12 +202,14 @@ fn desired(config: &Config) -> Result<net::Desired, String> {
     }
     let mtu = config.number("mtu").filter(|mtu| *mtu > 0);
     let mtu = mtu.map(|mtu| u32::try_from(mtu).map_err(|_| format!("invalid mtu: {mtu}"))).transpose()?;
+    let accept = config.accepted_mark()?;
     let firewall = config.flag("iptables", true).then(|| net::FirewallConfig {
         // Every engine of a host has its own table.
         table: if name == "docker0" { "wharf".into() } else { format!("wharf-{name}") },
         respect: config.text("firewall") == Some("respect"),
         ipv6: config.flag("ip6tables", true),
         direct: config.flag("allow-direct-routing", false),
+        accept,
     });
     let has_ipv6 = config.flag("ipv6", false);
     let of_ipv6 = ["bip6", "fixed-cidr-v6", "default-gateway-v6"];

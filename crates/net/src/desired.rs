@@ -208,11 +208,20 @@ pub struct FirewallConfig {
     pub ipv6: bool,
     /// `--allow-direct-routing`: whoever has a route reaches published ports at the containers' own addresses, too.
     pub direct: bool,
+    /// `--bridge-accept-fwmark`: what has it reaches containers whatever is published.
+    pub accept: Option<FirewallMark>,
+}
+
+/// Bits of a packet's mark, and which of them count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirewallMark {
+    pub mark: u32,
+    pub mask: u32,
 }
 
 impl Default for FirewallConfig {
     fn default() -> Self {
-        Self { table: "wharf".to_owned(), respect: false, ipv6: true, direct: false }
+        Self { table: "wharf".to_owned(), respect: false, ipv6: true, direct: false, accept: None }
     }
 }
 

@@ -36,6 +36,7 @@
 //!         ip saddr . ip daddr . meta l4proto . th dport @links accept
 //!         iifname . oifname @talking accept
 //!         iifname @internal drop
+//!         meta mark & 0x3 == 0x1 oifname @bridges oifname != @internal accept    (--bridge-accept-fwmark 0x1/0x3)
 //!         iifname @bridges oifname != @bridges accept
 //!         oifname @bridges drop                            (nothing reaches a container uninvited)
 //!         meta nfproto ip6 accept                          (the policy is about IPv4)
@@ -93,7 +94,7 @@ use ipnet::IpNet;
 
 use crate::admin::{ADMIN, Memory};
 use crate::br_netfilter::bridges_filter_ipv6;
-use crate::desired::{BridgeConfig, Desired, FirewallConfig, GatewayMode, Ipv6Config};
+use crate::desired::{BridgeConfig, Desired, FirewallConfig, FirewallMark, GatewayMode, Ipv6Config};
 use crate::elements::{Elements, LINKS, Names, names, octets};
 use crate::error::{Error, Result};
 use crate::forward::ForwardChain;
@@ -185,8 +186,10 @@ pub(crate) fn is_of_one_kind(desired: &Desired, guard: Guard, bridge: &BridgeCon
     extent(desired, guard).is_special() || !bridge.is_special()
 }
 
-fn chains(extent: Extent, guard: Guard) -> Vec<Chain> {
-    use Match::{Icmp, InputIn, InputNotIn, Is, OutputIn, OutputNotIn, PublishedIn, Redirected, StaysIn};
+fn chains(extent: Extent, guard: Guard, accept: Option<FirewallMark>) -> Vec<Chain> {
+    use Match::{
+        Icmp, InputIn, InputNotIn, Is, MarkIs, OutputIn, OutputNotIn, PublishedIn, Redirected, StaysIn,
+    };
     let policy = |drops| if drops { Policy::Drop } else { Policy::Accept };
     let mut forward = vec![
         Rule::jump(ADMIN),
@@ -200,6 +203,9 @@ fn chains(extent: Extent, guard: Guard) -> Vec<Chain> {
         // After the administrator's own rules.
         forward.insert(1, Rule::accept([Is(Version::V6)]));
     }
+    // Nothing from outside is for who is on an internal network.
+    let marked = |mark| Rule::accept([MarkIs(mark), OutputIn(BRIDGES.name), OutputNotIn(INTERNAL.name)]);
+    forward.extend(accept.map(marked));
     if extent.is_special() {
         for (version, routed, open) in [(Version::V4, ROUTED, OPEN), (Version::V6, ROUTED6, OPEN6)] {
             if extent.versions().contains(&version) {
@@ -431,7 +437,7 @@ fn make(
         transaction.delete_table();
         transaction.create_table();
     }
-    let mut chains = chains(extent, guard);
+    let mut chains = chains(extent, guard, config.accept);
     if !chains.iter().any(|chain| chain.name == FORWARD6) {
         transaction.forget_chain(FORWARD6);
     }

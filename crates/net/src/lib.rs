@@ -41,6 +41,7 @@ mod pools;
 mod ports;
 mod published;
 mod publishing;
+mod reaper;
 mod republish;
 mod respect;
 mod sandbox;
@@ -50,8 +51,8 @@ mod version;
 mod watch;
 
 pub use desired::{
-    BridgeConfig, Desired, FirewallConfig, GatewayMode, Ipv6Config, IpvlanFlag, IpvlanMode, MacvlanMode,
-    Over, OverKind,
+    BridgeConfig, Desired, FirewallConfig, FirewallMark, GatewayMode, Ipv6Config, IpvlanFlag, IpvlanMode,
+    MacvlanMode, Over, OverKind,
 };
 pub use dns::{DNS_ADDRESS, DnsSockets};
 pub use error::{Error, Result};

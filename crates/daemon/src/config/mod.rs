@@ -3,6 +3,7 @@
 //! Both are read through one table (`options.rs`) into the same values, so that a directive given twice is found,
 //! and an option nobody has built is refused by name instead of being ignored.
 
+mod firewall_mark;
 mod image_gc;
 mod options;
 mod pools;
@@ -295,6 +296,7 @@ impl Config {
             }
         }
         self.level()?;
+        self.accepted_mark()?;
         self.network_options()?;
         self.registries()?;
         self.image_gc()?;

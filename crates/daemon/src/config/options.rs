@@ -60,7 +60,7 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("bip", "bip", Text, Built),
     row("bip6", "bip6", Text, Built),
     short("bridge", 'b', "bridge", Text),
-    row("bridge-accept-fwmark", "bridge-accept-fwmark", Text, NotBuilt),
+    row("bridge-accept-fwmark", "bridge-accept-fwmark", Text, Built),
     row("cdi-spec-dir", "cdi-spec-dirs", List, Built),
     row("cgroup-parent", "cgroup-parent", Text, Built),
     row("config-file", "", Text, Built),

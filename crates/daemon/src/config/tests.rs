@@ -65,6 +65,11 @@ fn what_is_not_known_or_not_built_is_refused_by_name() {
         (&["--icc=false", "--iptables=false"], "{}", "ICC=false uses iptables to function"),
         (&["--iptables=false"], "{\"firewall\":\"respect\"}", "firewall \"respect\" needs rules of Wharf's"),
         (&["--firewall=open"], "{}", "invalid firewall: open (publish, respect)"),
+        (
+            &["--bridge-accept-fwmark=1/x"],
+            "{}",
+            "invalid bridge-accept-fwmark: invalid firewall mask \"1/x\": strconv.ParseUint: parsing \"x\": invalid syntax",
+        ),
         (&["--label=x"], "{}", "bad attribute format: x"),
         (&["--log-format=xml"], "{}", "invalid log format: xml"),
         (&[], r#"{"builder":{"gc":{}}}"#, "builder is not built yet"),
@@ -122,6 +127,7 @@ fn sample(option: &Option_) -> (&'static str, &'static str) {
         ("log-format", _) => ("json", "\"json\""),
         ("firewall", _) => ("respect", "\"respect\""),
         ("firewall-backend", _) => ("nftables", "\"nftables\""),
+        ("bridge-accept-fwmark", _) => ("0x1/0x3", "\"0x1/0x3\""),
         ("exec-opt", _) => ("native.cgroupdriver=cgroupfs", "[\"native.cgroupdriver=cgroupfs\"]"),
         ("registry-mirror", _) => ("http://b", "[\"http://b\"]"),
         ("default-network-opt", _) => ("bridge=a=b", r#"{"bridge":{"a":"b"}}"#),
@@ -165,6 +171,7 @@ fn every_built_option_is_read_somewhere() {
     // A flag that is parsed and then forgotten would be worse than one that is refused.
     let sources = [
         include_str!("mod.rs"),
+        include_str!("firewall_mark.rs"),
         include_str!("pools.rs"),
         include_str!("registries.rs"),
         include_str!("../wire.rs"),

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
 
+use crate::desired::FirewallMark;
 use crate::netlink::Batch;
 use crate::ports::Protocol;
 use crate::version::Version;
@@ -20,6 +21,7 @@ const SECOND_REGISTER: u32 = 2;
 const VERDICT_REGISTER: u32 = 0;
 
 const META_PRIORITY: u32 = 2;
+const META_MARK: u32 = 3;
 const META_NFPROTO: u32 = 15;
 const META_L4PROTO: u32 = 16;
 /// The second and third word of a longer value in [`REGISTER`] (`NFT_REG32_01`, `NFT_REG32_02`).
@@ -114,6 +116,8 @@ pub(crate) enum Match {
     InputIsNot(String),
     /// `meta priority x`
     Marked(u32),
+    /// `meta mark & mask == x`: a mark of the administrator's.
+    MarkIs(FirewallMark),
     /// `ip daddr . meta l4proto . th dport @set`; with any address without it.
     PortIn(Version, &'static str, bool),
     /// `fib daddr type local`: an address of this host's.
@@ -251,6 +255,11 @@ impl Rule {
                 }
                 Match::Marked(mark) => {
                     meta(b, META_PRIORITY);
+                    compare(b, EQUAL, &mark.to_ne_bytes());
+                }
+                Match::MarkIs(FirewallMark { mark, mask }) => {
+                    meta(b, META_MARK);
+                    bitwise(b, &mask.to_ne_bytes());
                     compare(b, EQUAL, &mark.to_ne_bytes());
                 }
                 Match::ToThisHost => {
@@ -535,6 +544,9 @@ impl std::fmt::Display for Rule {
                 }
                 Match::PortIn(_, set, true) => write!(f, "meta l4proto . th dport @{set} ")?,
                 Match::Marked(mark) => write!(f, "meta priority {mark:#x} ")?,
+                Match::MarkIs(FirewallMark { mark, mask }) => {
+                    write!(f, "meta mark & {mask:#x} == {mark:#x} ")?
+                }
                 Match::ToThisHost => write!(f, "fib daddr type local ")?,
                 Match::Linked(set) => write!(f, "ip saddr . ip daddr . meta l4proto . th dport @{set} ")?,
                 Match::Protocol(protocol) => write!(f, "meta l4proto {protocol} ")?,
