@@ -19,6 +19,7 @@ mod over;
 mod ports;
 mod respect;
 mod update;
+mod upstreams;
 
 use std::time::{Duration, Instant};
 
