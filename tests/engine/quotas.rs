@@ -122,6 +122,52 @@ fn limits_hold(driver: &str) {
     on.house.sh(&["-v", "renamed:/v"], "rm /v/*");
     on.is_limited(&["-v", "renamed:/v"], "/v");
 
+    // Copies have it as well, and what is imported has the one that is asked for.
+    on.house.ok(&["volume", "clone", "renamed", "copy"]);
+    assert_eq!(on.house.inspect("copy", "{{json .Options}}"), r#"{"size":"30m"}"#);
+    let archive = on.house.engine.directory().join("data.tar");
+    on.house.ok(&["volume", "export", "-o", &archive.display().to_string(), "renamed"]);
+    on.house.ok(&["volume", "import", "--opt", "size=30m", "in", &archive.display().to_string()]);
+    for name in ["copy", "in"] {
+        on.house.sh(&["-v", &format!("{name}:/v")], "rm /v/*");
+        on.is_limited(&["-v", &format!("{name}:/v")], "/v");
+    }
+    // More than fits is no volume at all.
+    let (status, said) =
+        on.house.fails(&["volume", "import", "--opt", "size=1m", "little", &archive.display().to_string()]);
+    assert!(status == 1 && said.contains("Disk quota exceeded"), "{said}");
+    let (_, said) =
+        on.house.fails(&["volume", "import", "--opt", "type=nfs", "nfs", &archive.display().to_string()]);
+    assert!(said.contains("only a size can be given to an import"), "{said}");
+    assert_eq!(
+        on.house.ok(&["volume", "ls", "-q"]).lines().filter(|name| ["little", "nfs"].contains(name)).count(),
+        0
+    );
+    on.house.ok(&["volume", "rm", "copy", "in"]);
+    // Nor is half of what an image has at its place.
+    on.house.ok(&[
+        "run",
+        "--name",
+        "source",
+        "bb",
+        "sh",
+        "-c",
+        "mkdir /data; head -c 4m /dev/urandom | tee /data/a > /data/b",
+    ]);
+    on.house.ok(&["commit", "source", "filled"]);
+    on.house.ok(&["volume", "create", "-o", "size=5m", "tight"]);
+    for mount in ["src=tight,dst=/data", "src=fresh,dst=/data,size=5m"] {
+        let mount = format!("type=volume,{mount}");
+        for _ in 0..2 {
+            let (_, said) = on.house.fails(&["run", "--rm", "--mount", &mount, "filled", "true"]);
+            assert!(said.contains("Disk quota exceeded"), "{mount}: {said}");
+        }
+        let emptied = mount.replace("dst=/data", "dst=/v");
+        assert_eq!(on.house.sh(&["--mount", &emptied], "ls -A /v"), "", "{mount}");
+    }
+    on.house.ok(&["rm", "source"]);
+    on.house.ok(&["volume", "rm", "tight", "fresh"]);
+
     on.house.ok(&["rm", "kept"]);
     on.house.ok(&["volume", "rm", "renamed", "other"]);
     on.house.sh(&["--mount", "type=volume,dst=/v,size=30m"], "touch /v/a");

@@ -66,10 +66,12 @@ impl Volumes<'_> {
         &self,
         name: &str,
         labels: &[String],
+        options: &[String],
         from: impl AsyncRead + Send + Unpin + 'static,
     ) -> Result<Volume> {
         let target = Target::new(format!("/volumes/{}/import", escape(name)));
         let target = labels.iter().fold(target, |target, label| target.arg("label", label));
+        let target = options.iter().fold(target, |target, option| target.arg("opt", option));
         self.http.json(Method::POST, target, stream_body(from)).await
     }
 

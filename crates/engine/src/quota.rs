@@ -67,6 +67,11 @@ pub(crate) fn of_volume(options: &BTreeMap<String, String>) -> Result<Option<u64
     Ok(size.filter(|bytes| *bytes > 0))
 }
 
+/// What a copy has of a volume's options: its limit.
+pub(crate) fn kept(options: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    options.iter().filter(|(key, _)| *key == "size").map(|(key, size)| (key.clone(), size.clone())).collect()
+}
+
 /// `5g`, `1.5 GiB`, `64MB`, plain bytes: Docker's sizes, whose units are of 1024.
 fn parse_size(text: &str) -> Result<u64, String> {
     let invalid = || format!("invalid size: '{text}'");

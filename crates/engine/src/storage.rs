@@ -196,7 +196,11 @@ impl Storage for Disk {
             let extracted = archive::Extractor::open(to, archive::Mode::Verbatim)
                 .and_then(|extractor| extractor.extract(reader).map(drop));
             let packed = packing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            packed.and(extracted).map_err(|error| failed("copy", &error))
+            match (packed, extracted) {
+                // Who packs only hears that nobody takes it any more.
+                (Err(_), Err(why)) if !why.is_input() => Err(failed("copy", &why)),
+                (packed, extracted) => packed.and(extracted).map_err(|error| failed("copy", &error)),
+            }
         })?;
         rustix::fs::chmod(to, Mode::from_raw_mode(status.st_mode))
             .map_err(|error| failed("chmod", &error))?;

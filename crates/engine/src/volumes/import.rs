@@ -40,13 +40,20 @@ async fn filled(
     fill: impl FnOnce(&Path) -> Result<()> + Send + 'static,
 ) -> Result<Arc<Volume>> {
     let anonymous = request.name.is_empty();
-    let name = if anonymous { core.ports.ids.id() } else { request.name };
+    let name = if anonymous { core.ports.ids.id() } else { request.name.clone() };
     let doing = format!("import {name}");
     if core.volumes.get(&name).is_some() {
         return Err(taken(&doing, &name));
     }
+    // An archive is unpacked into a directory of ours.
+    if let Some(other) = request.options.keys().find(|key| *key != "size") {
+        return Err(Error::invalid(format!(
+            "{doing}: option {other:?}: only a size can be given to an import"
+        )));
+    }
     let filling = Filling::new(fill);
-    let wanted = Wanted { name: name.clone(), labels: request.labels, anonymous, ..Wanted::default() };
+    let CreateRequest { labels, options, .. } = request;
+    let wanted = Wanted { name: name.clone(), labels, options, anonymous, ..Wanted::default() };
     match make(core, &wanted, For::Client { filling: Some(&filling) }).await {
         Ok((made, true)) => Ok(made),
         Ok((_, false)) => Err(taken(&doing, &name)),

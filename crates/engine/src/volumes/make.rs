@@ -70,7 +70,8 @@ pub(crate) async fn make(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Re
         if let For::Container { id, copy_from } = whom {
             let filled = match copy_from {
                 Some(path) if !volume.options.is_empty() || volume.driver != LOCAL => {
-                    fill_empty(core, &volume, id, path, true).await
+                    let place = if volume.driver == LOCAL { Place::its_own(&volume) } else { Place::Shared };
+                    fill_empty(core, &volume, id, path, place).await
                 }
                 _ => Ok(()),
             };
@@ -105,9 +106,12 @@ pub(crate) async fn make(core: &Arc<Core>, wanted: &Wanted, whom: For<'_>) -> Re
         data_directory(core, &known.volume, &known.volume.mountpoint).await?;
     }
     if let For::Container { id, copy_from } = whom {
-        let is_shared = known.holders.iter().any(|holder| holder != id);
+        let place = match known.holders.iter().any(|holder| holder != id) {
+            true => Place::Shared,
+            false => Place::its_own(&known.volume),
+        };
         if let Some(path) = copy_from {
-            fill_empty(core, &known.volume, id, path, is_shared).await?;
+            fill_empty(core, &known.volume, id, path, place).await?;
         }
         core.volumes.hold(&wanted.name, id);
     }
@@ -244,13 +248,35 @@ async fn fill(core: &Arc<Core>, container: &str, path: &str, to: &Path) -> Resul
     blocking(move || storage.copy_out(&container, &path, &to)).await
 }
 
-/// One that is there already, if there is nothing in it. What another container refers to is filled where it is.
+/// Where an empty volume is filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In a directory that then takes the place of its own.
+    Beside,
+    /// In its own, which is limited, and of which nobody else knows: what cannot be finished is taken back.
+    Limited,
+    /// Where others may be, or what is not ours.
+    Shared,
+}
+
+impl Place {
+    /// Nobody else refers to it.
+    fn its_own(volume: &Volume) -> Self {
+        match volume.options.keys().all(|key| key == "size") {
+            true if volume.options.is_empty() => Self::Beside,
+            true => Self::Limited,
+            false => Self::Shared,
+        }
+    }
+}
+
+/// One that is there already, if there is nothing in it.
 async fn fill_empty(
     core: &Arc<Core>,
     volume: &Volume,
     container: &str,
     path: &str,
-    is_shared: bool,
+    place: Place,
 ) -> Result<()> {
     let data = match local::data(volume) {
         local::Data::Directory(data, _) => data,
@@ -274,8 +300,12 @@ async fn fill_empty(
     if !is_empty {
         return Ok(());
     }
-    if is_shared || !volume.options.is_empty() {
-        return fill(core, container, path, data).await;
+    if place != Place::Beside {
+        let filled = fill(core, container, path, data).await;
+        if filled.is_err() && place == Place::Limited {
+            let _ = patiently(|| empty(data)).await;
+        }
+        return filled;
     }
     let begun = layout::volume(&core.settings().data_root, &volume.name).join(container);
     directory(&begun, 0o755)?;
@@ -292,6 +322,19 @@ async fn fill_empty(
         let _ = patiently(|| remove_directory(&begun)).await;
     }
     filled
+}
+
+/// Removes what is in a directory.
+fn empty(directory: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| Error::internal(format!("empty {}: {error}", directory.display()));
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        match entry.file_type().map_err(failed)?.is_dir() {
+            true => remove_directory(&entry.path())?,
+            false => std::fs::remove_file(entry.path()).map_err(failed)?,
+        }
+    }
+    Ok(())
 }
 
 /// A plugin's volume is mounted for as long as that takes.

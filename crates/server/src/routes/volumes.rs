@@ -81,17 +81,22 @@ pub(crate) async fn restore(call: Call) -> Result<Response<Body>> {
 }
 
 fn labels(call: &Call) -> BTreeMap<String, String> {
-    let labels = call.query.all("label").into_iter().map(|label| {
-        let (key, value) = label.split_once('=').unwrap_or((&label, ""));
-        (key.to_owned(), value.to_owned())
-    });
-    labels.collect()
+    pairs(call, "label")
 }
 
-/// A new one, with `label`s.
+fn pairs(call: &Call, key: &str) -> BTreeMap<String, String> {
+    let pairs = call.query.all(key).into_iter().map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((&pair, ""));
+        (key.to_owned(), value.to_owned())
+    });
+    pairs.collect()
+}
+
+/// A new one, with `label`s and `opt`s.
 pub(crate) async fn import(call: Call) -> Result<Response<Body>> {
     let (engine, name) = (call.engine().clone(), call.name.clone());
-    let request = CreateRequest { name, labels: labels(&call), ..CreateRequest::default() };
+    let options = pairs(&call, "opt");
+    let request = CreateRequest { name, labels: labels(&call), options, ..CreateRequest::default() };
     let from = Box::new(body::reader(call.request.into_body()));
     let made = engine.volumes.import(request, from).await?;
     Ok(body::json(StatusCode::CREATED, &convert::volume::volume(&made)))

@@ -11,7 +11,10 @@ pub(crate) const COMMAND: Command = Command {
     aliases: &[],
     usage: "[OPTIONS] VOLUME [file|-]",
     about: "Create a volume with the contents of a tar archive, compressed or not",
-    flags: &[Flag::list("label", "Set metadata for a volume")],
+    flags: &[
+        Flag::list("label", "Set metadata for a volume"),
+        Flag::map("opt", "Set driver specific options (size=5g)").short('o'),
+    ],
     operands: Operands::AtLeast(1),
     interspersed: true,
     spellings: &["volume import"],
@@ -29,7 +32,8 @@ pub(crate) const COMMAND: Command = Command {
                 "-" => stdin()?,
                 path => open(path).await?,
             };
-            let made = app.client.volumes().import(name, &line.list("label"), from).await?;
+            let made =
+                app.client.volumes().import(name, &line.list("label"), &line.list("opt"), from).await?;
             output::out(&format!("{}\n", made.name));
             Ok(0)
         })

@@ -38,7 +38,7 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
             }
             // A later one of a key counts.
             let labels: Vec<String> = about.labels.into_iter().chain(labels).collect();
-            let made = app.client.volumes().import(&name, &labels, file).await?;
+            let made = app.client.volumes().import(&name, &labels, &[], file).await?;
             output::out(&format!("{}\n", made.name));
         }
         Place::Registry(from) => {
