@@ -24,7 +24,7 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// A group of cases.
     pub(crate) only: Option<String>,
-    /// Of the cases with images and of a container's life: those with these words in their names.
+    /// Of the cases with images, networks, and of a container's life: those with these words in their names.
     pub(crate) case: Option<String>,
     /// Peers that are not asked to take part.
     pub(crate) without: Vec<String>,

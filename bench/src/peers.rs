@@ -190,7 +190,8 @@ pub(crate) fn docker(dir: &Path) -> Result<Option<Engine>, Error> {
     let Some(version) = version("dockerd", &["--version"]) else { return Ok(None) };
     let socket = dir.join("docker.sock");
     let engine = format!(
-        "dockerd --data-root {d}/data --exec-root {d}/exec --pidfile {d}/pid --config-file {d}/engine.json -H unix://{s}",
+        "dockerd --userland-proxy=false --data-root {d}/data --exec-root {d}/exec --pidfile {d}/pid --config-file {d}/engine.json -H \
+         unix://{s}",
         d = dir.display(),
         s = socket.display()
     );

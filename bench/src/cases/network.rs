@@ -14,7 +14,7 @@ use super::{excuse, single};
 use crate::Options;
 use crate::measure::{Samples, ms, time};
 use crate::peers::Engine;
-use crate::table::Row;
+use crate::table::{Row, told};
 
 pub(super) const ORDER: &[&str] = &[
     "run -d with 10,000 ports, beyond one without",
@@ -27,9 +27,13 @@ pub(super) const ORDER: &[&str] = &[
     "short connections from another host",
     "short connections that failed",
     "requests on standing connections from another host",
+    "wrk against nginx from another host",
+    "run --rm on a user's network with a port, beyond a plain one",
 ];
 
 const NETWORKS: usize = 500;
+/// Of an engine that takes half a second for each.
+const NETWORKS_OF_OTHERS: usize = 25;
 const CONTAINERS: usize = 200;
 const QUESTIONS: usize = 2000;
 const WATCH: Duration = Duration::from_secs(3);
@@ -40,13 +44,52 @@ pub(crate) const HELPER: &str = "--network-helper";
 
 pub(super) fn all(rows: &mut Vec<Row>, options: &Options, engines: &[Engine]) -> Result<(), Error> {
     for engine in engines.iter().filter(|engine| engine.ready.is_some()) {
-        excuse(engine, ports(rows, options, engine))?;
-        excuse(engine, connect(rows, options, engine))?;
-        excuse(engine, networks(rows, engine))?;
-        excuse(engine, names(rows, engine))?;
-        excuse(engine, traffic(rows, engine))?;
+        let wanted = |cases: &[&str]| {
+            options.case.as_ref().is_none_or(|words| cases.iter().any(|case| case.contains(words.as_str())))
+        };
+        if wanted(&ORDER[..1]) {
+            excuse(engine, ports(rows, options, engine))?;
+        }
+        if wanted(&ORDER[1..2]) {
+            excuse(engine, connect(rows, options, engine))?;
+        }
+        if wanted(&ORDER[2..4]) {
+            excuse(engine, networks(rows, engine))?;
+        }
+        if wanted(&ORDER[4..6]) {
+            excuse(engine, names(rows, engine))?;
+        }
+        if wanted(&ORDER[6..11]) {
+            excuse(engine, traffic(rows, options, engine))?;
+        }
+        if wanted(&ORDER[11..]) {
+            excuse(engine, starts(rows, options, engine))?;
+        }
     }
     Ok(())
+}
+
+/// What a network of the user's and a published port cost a start.
+fn starts(rows: &mut Vec<Row>, options: &Options, engine: &Engine) -> Result<(), Error> {
+    time(&engine.command(&["network", "create", "bench-user"]))?;
+    let line = |flags: &[&str]| engine.command(&[&["run", "--rm"], flags, &["busybox", "true"]].concat());
+    let published = line(&["--network", "bench-user", "-p", "8080:80"]);
+    let mut samples = Samples::default();
+    for round in 0..=options.rounds {
+        let took = [ms(time(&line(&[]))?), ms(time(&published)?)];
+        if round > 0 {
+            samples.push(took[1] - took[0]);
+        }
+    }
+    time(&engine.command(&["network", "rm", "bench-user"]))?;
+    put(rows, ORDER[11], engine, samples, &published);
+    Ok(())
+}
+
+fn put(rows: &mut Vec<Row>, case: &'static str, engine: &Engine, samples: Samples, command: &[String]) {
+    let command = command.join(" ");
+    rows.push(Row { case, contender: engine.name.clone(), unit: "ms", samples, command });
+    told(&rows[rows.len() - 1..], case);
 }
 
 fn ports(rows: &mut Vec<Row>, options: &Options, engine: &Engine) -> Result<(), Error> {
@@ -69,8 +112,7 @@ fn ports(rows: &mut Vec<Row>, options: &Options, engine: &Engine) -> Result<(), 
         }
         samples.push(took[1] - took[0]);
     }
-    let command = range.join(" ");
-    rows.push(Row { case: ORDER[0], contender: engine.name.clone(), unit: "ms", samples, command });
+    put(rows, ORDER[0], engine, samples, &range);
     Ok(())
 }
 
@@ -86,24 +128,23 @@ fn connect(rows: &mut Vec<Row>, options: &Options, engine: &Engine) -> Result<()
     }
     time(&engine.command(&["rm", "-f", "bench-connect"]))?;
     time(&engine.command(&["network", "rm", "bench-more"]))?;
-    let command = connect.join(" ");
-    rows.push(Row { case: ORDER[1], contender: engine.name.clone(), unit: "ms", samples, command });
+    put(rows, ORDER[1], engine, samples, &connect);
     Ok(())
 }
 
 fn networks(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
     let mut took = [Samples::default(), Samples::default()];
-    for n in 0..NETWORKS {
+    let count = if engine.name == "wharf" { NETWORKS } else { NETWORKS_OF_OTHERS };
+    for n in 0..count {
         let subnet = format!("10.{}.{}.0/24", 100 + n / 250, n % 250);
         let words = ["network", "create", "--subnet", &subnet, &format!("bench-{n}")];
         took[0].push(ms(time(&engine.command(&words))?));
     }
-    for n in 0..NETWORKS {
+    for n in 0..count {
         took[1].push(ms(time(&engine.command(&["network", "rm", &format!("bench-{n}")]))?));
     }
     for ((case, samples), verb) in ORDER[2..4].iter().zip(took).zip(["create", "rm"]) {
-        let command = engine.command(&["network", verb, "bench-0"]).join(" ");
-        rows.push(Row { case, contender: engine.name.clone(), unit: "ms", samples, command });
+        put(rows, case, engine, samples, &engine.command(&["network", verb, "bench-0"]));
     }
     Ok(())
 }
@@ -149,7 +190,7 @@ impl Drop for World {
     }
 }
 
-fn traffic(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
+fn traffic(rows: &mut Vec<Row>, options: &Options, engine: &Engine) -> Result<(), Error> {
     let Some(host) = engine.namespace() else { return Ok(()) };
     let holder = Command::new("unshare").args(["-n", "sleep", "100000"]).spawn()?;
     let mut world = World { holder, servers: Vec::new() };
@@ -195,7 +236,62 @@ fn traffic(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
         single(rows, ORDER[8], &name, "", short.get(1).copied().unwrap_or(f64::NAN), String::new());
         single(rows, ORDER[9], &name, "/s", first(measured("standing")?), String::new());
     }
-    time(&engine.command(&["rm", "-f", "bench-port"])).map(drop)
+    time(&engine.command(&["rm", "-f", "bench-port"]))?;
+    requests(rows, options, engine, outside)
+}
+
+/// Debian's nginx with the machine's libraries, and Debian's wrk on the other host; left out where they are not installed.
+fn requests(rows: &mut Vec<Row>, options: &Options, engine: &Engine, outside: u32) -> Result<(), Error> {
+    if ["/usr/sbin/nginx", "/usr/bin/wrk"].iter().any(|program| !std::path::Path::new(program).exists()) {
+        eprintln!("{}: nginx and wrk are not installed", ORDER[10]);
+        return Ok(());
+    }
+    let site = options.dir.join("nginx");
+    std::fs::create_dir_all(&site)?;
+    std::fs::write(site.join("index.html"), [b'a'; 612])?;
+    for (name, line) in [("passwd", "root:x:0:0:root:/:/bin/sh\n"), ("group", "root:x:0:\n")] {
+        std::fs::write(site.join(name), line)?;
+    }
+    std::fs::write(
+        site.join("nginx.conf"),
+        "user root; daemon off; worker_processes 1; pid /tmp/pid; error_log stderr; events { worker_connections 1024; }\n\
+         http { access_log off; keepalive_requests 1000000000; server { listen 80; root /srv; } }\n",
+    )?;
+    let mounts: Vec<String> =
+        ["/usr", "/lib", "/lib64"].iter().map(|path| format!("{path}:{path}:ro")).collect();
+    let served = format!("{}:/srv:ro", site.display());
+    let known = ["passwd", "group"].map(|name| format!("{}:/etc/{name}:ro", site.join(name).display()));
+    let mut words = vec!["run", "-d", "--name", "bench-nginx", "-p", "9080:80", "-v", &served];
+    mounts.iter().chain(&known).for_each(|mount| words.extend(["-v", mount]));
+    words.extend(["--tmpfs", "/var/lib/nginx", "--tmpfs", "/var/log/nginx", "--tmpfs", "/tmp"]);
+    words.extend(["busybox", "/usr/sbin/nginx", "-c", "/srv/nginx.conf"]);
+    time(&engine.command(&words))?;
+    let at = SocketAddr::from(([10, 99, 0, 1], 9080));
+    let mut samples = Samples::default();
+    let mut command = Vec::new();
+    patiently_from(outside, at)?;
+    for _ in 0..3 {
+        let wrk = ["wrk", "-t", "1", "-c", "32", "-d", "3s", &format!("http://{at}/index.html")];
+        command = wrk.map(str::to_owned).to_vec();
+        let said = Command::new("nsenter").args(["-t", &outside.to_string(), "-n"]).args(wrk).output()?;
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let rate =
+            said.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse::<f64>().ok());
+        let failed = said.contains("Non-2xx") || said.contains("Socket errors");
+        samples.push(rate.filter(|_| !failed).ok_or_else(|| Error::other(format!("wrk: {said}")))?);
+    }
+    let command = command.join(" ");
+    rows.push(Row { case: ORDER[10], contender: engine.name.clone(), unit: "/s", samples, command });
+    told(&rows[rows.len() - 1..], ORDER[10]);
+    time(&engine.command(&["rm", "-f", "bench-nginx"])).map(drop)
+}
+
+/// Waits until somebody listens there.
+fn patiently_from(outside: u32, at: SocketAddr) -> Result<(), Error> {
+    match helper(outside, &["reach", &at.to_string()]).status()?.success() {
+        true => Ok(()),
+        false => Err(Error::other(format!("nobody listens at {at}"))),
+    }
 }
 
 fn pid(engine: &Engine, name: &str) -> Result<u32, Error> {
@@ -219,6 +315,7 @@ pub(crate) fn help(words: &[String]) -> Result<(), Error> {
     match words[..] {
         ["serve", port] => serve(port.parse().map_err(Error::other)?),
         ["ask"] => ask(),
+        ["reach", at] => patiently(address(at)?).map(drop),
         ["throughput", at] => say(&[throughput(address(at)?)?]),
         ["short", at] => say(&short(address(at)?)?),
         ["standing", at] => say(&[standing(address(at)?)?]),
