@@ -234,5 +234,48 @@ fn runs_on_networks_leave_nothing() {
     assert!(said.contains("no available IPv4 addresses"), "{said}");
     home.ok(&[&["rm", "-f"][..], &ids.iter().map(String::as_str).collect::<Vec<_>>()].concat());
     home.ok(&["network", "rm", "one", "two"]);
-    assert_eq!(number(&home.host.sh("ip -o link show type bridge | wc -l")), 1);
+    crate::until_as("bridges go, if later", &1, || {
+        number(&home.host.sh("ip -o link show type bridge | wc -l"))
+    });
+}
+
+#[test]
+fn one_that_dies_while_it_is_connected_leaves_nothing() {
+    let home = Home::with(Land::new(), &[]);
+    // Two addresses are all that it gives: one that is lost is missed soon.
+    home.ok(&["network", "create", "--subnet", "10.41.0.0/29", "--ip-range", "10.41.0.4/30", "more"]);
+    let (mut connected, mut refused) = (0, 0);
+    for round in 0..30_u64 {
+        home.ok(&["run", "-d", "--rm", "--name", "dies", "bb", "sleep", "1000"]);
+        let pid = home.inspect("dies", "{{.State.Pid}}");
+        let said = std::thread::scope(|scope| {
+            let killing = scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(round));
+                let killed = Command::new("kill").args(["-9", &pid]).status();
+                assert!(killed.expect("kill").success());
+            });
+            let said = home.engine.wharf(&["network", "connect", "more", "dies"]);
+            killing.join().expect("it is killed");
+            said
+        });
+        // Either it was in time, or it is told why not.
+        match said.status {
+            0 => connected += 1,
+            _ => refused += 1,
+        }
+        assert!(said.status == 0 || said.stderr.contains("Error response from daemon"), "{said:?}");
+        crate::until("it is gone", || home.engine.wharf(&["inspect", "dies"]).status != 0);
+    }
+    assert!(connected + refused == 30);
+    let members = || home.ok(&["network", "inspect", "-f", "{{len .Containers}}", "more"]);
+    crate::until_as("nobody is on it", &"0".to_owned(), members);
+    let bridge = format!("br-{}", home.ok(&["network", "ls", "-q", "-f", "name=more"]));
+    let ports = || home.host.sh(&format!("ip -o link show master {bridge} | wc -l"));
+    crate::until_as("no link is left", &"0".to_owned(), || ports().trim().to_owned());
+    // All addresses can be had.
+    for n in 0..2 {
+        home.ok(&["run", "-d", "--name", &format!("lives{n}"), "--network", "more", "bb", "sleep", "1000"]);
+    }
+    home.ok(&["rm", "-f", "lives0", "lives1"]);
+    home.ok(&["network", "rm", "more"]);
 }
