@@ -188,3 +188,36 @@ fn an_engine_that_is_killed_in_between_is_finished_by_the_next() {
         assert_eq!(house.inspect("one", SHOWN), "bind /both true;bind /new true;", "{point}");
     }
 }
+
+#[test]
+fn a_volume_that_an_update_has_made_goes_with_the_engine_that_did_not_record_it() {
+    let mut house = House::new();
+    house.ok(&["run", "-d", "--name", "one", "-v", "/first", "bb", "sleep", "1000"]);
+    let volumes = |house: &House| house.ok(&["volume", "ls", "-q"]);
+    let before = volumes(&house);
+    house.engine.kill();
+    house.engine.run_with(|command| {
+        command.env("WHARF_FAILPOINT", "update.volumes");
+    });
+    let words = ["update", "--mount-add", "type=volume,dst=/second", "one"];
+    assert_ne!(house.run(&words).status, 0);
+    house.engine.wait_for_end();
+    assert_eq!(
+        std::fs::read_dir(house.engine.directory().join("data/volumes")).unwrap().count(),
+        2,
+        "it was made"
+    );
+    house.engine.run();
+    assert_eq!(volumes(&house), before, "and is gone; what the container had stays");
+    // What is recorded stays, over engines and when it is taken away from the container again.
+    house.ok(&words);
+    house.ok(&["exec", "one", "touch", "/first/a", "/second/b"]);
+    house.engine.kill();
+    house.engine.run();
+    assert_eq!(volumes(&house).lines().count(), 2);
+    house.ok(&["update", "--mount-rm", "/second", "one"]);
+    house.engine.kill();
+    house.engine.run();
+    assert_eq!(volumes(&house).lines().count(), 2);
+    assert_eq!(house.ok(&["exec", "one", "ls", "/first"]), "a");
+}

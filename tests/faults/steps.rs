@@ -21,6 +21,7 @@ const ELSEWHERE: &[&str] = &[
     "commit.read",
     "update.ports",
     "update.published",
+    "update.volumes",
     "update.mounts",
     "update.mounted",
     "volume.plugin",

@@ -38,6 +38,11 @@ pub(crate) fn begun_volumes(directory: &Path) -> PathBuf {
     directory.join("volumes")
 }
 
+/// `<data-root>/containers/<id>/adding`: the anonymous volumes that an update makes for it, in the same way
+pub(crate) fn added_volumes(directory: &Path) -> PathBuf {
+    directory.join("adding")
+}
+
 /// `<data-root>/containers/<id>/committing`: it is paused for a commit
 pub(crate) fn committing(directory: &Path) -> PathBuf {
     directory.join("committing")

@@ -49,6 +49,7 @@ pub(crate) async fn run(core: &Arc<Core>, bridges: Vec<BridgeNetwork>) -> Result
             }
         }
     }
+    readable.iter().for_each(|(id, _)| sweep_added(core, id));
     for (id, record) in readable {
         let Some(owner) = one(core, record).await else { continue };
         if !owner.record.endpoints.is_empty() {
@@ -193,6 +194,31 @@ fn wants_boot_restart(record: &Record) -> bool {
     }
 }
 
+/// One that nobody refers to.
+fn sweep_volume(core: &Arc<Core>, name: &str) {
+    if let Ok(Some(entry)) = core.volumes.take(name, None)
+        && entry.volume.driver != volumes::LOCAL
+    {
+        let core = core.clone();
+        tokio::spawn(async move { plugged::take_along(&core, entry).await });
+        return;
+    }
+    let data_root = &core.settings().data_root;
+    core.ports.storage.release_limit(&layout::volume_data(data_root, name));
+    let _ = takeback::remove_directory(&layout::volume(data_root, name));
+}
+
+/// Volumes that an update had made, and that it did not come to record.
+fn sweep_added(core: &Arc<Core>, id: &str) {
+    let path = layout::added_volumes(&layout::container(&core.settings().data_root, id));
+    for name in create::noted_volumes(&path) {
+        if core.volumes.get(&name).is_none_or(|entry| entry.holders.is_empty()) {
+            sweep_volume(core, &name);
+        }
+    }
+    let _ = std::fs::remove_file(&path);
+}
+
 /// What a killed engine had begun and nobody was told of.
 async fn sweep(core: &Arc<Core>, known: &HashSet<String>) {
     let storage = &core.ports.storage;
@@ -211,17 +237,8 @@ async fn sweep(core: &Arc<Core>, known: &HashSet<String>) {
         let id = entry.file_name().to_string_lossy().into_owned();
         // Only what this engine made: names of 64 hex digits.
         if id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()) && !known.contains(&id) {
-            for name in create::begun_volumes(&entry.path()) {
-                if let Ok(Some(entry)) = core.volumes.take(&name, None)
-                    && entry.volume.driver != volumes::LOCAL
-                {
-                    let core = core.clone();
-                    tokio::spawn(async move { plugged::take_along(&core, entry).await });
-                    continue;
-                }
-                let data_root = &core.settings().data_root;
-                core.ports.storage.release_limit(&layout::volume_data(data_root, &name));
-                let _ = takeback::remove_directory(&layout::volume(data_root, &name));
+            for name in create::noted_volumes(&layout::begun_volumes(&entry.path())) {
+                sweep_volume(core, &name);
             }
             let _ = takeback::remove_directory(&entry.path());
         }

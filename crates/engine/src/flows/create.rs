@@ -93,7 +93,7 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
     core.failpoints.hit("create.volumes")?;
     let mut plan = mounts::plan(core, &spec, &image)?;
     mount_images(core, undo, &mut plan.points)?;
-    note_volumes(&layout::container(&settings.data_root, &id), &plan.volumes)?;
+    note_volumes(&layout::begun_volumes(&layout::container(&settings.data_root, &id)), &plan.volumes)?;
     for volume in &plan.volumes {
         let (core, id, name) = (core.clone(), id.clone(), volume.wanted.name.clone());
         let whom = For::Container { id: &id, copy_from: volume.copy_from.as_deref() };
@@ -195,14 +195,13 @@ fn make_directory(directory: &Path) -> Result<()> {
 
 /// Anonymous volumes have no owner but their container's record. Until that is written, a list in the container's
 /// directory tells the next engine what to sweep.
-fn note_volumes(directory: &Path, volumes: &[mounts::VolumePlan]) -> Result<()> {
+pub(super) fn note_volumes(path: &Path, volumes: &[mounts::VolumePlan]) -> Result<()> {
     let anonymous = volumes.iter().filter(|v| v.wanted.anonymous);
     let names: Vec<&str> = anonymous.map(|v| v.wanted.name.as_str()).collect();
     if names.is_empty() {
         return Ok(());
     }
-    let path = layout::begun_volumes(directory);
-    std::fs::write(&path, names.join("\n"))
+    std::fs::write(path, names.join("\n"))
         .map_err(|error| Error::internal(format!("write {}: {error}", path.display())))
 }
 
@@ -245,7 +244,7 @@ pub(super) async fn give_back(core: Arc<Core>, name: String, container: String, 
 }
 
 /// What [`note_volumes`] wrote. Only names that an engine makes up.
-pub(crate) fn begun_volumes(directory: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(layout::begun_volumes(directory)).unwrap_or_default();
+pub(crate) fn noted_volumes(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().filter(|name| volumes::is_made_up(name)).map(str::to_owned).collect()
 }

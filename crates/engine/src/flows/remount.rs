@@ -1,15 +1,17 @@
 //! Mounts that change: volumes and images that new ones need are got ready, and those of mounts that have gone let go.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Undo;
-use super::create::{give_back, mount_images};
+use super::create::{give_back, mount_images, note_volumes};
 use super::start::foreign_runtime;
 use crate::container::remounted::{self, Change};
 use crate::container::{ContainerSpec, MountKind, MountPoint, MountSpec, mounts, oci_spec};
 use crate::core::Core;
 use crate::error::{Class, Error, Result};
+use crate::layout;
 use crate::records::Record;
 use crate::volumes::make::{For, make};
 use crate::volumes::{mounting, source};
@@ -37,6 +39,7 @@ pub(crate) async fn prepare(
         ));
     }
     mount_images(core, undo, &mut change.added)?;
+    note_volumes(&added_volumes(core, record), &change.volumes)?;
     for volume in &change.volumes {
         let (core, id, name) = (core.clone(), record.id.clone(), volume.wanted.name.clone());
         let was_held = record.mounts.iter().any(|point| point.kind == "volume" && point.name == name);
@@ -59,6 +62,20 @@ pub(crate) async fn prepare(
     let names = change.volumes.iter().filter(|volume| volume.wanted.anonymous);
     let anonymous = names.map(|volume| volume.wanted.name.clone()).collect();
     Ok(Prepared { change, anonymous })
+}
+
+/// Those that were made are in the record, or taken back: the next engine need not look.
+pub(crate) fn forget_note(core: &Core, record: &Record) {
+    let path = added_volumes(core, record);
+    if let Err(error) = std::fs::remove_file(&path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "a list of new volumes stays");
+    }
+}
+
+fn added_volumes(core: &Core, record: &Record) -> PathBuf {
+    layout::added_volumes(&layout::container(&core.settings().data_root, &record.id))
 }
 
 fn is_own_kind(mount: &MountSpec) -> bool {

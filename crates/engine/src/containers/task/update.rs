@@ -40,7 +40,12 @@ impl Owner {
         }
         let mut undo = Undo::default();
         let result = self.change(request, &mut undo).await;
-        let gone = finish(undo, result).await?;
+        let crashed = is_crash(&result);
+        let finished = finish(undo, result).await;
+        if !crashed && !request.mounts_add.is_empty() {
+            remount::forget_note(&self.core, &self.record);
+        }
+        let gone = finished?;
         let runs = matches!(self.record.status, Status::Running | Status::Paused);
         remount::let_go(&self.core, &self.record, &gone, runs).await;
         self.publish();
@@ -56,6 +61,7 @@ impl Owner {
         let live = update::live(&request.resources, &changed.host.resources)?;
         let wanted = (&request.mounts_add[..], &request.mounts_remove[..]);
         let mounts = remount::prepare(&self.core, &self.record, &mut changed, wanted, undo).await?;
+        self.core.failpoints.hit("update.volumes")?;
         let unapplied = self.unapplied_mounts(&mounts).await?;
         let ports = self.reserve_ports(&changed).await?;
         let durable = !changed.host.auto_remove;
