@@ -15,8 +15,8 @@
 //!         elements = { 127.0.0.1 . tcp . 8080 : 172.17.0.2 . 80 } }
 //!     set links { type ipv4_addr . ipv4_addr . inet_proto . inet_service; }      (with --icc=false)
 //!     chain guard { type filter hook prerouting priority raw; policy accept;
-//!         iifname @bridges ip daddr 127.0.0.0/8 drop       (what is the host's own is not reached from a container)
-//!         iifname @bridges ip saddr 127.0.0.0/8 drop
+//!         ip daddr 127.0.0.0/8 iifname @bridges drop       (what is the host's own is not reached from a container)
+//!         ip saddr 127.0.0.0/8 iifname @bridges drop
 //!     }
 //!     chain prerouting { type nat hook prerouting priority dstnat; policy accept;
 //!         iifname != "lo" ip daddr 127.0.0.0/8 return      (nor what is published to the host alone, from anywhere)
@@ -260,7 +260,8 @@ fn chains(extent: Extent, guard: Guard, accept: Option<FirewallMark>) -> Vec<Cha
             hook: Hook::Prerouting,
             priority: PRIORITY_RAW,
             policy: Policy::Accept,
-            rules: guarded.map(|loopback| Rule::drop([InputIn(BRIDGES.name), loopback])).into(),
+            // Every packet of this host's passes here: looking into a set costs more than comparing an address.
+            rules: guarded.map(|loopback| Rule::drop([loopback, InputIn(BRIDGES.name)])).into(),
         },
         Chain {
             name: "prerouting",
