@@ -1,8 +1,8 @@
 //! Native health probes: a look at a container's network or files from outside, without a process in it.
 //!
 //! A socket belongs to the network namespace in which it was made, whoever uses it later. So one thread of this
-//! engine's visits the container's namespace, makes a socket there and comes back; the conversation is tokio's. A
-//! file is looked up below the process's root, by the kernel's rules for a root that is not to be left: at once if the
+//! engine's visits the container's namespace, makes some sockets there and comes back; a check takes one, and the
+//! conversation is tokio's. A file is looked up below the process's root, by the kernel's rules for a root that is not to be left: at once if the
 //! kernel has the way there in memory, which it mostly has; a thread that may wait looks for the others.
 
 use std::collections::HashSet;
@@ -27,6 +27,9 @@ use super::{not_running, other};
 /// The status line is all that counts; a server that sends no end of a first line is not waited for.
 const ANSWER_BYTES_MAX: usize = 4096;
 
+/// Made at a visit: the visit costs more than the sockets, and more than the rest of a check.
+const SOCKETS_AT_A_TIME: usize = 4;
+
 #[derive(Debug, Default)]
 pub(super) struct Prober {
     /// The thread's inbox, once there is one. Held to copy or to replace it.
@@ -36,12 +39,43 @@ pub(super) struct Prober {
     looking: Arc<Mutex<HashSet<i32>>>,
 }
 
-/// A socket wanted in a process's network.
+/// Sockets wanted in a process's network.
 #[derive(Debug)]
 struct Order {
     process: Arc<Handle>,
     family: AddressFamily,
-    socket: oneshot::Sender<io::Result<OwnedFd>>,
+    made: oneshot::Sender<io::Result<Vec<OwnedFd>>>,
+}
+
+/// Of a process's network namespace, which is there as long as they are. Each is used once; the lock is held to take or
+/// to put some.
+#[derive(Debug, Default)]
+pub(super) struct Sockets(Mutex<Ahead>);
+
+#[derive(Debug, Default)]
+struct Ahead {
+    closed: bool,
+    made: Vec<(AddressFamily, OwnedFd)>,
+}
+
+impl Sockets {
+    fn take(&self, family: AddressFamily) -> Option<OwnedFd> {
+        let made = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner).made;
+        let at = made.iter().position(|(of, _)| *of == family)?;
+        Some(made.swap_remove(at).1)
+    }
+
+    fn put(&self, family: AddressFamily, sockets: Vec<OwnedFd>) {
+        let mut ahead = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !ahead.closed {
+            ahead.made.extend(sockets.into_iter().map(|socket| (family, socket)));
+        }
+    }
+
+    /// The process has ended: nothing of ours is to hold its namespace.
+    pub(super) fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Ahead { closed: true, made: Vec::new() };
+    }
 }
 
 impl Prober {
@@ -86,14 +120,21 @@ impl Prober {
         process: &Arc<Handle>,
         family: AddressFamily,
     ) -> Result<io::Result<OwnedFd>, RuntimeError> {
-        let (socket, made) = oneshot::channel();
-        self.send(Order { process: process.clone(), family, socket })?;
+        if let Some(socket) = process.sockets.take(family) {
+            return Ok(Ok(socket));
+        }
+        let (tell, made) = oneshot::channel();
+        self.send(Order { process: process.clone(), family, made: tell })?;
         // Without an answer: the thread has given up in a namespace it could not leave.
         let made = made.await.map_err(|_| other("cannot make a socket in the container's network"))?;
         if made.is_err() && !process.state.is_running() {
             return Err(not_running());
         }
-        Ok(made)
+        Ok(made.and_then(|mut made| {
+            let socket = made.pop().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+            process.sockets.put(family, made);
+            Ok(socket)
+        }))
     }
 
     /// Starts the thread with the first order, and again if it had to end.
@@ -163,14 +204,15 @@ fn make_sockets(orders: &mpsc::Receiver<Order>) {
             .and_then(|theirs| theirs.enter().map_err(io::Error::other))
             .and_then(|()| {
                 let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-                rustix::net::socket_with(order.family, SocketType::STREAM, flags, None).map_err(Into::into)
+                let socket = || rustix::net::socket_with(order.family, SocketType::STREAM, flags, None);
+                (0..SOCKETS_AT_A_TIME).map(|_| socket().map_err(Into::into)).collect()
             });
         if let Err(error) = home.enter() {
             // Whatever it made next would be made in that container.
             return tracing::error!(%error, "cannot come back from a container's network; ending the thread");
         }
         // Who asked may have given up.
-        let _ = order.socket.send(made);
+        let _ = order.made.send(made);
     }
 }
 

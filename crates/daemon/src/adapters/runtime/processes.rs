@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::CLEARING;
 use super::find::{Found, find, lost, wait_for_orphan};
 use super::monitor::Monitor;
+use super::probe::Sockets;
 
 /// What runs, as far as this engine knows. The lock is held for a look-up, never longer.
 #[derive(Debug, Default)]
@@ -39,6 +40,8 @@ pub(super) struct Handle {
     /// How often its memory ran out.
     pub(super) oom: watch::Sender<u64>,
     pub(super) detached: watch::Sender<u64>,
+    /// For the next looks at its network.
+    pub(super) sockets: Sockets,
 }
 
 /// Who looks after it.
@@ -70,6 +73,7 @@ impl Processes {
             exit,
             oom: watch::Sender::new(0),
             detached: watch::Sender::new(0),
+            sockets: Sockets::default(),
         });
         self.lock().running.insert(process.clone(), Arc::clone(&handle));
         let started = handle.started();
@@ -81,6 +85,7 @@ impl Processes {
                 Peer::Nobody(_) => None,
             };
             let (cleared, ending) = watch::channel(false);
+            handle.sockets.close();
             {
                 let mut table = processes.lock();
                 if table.running.get(&process).is_some_and(|current| Arc::ptr_eq(current, &handle)) {
