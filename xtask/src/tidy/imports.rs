@@ -29,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "cgroups",
             "check",
+            "dial",
             "distribution",
             "engine",
             "logs",

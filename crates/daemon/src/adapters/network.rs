@@ -13,7 +13,7 @@ mod ports;
 mod repairs;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -230,6 +230,15 @@ impl NetworkFabric for Network {
     fn prepare(&self) {
         self.inner.fabric.nudge();
         self.inner.isolated.nudge();
+    }
+
+    fn look_up<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<IpAddr, NetworkError>> {
+        Box::pin(async move {
+            let failed = |message| NetworkError { class: Class::Internal, message };
+            // Of a port there is no question.
+            let found = dial::resolve(name, 0).await.map_err(|error| failed(error.to_string()))?;
+            found.first().map(SocketAddr::ip).ok_or_else(|| failed(format!("lookup {name}: no such host")))
+        })
     }
 
     fn take<'a>(

@@ -107,7 +107,7 @@ pub(crate) async fn apply(
     let points: Vec<MountPoint> =
         record.mounts.iter().filter(|point| added.contains(&point.destination)).cloned().collect();
     let _turns = source::turns(core, &points).await;
-    let volumes = source::sources(core, &id, &points, &plugged)?;
+    let volumes = source::sources(core, &id, &points, &plugged).await?;
     let list = oci_spec::of_points(&record.spec.host, &points, &volumes)?;
     core.failpoints.hit("update.mounts")?;
     let changed = core.ports.runtime.change_mounts(&id, unmounted, list).await;

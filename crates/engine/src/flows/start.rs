@@ -122,7 +122,7 @@ async fn steps(
 
     core.failpoints.hit("start.spec")?;
     let _turns = source::turns(core, &record.mounts).await;
-    let volumes = source::sources(core, &record.id, &record.mounts, &plugged)?;
+    let volumes = source::sources(core, &record.id, &record.mounts, &plugged).await?;
     let variables: Vec<String> = linked.iter().flat_map(|link| link.environment(&record.name)).collect();
     let mut built = oci_spec::build(&settings, record, &files, &joined, &volumes, &variables)?;
     let requests = &record.spec.host.resources.device_requests;

@@ -256,6 +256,17 @@ fn endpoint(request: &EndpointRequest) -> Endpoint {
 
 impl NetworkFabric for Fake {
     fn prepare(&self) {}
+    fn look_up<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<std::net::IpAddr, NetworkError>> {
+        Box::pin(async move {
+            match name {
+                "server" => Ok([10, 0, 0, 1].into()),
+                _ => Err(NetworkError {
+                    class: Class::Internal,
+                    message: format!("lookup {name}: no such host"),
+                }),
+            }
+        })
+    }
     fn take<'a>(
         &'a self,
         id: &'a str,

@@ -415,6 +415,8 @@ pub trait NetworkFabric: Send + Sync + fmt::Debug {
         &self,
         running: Vec<(String, Reach, Vec<PortMapping>)>,
     ) -> BoxFuture<'_, Result<(), NetworkError>>;
+    /// An address of a server that this host knows by its name.
+    fn look_up<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<IpAddr, NetworkError>>;
     fn facts(&self) -> NetworkFacts;
     /// Whom to tell, from whichever thread, what had to be put back because somebody had taken it away: a line for each
     /// thing.

@@ -63,13 +63,36 @@ pub(crate) fn check_options(options: &BTreeMap<String, String>) -> Result<()> {
             return Err(Error::invalid(format!("missing required option: \"{missing}\"")));
         }
     }
-    let address = words(options).into_iter().find_map(|word| word.strip_prefix("addr=").map(str::to_owned));
-    match address {
-        Some(address) if address.parse::<IpAddr>().is_err() => Err(Error::unsupported(format!(
-            "addr={address}: names of servers are not looked up yet, give the address"
-        ))),
-        _ => Ok(()),
+    Ok(())
+}
+
+/// What a server is called: `addr=` with an address or a name.
+const SERVER: &str = "addr=";
+
+/// The kernel wants its server's address: a name is looked up each time, and nothing else of the options changes.
+pub(crate) async fn find_server(
+    core: &Core,
+    volume: &Volume,
+    kind: &str,
+    options: &mut [String],
+) -> Result<()> {
+    if !matches!(kind, "nfs" | "nfs4" | "cifs") {
+        return Ok(());
     }
+    let Some(option) = options.iter_mut().find(|word| word.starts_with(SERVER)) else { return Ok(()) };
+    let name = &option[SERVER.len()..];
+    if name.is_empty() || name.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    let address = core.ports.network.look_up(name).await.map_err(|error| {
+        Error::internal(format!(
+            "error while mounting volume '{}': error resolving passed in network volume address: {}",
+            volume.mountpoint.display(),
+            error.message
+        ))
+    })?;
+    *option = format!("{SERVER}{address}");
+    Ok(())
 }
 
 fn words(options: &BTreeMap<String, String>) -> Vec<String> {
@@ -138,7 +161,10 @@ pub(crate) fn neighbour(core: &Core, volume: &Volume, container: &str) -> Option
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::flows::tests::{World, engine};
 
     #[test]
     fn names() {
@@ -169,11 +195,32 @@ mod tests {
         ] {
             assert_eq!(check_options(&options(pairs)).unwrap_err().message, said);
         }
-        let nfs = |address: &str| {
-            let o = format!("rw,addr={address}");
-            check_options(&options(&[("type", "nfs"), ("device", ":/x"), ("o", &o)]))
-        };
-        assert!(nfs("10.0.0.1").is_ok() && nfs("server").is_err());
+        let nfs = options(&[("type", "nfs"), ("device", ":/x"), ("o", "rw,addr=server")]);
+        assert_eq!(check_options(&nfs), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn servers_are_looked_up_for_the_kernel() {
+        let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
+        let core = engine(&world, root.path()).core;
+        let volume = Volume { mountpoint: "/v/_data".into(), ..Volume::default() };
+        for (kind, options, becomes) in [
+            ("nfs", "rw,addr=server,soft", "rw,addr=10.0.0.1,soft"),
+            ("cifs", "user=a,addr=server", "user=a,addr=10.0.0.1"),
+            ("nfs4", "addr=fd00::1", "addr=fd00::1"),
+            ("nfs", "rw", "rw"),
+            ("ext4", "addr=server", "addr=server"),
+        ] {
+            let mut options: Vec<String> = options.split(',').map(str::to_owned).collect();
+            find_server(&core, &volume, kind, &mut options).await.unwrap();
+            assert_eq!(options.join(","), becomes);
+        }
+        let unknown = find_server(&core, &volume, "nfs", &mut ["addr=nobody".to_owned()]).await.unwrap_err();
+        assert_eq!(
+            unknown.message,
+            "error while mounting volume '/v/_data': error resolving passed in network volume address: lookup \
+             nobody: no such host"
+        );
     }
 
     #[test]

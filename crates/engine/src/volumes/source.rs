@@ -40,7 +40,7 @@ pub(crate) fn directory(core: &Core, point: &MountPoint) -> Option<PathBuf> {
 }
 
 /// By name; `plugged` is where plugins have mounted theirs.
-pub(crate) fn sources(
+pub(crate) async fn sources(
     core: &Core,
     container: &str,
     points: &[MountPoint],
@@ -54,7 +54,8 @@ pub(crate) fn sources(
                 local::check_directory(&entry.volume, &path)?;
                 VolumeSource::Bound { source: path.to_string_lossy().into_owned(), options }
             }
-            Data::Mounted { kind, device, options } => {
+            Data::Mounted { kind, device, mut options } => {
+                local::find_server(core, &entry.volume, &kind, &mut options).await?;
                 let neighbour = local::neighbour(core, &entry.volume, container);
                 let neighbour = neighbour.filter(|_| kind == "tmpfs");
                 mounted(point, kind, device, options, neighbour)?

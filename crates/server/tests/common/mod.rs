@@ -1,7 +1,7 @@
 //! A server over a real engine and store in a temporary directory; only processes and networks are fakes.
 
 use engine::ports::*;
-use engine::{Disk, Engine, Ports, Settings};
+use engine::{Class, Disk, Engine, Ports, Settings};
 use server::{Listener, Server};
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
@@ -274,6 +274,17 @@ struct NoNetwork;
 
 impl NetworkFabric for NoNetwork {
     fn prepare(&self) {}
+    fn look_up<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<std::net::IpAddr, NetworkError>> {
+        Box::pin(async move {
+            match name {
+                "server" => Ok([10, 0, 0, 1].into()),
+                _ => Err(NetworkError {
+                    class: Class::Internal,
+                    message: format!("lookup {name}: no such host"),
+                }),
+            }
+        })
+    }
     fn take<'a>(
         &'a self,
         _: &'a str,
