@@ -246,6 +246,19 @@ fn what_the_containers_root_writes_belongs_to_the_caller() {
     };
     open(house.directory.path(), 0o755);
     open(&house.engine.socket(), 0o666);
+    // Where the tests are built others may not look.
+    let binary = house.directory.path().join("client");
+    std::fs::copy(crate::binary(), &binary).expect("copy the client");
+    let client = || {
+        let mut client = Command::new(&binary);
+        client
+            .arg0("wharf")
+            .env("DOCKER_HOST", house.engine.host())
+            .env("WHARF_AUTOSTART", "0")
+            .env("HOME", "/nonexistent");
+        client.uid(1234).gid(2345).stdin(std::process::Stdio::null());
+        client
+    };
     let host = house.directory.path().join("mine");
     std::fs::create_dir(&host).expect("make a directory");
     for (name, owner) in [("f", 1234), ("roots", 0), ("others", 77)] {
@@ -257,8 +270,7 @@ fn what_the_containers_root_writes_belongs_to_the_caller() {
     let line = "stat -c '%n %u %g' /x /x/f /x/roots /x/others; echo y > /x/new; chown 77:77 /x/f; mkdir /x/d; \
                 touch /x/roots 2>/dev/null || echo refused";
     let run = ["run", "--name", "one", "--mount", &mount, "bb", "sh", "-c", line];
-    let mut client = house.engine.client("wharf");
-    let got = client.uid(1234).gid(2345).args(run).output().expect("run the client");
+    let got = client().args(run).output().expect("run the client");
     let said = String::from_utf8_lossy(&got.stdout);
     assert!(got.status.success(), "{said}{}", String::from_utf8_lossy(&got.stderr));
     assert_eq!(said, "/x 0 0\n/x/f 0 1234\n/x/roots 65534 65534\n/x/others 77 77\nrefused\n");
@@ -272,8 +284,7 @@ fn what_the_containers_root_writes_belongs_to_the_caller() {
     assert_eq!(house.inspect("one", kept), r#"{"MatchUser":{"UID":1234,"GID":2345}}"#);
     // Not every file system can.
     let run = ["run", "--rm", "--mount", "type=bind,src=/proc,dst=/x,idmap=match-user", "bb", "true"];
-    let mut client = house.engine.client("wharf");
-    let got = client.uid(1234).gid(2345).args(run).output().expect("run the client");
+    let got = client().args(run).output().expect("run the client");
     let said = String::from_utf8_lossy(&got.stderr);
     assert!(said.contains("\"/proc\"") && said.contains("id mappings"), "{said}");
 }

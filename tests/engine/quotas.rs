@@ -135,7 +135,7 @@ fn limits_hold(driver: &str) {
     // More than fits is no volume at all.
     let (status, said) =
         on.house.fails(&["volume", "import", "--opt", "size=1m", "little", &archive.display().to_string()]);
-    assert!(status == 1 && said.contains("Disk quota exceeded"), "{said}");
+    assert!(status == 1 && said.contains("disk quota exceeded"), "{said}");
     let (_, said) =
         on.house.fails(&["volume", "import", "--opt", "type=nfs", "nfs", &archive.display().to_string()]);
     assert!(said.contains("only a size can be given to an import"), "{said}");
@@ -160,7 +160,7 @@ fn limits_hold(driver: &str) {
         let mount = format!("type=volume,{mount}");
         for _ in 0..2 {
             let (_, said) = on.house.fails(&["run", "--rm", "--mount", &mount, "filled", "true"]);
-            assert!(said.contains("Disk quota exceeded"), "{mount}: {said}");
+            assert!(said.contains("disk quota exceeded"), "{mount}: {said}");
         }
         let emptied = mount.replace("dst=/data", "dst=/v");
         assert_eq!(on.house.sh(&["--mount", &emptied], "ls -A /v"), "", "{mount}");

@@ -127,6 +127,6 @@ const LOGS: &[&[&str]] = &[
         "SH:docker logs -f NAME | head -n 3",
         "SH:docker logs -f --until 0.5s NAME | head -n 1",
         // Removed while it is followed.
-        "SH:docker logs -f NAME | tail -n 1 > DIR/last & docker rm -f NAME; wait; cat DIR/last",
+        "SH:: > DIR/last; docker logs -f NAME >> DIR/last & until [ -s DIR/last ]; do sleep 0.02; done; docker rm -f NAME; wait; tail -n 1 DIR/last",
     ],
 ];
