@@ -1,7 +1,13 @@
 //! Volumes of a plugin: made, mounted and taken back, with an engine that fails or is killed at each step.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::volumes::{labelled, volumes};
+use super::world::Fake;
 use super::*;
-use crate::volumes::Scope;
+use crate::ports::*;
+use crate::volumes::{CreateRequest, Scope, Volumes};
 
 impl Fake {
     /// The answer of a plugin that is there and alive.
