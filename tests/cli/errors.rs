@@ -15,9 +15,9 @@ fn wrong_lines_are_refused_in_dockers_words() {
         ("run -z", 125, format!("unknown shorthand flag: 'z' in -z\n\n{run}")),
         ("run --memory abc x", 125, format!("invalid argument \"abc\" for \"-m, --memory\" flag: invalid size: 'abc'\n\n{run}")),
         (
-            "run --cpu-count 2 x",
-            125,
-            "docker: --cpu-count is not supported yet: it is for Windows\n\nRun 'docker run --help' for more information".into(),
+            "create --io-maxiops 9 --cpu-count 2 x",
+            1,
+            ["cpu-count", "io-maxiops"].map(|flag| format!("\"--{flag}\" is only supported on a Docker daemon running on windows, but the Docker daemon is running on linux")).join("\n"),
         ),
         (
             "ps x",

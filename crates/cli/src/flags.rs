@@ -51,6 +51,8 @@ pub(crate) struct Flag {
     /// What the help page shows as default where it is not `default`.
     pub(crate) shown_default: &'static str,
     pub(crate) hidden: bool,
+    /// For an engine on Windows, and so for none of ours.
+    pub(crate) windows: bool,
     /// Printed as a warning when the flag is used.
     pub(crate) deprecated: Option<&'static str>,
 }
@@ -65,6 +67,7 @@ impl Flag {
             default: "",
             shown_default: "",
             hidden: false,
+            windows: false,
             deprecated: None,
         }
     }
@@ -140,6 +143,11 @@ impl Flag {
 
     pub(crate) const fn hidden(mut self) -> Self {
         self.hidden = true;
+        self
+    }
+
+    pub(crate) const fn windows(mut self) -> Self {
+        self.windows = true;
         self
     }
 

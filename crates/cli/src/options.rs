@@ -2,7 +2,7 @@
 //!
 //! [`container_flags`] is the table, [`request`] turns a line into the body of the create request: parse, then
 //! resolve, then act. What reads files or looks at paths does so here, on the client's machine, because that is where
-//! the user's files are. Flags whose part Wharf does not have yet are refused by name in [`unsupported`].
+//! the user's files are.
 
 pub(crate) mod devices;
 pub(crate) mod environment;
@@ -14,7 +14,6 @@ pub(crate) mod ports;
 pub(crate) mod request;
 pub(crate) mod resources;
 mod security;
-mod unsupported;
 pub(crate) mod values;
 mod volumes;
 

@@ -109,6 +109,18 @@ fn verb(
             "{program}: '{program} {path}' {complaint}\n\nUsage:  {usage}\n\n{see} '{program} {path} --help' for more information"
         )));
     }
+    let windows: Vec<String> = parsed
+        .windows_only()
+        .into_iter()
+        .map(|flag| {
+            format!(
+                "\"--{flag}\" is only supported on a Docker daemon running on windows, but the Docker daemon is running on linux"
+            )
+        })
+        .collect();
+    if !windows.is_empty() {
+        return Err(Failure::new(windows.join("\n")));
+    }
     let app = App::new(program, globals)?;
     // One thread: a client waits for one engine, and starting threads costs more than what it does.
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -8,7 +8,6 @@ use crate::failure::Failure;
 use crate::output;
 
 mod api_socket;
-mod at_once;
 pub(crate) mod attach;
 pub(crate) mod commit;
 pub(crate) mod cp;
@@ -17,6 +16,7 @@ pub(crate) mod debug;
 pub(crate) mod diff;
 pub(crate) mod exec;
 pub(crate) mod export;
+mod in_order;
 pub(crate) mod inspect;
 pub(crate) mod kill;
 pub(crate) mod logs;
@@ -72,36 +72,19 @@ pub(crate) const NOUN: Noun = Noun {
     ],
 };
 
-/// Does something to one container after the other and prints its name; failures are printed at the end, and the status
-/// is 1.
+/// Does something to each container, to `at_once` at a time, and prints its name; failures are printed at the end, and the
+/// status is 1.
 pub(crate) async fn each<'a, F>(
     app: &'a App,
     names: &'a [String],
+    at_once: usize,
     mut act: impl FnMut(&'a App, &'a str) -> F,
 ) -> Outcome
 where
     F: Future<Output = Result<(), client::Error>>,
 {
     let mut told = Told::default();
-    for name in names {
-        if told.hear(name, act(app, name).await).is_break() {
-            break;
-        }
-    }
-    told.outcome()
-}
-
-/// As [`each`], to many at a time: what waits for a container does not wait for those before it.
-pub(crate) async fn each_at_once<'a, F>(
-    app: &'a App,
-    names: &'a [String],
-    mut act: impl FnMut(&'a App, &'a str) -> F,
-) -> Outcome
-where
-    F: Future<Output = Result<(), client::Error>>,
-{
-    let mut told = Told::default();
-    at_once::in_order(names, |name| act(app, name), |name, result| told.hear(name, result)).await;
+    in_order::each(names, at_once, |name| act(app, name), |name, result| told.hear(name, result)).await;
     told.outcome()
 }
 

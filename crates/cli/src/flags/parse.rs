@@ -1,5 +1,7 @@
 //! One line into flags and operands, by pflag's rules.
 
+use std::collections::BTreeSet;
+
 use super::{Flag, Kind, values};
 
 /// Why a line was refused; the text is pflag's.
@@ -72,6 +74,11 @@ impl Parsed {
     /// All flags given, in order and with their values.
     pub(crate) fn all_given(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.given.iter().map(|(name, _)| *name)
+    }
+
+    /// Flags given that only an engine on Windows has, by name.
+    pub(crate) fn windows_only(&self) -> BTreeSet<&'static str> {
+        self.all_given().filter(|name| self.flag(name).windows).collect()
     }
 
     fn flag(&self, long: &str) -> &'static Flag {

@@ -104,8 +104,8 @@ macro_rules! container_flags {
                 .shown_default("[]"),
             Flag::checked_list("device-write-iops", "list", device_values::operations_rate, "Most writes per second to a device")
                 .shown_default("[]"),
-            Flag::int("cpu-count", "CPU count (Windows only)").hidden(),
-            Flag::int("cpu-percent", "CPU percent (Windows only)").hidden(),
+            Flag::int("cpu-count", "CPU count (Windows only)").hidden().windows(),
+            Flag::int("cpu-percent", "CPU percent (Windows only)").hidden().windows(),
             Flag::int("cpu-period", "Period of the CPU quota, in microseconds"),
             Flag::int("cpu-quota", "CPU time in each period, in microseconds"),
             Flag::int("cpu-rt-period", "Period of the real-time quota, in microseconds"),
@@ -114,8 +114,8 @@ macro_rules! container_flags {
             Flag::checked("cpus", "decimal", values::cpus, "Number of CPUs"),
             Flag::text("cpuset-cpus", "CPUs to run on (0-3, 0,1)"),
             Flag::text("cpuset-mems", "Memory nodes to use (0-3, 0,1)"),
-            Flag::text("io-maxbandwidth", "Maximum IO bandwidth (Windows only)").hidden(),
-            Flag::uint64("io-maxiops", "Maximum IO operations (Windows only)").hidden(),
+            Flag::text("io-maxbandwidth", "Maximum IO bandwidth (Windows only)").hidden().windows(),
+            Flag::uint64("io-maxiops", "Maximum IO operations (Windows only)").hidden().windows(),
             Flag::checked("kernel-memory", "bytes", values::bytes, "Kernel memory limit")
                 .deprecated("and no longer supported by the kernel"),
             Flag::checked("memory", "bytes", values::bytes, "Memory limit").short('m'),

@@ -7,9 +7,7 @@ use api::host_config::{HostConfig, LogConfig, RestartPolicy, RestartPolicyName};
 use api::mount::Mount;
 use api::network::NetworkingConfig;
 
-use super::{
-    devices, environment, health, mounts, networks, ports, resources, security, unsupported, values, volumes,
-};
+use super::{devices, environment, health, mounts, networks, ports, resources, security, values, volumes};
 use crate::flags::Parsed;
 use crate::output::units;
 
@@ -45,8 +43,6 @@ pub(crate) fn request(line: &Parsed, proxies: Vec<String>) -> Result<CreateReque
     }
     let (mode, endpoints_config) = networks::parse(line)?;
     host.network_mode = mode;
-    // What is wrong is said before what is not built yet.
-    unsupported::check(line)?;
     Ok(CreateRequest {
         config,
         host_config: Some(host),

@@ -15,7 +15,7 @@ pub(crate) const COMMAND: Command = Command {
     run: |app, line| {
         Box::pin(async move {
             let signal = line.text("signal");
-            super::each_at_once(app, &line.operands, |app, name| {
+            super::each(app, &line.operands, super::in_order::MANY, |app, name| {
                 let signal = signal.to_owned();
                 async move { app.client.containers().kill(name, &signal).await }
             })

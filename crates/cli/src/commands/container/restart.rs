@@ -27,7 +27,8 @@ pub(crate) const COMMAND: Command = Command {
             let timeout_s =
                 ["timeout", "time"].into_iter().find(|name| line.changed(name)).map(|name| line.int(name));
             let signal = line.text("signal");
-            super::each(app, &line.operands, |app, name| async move {
+            // One after the other: a container may need one that was named before it, for its link or its network.
+            super::each(app, &line.operands, 1, |app, name| async move {
                 app.client.containers().restart(name, &Stop { signal, timeout_s }).await
             })
             .await

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use client::Remove;
 
-use super::{Told, at_once};
+use super::{Told, in_order};
 use crate::app::App;
 use crate::command::{Command, Operands, Outcome};
 use crate::flags::Flag;
@@ -40,7 +40,7 @@ async fn run(app: &App, names: &[String], how: Remove) -> Outcome {
         "" => None,
         bare => Some(app.client.containers().remove(bare, how).await),
     };
-    at_once::in_order(names, remove, |name, result| match result {
+    in_order::each(names, in_order::MANY, remove, |name, result| match result {
         None => told.fail("container name cannot be empty"),
         // With --force, what is not there is as good as removed.
         Some(Err(error)) if how.force && error.is_not_found() => ControlFlow::Continue(()),

@@ -27,7 +27,7 @@ pub(crate) const COMMAND: Command = Command {
             let timeout_s =
                 ["timeout", "time"].into_iter().find(|name| line.changed(name)).map(|name| line.int(name));
             let signal = line.text("signal");
-            super::each_at_once(app, &line.operands, |app, name| async move {
+            super::each(app, &line.operands, super::in_order::MANY, |app, name| async move {
                 app.client.containers().stop(name, &Stop { signal, timeout_s }).await
             })
             .await

@@ -13,7 +13,7 @@ pub(crate) const COMMAND: Command = Command {
     spellings: &["container unpause", "unpause"],
     run: |app, line| {
         Box::pin(async move {
-            super::each_at_once(app, &line.operands, |app, name| async move {
+            super::each(app, &line.operands, super::in_order::MANY, |app, name| async move {
                 app.client.containers().unpause(name).await
             })
             .await

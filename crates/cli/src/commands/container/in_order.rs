@@ -1,4 +1,4 @@
-//! The same for many containers at a time, told in the order in which they were named.
+//! The same for several containers, many at a time or not, told in the order in which they were named.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -7,16 +7,18 @@ use std::pin::Pin;
 use std::task::Poll;
 
 /// As many as Docker's client asks for at a time.
-const AT_ONCE: usize = 50;
+pub(crate) const MANY: usize = 50;
 
 enum Turn<F: Future> {
     Running(Pin<Box<F>>),
     Done(F::Output),
 }
 
-/// Calls `act` for each name and `tell` with what came of it; what runs is dropped when `tell` breaks off.
-pub(super) async fn in_order<'a, F: Future>(
+/// Calls `act` for each name, for `at_once` at a time, and `tell` with what came of it; what runs is dropped when `tell`
+/// breaks off.
+pub(super) async fn each<'a, F: Future>(
     names: &'a [String],
+    at_once: usize,
     mut act: impl FnMut(&'a str) -> F,
     mut tell: impl FnMut(&'a str, F::Output) -> ControlFlow<()>,
 ) {
@@ -26,7 +28,7 @@ pub(super) async fn in_order<'a, F: Future>(
     let mut running = 0;
     poll_fn(|context| {
         loop {
-            while running < AT_ONCE
+            while running < at_once
                 && let Some(name) = waiting.next()
             {
                 turns.push_back((name, Turn::Running(Box::pin(act(name)))));
@@ -86,7 +88,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(200 - number % 50)).await;
             number
         };
-        in_order(&names, act, |name, number| {
+        each(&names, MANY, act, |name, number| {
             told.borrow_mut().push((name.to_owned(), number));
             ControlFlow::Continue(())
         })
@@ -98,10 +100,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_at_a_time_begins_after_the_one_before_was_told_of() {
+        let (names, log) = (names(3), RefCell::new(Vec::new()));
+        let act = async |name: &str| {
+            log.borrow_mut().push(format!("begin {name}"));
+            tokio::task::yield_now().await;
+        };
+        each(&names, 1, act, |name, ()| {
+            log.borrow_mut().push(format!("told {name}"));
+            ControlFlow::Continue(())
+        })
+        .await;
+        assert_eq!(log.into_inner(), ["begin 0", "told 0", "begin 1", "told 1", "begin 2", "told 2"]);
+    }
+
+    #[tokio::test]
     async fn what_is_broken_off_is_not_told_of() {
         let (names, mut told) = (names(3), Vec::new());
-        in_order(
+        each(
             &names,
+            MANY,
             async |name| name.to_owned(),
             |_, output| {
                 told.push(output);
@@ -110,6 +128,6 @@ mod tests {
         )
         .await;
         assert_eq!(told, ["0", "1"]);
-        in_order(&[], async |_| (), |_, ()| ControlFlow::Continue(())).await;
+        each(&[], MANY, async |_| (), |_, ()| ControlFlow::Continue(())).await;
     }
 }
