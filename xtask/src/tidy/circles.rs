@@ -84,7 +84,10 @@ fn crates(sources: &[Source]) -> BTreeMap<String, Knows> {
             continue;
         };
         let module = path.split('/').next().unwrap_or(path).trim_end_matches(".rs");
-        if matches!(module, "lib" | "main" | "tests") || path.ends_with("/tests.rs") {
+        if matches!(module, "lib" | "main" | "tests")
+            || path.ends_with("/tests.rs")
+            || path.contains("/tests/")
+        {
             continue;
         }
         crates.entry(name.to_owned()).or_default().entry(module.to_owned()).or_default();
