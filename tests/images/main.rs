@@ -1,6 +1,7 @@
 //! Black box: images between Wharf and what others make and read: Docker, skopeo and podman; and trees that containers
 //! make, which nobody else would.
 
+mod builders;
 mod garbage;
 mod import;
 mod layout;
