@@ -204,6 +204,26 @@ fn a_log_that_fills_the_disk_stops_nobody() {
     assert_eq!(private.ok(&["run", "--rm", "bb", "echo", "fine"]), "fine");
 }
 
+/// Who sits in front sees all of the output, that the disk is full, and the status of the process.
+#[test]
+fn a_full_disk_is_told_in_front_and_changes_no_status() {
+    let small = Small::start();
+    let engine = &small.private.engine;
+    let script = "yes | head -c 1000000; exit 7";
+    let check = |output: testkit::Output| {
+        assert_eq!((output.status, output.stdout.len()), (7, 1_000_000), "{}", output.stderr);
+        let lines: Vec<_> = output.stderr.lines().collect();
+        let [line] = lines[..] else { panic!("{lines:?}") };
+        assert!(line.starts_with("WARNING: write log: ") && line.contains("-json.log"), "{line}");
+        assert!(line.ends_with("no space left on device"), "{line}");
+    };
+    check(engine.wharf(&["run", "--name", "front", "bb", "sh", "-c", script]));
+    small.private.ok(&["rm", "front"]);
+    check(engine.wharf(&["run", "--rm", "bb", "sh", "-c", script]));
+    small.private.ok(&["create", "--name", "front", "bb", "sh", "-c", script]);
+    check(engine.wharf(&["start", "-a", "front"]));
+}
+
 #[test]
 fn an_engine_that_starts_on_a_full_disk_says_so_or_serves() {
     let place = testkit::directory();

@@ -356,6 +356,9 @@ pub struct WaitResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<WaitExitError>,
     pub status_code: i64,
+    /// Wharf's own: what went wrong beside the process, as a log on a full disk.
+    #[serde(skip_serializing_if = "go::is_zero")]
+    pub warning: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -107,7 +107,10 @@ pub enum WaitCondition {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WaitAnswer {
     pub status_code: i64,
+    /// It was to be removed, and could not be.
     pub error: Option<String>,
+    /// It ended as the status says, and not all of it went well: its log could not be written.
+    pub warning: Option<String>,
 }
 
 /// `POST /containers/{id}/attach`.

@@ -397,9 +397,14 @@ impl WaitHandle {
         let _ = self.published.wait_for(done).await.map(drop);
         let published = self.published.borrow().clone();
         let state = &published.view.state;
-        // A start that failed told its own caller; here only what an exit had to say belongs.
-        let ended = published.exits > self.exits_before || published.removal_failures > failures_before;
-        let error = Some(state.error.clone()).filter(|text| ended && !text.is_empty());
-        Ok(WaitAnswer { status_code: i64::from(state.exit_code), error })
+        let mut answer = WaitAnswer { status_code: i64::from(state.exit_code), ..WaitAnswer::default() };
+        // A start that failed told its own caller; here only what an exit or a removal had to say belongs.
+        let said = Some(state.error.clone()).filter(|text| !text.is_empty());
+        if published.removal_failures > failures_before {
+            answer.error = said;
+        } else if published.exits > self.exits_before {
+            answer.warning = said;
+        }
+        Ok(answer)
     }
 }

@@ -189,9 +189,9 @@ pub(crate) async fn wait(call: Call) -> Result<Response<Body>> {
 }
 
 fn wait_response(answer: Result<engine::containers::WaitAnswer>) -> WaitResponse {
-    let (status_code, error) = match answer {
-        Ok(answer) => (answer.status_code, answer.error),
-        Err(e) => (-1, Some(e.message)),
+    let (status_code, error, warning) = match answer {
+        Ok(answer) => (answer.status_code, answer.error, answer.warning.unwrap_or_default()),
+        Err(e) => (-1, Some(e.message), String::new()),
     };
-    WaitResponse { status_code, error: error.map(|message| WaitExitError { message }) }
+    WaitResponse { status_code, error: error.map(|message| WaitExitError { message }), warning }
 }

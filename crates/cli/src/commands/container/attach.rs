@@ -59,7 +59,10 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         Ending::Detached => Err(Failure::new("read escape sequence")),
         Ending::Answer(answer) => match answer.error {
             Some(error) => Err(Failure::new(error.message)),
-            None => Ok(super::run::status(answer.status_code)),
+            None => {
+                super::run::warn(&answer);
+                Ok(super::run::status(answer.status_code))
+            }
         },
     }
 }

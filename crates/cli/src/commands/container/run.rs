@@ -8,7 +8,7 @@
 //! Attach and wait are asked for at once, on connections of their own, and stand before the start is sent: nothing of
 //! the output and no exit can be missed.
 
-use api::container::WaitCondition;
+use api::container::{WaitCondition, WaitResponse};
 use client::Attach;
 
 use super::create::{create, request, with_help};
@@ -129,13 +129,23 @@ pub(super) async fn in_front(app: &App, id: &str, how: How) -> Outcome {
     let answer = attached::end_of(app, id, &condition, wait);
     match attached::attend(app, Target::Container(id), session, signals, answer).await? {
         Ending::Detached => Ok(0),
-        Ending::Answer(answer) => match answer.error {
-            Some(error) => {
-                output::err(&format!("Error waiting for container: {}\n", error.message));
-                Ok(125)
-            }
-            None => Ok(status(answer.status_code)),
-        },
+        Ending::Answer(answer) => Ok(ended(&answer)),
+    }
+}
+
+/// How the container ended, as this process's own status. What went wrong beside it is told, and changes no status.
+pub(super) fn ended(answer: &WaitResponse) -> u8 {
+    if let Some(error) = &answer.error {
+        output::err(&format!("Error waiting for container: {}\n", error.message));
+        return 125;
+    }
+    warn(answer);
+    status(answer.status_code)
+}
+
+pub(super) fn warn(answer: &WaitResponse) {
+    if !answer.warning.is_empty() {
+        output::err(&format!("WARNING: {}\n", answer.warning));
     }
 }
 

@@ -104,6 +104,6 @@ async fn attached(app: &App, line: &Parsed, name: &str, keys: &str) -> Outcome {
     let answer = attached::end_of(app, &found.id, &condition, wait);
     match attached::attend(app, Target::Container(&found.id), Some(session), signals, answer).await? {
         Ending::Detached => Ok(0),
-        Ending::Answer(answer) => Ok(super::run::status(answer.status_code)),
+        Ending::Answer(answer) => Ok(super::run::ended(&answer)),
     }
 }
