@@ -13,6 +13,12 @@ fn users_and_groups_are_the_containers_own() {
         house.sh(&["-u", "nobody", "--group-add", "root", "--group-add", "77"], "id -G"),
         "65534 0 77"
     );
+    // Its group is among them: a program that changes it would be free of what is denied to it otherwise.
+    let groups = "grep Groups /proc/self/status";
+    assert_eq!(house.sh(&["-u", "1234:4321", "--group-add", "5"], groups), "Groups:\t5 4321");
+    house.ok(&["run", "-d", "--name", "one", "-u", "1234:4321", "bb", "sleep", "1000"]);
+    let exec = |user: &str| house.ok(&["exec", "-u", user, "one", "sh", "-c", groups]);
+    assert_eq!((exec("1234:4321"), exec("7:8")), ("Groups:\t4321".into(), "Groups:\t8".into()));
     let (status, text) = house.fails(&["run", "--rm", "-u", "ghost", "bb", "true"]);
     assert!(text.contains("unable to find user ghost: no matching entries in passwd file"), "{text}");
     assert_eq!(status, 125, "{text}");

@@ -14,7 +14,8 @@ use crate::{Error, Result, inside};
 pub struct Identity {
     pub uid: u32,
     pub gid: u32,
-    /// Groups of the user in `/etc/group`, then the additional ones asked for, without repetition.
+    /// The group, those of the user in `/etc/group`, then the additional ones asked for, without repetition. The group is
+    /// among them, as in Docker: whoever changes it (a set-gid program) would be free of what is denied to it otherwise.
     pub groups: Vec<u32>,
     /// The home directory; `/` when the user has no entry.
     pub home: String,
@@ -152,6 +153,7 @@ fn lookup(
         Some(_) => ids.remove(0),
         None => entry.as_ref().map_or(0, |e| e.gid),
     };
+    groups.insert(0, gid);
     groups.extend(ids);
     let mut seen = Vec::with_capacity(groups.len());
     groups.retain(|g| {
@@ -215,13 +217,13 @@ mod tests {
 
     #[test]
     fn all_forms() {
-        assert_eq!(identity("", &[]).unwrap(), is(0, 0, &[4], "/root"));
-        assert_eq!(identity("web", &[]).unwrap(), is(33, 34, &[4, 9], "/srv"));
-        assert_eq!(identity("33", &["9", "77"]).unwrap(), is(33, 34, &[4, 9, 77], "/srv"));
-        assert_eq!(identity("web:adm", &["log"]).unwrap(), is(33, 4, &[9], "/srv"));
-        assert_eq!(identity("1000:1001", &[]).unwrap(), is(1000, 1001, &[], "/"));
+        assert_eq!(identity("", &[]).unwrap(), is(0, 0, &[0, 4], "/root"));
+        assert_eq!(identity("web", &[]).unwrap(), is(33, 34, &[34, 4, 9], "/srv"));
+        assert_eq!(identity("33", &["9", "77"]).unwrap(), is(33, 34, &[34, 4, 9, 77], "/srv"));
+        assert_eq!(identity("web:adm", &["log"]).unwrap(), is(33, 4, &[4, 9], "/srv"));
+        assert_eq!(identity("1000:1001", &[]).unwrap(), is(1000, 1001, &[1001], "/"));
         // A name that looks like a number is a name first.
-        assert_eq!(identity("123", &[]).unwrap(), is(5, 6, &[], "/five"));
+        assert_eq!(identity("123", &[]).unwrap(), is(5, 6, &[6], "/five"));
     }
 
     #[test]
