@@ -32,7 +32,7 @@ fn wrong_lines_are_refused_in_dockers_words() {
         (
             "-i -t debian bash",
             125,
-            "unknown shorthand flag: 'i' in -i\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n\nRun 'docker --help' for more information\n\nDid you mean this?\n\tdocker run -i -t debian bash".into(),
+            "unknown shorthand flag: 'i' in -i\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n\nRun 'docker --help' for more information\n\nDid you mean one of these?\n\tdocker run -i -t debian bash\n\tdocker exec -i -t debian bash".into(),
         ),
         ("compose up", 1, "docker: 'docker compose' is not supported yet: it comes with Compose".into()),
     ] {

@@ -149,8 +149,20 @@ fn wrong_global(program: &str, args: &[String], error: &FlagError) -> Failure {
     if let FlagError::UnknownShort { short: 'i' | 't' | 'd', .. } = error {
         let words: Vec<&str> =
             args.iter().map(String::as_str).filter(|word| *word != "run" && *word != "exec").collect();
-        let verb = if args.iter().any(|word| word == "exec") { "exec" } else { "run" };
-        text.push_str(&format!("\n\nDid you mean this?\n\t{program} {verb} {}", words.join(" ")));
+        let said = ["run", "exec"].into_iter().filter(|verb| args.iter().any(|word| word == verb));
+        // An image or a container: only the engine knows.
+        let meant = match said.collect::<Vec<_>>() {
+            none if none.is_empty() => vec!["run", "exec"],
+            said => said,
+        };
+        text.push_str(if meant.len() == 1 {
+            "\n\nDid you mean this?"
+        } else {
+            "\n\nDid you mean one of these?"
+        });
+        for verb in meant {
+            text.push_str(&format!("\n\t{program} {verb} {}", words.join(" ")));
+        }
     }
     Failure::with_status(text, FLAG_STATUS)
 }

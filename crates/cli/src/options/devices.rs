@@ -44,11 +44,8 @@ pub(crate) fn is_name(text: &str) -> bool {
 }
 
 /// Devices by their names, and `--gpus`.
-pub(crate) fn requests(gpus: &str, names: Vec<String>) -> Result<Vec<DeviceRequest>, String> {
-    let mut all = Vec::new();
-    if !gpus.is_empty() {
-        all.push(gpu(gpus)?);
-    }
+pub(crate) fn requests(gpus: &[String], names: Vec<String>) -> Result<Vec<DeviceRequest>, String> {
+    let mut all = gpus.iter().map(|text| gpu(text)).collect::<Result<Vec<_>, _>>()?;
     if !names.is_empty() {
         all.push(DeviceRequest { driver: "cdi".to_owned(), device_ids: names, ..DeviceRequest::default() });
     }
@@ -64,7 +61,7 @@ fn gpu(text: &str) -> Result<DeviceRequest, String> {
         }),
     };
     let mut request = DeviceRequest::default();
-    let mut capabilities = vec!["gpu".to_owned()];
+    let mut capabilities = Vec::new();
     let mut said: Vec<String> = Vec::new();
     for field in super::mounts::csv_fields(text)? {
         let (key, value) = field.split_once('=').unwrap_or(("count", &field));
@@ -85,11 +82,16 @@ fn gpu(text: &str) -> Result<DeviceRequest, String> {
             _ => return Err(format!("unexpected key '{key}' in '{field}'")),
         }
     }
-    if request.count == 0 && request.device_ids.is_empty() {
+    if !said.iter().any(|key| key == "count") && request.device_ids.is_empty() {
         request.count = 1;
     }
+    capabilities.push("gpu".to_owned());
     request.capabilities = vec![capabilities];
     Ok(request)
+}
+
+pub(crate) fn gpus(text: &str) -> Result<(), String> {
+    gpu(text).map(drop)
 }
 
 /// Each of `r`, `w`, `m` at most once.
@@ -192,7 +194,7 @@ mod tests {
             assert!(!is_name(path), "{path}");
         }
         let of = |text: &str| {
-            let all = requests(text, Vec::new()).map_err(|error| error.clone())?;
+            let all = requests(&[text.to_owned()], Vec::new())?;
             let request = &all[0];
             Ok::<_, String>(format!("{} {:?} {:?}", request.count, request.device_ids, request.capabilities))
         };
@@ -200,8 +202,11 @@ mod tests {
         assert_eq!(of("2").unwrap(), r#"2 [] [["gpu"]]"#);
         assert_eq!(
             of(r#""device=0,1",capabilities=utility"#).unwrap(),
-            r#"0 ["0", "1"] [["gpu", "utility"]]"#
+            r#"0 ["0", "1"] [["utility", "gpu"]]"#
         );
+        assert_eq!(of("count=0").unwrap(), r#"0 [] [["gpu"]]"#);
+        assert_eq!(of("capabilities=compute").unwrap(), r#"1 [] [["compute", "gpu"]]"#);
+        assert_eq!(requests(&["all".into(), "1".into()], Vec::new()).unwrap().len(), 2);
         assert!(of("some").unwrap_err().starts_with("invalid count (some)"));
         assert_eq!(of("foo=1").unwrap_err(), "unexpected key 'foo' in 'foo=1'");
     }

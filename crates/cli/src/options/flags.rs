@@ -52,7 +52,7 @@ macro_rules! container_flags {
             // What it sees.
             Flag::list("device", "Add a device of the host"),
             Flag::checked_list("device-cgroup-rule", "list", device_values::cgroup_rule, "Add a rule to the devices allowed"),
-            Flag::text("gpus", "GPUs to add ('all' for all of them)"),
+            Flag::checked_list("gpus", "gpu-request", device_values::gpus, "GPUs to add ('all' for all of them)"),
             Flag::list("tmpfs", "Mount a tmpfs"),
             Flag::list("volume", "Bind mount a directory or volume").short('v'),
             Flag::checked_list("mount", "mount", values::mount, "Mount a file system"),

@@ -162,7 +162,7 @@ fn host_config(line: &Parsed) -> Result<HostConfig, String> {
         cpuset_cpus: line.text("cpuset-cpus").to_owned(),
         cpuset_mems: line.text("cpuset-mems").to_owned(),
         devices: parse_all(&paths, devices::mapping)?,
-        device_requests: devices::requests(line.text("gpus"), named)?,
+        device_requests: devices::requests(&line.list("gpus"), named)?,
         device_cgroup_rules: line.list("device-cgroup-rule"),
         memory_reservation: bytes(line, "memory-reservation"),
         memory_swap: bytes(line, "memory-swap"),
