@@ -76,6 +76,8 @@ fn every_refusal_has_docker_s_status_and_text() {
         ("POST", "/containers/one/rename?name=two", None, 409, "is already in use by container"),
         ("POST", "/containers/one/resize?h=x&w=1", None, 400, "invalid resize height \"x\": invalid syntax"),
         ("POST", "/containers/two/resize?h=1&w=1", None, 409, " is not running"),
+        // It has no terminal.
+        ("POST", "/containers/one/resize?h=1&w=1", None, 200, ""),
         ("POST", "/containers/one/wait?condition=never", None, 400, "invalid condition: \"never\""),
         ("POST", "/containers/nope/attach?stream=1", None, 404, "No such container: nope"),
         ("POST", "/containers/one/attach?stream=1&detachKeys=shift-x", None, 400, "shift-x"),
@@ -114,7 +116,7 @@ fn every_refusal_has_docker_s_status_and_text() {
     for (method, path, body, status, text) in table {
         let answer = house.ask(method, &path.replace('"', "%22"), body.as_ref());
         assert_eq!(answer.status, *status, "{method} {path}: {}", answer.text());
-        if *status == 304 {
+        if matches!(*status, 200 | 304) {
             assert!(answer.body.is_empty(), "{method} {path}: {}", answer.text());
             continue;
         }

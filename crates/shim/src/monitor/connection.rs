@@ -152,7 +152,8 @@ impl Monitor {
     fn resize(&self, size: Size) -> Result<(), String> {
         match &self.terminal {
             Some(terminal) => set_size(terminal, size).map_err(|error| error.to_string()),
-            None => Err("the process has no terminal".into()),
+            // As Docker: clients say the size of their window also to what has none.
+            None => Ok(()),
         }
     }
 
