@@ -2,7 +2,7 @@
 //! those that Docker prints on Linux, too.
 
 use crate::go;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub struct StatsResponse {
     #[serde(skip_serializing_if = "go::is_zero")]
     pub name: String,
     #[serde(skip_serializing_if = "go::is_zero")]
-    pub os_type: String,
+    pub os_type: Cow<'static, str>,
     pub read: String,
     pub cpu_stats: CpuStats,
     pub memory_stats: MemoryStats,
@@ -70,11 +70,36 @@ pub struct MemoryStats {
     #[serde(skip_serializing_if = "go::is_zero")]
     pub max_usage: u64,
     #[serde(skip_serializing_if = "go::is_zero")]
-    pub stats: BTreeMap<Cow<'static, str>, u64>,
+    pub stats: Counters,
     #[serde(skip_serializing_if = "go::is_zero")]
     pub failcnt: u64,
     #[serde(skip_serializing_if = "go::is_zero")]
     pub limit: u64,
+}
+
+/// Numbers by name, sorted. Of each container there are dozens a second: one piece of memory, not a tree.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counters(pub Vec<(Cow<'static, str>, u64)>);
+
+impl Counters {
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<u64> {
+        let at = self.0.binary_search_by(|(other, _)| (**other).cmp(name)).ok()?;
+        Some(self.0[at].1)
+    }
+}
+
+impl Serialize for Counters {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(name, number)| (name, number)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Counters {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let numbers = BTreeMap::<Cow<'static, str>, u64>::deserialize(from)?;
+        Ok(Self(numbers.into_iter().collect()))
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -118,7 +143,7 @@ pub struct BlkioStats {
 pub struct BlkioEntry {
     pub major: u64,
     pub minor: u64,
-    pub op: String,
+    pub op: Cow<'static, str>,
     pub value: u64,
 }
 

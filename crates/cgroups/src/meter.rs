@@ -1,9 +1,11 @@
 //! A cgroup's counters, to be read again and again: the files stay open, and each reading is one `pread` a file.
 //!
 //! This is what a display once a second needs, so it reads less than [`Cgroup::stats`](crate::Cgroup::stats): CPU,
-//! memory without swap and kernel, tasks, block I/O. An open file keeps no cgroup from being removed; afterwards its
-//! readings fail ([`Error::is_gone`]).
+//! memory without swap and kernel, tasks, block I/O. What does not change between readings is found out once: what the
+//! lines of `memory.stat` are called, and which file has a list. An open file keeps no cgroup from being removed;
+//! afterwards its readings fail ([`Error::is_gone`]).
 
+use std::borrow::Cow;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -13,25 +15,41 @@ use rustix::io::Errno;
 use crate::controllers::{blkio, memory};
 use crate::directory::{Directory, io, number, pairs};
 use crate::machine::Version;
-use crate::stats::{BlkioEntry, BlkioStats, CpuStats, MemoryStats, MemoryUsage, PidsStats};
-use crate::{Cgroup, Error, Result, Stats};
+use crate::stats::{BlkioEntry, BlkioStats, CpuStats, MemoryUsage, PidsStats};
+use crate::{Cgroup, Error, Result};
+
+/// What one reading finds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reading {
+    /// CPU time and throttling.
+    pub cpu: CpuStats,
+    /// Memory, in bytes.
+    pub memory: MemoryUsage,
+    /// `memory.stat`, sorted by the version's own keys.
+    pub memory_stat: Vec<(Cow<'static, str>, u64)>,
+    /// Tasks.
+    pub pids: PidsStats,
+    /// Block I/O per device and operation.
+    pub blkio: BlkioStats,
+}
 
 /// The open files of one cgroup.
 #[derive(Debug)]
 pub struct Meter {
     version: Version,
     cpu_stat: Option<File>,
-    /// v1: time per CPU; user and system time.
-    cpu_usage: Option<[File; 3]>,
+    /// v1: time per CPU, and how it is split.
+    cpu_usage: Option<[File; 2]>,
     memory: Option<Memory>,
     pids: Option<[File; 2]>,
     blkio: Blkio,
+    readings: u64,
 }
 
 #[derive(Debug)]
 struct Memory {
     version: Version,
-    stat: File,
+    stat: Keyed,
     usage: File,
     limit: File,
     /// v1 only.
@@ -43,12 +61,37 @@ struct Memory {
 #[derive(Debug)]
 enum Blkio {
     None,
-    /// One list of [`BlkioStats`], and the files that may have it, the finest first.
-    V1(Vec<(List, Vec<File>)>),
+    V1(Vec<Listed>),
     V2(File),
 }
 
-type List = fn(&mut BlkioStats) -> &mut Vec<BlkioEntry>;
+/// One list of [`BlkioStats`], and the files that may have it, the finest first.
+#[derive(Debug)]
+struct Listed {
+    list: fn(&mut BlkioStats) -> &mut Vec<BlkioEntry>,
+    files: Vec<File>,
+    /// The one that has it.
+    at: usize,
+}
+
+/// Who counts block I/O depends on the disks' schedulers, which can be changed: it is found out again after so many readings.
+const READINGS_PER_SCHEDULER: u64 = 16;
+
+/// A file of `key value` lines.
+#[derive(Debug)]
+struct Keyed {
+    file: File,
+    lines: Lines,
+}
+
+/// What the lines of a file are called, which is the same each time.
+#[derive(Debug, Default)]
+struct Lines {
+    /// As they come, with each one's place among the sorted.
+    order: Vec<(Cow<'static, str>, usize)>,
+    /// Sorted, and 0.
+    blank: Vec<(Cow<'static, str>, u64)>,
+}
 
 #[derive(Debug)]
 struct File {
@@ -102,6 +145,55 @@ impl File {
     }
 }
 
+impl Keyed {
+    fn read(&mut self, buffer: &mut Vec<u8>) -> Result<Vec<(Cow<'static, str>, u64)>> {
+        let text = self.file.read(buffer)?;
+        if let Some(values) = self.lines.values(text) {
+            return Ok(values);
+        }
+        let (lines, values) = Lines::learn(text);
+        self.lines = lines;
+        Ok(values)
+    }
+}
+
+impl Lines {
+    /// `None`: these are not its lines.
+    fn values(&self, text: &str) -> Option<Vec<(Cow<'static, str>, u64)>> {
+        let mut values = self.blank.clone();
+        let mut lines = text.lines();
+        for (key, place) in &self.order {
+            let value = lines.next()?.strip_prefix(&**key)?.strip_prefix(' ')?;
+            values[*place].1 = number(value)?;
+        }
+        lines.next().is_none().then_some(values)
+    }
+
+    fn learn(text: &str) -> (Lines, Vec<(Cow<'static, str>, u64)>) {
+        let mut sorted: Vec<_> = pairs(text).map(|(key, value)| (memory::key(key), value)).collect();
+        sorted.sort_unstable();
+        let place = |key: &str| sorted.partition_point(|(other, _)| **other < *key);
+        let order = pairs(text).map(|(key, _)| (memory::key(key), place(key))).collect();
+        let blank = sorted.iter().map(|(key, _)| (key.clone(), 0)).collect();
+        (Lines { order, blank }, sorted)
+    }
+}
+
+impl Listed {
+    fn read(&mut self, stats: &mut BlkioStats, buffer: &mut Vec<u8>) -> Result<()> {
+        let entries = (self.list)(stats);
+        for (at, file) in self.files.iter().enumerate().skip(self.at) {
+            entries.extend(file.read(buffer)?.lines().filter_map(blkio::entry_v1));
+            // Where none has anything yet, the coarsest: it counts whatever the scheduler is.
+            self.at = at;
+            if !entries.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Meter {
     /// Opens the files that are there.
     ///
@@ -115,17 +207,15 @@ impl Meter {
             memory: None,
             pids: None,
             blkio: Blkio::None,
+            readings: 0,
         };
         if let Some(directory) = cgroup.controller("cpu").map(|(d, _)| d).or_else(|| cgroup.unified()) {
             meter.cpu_stat = File::open(directory, "cpu.stat")?;
         }
         if let Some((directory, _)) = cgroup.controller("cpuacct") {
             let open = |name| File::open(directory, name);
-            let files =
-                (open("cpuacct.usage_percpu")?, open("cpuacct.usage_user")?, open("cpuacct.usage_sys")?);
-            if let (Some(per_cpu), Some(user), Some(system)) = files {
-                meter.cpu_usage = Some([per_cpu, user, system]);
-            }
+            meter.cpu_usage =
+                open("cpuacct.usage_percpu")?.zip(open("cpuacct.usage_all")?).map(<[File; 2]>::from);
         }
         if let Some((directory, version)) = cgroup.controller("memory") {
             meter.memory = Memory::open(directory, version)?;
@@ -146,7 +236,7 @@ impl Meter {
                     files.extend(File::open(directory, name)?);
                 }
                 if !files.is_empty() {
-                    lists.push((*list, files));
+                    lists.push(Listed { list: *list, files, at: 0 });
                 }
             }
             meter.blkio = Blkio::V1(lists);
@@ -162,33 +252,32 @@ impl Meter {
     ///
     /// # Errors
     /// The cgroup was removed.
-    pub fn read(&self, buffer: &mut Vec<u8>) -> Result<Stats> {
-        let mut stats = Stats { cpu: self.cpu(buffer)?, ..Stats::default() };
-        if let Some(memory) = &self.memory {
-            stats.memory = memory.read(buffer)?;
+    pub fn read(&mut self, buffer: &mut Vec<u8>) -> Result<Reading> {
+        let mut reading = Reading { cpu: self.cpu(buffer)?, ..Reading::default() };
+        if let Some(memory) = &mut self.memory {
+            reading.memory = memory.read(buffer)?;
+            reading.memory_stat = memory.stat.read(buffer)?;
         }
         if let Some([current, limit]) = &self.pids {
             let current = current.number(buffer)?;
             // "No limit" is 0.
             let limit = Some(limit.number(buffer)?).filter(|limit| *limit != u64::MAX).unwrap_or(0);
-            stats.pids = PidsStats { current, limit };
+            reading.pids = PidsStats { current, limit };
         }
-        match &self.blkio {
+        match &mut self.blkio {
             Blkio::None => {}
             Blkio::V1(lists) => {
-                for (list, files) in lists {
-                    let entries = list(&mut stats.blkio);
-                    for file in files {
-                        entries.extend(file.read(buffer)?.lines().filter_map(blkio::entry_v1));
-                        if !entries.is_empty() {
-                            break;
-                        }
+                for listed in lists {
+                    if self.readings.is_multiple_of(READINGS_PER_SCHEDULER) {
+                        listed.at = 0;
                     }
+                    listed.read(&mut reading.blkio, buffer)?;
                 }
             }
-            Blkio::V2(file) => stats.blkio = blkio::entries_v2(file.read(buffer)?),
+            Blkio::V2(file) => reading.blkio = blkio::entries_v2(file.read(buffer)?),
         }
-        Ok(stats)
+        self.readings += 1;
+        Ok(reading)
     }
 
     fn cpu(&self, buffer: &mut Vec<u8>) -> Result<CpuStats> {
@@ -211,13 +300,16 @@ impl Meter {
                 }
             }
         }
-        if let Some([per_cpu, user, system]) = &self.cpu_usage {
-            let numbers = per_cpu.read(buffer)?.split_whitespace().filter_map(|n| n.parse().ok());
-            stats.per_cpu_ns = numbers.collect();
+        if let Some([per_cpu, all]) = &self.cpu_usage {
+            stats.per_cpu_ns.extend(numbers(per_cpu.read(buffer)?));
             // As the kernel makes cpuacct.usage.
             stats.usage_ns = stats.per_cpu_ns.iter().sum();
-            stats.user_ns = user.number(buffer)?;
-            stats.kernel_ns = system.number(buffer)?;
+            // `0 1234 567`: the CPU, in user space, in the kernel.
+            for line in all.read(buffer)?.lines().skip(1) {
+                let mut numbers = numbers(line).skip(1);
+                stats.user_ns += numbers.next().unwrap_or(0);
+                stats.kernel_ns += numbers.next().unwrap_or(0);
+            }
         }
         Ok(stats)
     }
@@ -244,11 +336,12 @@ impl Memory {
             Version::V1 => (open("memory.max_usage_in_bytes")?, open("memory.failcnt")?),
             Version::V2 => (None, open("memory.events")?),
         };
+        let stat = Keyed { file: stat, lines: Lines::default() };
         Ok(Some(Memory { version, stat, usage, limit, max_usage, failures }))
     }
 
-    fn read(&self, buffer: &mut Vec<u8>) -> Result<MemoryStats> {
-        let usage = MemoryUsage {
+    fn read(&self, buffer: &mut Vec<u8>) -> Result<MemoryUsage> {
+        Ok(MemoryUsage {
             usage: self.usage.number(buffer)?,
             limit: self.limit.number(buffer)?,
             max_usage: self.max_usage.as_ref().map_or(Ok(0), |file| file.number(buffer))?,
@@ -259,8 +352,10 @@ impl Memory {
                     pairs(file.read(buffer)?).find(|(key, _)| *key == "oom").map_or(0, |(_, value)| value)
                 }
             },
-        };
-        let stats = pairs(self.stat.read(buffer)?).map(|(key, value)| (memory::key(key), value)).collect();
-        Ok(MemoryStats { usage, stats, ..MemoryStats::default() })
+        })
     }
+}
+
+fn numbers(text: &str) -> impl Iterator<Item = u64> {
+    text.split_ascii_whitespace().filter_map(|number| number.parse().ok())
 }

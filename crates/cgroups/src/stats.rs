@@ -128,7 +128,7 @@ pub struct BlkioEntry {
     /// Device number, lower part.
     pub minor: u64,
     /// `Read`, `Write`, `Sync`, `Async`, `Discard`, `Total`, or empty where the kernel does not tell them apart.
-    pub op: String,
+    pub op: Cow<'static, str>,
     /// Bytes, operations or nanoseconds, by the list it is in.
     pub value: u64,
 }

@@ -253,18 +253,15 @@ fn v2_counters() {
     assert_eq!(stats.blkio.serviced[0].op, "Read");
     assert_eq!(cgroup.oom_kills().unwrap(), 1);
 
-    let (meter, mut buffer) = (Meter::open(&cgroup).unwrap(), Vec::new());
+    let (mut meter, mut buffer) = (Meter::open(&cgroup).unwrap(), Vec::new());
     assert_eq!(meter.version(), Version::V2);
     let read = meter.read(&mut buffer).unwrap();
     assert_eq!((&read.cpu, &read.pids, &read.blkio), (&stats.cpu, &stats.pids, &stats.blkio));
-    assert_eq!(
-        (read.memory.usage.usage, read.memory.usage.limit, read.memory.usage.failures),
-        (4096, u64::MAX, 2)
-    );
-    assert_eq!(read.memory.stats, stats.memory.stats);
+    assert_eq!((read.memory.usage, read.memory.limit, read.memory.failures), (4096, u64::MAX, 2));
+    assert_eq!(read.memory_stat, Vec::from_iter(stats.memory.stats.clone()));
     // The same open files, read again.
     fs::write(fake.path("memory.current"), "5000\n").unwrap();
-    assert_eq!(meter.read(&mut buffer).unwrap().memory.usage.usage, 5000);
+    assert_eq!(meter.read(&mut buffer).unwrap().memory.usage, 5000);
 }
 
 #[test]
@@ -275,6 +272,7 @@ fn v1_counters() {
         ("cpu,cpuacct/cpuacct.usage", "30\n"),
         ("cpu,cpuacct/cpuacct.usage_percpu", "10 20 \n"),
         ("cpu,cpuacct/cpuacct.usage_all", "cpu user system\n0 4 6\n1 15 5\n"),
+        ("blkio/blkio.bfq.io_serviced_recursive", ""),
         ("blkio/blkio.throttle.io_serviced_recursive", "8:0 Read 3\n8:0 Total 3\nTotal 3\n"),
         ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"),
         ("memory/memory.limit_in_bytes", "9223372036854771712\n"),
@@ -288,8 +286,6 @@ fn v1_counters() {
     assert_eq!(cgroup.oom_kills().unwrap(), 2);
 
     for (file, text) in [
-        ("cpu,cpuacct/cpuacct.usage_user", "19\n"),
-        ("cpu,cpuacct/cpuacct.usage_sys", "11\n"),
         ("memory/memory.stat", "cache 12288\ntotal_inactive_file 4096\n"),
         ("memory/memory.usage_in_bytes", "20480\n"),
         ("memory/memory.max_usage_in_bytes", "40960\n"),
@@ -297,15 +293,27 @@ fn v1_counters() {
     ] {
         fs::write(fake.path(file), text).unwrap();
     }
-    let meter = Meter::open(&cgroup).unwrap();
+    let mut meter = Meter::open(&cgroup).unwrap();
     assert_eq!(meter.version(), Version::V1);
     let read = meter.read(&mut Vec::new()).unwrap();
     assert_eq!((read.cpu.usage_ns, read.cpu.user_ns, read.cpu.kernel_ns), (30, 19, 11));
     assert_eq!((&read.cpu.per_cpu_ns, &read.cpu.throttling), (&stats.cpu.per_cpu_ns, &stats.cpu.throttling));
     assert_eq!(read.blkio, stats.blkio);
     let memory = &read.memory;
-    assert_eq!((memory.usage.usage, memory.usage.max_usage, memory.usage.failures), (20480, 40960, 3));
-    assert_eq!((memory.usage.limit, memory.stats["total_inactive_file"]), (9_223_372_036_854_771_712, 4096));
+    assert_eq!((memory.usage, memory.max_usage, memory.failures), (20480, 40960, 3));
+    assert_eq!(memory.limit, 9_223_372_036_854_771_712);
+    assert_eq!(read.memory_stat, [("cache".into(), 12288), ("total_inactive_file".into(), 4096)]);
+
+    // Lines come and go with settings of the kernel; a disk gets another scheduler.
+    fs::write(fake.path("memory/memory.stat"), "unevictable 5\ncache 7\n").unwrap();
+    let read = meter.read(&mut Vec::new()).unwrap();
+    assert_eq!(read.memory_stat, [("cache".into(), 7), ("unevictable".into(), 5)]);
+    fs::write(fake.path("memory/memory.stat"), "unevictable 6\ncache 8\n").unwrap();
+    let read = meter.read(&mut Vec::new()).unwrap();
+    assert_eq!(read.memory_stat, [("cache".into(), 8), ("unevictable".into(), 6)]);
+    fs::write(fake.path("blkio/blkio.bfq.io_serviced_recursive"), "8:0 Write 5\nTotal 5\n").unwrap();
+    let later = (0..16).map(|_| meter.read(&mut Vec::new()).unwrap().blkio.serviced);
+    assert_eq!(later.last().unwrap()[0].op, "Write");
 }
 
 #[test]

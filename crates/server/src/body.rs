@@ -8,9 +8,10 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Frame, Incoming};
 use serde::Serialize;
+use std::future::Future;
 use std::io::{self, Read, Write};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::sync::mpsc;
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -61,6 +62,48 @@ impl hyper::body::Body for Chunks {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.0.poll_recv(cx).map(|chunk| chunk.map(|c| c.map(Frame::data)))
+    }
+}
+
+/// A body whose chunks are made when the connection has room for them: by its own task, with none in between that would
+/// have to be woken, too. `next` yields a chunk and itself for the one after it, or the end.
+pub(crate) fn pulled<S, F>(content_type: &'static str, state: S, next: fn(S) -> F) -> Response<Body>
+where
+    S: 'static,
+    F: Future<Output = Option<(Bytes, S)>> + Send + 'static,
+{
+    let body = Pulled { chunk: Some(Box::pin(next(state))), next };
+    let mut response = Response::new(body.boxed_unsync());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+struct Pulled<S, F> {
+    /// `None` after the end.
+    chunk: Option<Pin<Box<F>>>,
+    next: fn(S) -> F,
+}
+
+impl<S, F: Future<Output = Option<(Bytes, S)>>> hyper::body::Body for Pulled<S, F> {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let Some(chunk) = &mut self.chunk else { return Poll::Ready(None) };
+        match ready!(chunk.as_mut().poll(cx)) {
+            Some((bytes, state)) => {
+                let next = (self.next)(state);
+                if let Some(chunk) = &mut self.chunk {
+                    // In the same place.
+                    chunk.set(next);
+                }
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            None => {
+                self.chunk = None;
+                Poll::Ready(None)
+            }
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Block I/O: weights and throttles, for all devices or each. `blkio` in v1, `io` in v2; weights belong to
 //! either the BFQ scheduler or, on old v1 kernels, CFQ, and on v2 to the cost model too.
 
+use std::borrow::Cow;
+
 use oci::runtime::{BlockIo, ThrottleDevice, WeightDevice};
 
 use crate::directory::Directory;
@@ -161,9 +163,15 @@ pub(crate) fn entry_v1(line: &str) -> Option<BlkioEntry> {
     Some(BlkioEntry {
         major: major.parse().ok()?,
         minor: minor.parse().ok()?,
-        op: op.to_owned(),
+        op: operation(op),
         value: value.parse().ok()?,
     })
+}
+
+/// As the kernel spells them. A reader once a second would otherwise make and drop a string for each number.
+fn operation(text: &str) -> Cow<'static, str> {
+    let known = ["", "Read", "Write", "Sync", "Async", "Discard"].into_iter().find(|known| *known == text);
+    known.map_or_else(|| Cow::Owned(text.to_owned()), Cow::Borrowed)
 }
 
 pub(crate) fn stats_v2(directory: &Directory) -> Result<BlkioStats> {
@@ -189,7 +197,7 @@ pub(crate) fn entries_v2(text: &str) -> BlkioStats {
                 "dios" => (&mut stats.serviced, "Discard"),
                 _ => continue,
             };
-            list.push(BlkioEntry { major, minor, op: op.to_owned(), value });
+            list.push(BlkioEntry { major, minor, op: op.into(), value });
         }
     }
     stats

@@ -242,13 +242,13 @@ fn too_many_processes_are_refused() {
 fn a_meter_reads_on_until_its_cgroup_is_gone() {
     let scratch = Scratch::new();
     let cgroup = scratch.create(&memory(64 * MIB));
-    let (meter, mut buffer) = (Meter::open(&cgroup).unwrap(), Vec::new());
+    let (mut meter, mut buffer) = (Meter::open(&cgroup).unwrap(), Vec::new());
     let mut process = Process::start("allocate 8", &cgroup);
     assert_eq!(process.answer(), "allocated 8");
     let read = meter.read(&mut buffer).unwrap();
-    let used = (read.memory.usage.usage, read.cpu.usage_ns, read.pids.current);
+    let used = (read.memory.usage, read.cpu.usage_ns, read.pids.current);
     assert!(used.0 > 0 && used.1 > 0 && used.2 > 0, "{read:?}");
-    assert_eq!((read.memory.usage.limit, &read.memory.stats.is_empty()), (64 << 20, &false));
+    assert_eq!((read.memory.limit, &read.memory_stat.is_empty()), (64 << 20, &false));
     let stats = cgroup.stats().unwrap();
     assert!(
         stats.cpu.usage_ns >= read.cpu.usage_ns && stats.cpu.user_ns >= read.cpu.user_ns,

@@ -42,8 +42,8 @@ pub struct MemoryUsage {
     /// Some very large number without a limit.
     pub limit_bytes: u64,
     pub failures: u64,
-    /// `memory.stat`, in the version's own keys.
-    pub stat: BTreeMap<Cow<'static, str>, u64>,
+    /// `memory.stat`, sorted by the version's own keys.
+    pub stat: Vec<(Cow<'static, str>, u64)>,
 }
 
 /// Block devices: bytes, operations and times, each by device and direction. Version 2 counts the first two.
@@ -64,7 +64,7 @@ pub struct BlockIoEntry {
     pub major: u64,
     pub minor: u64,
     /// `Read`, `Write`, `Sync`, `Async`, `Discard`, or empty.
-    pub direction: String,
+    pub direction: Cow<'static, str>,
     pub value: u64,
 }
 

@@ -1,13 +1,12 @@
 //! A container's counters.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use api::stats as wire;
 use engine::ports::{BlockIoEntry, Usage};
 use engine::stats::Sample;
 
-/// What Docker shows of `memory.stat`, of either version; the kernel has more.
+/// What Docker shows of `memory.stat`, of either version, sorted; the kernel has more.
 const MEMORY_V1: &[&str] = &[
     "active_anon",
     "active_file",
@@ -137,15 +136,24 @@ fn cpu(sample: &Sample) -> wire::CpuStats {
 
 fn memory(usage: &Usage) -> wire::MemoryStats {
     let memory = &usage.memory;
-    let keys = if usage.cgroup_v2 { MEMORY_V2 } else { MEMORY_V1 };
-    // What a kernel does not count is 0.
-    let value = |key: &str| memory.stat.get(key).copied().unwrap_or(0);
-    let stats: BTreeMap<_, _> = keys.iter().map(|key| (Cow::Borrowed(*key), value(key))).collect();
+    // Without the controller there is nothing.
+    let keys = match (memory.stat.is_empty(), usage.cgroup_v2) {
+        (true, _) => &[][..],
+        (false, true) => MEMORY_V2,
+        (false, false) => MEMORY_V1,
+    };
+    // Both are sorted.
+    let mut counted = memory.stat.iter().peekable();
+    let stats = keys.iter().map(|key| {
+        while counted.next_if(|(name, _)| **name < **key).is_some() {}
+        // What a kernel does not count is 0.
+        let value = counted.next_if(|(name, _)| name == key).map_or(0, |(_, value)| *value);
+        (Cow::Borrowed(*key), value)
+    });
     wire::MemoryStats {
         usage: memory.bytes,
         max_usage: memory.max_bytes,
-        // Without the controller there is nothing.
-        stats: if memory.stat.is_empty() { BTreeMap::new() } else { stats },
+        stats: wire::Counters(stats.collect()),
         failcnt: memory.failures,
         limit: memory.limit_bytes,
     }
@@ -169,8 +177,9 @@ fn block_io_v1(usage: &Usage) -> wire::BlkioStats {
 /// Docker shows bytes read and written, and nothing else.
 fn block_io_v2(usage: &Usage) -> wire::BlkioStats {
     let shown = usage.block_io.bytes.iter().filter(|entry| matches!(&*entry.direction, "Read" | "Write"));
-    let entries: Vec<_> =
-        shown.map(|it| wire::BlkioEntry { op: it.direction.to_ascii_lowercase(), ..entry(it) }).collect();
+    let entries: Vec<_> = shown
+        .map(|it| wire::BlkioEntry { op: it.direction.to_ascii_lowercase().into(), ..entry(it) })
+        .collect();
     wire::BlkioStats {
         io_service_bytes_recursive: (!entries.is_empty()).then_some(entries),
         ..wire::BlkioStats::default()
@@ -192,8 +201,12 @@ mod tests {
     use engine::ports::{BlockIoUsage, CpuUsage, InterfaceUsage, MemoryUsage, Traffic};
 
     fn sample(cgroup_v2: bool) -> Sample {
-        let io =
-            |direction: &str, value| BlockIoEntry { major: 8, minor: 0, direction: direction.into(), value };
+        let io = |direction: &str, value| BlockIoEntry {
+            major: 8,
+            minor: 0,
+            direction: direction.to_owned().into(),
+            value,
+        };
         let received = Traffic { bytes: 1, packets: 2, errors: 3, dropped: 4 };
         Sample {
             id: "abc".into(),
@@ -248,6 +261,15 @@ mod tests {
             (&shown["preread"], &shown["precpu_stats"]["system_cpu_usage"]),
             (&shown["read"], &1000.into())
         );
+    }
+
+    #[test]
+    fn keys_are_found_in_their_order() {
+        assert!(MEMORY_V1.is_sorted() && MEMORY_V2.is_sorted());
+        let mut all = sample(false);
+        all.usage.memory.stat = MEMORY_V1.iter().zip(1..).map(|(key, n)| (Cow::Borrowed(*key), n)).collect();
+        let shown = response(&all, None).memory_stats.stats;
+        assert_eq!(shown.0, all.usage.memory.stat);
     }
 
     #[test]

@@ -16,11 +16,18 @@ use super::{not_running, other};
 
 #[derive(Debug)]
 pub(super) struct Meter {
+    /// The lock is held for one reading.
+    files: Mutex<Files>,
+}
+
+#[derive(Debug)]
+struct Files {
     cgroup: cgroups::Meter,
+    is_v2: bool,
     /// `/proc/<pid>`, when its network is counted.
     process: Option<OwnedFd>,
-    /// Working space; the lock is held for one reading.
-    buffer: Mutex<Vec<u8>>,
+    /// Working space.
+    buffer: Vec<u8>,
 }
 
 /// `pid`: of a process in the network to be counted.
@@ -30,20 +37,22 @@ pub(super) fn open(cgroup: &cgroups::Cgroup, pid: Option<i32>) -> cgroups::Resul
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).ok()
     });
-    Ok(Meter { cgroup: cgroups::Meter::open(cgroup)?, process, buffer: Mutex::default() })
+    let cgroup = cgroups::Meter::open(cgroup)?;
+    let is_v2 = cgroup.version() == cgroups::Version::V2;
+    Ok(Meter { files: Mutex::new(Files { cgroup, is_v2, process, buffer: Vec::new() }) })
 }
 
 impl engine::ports::Meter for Meter {
     fn read(&self) -> Result<Usage, RuntimeError> {
-        let mut buffer = self.buffer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let stats = self.cgroup.read(&mut buffer).map_err(|error| match error.is_gone() {
+        let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Files { cgroup, is_v2, process, buffer } = &mut *files;
+        let reading = cgroup.read(buffer).map_err(|error| match error.is_gone() {
             true => not_running(),
             false => other(error.to_string()),
         })?;
-        let is_v2 = self.cgroup.version() == cgroups::Version::V2;
-        let mut usage = usage(stats, is_v2);
-        if let Some(process) = &self.process {
-            let table = table(process, &mut buffer).map_err(|_| not_running())?;
+        let mut usage = usage(reading, *is_v2);
+        if let Some(process) = process {
+            let table = table(process, buffer).map_err(|_| not_running())?;
             usage.interfaces = interfaces(table).collect();
         }
         Ok(usage)
@@ -52,6 +61,8 @@ impl engine::ports::Meter for Meter {
 
 fn table<'b>(process: &OwnedFd, buffer: &'b mut Vec<u8>) -> rustix::io::Result<&'b str> {
     const CHUNK: usize = 4096;
+    /// Where less is left of a page than a line may need, the kernel begins another.
+    const LINE: usize = 256;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = rustix::fs::openat(process, "net/dev", flags, Mode::empty())?;
     let mut length = 0;
@@ -59,9 +70,11 @@ fn table<'b>(process: &OwnedFd, buffer: &'b mut Vec<u8>) -> rustix::io::Result<&
         if buffer.len() < length + CHUNK {
             buffer.resize(length + CHUNK, 0);
         }
-        match rustix::io::read(&file, &mut buffer[length..length + CHUNK])? {
-            0 => break,
-            read => length += read,
+        let read = rustix::io::read(&file, &mut buffer[length..length + CHUNK])?;
+        length += read;
+        // The end is not asked for where it is plain: it would cost as much as the table.
+        if read < CHUNK - LINE {
+            break;
         }
     }
     Ok(std::str::from_utf8(&buffer[..length]).unwrap_or_default())
@@ -71,18 +84,24 @@ fn table<'b>(process: &OwnedFd, buffer: &'b mut Vec<u8>) -> rustix::io::Result<&
 fn interfaces(table: &str) -> impl Iterator<Item = (String, InterfaceUsage)> {
     table.lines().skip(2).filter_map(|line| {
         let (name, numbers) = line.split_once(':')?;
-        let numbers: Vec<u64> = numbers.split_whitespace().filter_map(|n| n.parse().ok()).collect();
-        let traffic = |from: usize| {
-            let numbers = numbers.get(from..from + 4)?;
-            Some(Traffic { bytes: numbers[0], packets: numbers[1], errors: numbers[2], dropped: numbers[3] })
-        };
-        let usage = InterfaceUsage { received: traffic(0)?, sent: traffic(8)? };
-        (name.trim() != "lo").then(|| (name.trim().to_owned(), usage))
+        let name = name.trim_ascii_start();
+        if name == "lo" {
+            return None;
+        }
+        let mut numbers = numbers.split_ascii_whitespace().map_while(|number| number.parse::<u64>().ok());
+        let mut next = || numbers.next();
+        let received = Traffic { bytes: next()?, packets: next()?, errors: next()?, dropped: next()? };
+        // fifo, frame, compressed, multicast
+        for _ in 0..4 {
+            next()?;
+        }
+        let sent = Traffic { bytes: next()?, packets: next()?, errors: next()?, dropped: next()? };
+        Some((name.to_owned(), InterfaceUsage { received, sent }))
     })
 }
 
-fn usage(stats: cgroups::Stats, cgroup_v2: bool) -> Usage {
-    let cgroups::Stats { cpu, memory, pids, blkio, .. } = stats;
+fn usage(reading: cgroups::Reading, cgroup_v2: bool) -> Usage {
+    let cgroups::Reading { cpu, memory, memory_stat, pids, blkio } = reading;
     Usage {
         cpu: CpuUsage {
             total_ns: cpu.usage_ns,
@@ -94,11 +113,11 @@ fn usage(stats: cgroups::Stats, cgroup_v2: bool) -> Usage {
             throttled_ns: cpu.throttling.throttled_time_ns,
         },
         memory: MemoryUsage {
-            bytes: memory.usage.usage,
-            max_bytes: memory.usage.max_usage,
-            limit_bytes: memory.usage.limit,
-            failures: memory.usage.failures,
-            stat: memory.stats,
+            bytes: memory.usage,
+            max_bytes: memory.max_usage,
+            limit_bytes: memory.limit,
+            failures: memory.failures,
+            stat: memory_stat,
         },
         pids: pids.current,
         pids_limit: Some(pids.limit).filter(|limit| *limit != 0),

@@ -118,8 +118,8 @@ fn cpu_percent(before: &CpuStats, now: &CpuStats) -> f64 {
 fn memory_without_cache(memory: &MemoryStats) -> u64 {
     ["total_inactive_file", "inactive_file"]
         .iter()
-        .filter_map(|key| memory.stats.get(*key))
-        .find(|cache| **cache < memory.usage)
+        .filter_map(|key| memory.stats.get(key))
+        .find(|cache| *cache < memory.usage)
         .map_or(memory.usage, |cache| memory.usage - cache)
 }
 
@@ -127,6 +127,7 @@ fn memory_without_cache(memory: &MemoryStats) -> u64 {
 mod tests {
     use super::*;
     use crate::output::table::render;
+    use api::stats::Counters;
 
     const LINE: &str =
         "{{.ID}}|{{.Name}}|{{.CPUPerc}}|{{.MemUsage}}|{{.MemPerc}}|{{.NetIO}}|{{.BlockIO}}|{{.PIDs}}";
@@ -172,10 +173,10 @@ mod tests {
     fn memory_is_reckoned_for_both_versions_of_cgroups() {
         let memory = |stats: &[(&str, u64)]| MemoryStats {
             usage: 100,
-            stats: stats.iter().map(|(key, value)| ((*key).to_owned().into(), *value)).collect(),
+            stats: Counters(stats.iter().map(|(key, value)| ((*key).to_owned().into(), *value)).collect()),
             ..MemoryStats::default()
         };
-        assert_eq!(memory_without_cache(&memory(&[("total_inactive_file", 40), ("inactive_file", 10)])), 60);
+        assert_eq!(memory_without_cache(&memory(&[("inactive_file", 10), ("total_inactive_file", 40)])), 60);
         assert_eq!(memory_without_cache(&memory(&[("inactive_file", 10)])), 90);
         assert_eq!(memory_without_cache(&memory(&[("inactive_file", 200)])), 100);
     }
