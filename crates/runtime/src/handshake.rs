@@ -3,15 +3,11 @@
 //! Drawn in `docs/handshake.md`. One `SOCK_SEQPACKET` pair, close-on-exec at both ends: end of file without
 //! [`Message::Failed`] after [`Message::Start`] means that the program has begun.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use crate::Error;
 
@@ -62,50 +58,16 @@ impl Channel {
     }
 
     pub(crate) fn send(&self, message: &Message, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let bytes = message.encode();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !fds.is_empty() {
-            control.push(SendAncillaryMessage::ScmRights(fds));
-        }
-        loop {
-            // A peer that is gone is an error here, not a signal.
-            match sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL) {
-                Ok(_) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        Ok(sys::packet::send(&self.0, &message.encode(), fds)?)
     }
 
     /// The next message with its descriptors; `None` when the other end is closed.
     pub(crate) fn receive(&self) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
         let mut bytes = [0; BYTES_MAX];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let received = loop {
-            let mut into = [IoSliceMut::new(&mut bytes)];
-            match recvmsg(&self.0, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC) {
-                Ok(received) => break received,
-                Err(Errno::INTR) => {}
-                // The other process died with something unread in its end.
-                Err(Errno::CONNRESET) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            }
-        };
-        if received.bytes == 0 {
-            return Ok(None);
-        }
-        let mut fds = Vec::new();
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(rights) = message {
-                fds.extend(rights);
-            }
-        }
-        let cut = received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
-        let message = if cut { None } else { Message::decode(&bytes[..received.bytes]) };
+        let Some(received) = sys::packet::receive(&self.0, &mut bytes)? else { return Ok(None) };
+        let message = if received.is_cut { None } else { Message::decode(&bytes[..received.bytes]) };
         let message = message.ok_or_else(|| io::Error::other("malformed handshake message"))?;
-        Ok(Some((message, fds)))
+        Ok(Some((message, received.descriptors)))
     }
 }
 

@@ -5,26 +5,19 @@
 //! runtime spec can exceed 200 KiB, more than a socket's default send buffer) travels as a sealed memfd, see
 //! [`crate::payload`].
 
-use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
 use crate::error::doing;
+pub(crate) use sys::packet::DESCRIPTORS_MAX;
 
 /// Small enough that a monitor can receive on its stack without touching more than two pages.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 8 * 1024;
-
-/// `SCM_MAX_FD`, see unix(7): the most descriptors one message carries.
-pub(crate) const DESCRIPTORS_MAX: usize = 253;
 
 /// Both ends close on exec; neither blocks or not depending on `flags`.
 pub(crate) fn pair(flags: SocketFlags) -> Result<(OwnedFd, OwnedFd), Error> {
@@ -49,19 +42,10 @@ pub(crate) fn send<T: Serialize>(
     if descriptors.len() > DESCRIPTORS_MAX {
         return Err(Error::TooManyDescriptors(descriptors.len()));
     }
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() {
-        control.push(SendAncillaryMessage::ScmRights(descriptors));
-    }
-    loop {
-        match sendmsg(&socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL) {
-            Ok(_) => return Ok(()),
-            Err(Errno::INTR) => continue,
-            Err(Errno::PIPE | Errno::CONNRESET) => return Err(Error::Gone("other side")),
-            Err(error) => return Err(doing("send a message")(error)),
-        }
-    }
+    sys::packet::send(socket, &bytes, descriptors).map_err(|error| match error {
+        Errno::PIPE | Errno::CONNRESET => Error::Gone("other side"),
+        error => doing("send a message")(error),
+    })
 }
 
 /// Receives one message with its descriptors (close-on-exec). `None` is the end of the conversation.
@@ -78,28 +62,10 @@ pub(crate) fn receive_as<T>(
     decode: impl FnOnce(&[u8]) -> Result<T, Error>,
 ) -> Result<Option<(T, Vec<OwnedFd>)>, Error> {
     let mut buffer = [0u8; MESSAGE_BYTES_MAX];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = loop {
-        let parts = &mut [IoSliceMut::new(&mut buffer)];
-        match recvmsg(&socket, parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
-            Ok(received) => break received,
-            Err(Errno::INTR) => continue,
-            Err(Errno::CONNRESET) => return Ok(None),
-            Err(error) => return Err(doing("receive a message")(error)),
-        }
-    };
-    let mut descriptors = Vec::new();
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(passed) = message {
-            descriptors.extend(passed);
-        }
-    }
-    if received.bytes == 0 {
-        return Ok(None);
-    }
-    if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+    let received = sys::packet::receive(socket, &mut buffer).map_err(doing("receive a message"))?;
+    let Some(received) = received else { return Ok(None) };
+    if received.is_cut {
         return Err(Error::Message { what: "receive a message", why: "it was cut short".into() });
     }
-    Ok(Some((decode(&buffer[..received.bytes])?, descriptors)))
+    Ok(Some((decode(&buffer[..received.bytes])?, received.descriptors)))
 }

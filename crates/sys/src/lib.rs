@@ -16,6 +16,7 @@ pub mod keyctl;
 pub mod malloc;
 pub mod mount;
 pub mod netlink;
+pub mod packet;
 pub mod pidfd;
 pub mod process;
 pub mod quota;

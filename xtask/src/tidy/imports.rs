@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["archive", "oci", "sys"]),
     ("net", &["sys"]),
     ("registry", &["dial", "distribution", "oci"]),
-    ("resolver", &[]),
+    ("resolver", &["sys"]),
     ("runtime", &["cgroups", "oci", "sys"]),
     ("shim", &["cgroups", "logs", "oci", "runtime", "sys"]),
     ("dial", &[]),
