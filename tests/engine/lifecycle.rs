@@ -29,6 +29,25 @@ fn a_container_is_paused_renamed_and_looked_into() {
 }
 
 #[test]
+fn a_name_that_is_almost_one_is_told() {
+    let house = House::new();
+    house.ok(&["create", "--name", "bob_the_contariner", "bb", "true"]);
+    let meant = "\n\nDid you mean this?\n\tbob_the_contariner\n";
+    let missing = "Error response from daemon: No such container: bob_the_container";
+    for (words, complaint) in [
+        (&["start"][..], &format!("{missing}\nfailed to start containers: bob_the_container")),
+        (&["stop"], &missing.to_owned()),
+        (&["attach"], &missing.to_owned()),
+        (&["inspect"], &"error: no such object: bob_the_container".to_owned()),
+    ] {
+        let (status, error) = house.fails(&[words, &["bob_the_container"]].concat());
+        assert_eq!((status, error.trim_start()), (1, format!("{complaint}{meant}").as_str()), "{words:?}");
+    }
+    let (_, error) = house.fails(&["rm", "bob_the_builder"]);
+    assert_eq!(error, "Error response from daemon: No such container: bob_the_builder\n");
+}
+
+#[test]
 fn waits_end_as_they_were_asked() {
     let house = House::new();
     house.ok(&["create", "--name", "cw", "bb", "sh", "-c", "exit 5"]);

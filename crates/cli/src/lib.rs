@@ -28,6 +28,7 @@ mod flags;
 mod globals;
 mod help;
 mod moment;
+mod nearby;
 mod options;
 mod output;
 mod platforms;

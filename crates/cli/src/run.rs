@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::flags::{self, FlagError};
 use crate::globals::Globals;
 use crate::help;
+use crate::nearby;
 use crate::output;
 use crate::terminal;
 
@@ -136,6 +137,12 @@ fn verb(
         }
         outcome => outcome,
     };
+    let outcome = outcome.map_err(|mut failure| {
+        if let Some(hint) = runtime.block_on(nearby::hint(&app, &failure.text)) {
+            failure.text.push_str(&hint);
+        }
+        failure
+    });
     // The process ends now. What still blocks in a read of the terminal must not hold that up, nor what would be closed
     // and given back one by one.
     std::mem::forget((runtime, app));
