@@ -52,6 +52,8 @@ struct Memory {
     stat: Keyed,
     usage: File,
     limit: File,
+    /// v1: the limit that holds, of this group or of one above, and this group's own, which stays as long as that does.
+    limits: Option<(u64, u64)>,
     /// v1 only.
     max_usage: Option<File>,
     /// v1: `memory.failcnt`; v2: `memory.events`.
@@ -255,8 +257,8 @@ impl Meter {
     pub fn read(&mut self, buffer: &mut Vec<u8>) -> Result<Reading> {
         let mut reading = Reading { cpu: self.cpu(buffer)?, ..Reading::default() };
         if let Some(memory) = &mut self.memory {
-            reading.memory = memory.read(buffer)?;
             reading.memory_stat = memory.stat.read(buffer)?;
+            reading.memory = memory.read(&reading.memory_stat, buffer)?;
         }
         if let Some([current, limit]) = &self.pids {
             let current = current.number(buffer)?;
@@ -337,13 +339,26 @@ impl Memory {
             Version::V2 => (None, open("memory.events")?),
         };
         let stat = Keyed { file: stat, lines: Lines::default() };
-        Ok(Some(Memory { version, stat, usage, limit, max_usage, failures }))
+        Ok(Some(Memory { version, stat, usage, limit, limits: None, max_usage, failures }))
     }
 
-    fn read(&self, buffer: &mut Vec<u8>) -> Result<MemoryUsage> {
+    fn limit(&mut self, stat: &[(Cow<'static, str>, u64)], buffer: &mut Vec<u8>) -> Result<u64> {
+        let holds = stat.binary_search_by(|(key, _)| (**key).cmp("hierarchical_memory_limit"));
+        let Ok(holds) = holds.map(|at| stat[at].1) else { return self.limit.number(buffer) };
+        match self.limits {
+            Some((before, own)) if before == holds => Ok(own),
+            _ => {
+                let own = self.limit.number(buffer)?;
+                self.limits = Some((holds, own));
+                Ok(own)
+            }
+        }
+    }
+
+    fn read(&mut self, stat: &[(Cow<'static, str>, u64)], buffer: &mut Vec<u8>) -> Result<MemoryUsage> {
         Ok(MemoryUsage {
             usage: self.usage.number(buffer)?,
-            limit: self.limit.number(buffer)?,
+            limit: self.limit(stat, buffer)?,
             max_usage: self.max_usage.as_ref().map_or(Ok(0), |file| file.number(buffer))?,
             failures: match (&self.failures, self.version) {
                 (None, _) => 0,

@@ -86,4 +86,7 @@ pub struct Traffic {
 pub trait Meter: Send + Sync + fmt::Debug {
     /// Waits for the kernel: called where waiting is allowed. `NotRunning` once the container has ended.
     fn read(&self) -> Result<Usage, RuntimeError>;
+
+    /// The process has ended: lets go of what would outlive it, as its network. Waits for a reading that is under way.
+    fn end(&self);
 }

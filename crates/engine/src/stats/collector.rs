@@ -66,6 +66,14 @@ impl Collector {
         self.shared.clock.sleep(INTERVAL).await;
     }
 
+    /// The container's process has ended: nothing of it is held any longer. Its address may be another's next.
+    pub(crate) fn ended(&self, id: &str) {
+        let meter = self.shared.lock().watched.get_mut(id).and_then(|watched| watched.meter.take());
+        if let Some((_, meter)) = meter {
+            meter.end();
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn is_counting(&self) -> bool {
         self.shared.lock().counting

@@ -14,11 +14,12 @@ use crate::ports::*;
 struct Fake {
     opened: AtomicUsize,
     read: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
     networks: Mutex<Vec<bool>>,
 }
 
 #[derive(Debug)]
-struct Counter(Arc<AtomicUsize>);
+struct Counter(Arc<AtomicUsize>, Arc<AtomicUsize>);
 
 impl Meter for Counter {
     fn read(&self) -> Result<Usage, RuntimeError> {
@@ -27,6 +28,10 @@ impl Meter for Counter {
         let interfaces = interfaces.map(|name| (name.to_owned(), InterfaceUsage::default()));
         let memory = MemoryUsage { limit_bytes: u64::MAX, ..MemoryUsage::default() };
         Ok(Usage { pids, memory, interfaces: interfaces.into(), ..Usage::default() })
+    }
+
+    fn end(&self) {
+        self.1.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -41,7 +46,7 @@ impl ContainerRuntime for Fake {
     fn meter<'a>(&'a self, _: &'a str, network: bool) -> BoxFuture<'a, Result<Arc<dyn Meter>, RuntimeError>> {
         self.opened.fetch_add(1, Ordering::Relaxed);
         self.networks.lock().unwrap().push(network);
-        let meter: Arc<dyn Meter> = Arc::new(Counter(self.read.clone()));
+        let meter: Arc<dyn Meter> = Arc::new(Counter(self.read.clone(), self.ended.clone()));
         Box::pin(std::future::ready(Ok(meter)))
     }
     fn start(&self, _: StartRequest) -> BoxFuture<'_, Result<Started, RuntimeError>> {
@@ -171,6 +176,10 @@ async fn a_stopped_container_has_zeros_and_a_removed_one_ends() {
     let (publish, handle) = container("abc");
     let mut samples = stream(collector.watch(&handle).await);
     assert!(samples.next().await.unwrap().0.at.is_some());
+    // What it holds of the process goes with the process, not with the next second.
+    collector.ended("other");
+    collector.ended("abc");
+    assert_eq!(fake.ended.load(Ordering::Relaxed), 1);
     change(&publish, Status::Exited);
     let (sample, _) = samples.next().await.unwrap();
     assert!(sample.at.is_none() && sample.usage == Usage::default() && sample.name == "name-abc");

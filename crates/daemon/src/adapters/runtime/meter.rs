@@ -2,7 +2,9 @@
 //!
 //! `/proc/<pid>/net/dev` shows the interfaces of that process's network namespace, so nobody has to enter it. The
 //! descriptor of `/proc/<pid>` is of that process alone: once it has ended nothing can be opened below it, whoever
-//! gets its number next. The file itself is opened for each reading, since an open one would keep the namespace.
+//! gets its number next. The file itself keeps the namespace, and with it an address that another container may be given
+//! as soon as the process has ended: it stays open from the second reading on, when whoever watches has this meter and
+//! ends it with the process.
 
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
@@ -24,53 +26,89 @@ pub(super) struct Meter {
 struct Files {
     cgroup: cgroups::Meter,
     is_v2: bool,
-    /// `/proc/<pid>`, when its network is counted.
-    process: Option<OwnedFd>,
+    /// When its network is counted.
+    network: Option<Network>,
     /// Working space.
     buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Network {
+    /// `/proc/<pid>`
+    process: OwnedFd,
+    table: Option<OwnedFd>,
+    /// It has been read before.
+    again: bool,
 }
 
 /// `pid`: of a process in the network to be counted.
 pub(super) fn open(cgroup: &cgroups::Cgroup, pid: Option<i32>) -> cgroups::Result<Meter> {
     // Without it there is no network to count: it is just ending.
-    let process = pid.and_then(|pid| {
+    let network = pid.and_then(|pid| {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).ok()
+        let process = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).ok()?;
+        Some(Network { process, table: None, again: false })
     });
     let cgroup = cgroups::Meter::open(cgroup)?;
     let is_v2 = cgroup.version() == cgroups::Version::V2;
-    Ok(Meter { files: Mutex::new(Files { cgroup, is_v2, process, buffer: Vec::new() }) })
+    Ok(Meter { files: Mutex::new(Files { cgroup, is_v2, network, buffer: Vec::new() }) })
 }
 
 impl engine::ports::Meter for Meter {
     fn read(&self) -> Result<Usage, RuntimeError> {
         let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Files { cgroup, is_v2, process, buffer } = &mut *files;
+        let Files { cgroup, is_v2, network, buffer } = &mut *files;
         let reading = cgroup.read(buffer).map_err(|error| match error.is_gone() {
             true => not_running(),
             false => other(error.to_string()),
         })?;
         let mut usage = usage(reading, *is_v2);
-        if let Some(process) = process {
-            let table = table(process, buffer).map_err(|_| not_running())?;
+        if let Some(network) = network {
+            let table = network.read(buffer).map_err(|_| not_running())?;
             usage.interfaces = interfaces(table).collect();
         }
         Ok(usage)
     }
+
+    fn end(&self) {
+        let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(network) = &mut files.network {
+            network.table = None;
+        }
+    }
 }
 
-fn table<'b>(process: &OwnedFd, buffer: &'b mut Vec<u8>) -> rustix::io::Result<&'b str> {
+impl Network {
+    fn read<'b>(&mut self, buffer: &'b mut Vec<u8>) -> rustix::io::Result<&'b str> {
+        let opened;
+        let file = match &self.table {
+            Some(file) => file,
+            None => {
+                let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(&self.process, "net/dev", flags, Mode::empty())?;
+                if self.again {
+                    self.table.insert(file)
+                } else {
+                    self.again = true;
+                    opened = file;
+                    &opened
+                }
+            }
+        };
+        table(file, buffer)
+    }
+}
+
+fn table<'b>(file: &OwnedFd, buffer: &'b mut Vec<u8>) -> rustix::io::Result<&'b str> {
     const CHUNK: usize = 4096;
     /// Where less is left of a page than a line may need, the kernel begins another.
     const LINE: usize = 256;
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(process, "net/dev", flags, Mode::empty())?;
     let mut length = 0;
     loop {
         if buffer.len() < length + CHUNK {
             buffer.resize(length + CHUNK, 0);
         }
-        let read = rustix::io::read(&file, &mut buffer[length..length + CHUNK])?;
+        let read = rustix::io::pread(file, &mut buffer[length..length + CHUNK], length as u64)?;
         length += read;
         // The end is not asked for where it is plain: it would cost as much as the table.
         if read < CHUNK - LINE {

@@ -40,6 +40,7 @@ impl Owner {
         self.record.error = exit.error.map(reworded).unwrap_or_default();
         self.record.finished_at = Some(exit.at);
         self.record.status = Status::Exited;
+        self.core.stats.ended(&self.record.id);
         // An end cannot fail: these two only stop the engine.
         let _ = self.core.failpoints.hit("stop.release");
         flows::start::release(&self.core, &mut self.record).await;
