@@ -1,6 +1,6 @@
 //! Containers: what is asked for, listed and inspected.
 
-use crate::go;
+use crate::go::{self, Tree};
 use crate::host_config::HostConfig;
 use crate::image::Descriptor;
 use crate::mount::MountPoint;
@@ -55,7 +55,7 @@ pub struct ContainerConfig {
     pub attach_stdout: bool,
     pub attach_stderr: bool,
     /// `"80/tcp"`.
-    #[serde(skip_serializing_if = "go::is_zero")]
+    #[serde(skip_serializing_if = "go::is_zero", deserialize_with = "go::large_map")]
     pub exposed_ports: BTreeMap<String, Empty>,
     pub tty: bool,
     pub open_stdin: bool,
@@ -124,29 +124,21 @@ pub struct CreateRequest {
 impl CreateRequest {
     /// Reads the body.
     pub fn from_slice(bytes: &[u8]) -> Result<CreateRequest, serde_json::Error> {
-        Self::from_value(serde_json::from_slice(bytes)?)
+        Self::from_tree(Tree::from_slice(bytes)?)
     }
 
     /// Reads the body, parsed already. `flatten` would bypass Go's leniency, so the document is read in two halves. It
     /// may have tens of thousands of ports: nothing is copied.
-    pub fn from_value(mut document: serde_json::Value) -> Result<CreateRequest, serde_json::Error> {
+    pub fn from_tree(mut document: Tree<'_>) -> Result<CreateRequest, serde_json::Error> {
         #[derive(Default, Deserialize)]
         #[serde(default, rename_all = "PascalCase")]
         struct Beside {
             host_config: Option<HostConfig>,
             networking_config: Option<NetworkingConfig>,
         }
-        let mut half = serde_json::Map::new();
-        if let Some(fields) = document.as_object_mut() {
-            let is_beside = |key: &&String| {
-                ["HostConfig", "NetworkingConfig"].iter().any(|name| name.eq_ignore_ascii_case(key))
-            };
-            let keys: Vec<String> = fields.keys().filter(is_beside).cloned().collect();
-            half.extend(keys.into_iter().filter_map(|key| fields.shift_remove_entry(&key)));
-        }
-        let beside: Beside = go::from_value(half.into())?;
+        let beside: Beside = go::from_tree(document.take(&["HostConfig", "NetworkingConfig"]))?;
         Ok(CreateRequest {
-            config: go::from_value(document)?,
+            config: go::from_tree(document)?,
             host_config: beside.host_config,
             networking_config: beside.networking_config,
         })

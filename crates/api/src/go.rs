@@ -5,23 +5,26 @@
 //! [`Deserializer`] does so for every type of this crate. Errors name the path of the field.
 //! Reference: <https://pkg.go.dev/encoding/json#Unmarshal>.
 
-use serde::de::value::StringDeserializer;
-use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess,
-    Visitor,
-};
-use serde::{Serialize, Serializer, forward_to_deserialize_any};
-use serde_json::{Error, Value};
+mod tree;
+
+pub use tree::Tree;
+
+use serde::de::value::CowStrDeserializer;
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer, forward_to_deserialize_any};
+use serde_json::Error;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
 /// Reads one JSON document with Go's leniency. Text after the document is an error.
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    from_value(serde_json::from_slice(bytes)?)
+    from_tree(Tree::from_slice(bytes)?)
 }
 
 /// Like [`from_slice`], for a document that is parsed already.
-pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
-    T::deserialize(Go(value))
+pub fn from_tree<T: DeserializeOwned>(tree: Tree<'_>) -> Result<T, Error> {
+    T::deserialize(Go(tree))
 }
 
 /// What Go's `omitempty` omits: false, 0, "", an empty list or map, an absent pointer.
@@ -49,6 +52,31 @@ impl<K, V> Emptiable for BTreeMap<K, V> {
 /// Writes a nil slice or map as Go does.
 pub fn null_if_empty<T: Emptiable + Serialize, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
     if value.holds_nothing() { to.serialize_none() } else { value.serialize(to) }
+}
+
+/// Reads a map that may have tens of thousands of entries, which is made at once: entry by entry it is looked for the place of
+/// each.
+pub fn large_map<'de, V, D>(from: D) -> Result<BTreeMap<String, V>, D::Error>
+where
+    V: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct Pairs<V>(PhantomData<V>);
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for Pairs<V> {
+        type Value = BTreeMap<String, V>;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a map")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut pairs = Vec::new();
+            while let Some(pair) = map.next_entry()? {
+                pairs.push(pair);
+            }
+            // Of two with one key the later one stays, as anywhere.
+            Ok(pairs.into_iter().collect())
+        }
+    }
+    from.deserialize_map(Pairs(PhantomData))
 }
 
 /// Reads a list of strings, or one string that stands for a list of one (`Cmd`, `Entrypoint` of old clients).
@@ -120,17 +148,17 @@ pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-struct Go(Value);
+struct Go<'de>(Tree<'de>);
 
-impl Go {
-    fn mismatch<'de, V: Visitor<'de>>(self, visitor: V) -> Error {
+impl<'de> Go<'de> {
+    fn mismatch<V: Visitor<'de>>(self, visitor: V) -> Error {
         let seen = match &self.0 {
-            Value::Null => "null",
-            Value::Bool(_) => "bool",
-            Value::Number(_) => "number",
-            Value::String(_) => "string",
-            Value::Array(_) => "array",
-            Value::Object(_) => "object",
+            Tree::Null => "null",
+            Tree::Bool(_) => "bool",
+            Tree::Number(_) => "number",
+            Tree::String(_) => "string",
+            Tree::Array(_) => "array",
+            Tree::Object(_) => "object",
         };
         Error::custom(format_args!("cannot unmarshal {seen} into {}", &visitor as &dyn serde::de::Expected))
     }
@@ -140,21 +168,25 @@ macro_rules! zero {
     ($($method:ident => $visit:ident($zero:expr);)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
             match self.0 {
-                Value::Null => visitor.$visit($zero),
+                Tree::Null => visitor.$visit($zero),
                 _ => self.deserialize_any(visitor),
             }
         }
     )*};
 }
 
-impl<'de> Deserializer<'de> for Go {
+impl<'de> Deserializer<'de> for Go<'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
-            Value::Array(items) => visitor.visit_seq(Items(items.into_iter())),
-            Value::Object(_) => self.deserialize_map(visitor),
-            scalar => scalar.deserialize_any(visitor),
+            Tree::Array(items) => visitor.visit_seq(Items(items.into_iter())),
+            Tree::Object(_) => self.deserialize_map(visitor),
+            Tree::Null => visitor.visit_unit(),
+            Tree::Bool(value) => visitor.visit_bool(value),
+            Tree::Number(value) => value.deserialize_any(visitor),
+            Tree::String(Cow::Borrowed(text)) => visitor.visit_borrowed_str(text),
+            Tree::String(Cow::Owned(text)) => visitor.visit_string(text),
         }
     }
 
@@ -176,7 +208,7 @@ impl<'de> Deserializer<'de> for Go {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if matches!(self.0, Tree::Null) { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -190,18 +222,18 @@ impl<'de> Deserializer<'de> for Go {
     /// A Go array: missing elements are zero, surplus ones are dropped.
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
         let mut items = match self.0 {
-            Value::Array(items) => items,
-            Value::Null => Vec::new(),
+            Tree::Array(items) => items,
+            Tree::Null => Vec::new(),
             _ => return Err(self.mismatch(visitor)),
         };
-        items.resize(len, Value::Null);
+        items.resize(len, Tree::Null);
         visitor.visit_seq(Items(items.into_iter()))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let entries = match self.0 {
-            Value::Object(map) => map.into_iter().collect(),
-            Value::Null => Vec::new(),
+            Tree::Object(fields) => fields,
+            Tree::Null => Vec::new(),
             _ => return Err(self.mismatch(visitor)),
         };
         visitor.visit_map(Entries::new(entries))
@@ -213,27 +245,21 @@ impl<'de> Deserializer<'de> for Go {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        let map = match self.0 {
-            Value::Object(map) => map,
-            Value::Null => Default::default(),
+        let mut entries = match self.0 {
+            Tree::Object(given) => given,
+            Tree::Null => Vec::new(),
             _ => return Err(self.mismatch(visitor)),
         };
-        // Of two keys that differ only in case the later one wins.
-        let mut entries: Vec<(String, Value)> = Vec::with_capacity(map.len());
-        for (key, value) in map {
-            if value.is_null() {
-                continue;
-            }
-            let name = if fields.contains(&key.as_str()) {
-                key
-            } else if let Some(field) = fields.iter().find(|f| f.eq_ignore_ascii_case(&key)) {
-                (*field).to_owned()
-            } else {
-                continue;
-            };
-            match entries.iter_mut().find(|(seen, _)| *seen == name) {
-                Some(entry) => entry.1 = value,
-                None => entries.push((name, value)),
+        entries.retain_mut(|(key, value)| {
+            let is_name = |field: &&&str| field.eq_ignore_ascii_case(key);
+            let field = fields.iter().find(|field| **field == *key).or_else(|| fields.iter().find(is_name));
+            *key = Cow::Borrowed(field.copied().unwrap_or_default());
+            field.is_some() && !matches!(value, Tree::Null)
+        });
+        // Of two keys that differ at most in case the later one wins.
+        for at in (0..entries.len()).rev() {
+            if entries[at + 1..].iter().any(|(later, _)| *later == entries[at].0) {
+                entries.remove(at);
             }
         }
         visitor.visit_map(Entries::new(entries))
@@ -245,7 +271,7 @@ impl<'de> Deserializer<'de> for Go {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.0.deserialize_enum(name, variants, visitor)
+        self.0.into_value().deserialize_enum(name, variants, visitor)
     }
 
     forward_to_deserialize_any! {
@@ -253,9 +279,9 @@ impl<'de> Deserializer<'de> for Go {
     }
 }
 
-struct Items(std::vec::IntoIter<Value>);
+struct Items<'de>(std::vec::IntoIter<Tree<'de>>);
 
-impl<'de> SeqAccess<'de> for Items {
+impl<'de> SeqAccess<'de> for Items<'de> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
@@ -267,23 +293,24 @@ impl<'de> SeqAccess<'de> for Items {
     }
 }
 
-struct Entries {
-    rest: std::vec::IntoIter<(String, Value)>,
-    current: Option<(String, Value)>,
+struct Entries<'de> {
+    rest: std::vec::IntoIter<(Cow<'de, str>, Tree<'de>)>,
+    current: Option<(Cow<'de, str>, Tree<'de>)>,
 }
 
-impl Entries {
-    fn new(entries: Vec<(String, Value)>) -> Self {
+impl<'de> Entries<'de> {
+    fn new(entries: Vec<(Cow<'de, str>, Tree<'de>)>) -> Self {
         Self { rest: entries.into_iter(), current: None }
     }
 }
 
-impl<'de> MapAccess<'de> for Entries {
+impl<'de> MapAccess<'de> for Entries<'de> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         let Some((key, value)) = self.rest.next() else { return Ok(None) };
-        let name: StringDeserializer<Error> = key.clone().into_deserializer();
+        // Of a borrowed one this copies no text.
+        let name = CowStrDeserializer::<Error>::new(key.clone());
         self.current = Some((key, value));
         seed.deserialize(name).map(Some)
     }
@@ -310,7 +337,6 @@ impl<'de> MapAccess<'de> for Entries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
 
     #[derive(Debug, Default, PartialEq, Deserialize)]
     #[serde(default, rename_all = "PascalCase")]

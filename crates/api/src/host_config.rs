@@ -28,6 +28,7 @@ pub struct HostConfig {
     pub log_config: LogConfig,
     /// `default`, `bridge`, `host`, `none`, `container:<name>` or a network's name.
     pub network_mode: String,
+    #[serde(deserialize_with = "go::large_map")]
     pub port_bindings: PortMap,
     pub restart_policy: RestartPolicy,
     pub auto_remove: bool,

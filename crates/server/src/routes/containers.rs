@@ -8,12 +8,12 @@ use api::container::{
     ContainersPruneResponse, CreateRequest, CreateResponse, TopResponse, WaitExitError, WaitResponse,
     WhyResponse,
 };
+use api::go::Tree;
 use bytes::Bytes;
 use engine::containers::{ListRequest, RemoveRequest, StopRequest, WaitCondition};
 use engine::{Error, Result};
 use http::header::CONTENT_LENGTH;
 use http::{Response, StatusCode};
-use serde_json::Value;
 
 pub(crate) async fn list(call: Call) -> Result<Response<Body>> {
     let limit = call.query.number("limit")?.unwrap_or(0);
@@ -38,12 +38,12 @@ pub(crate) async fn create(call: Call) -> Result<Response<Body>> {
     let name = call.query.get("name").trim_start_matches('/').to_owned();
     let platform = if version < ApiVersion::minor(41) { "" } else { call.query.get("platform") }.to_owned();
     let bytes = call.json_bytes().await?;
-    let document: Value = serde_json::from_slice(&bytes).map_err(|e| json_error(&bytes, &e))?;
-    if document.as_object().is_none_or(|fields| fields.is_empty()) {
+    let document = Tree::from_slice(&bytes).map_err(|e| json_error(&bytes, &e))?;
+    if document.has_no_fields() {
         return Err(Error::invalid("config cannot be empty in order to create a container"));
     }
-    let mac = document.get("MacAddress").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut request = CreateRequest::from_value(document).map_err(|e| json_error(&bytes, &e))?;
+    let mac = document.text("MacAddress").unwrap_or_default().to_owned();
+    let mut request = CreateRequest::from_tree(document).map_err(|e| json_error(&bytes, &e))?;
     let is_v1 = engine.system.version().facts.cgroup_version == "1";
     let mut warnings = requests::create(version, is_v1, &mut request, &mac)?;
     let spec = convert::create::spec(request, platform)?;
