@@ -22,6 +22,7 @@ pub(crate) mod remounted;
 pub(crate) mod republished;
 mod requests;
 pub(crate) mod resolv_conf;
+mod runs;
 pub(crate) mod signal;
 mod spec;
 pub(crate) mod state;

@@ -26,6 +26,7 @@ pub struct ContainerSpec {
     pub attach_stdout: bool,
     pub attach_stderr: bool,
     /// `80/tcp` ...
+    #[serde(with = "super::runs::ports")]
     pub exposed_ports: BTreeSet<String>,
     pub tty: bool,
     pub open_stdin: bool,
@@ -79,7 +80,8 @@ pub struct HostSpec {
     pub container_id_file: String,
     pub log: LogSpec,
     pub network_mode: NetworkMode,
-    /// `80/tcp` → host addresses. Honoured from the networking issue on; refused by name until then.
+    /// `80/tcp` → host addresses.
+    #[serde(with = "super::runs::bindings")]
     pub port_bindings: BTreeMap<String, Vec<PortBinding>>,
     pub publish_all_ports: bool,
     pub restart: RestartPolicy,

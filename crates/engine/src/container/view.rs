@@ -103,8 +103,8 @@ pub struct NetworkView {
     pub sandbox_key: String,
     /// By network name. Endpoints of a stopped container have only names and ids.
     pub endpoints: BTreeMap<String, Endpoint>,
-    /// `80/tcp` ...: what others are told of while it runs.
-    pub exposed: Vec<String>,
+    /// It has a network on which others could be told of what it exposes: not the host's, or none.
+    pub exposes: bool,
     pub ports: Vec<PortMapping>,
 }
 

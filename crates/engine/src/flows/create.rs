@@ -128,7 +128,7 @@ async fn steps(core: &Arc<Core>, undo: &mut Undo, input: StepsInput) -> Result<R
         image_manifest: image.manifest.clone(),
         path,
         args,
-        spec,
+        spec: Arc::new(spec),
         rootfs: rootfs.into(),
         driver: core.ports.storage.driver().to_owned(),
         mounts: plan.points,

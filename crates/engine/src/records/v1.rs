@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,8 @@ pub(crate) struct Record {
     pub(crate) image_manifest: Option<String>,
     pub(crate) path: String,
     pub(crate) args: Vec<String>,
-    pub(crate) spec: ContainerSpec,
+    /// Shared with those who only look at it: it may have tens of thousands of ports.
+    pub(crate) spec: Arc<ContainerSpec>,
     pub(crate) rootfs: RootfsV1,
     pub(crate) driver: String,
     #[serde(default)]

@@ -65,7 +65,10 @@ fn ports(c: &Container) -> PortMap {
     if !c.state.is_running() {
         return all;
     }
-    all.extend(c.network.exposed.iter().map(|port| (port.clone(), None)));
+    if c.network.exposes {
+        let exposed = c.spec.exposed_ports.iter().chain(c.spec.host.port_bindings.keys());
+        all.extend(exposed.map(|port| (port.clone(), None)));
+    }
     for mapping in &c.network.ports {
         for n in 0..mapping.count {
             let port = format!("{}/{}", mapping.container + n, mapping.protocol.word());

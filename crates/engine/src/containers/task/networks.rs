@@ -1,5 +1,7 @@
 //! Connect and disconnect: at once if the container runs, with its next start otherwise.
 
+use std::sync::Arc;
+
 use super::Owner;
 use crate::container::{EndpointSpec, NetworkMode, Status, files};
 use crate::error::{Error, Result};
@@ -27,13 +29,13 @@ impl Owner {
             let connected = self.core.ports.network.connect(id, pid, &request).await;
             self.record.endpoints.push(connected.map_err(failed)?);
         }
-        let without = std::mem::take(&mut self.record.spec.without_networks);
+        let without = std::mem::take(&mut Arc::make_mut(&mut self.record.spec).without_networks);
         let before = self.record.spec.endpoints.clone();
         self.say_default(&network.name, without);
-        self.record.spec.endpoints.insert(network.name.clone(), spec);
+        Arc::make_mut(&mut self.record.spec).endpoints.insert(network.name.clone(), spec);
         if let Err(error) = self.try_save(true).await {
-            self.record.spec.endpoints = before;
-            self.record.spec.without_networks = without;
+            let spec = Arc::make_mut(&mut self.record.spec);
+            (spec.endpoints, spec.without_networks) = (before, without);
             self.drop_endpoint(network).await;
             return Err(error);
         }
@@ -59,7 +61,9 @@ impl Owner {
         self.say_default("", before.without_networks);
         let running = self.exit.is_some();
         let on_it = self.record.endpoints.iter().any(|endpoint| endpoint.network_id == network.id);
-        let said = self.record.spec.endpoints.remove(&network.name).is_some();
+        let spec = Arc::make_mut(&mut self.record.spec);
+        let said = spec.endpoints.remove(&network.name).is_some();
+        spec.without_networks = spec.endpoints.is_empty();
         if running && !on_it || !running && !said {
             self.record.spec = before;
             return Err(Error::internal(format!(
@@ -67,7 +71,6 @@ impl Owner {
                 self.record.id, network.name
             )));
         }
-        self.record.spec.without_networks = self.record.spec.endpoints.is_empty();
         if let Err(error) = self.try_save(true).await {
             self.record.spec = before;
             return Err(error);
@@ -141,7 +144,7 @@ impl Owner {
 
     /// The network that nobody named because it is the default: named from now on, beside others.
     fn say_default(&mut self, other: &str, without: bool) {
-        let spec = &mut self.record.spec;
+        let spec = Arc::make_mut(&mut self.record.spec);
         let first = match &spec.host.network_mode {
             NetworkMode::Bridge => "bridge".to_owned(),
             NetworkMode::Named(name) => name.clone(),

@@ -1,5 +1,7 @@
 //! Update: other limits, another restart policy, other labels, ports and mounts, while it is what it is.
 
+use std::sync::Arc;
+
 use super::Owner;
 use crate::container::{ContainerSpec, MountPoint, Status, UpdateRequest, update};
 use crate::error::{Error, Result};
@@ -9,7 +11,7 @@ use crate::records::Record;
 
 /// What an update changes of a record.
 struct Was {
-    spec: ContainerSpec,
+    spec: Arc<ContainerSpec>,
     mounts: Vec<MountPoint>,
     anonymous_volumes: Vec<String>,
 }
@@ -68,7 +70,7 @@ impl Owner {
         let runs = matches!(self.record.status, Status::Running | Status::Paused);
         let applies = runs && live != oci::runtime::Resources::default();
         let was = Was::of(&self.record);
-        self.record.spec = changed;
+        self.record.spec = changed.into();
         self.record.mounts = mounts.change.points;
         self.record.anonymous_volumes.extend(mounts.anonymous);
         self.record.unapplied = applies.then(|| request.resources.clone());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Owner;
-use crate::container::{Container, NetworkMode, NetworkView, StateView, published};
+use crate::container::{Container, NetworkMode, NetworkView, StateView};
 use crate::core::{Core, blocking};
 use crate::error::Result;
 use crate::layout;
@@ -132,7 +132,7 @@ pub(super) fn view_of(core: &Core, record: &Record) -> Container {
         },
         image_id: record.image_id.clone(),
         image_manifest: record.image_manifest.clone(),
-        spec: Arc::new(record.spec.clone()),
+        spec: record.spec.clone(),
         restart_count: record.restart_count,
         driver: record.driver.clone(),
         rootfs: record.rootfs.clone().into(),
@@ -141,11 +141,7 @@ pub(super) fn view_of(core: &Core, record: &Record) -> Container {
             sandbox_id: record.sandbox_id.clone(),
             sandbox_key,
             endpoints,
-            // Not of one that has the host's network, or none.
-            exposed: match record.endpoints.is_empty() {
-                true => Vec::new(),
-                false => published::exposed(&record.spec).into_iter().cloned().collect(),
-            },
+            exposes: !record.endpoints.is_empty(),
             ports: record.ports.clone(),
         },
         exec_ids: Vec::new(),
