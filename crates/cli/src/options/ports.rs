@@ -9,15 +9,22 @@ use api::network::{PortBinding, PortMap};
 
 /// What is exposed, and what is published.
 pub(crate) fn parse(given: &[String]) -> Result<(BTreeMap<String, Empty>, PortMap), String> {
-    let (mut exposed, mut published) = (BTreeMap::new(), PortMap::new());
+    let mut all = Vec::new();
     for text in given {
         let text = if text.contains('=') { short(text)? } else { text.clone() };
-        for (port, binding) in one(&text)? {
-            exposed.insert(port.clone(), Empty::default());
-            published.entry(port).or_default().get_or_insert_default().push(binding);
+        all.extend(one(&text)?);
+    }
+    // Maps are made at once: of ten thousand ports each would be looked up for its place.
+    all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut published: Vec<(String, Option<Vec<PortBinding>>)> = Vec::with_capacity(all.len());
+    for (port, binding) in all {
+        match published.last_mut() {
+            Some((last, Some(bindings))) if *last == port => bindings.push(binding),
+            _ => published.push((port, Some(vec![binding]))),
         }
     }
-    Ok((exposed, published))
+    let exposed = published.iter().map(|(port, _)| (port.clone(), Empty::default())).collect();
+    Ok((exposed, published.into_iter().collect()))
 }
 
 /// `published=8080,target=80,protocol=udp` in the short form.
@@ -84,8 +91,13 @@ fn one(text: &str) -> Result<Vec<(String, PortBinding)>, String> {
 
 fn range(text: &str) -> Option<(u16, u16)> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    let (first, last) = (number(first)?, number(last)?);
     (first <= last).then_some((first, last))
+}
+
+/// Of digits alone: Go's parser, and so Docker's engine, takes no `+`.
+fn number(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|_| !text.starts_with('+'))
 }
 
 #[cfg(test)]
@@ -138,6 +150,8 @@ mod tests {
             ("80/foo", "invalid proto: foo"),
             ("x:80", "invalid hostPort: x"),
             ("80:x", "invalid containerPort: x"),
+            ("80:+80", "invalid containerPort: +80"),
+            ("+80:80", "invalid hostPort: +80"),
             ("70000:80", "invalid hostPort: 70000"),
             ("1.2.3:80:80", "invalid IP address: 1.2.3"),
             ("8000-8001:80-82", "invalid ranges specified for container and host Ports: 80-82 and 8000-8001"),

@@ -60,14 +60,18 @@ pub(crate) fn wishes(spec: &ContainerSpec, unsaid: Unsaid, to: Reach) -> Result<
                 "" => None,
                 text => range(text).ok_or_else(|| invalid(text))?,
             };
+            let said: IpAddr;
             let addresses = match binding.host_ip.as_str() {
-                "" => unsaid.clone(),
-                text => vec![text.parse().map_err(|_| {
-                    Error::invalid(format!("invalid JSON: ParseAddr(\"{text}\"): unable to parse IP"))
-                })?],
+                "" => &unsaid[..],
+                text => {
+                    said = text.parse().map_err(|_| {
+                        Error::invalid(format!("invalid JSON: ParseAddr(\"{text}\"): unable to parse IP"))
+                    })?;
+                    std::slice::from_ref(&said)
+                }
             };
-            let wish = |address| PortWish { container, protocol, host: range, address };
-            wishes.extend(addresses.into_iter().map(wish));
+            let wish = |address: &IpAddr| PortWish { container, protocol, host: range, address: *address };
+            wishes.extend(addresses.iter().map(wish));
         }
     }
     if host.publish_all_ports {
@@ -120,18 +124,23 @@ pub(crate) fn parse(text: &str) -> Option<(u16, PortProtocol)> {
         "sctp" => PortProtocol::Sctp,
         _ => return None,
     };
-    number.parse().ok().filter(|number| *number != 0).map(|number| (number, protocol))
+    digits(number).filter(|number| *number != 0).map(|number| (number, protocol))
 }
 
 /// `80`, `8000-8010`; `Some(None)` is any, which Docker writes as 0, too.
 fn range(text: &str) -> Option<Option<(u16, u16)>> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
+    let (first, last) = (digits(first)?, digits(last)?);
     match (first, last) {
         (0, 0) => Some(None),
         (0, _) => None,
         _ => (first <= last).then_some(Some((first, last))),
     }
+}
+
+/// Without a sign.
+fn digits(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|_| !text.starts_with('+'))
 }
 
 #[cfg(test)]
@@ -185,6 +194,7 @@ mod tests {
             (("0/tcp", "", ""), "invalid port specification: \"0/tcp\""),
             (("80/foo", "", ""), "invalid port specification: \"80/foo\""),
             (("80/tcp", "", "x"), "invalid port specification: \"x\""),
+            (("80/tcp", "", "+80"), "invalid port specification: \"+80\""),
             (("80/tcp", "", "90-80"), "invalid port specification: \"90-80\""),
             (("80/tcp", "x", ""), "invalid JSON: ParseAddr(\"x\"): unable to parse IP"),
             (

@@ -30,7 +30,7 @@ pub(crate) fn spec(request: CreateRequest, platform: String) -> Result<Container
         attach_stdin: config.attach_stdin,
         attach_stdout: config.attach_stdout,
         attach_stderr: config.attach_stderr,
-        exposed_ports: config.exposed_ports.into_keys().map(|p| port(&p)).collect::<Result<_>>()?,
+        exposed_ports: config.exposed_ports.into_keys().map(port).collect::<Result<_>>()?,
         tty: config.tty,
         open_stdin: config.open_stdin,
         stdin_once: config.stdin_once,
@@ -54,12 +54,14 @@ pub(crate) fn spec(request: CreateRequest, platform: String) -> Result<Container
 }
 
 /// `80`, `80/TCP` are `80/tcp`.
-pub(super) fn port(text: &str) -> Result<String> {
-    let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+pub(super) fn port(text: String) -> Result<String> {
+    let (number, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
     let protocol = if protocol.is_empty() { "tcp" } else { protocol };
     match number.parse::<u16>() {
-        Ok(number) => Ok(format!("{number}/{}", protocol.to_ascii_lowercase())),
-        Err(_) => Err(Error::invalid(format!("invalid JSON: invalid port '{text}': invalid syntax"))),
+        // As nearly all are.
+        Ok(_) if text.ends_with("/tcp") && !text.starts_with(['+', '0']) => Ok(text),
+        Ok(number) if !text.starts_with('+') => Ok(format!("{number}/{}", protocol.to_ascii_lowercase())),
+        _ => Err(Error::invalid(format!("invalid JSON: invalid port '{text}': invalid syntax"))),
     }
 }
 
@@ -247,6 +249,7 @@ mod tests {
             (r#"{"HostConfig":{"Binds":["/a:b"]}}"#, "invalid mount path: 'b' mount path must be absolute"),
             (r#"{"HostConfig":{"Binds":["a:b:c:d"]}}"#, "invalid volume specification: 'a:b:c:d'"),
             (r#"{"ExposedPorts":{"x/tcp":{}}}"#, "invalid port 'x/tcp'"),
+            (r#"{"ExposedPorts":{"+80/tcp":{}}}"#, "invalid port '+80/tcp'"),
             (r#"{"Healthcheck":{"Interval":1}}"#, "Interval in Healthcheck cannot be less than 1ms"),
             (
                 r#"{"Healthcheck":{"StartInterval":-1}}"#,
