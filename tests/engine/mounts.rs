@@ -112,6 +112,15 @@ fn options_of_a_volume_are_checked_and_a_mount_that_fails_is_named() {
         data.display()
     );
     assert!(status == 125 && said.contains(&expected), "{said}");
+    // With the address that its server's name has; there is none, or the kernel does not even know the kind.
+    let nfs = ["type=nfs", "device=:/x", "o=addr=localhost,nfsvers=4,soft"].map(|option| ["-o", option]);
+    house.ok(&[&["volume", "create"], nfs.as_flattened(), &["far"]].concat());
+    let (_, said) = house.fails(&["run", "--rm", "-v", "far:/x", "bb", "true"]);
+    let data = house.engine.directory().join("data/volumes/far/_data");
+    let is_found = ["127.0.0.1", "::1"].iter().any(|address| {
+        said.contains(&format!("mount :/x:{}, data: addr={address},nfsvers=4,soft: ", data.display()))
+    });
+    assert!(is_found, "{said}");
     assert_eq!(house.ok(&["ps", "-aq"]), "");
 }
 

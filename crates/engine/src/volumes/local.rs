@@ -57,6 +57,12 @@ pub(crate) fn check_options(options: &BTreeMap<String, String>) -> Result<()> {
             "size limits what is in the engine's own directory, not what type and device mount (a tmpfs has o=size=)",
         ));
     }
+    if options.get("type").is_some_and(|kind| kind == "cifs")
+        && let Some((server, _)) = options.get("device").and_then(|device| share(device))
+        && server.rsplit_once(':').is_some_and(|(name, port)| !name.contains(':') && !port.is_empty())
+    {
+        return Err(Error::invalid("port not allowed in CIFS device URL, include 'port' in 'o='"));
+    }
     for (option, needed) in [("device", &["type"][..]), ("o", &["device", "type"]), ("type", &["device"])] {
         let missing = needed.iter().find(|key| options.contains_key(option) && !options.contains_key(**key));
         if let Some(missing) = missing {
@@ -69,30 +75,48 @@ pub(crate) fn check_options(options: &BTreeMap<String, String>) -> Result<()> {
 /// What a server is called: `addr=` with an address or a name.
 const SERVER: &str = "addr=";
 
-/// The kernel wants its server's address: a name is looked up each time, and nothing else of the options changes.
+/// The kernel wants its server's address: a name is looked up each time, and nothing else of the options changes. With
+/// cifs the server is in the device, too.
 pub(crate) async fn find_server(
     core: &Core,
     volume: &Volume,
     kind: &str,
+    device: &mut String,
     options: &mut [String],
 ) -> Result<()> {
     if !matches!(kind, "nfs" | "nfs4" | "cifs") {
         return Ok(());
     }
-    let Some(option) = options.iter_mut().find(|word| word.starts_with(SERVER)) else { return Ok(()) };
-    let name = &option[SERVER.len()..];
-    if name.is_empty() || name.parse::<IpAddr>().is_ok() {
+    let is_name = |name: &str| !name.is_empty() && name.parse::<IpAddr>().is_err();
+    if let Some(option) = options.iter_mut().find(|word| word.starts_with(SERVER))
+        && is_name(&option[SERVER.len()..])
+    {
+        *option = format!("{SERVER}{}", look_up(core, volume, &option[SERVER.len()..]).await?);
         return Ok(());
     }
-    let address = core.ports.network.look_up(name).await.map_err(|error| {
+    if kind == "cifs"
+        && let Some((name, share)) = share(device)
+        && is_name(name)
+    {
+        *device = format!("//{}{share}", look_up(core, volume, name).await?);
+    }
+    Ok(())
+}
+
+async fn look_up(core: &Core, volume: &Volume, name: &str) -> Result<IpAddr> {
+    core.ports.network.look_up(name).await.map_err(|error| {
         Error::internal(format!(
             "error while mounting volume '{}': error resolving passed in network volume address: {}",
             volume.mountpoint.display(),
             error.message
         ))
-    })?;
-    *option = format!("{SERVER}{address}");
-    Ok(())
+    })
+}
+
+/// `//server/share`.
+fn share(device: &str) -> Option<(&str, &str)> {
+    let rest = device.strip_prefix("//")?;
+    Some(rest.split_at(rest.find('/').unwrap_or(rest.len())))
 }
 
 fn words(options: &BTreeMap<String, String>) -> Vec<String> {
@@ -118,11 +142,16 @@ pub(crate) fn data(volume: &Volume) -> Data {
     Data::Mounted { kind, device, options }
 }
 
-/// What Docker says when a volume cannot be mounted. Passwords are not for logs.
+/// What Docker says when a volume cannot be mounted.
 pub(crate) fn mount_error(volume: &Volume, why: &str) -> Error {
-    let option = |key: &str| volume.options.get(key).cloned().unwrap_or_default();
+    let device = volume.options.get("device").map_or("", String::as_str);
+    mount_error_of(volume, device, words(&volume.options), why)
+}
+
+/// With device and options as they were mounted. Passwords are not for logs.
+pub(crate) fn mount_error_of(volume: &Volume, device: &str, words: Vec<String>, why: &str) -> Error {
     let data = volume.mountpoint.display();
-    let words: Vec<String> = words(&volume.options)
+    let words: Vec<String> = words
         .into_iter()
         .map(|word| if word.starts_with("password=") { "password=********".into() } else { word })
         .collect();
@@ -134,8 +163,7 @@ pub(crate) fn mount_error(volume: &Volume, why: &str) -> Error {
         _ => format!(", data: {}", words.join(",")),
     };
     Error::internal(format!(
-        "error while mounting volume '{data}': failed to mount local volume: mount {}:{data}{tail}: {why}",
-        option("device")
+        "error while mounting volume '{data}': failed to mount local volume: mount {device}:{data}{tail}: {why}"
     ))
 }
 
@@ -187,6 +215,10 @@ mod tests {
             (&[("o", "bind")], "missing required option: \"device\""),
             (&[("type", "tmpfs")], "missing required option: \"device\""),
             (&[("device", "/x")], "missing required option: \"type\""),
+            (
+                &[("type", "cifs"), ("device", "//server:445/x")],
+                "port not allowed in CIFS device URL, include 'port' in 'o='",
+            ),
             (&[("size", "much")], "invalid size: 'much'"),
             (
                 &[("size", "1g"), ("type", "tmpfs"), ("device", "tmpfs")],
@@ -204,18 +236,23 @@ mod tests {
         let (world, root) = (Arc::<World>::default(), tempfile::tempdir().unwrap());
         let core = engine(&world, root.path()).core;
         let volume = Volume { mountpoint: "/v/_data".into(), ..Volume::default() };
-        for (kind, options, becomes) in [
-            ("nfs", "rw,addr=server,soft", "rw,addr=10.0.0.1,soft"),
-            ("cifs", "user=a,addr=server", "user=a,addr=10.0.0.1"),
-            ("nfs4", "addr=fd00::1", "addr=fd00::1"),
-            ("nfs", "rw", "rw"),
-            ("ext4", "addr=server", "addr=server"),
+        for (kind, device, options, becomes) in [
+            ("nfs", ":/x", "rw,addr=server,soft", ":/x rw,addr=10.0.0.1,soft"),
+            ("cifs", "//server/x", "user=a,addr=server", "//server/x user=a,addr=10.0.0.1"),
+            ("cifs", "//server/x y/z", "user=a,addr=10.0.0.2", "//10.0.0.1/x y/z user=a,addr=10.0.0.2"),
+            ("cifs", "//server", "user=a", "//10.0.0.1 user=a"),
+            ("cifs", "//10.0.0.3/x", "user=a", "//10.0.0.3/x user=a"),
+            ("nfs4", ":/x", "addr=fd00::1", ":/x addr=fd00::1"),
+            ("nfs", "//server/x", "rw", "//server/x rw"),
+            ("ext4", "/dev/x", "addr=server", "/dev/x addr=server"),
         ] {
             let mut options: Vec<String> = options.split(',').map(str::to_owned).collect();
-            find_server(&core, &volume, kind, &mut options).await.unwrap();
-            assert_eq!(options.join(","), becomes);
+            let mut device = device.to_owned();
+            find_server(&core, &volume, kind, &mut device, &mut options).await.unwrap();
+            assert_eq!(format!("{device} {}", options.join(",")), becomes);
         }
-        let unknown = find_server(&core, &volume, "nfs", &mut ["addr=nobody".to_owned()]).await.unwrap_err();
+        let mut options = ["addr=nobody".to_owned()];
+        let unknown = find_server(&core, &volume, "nfs", &mut String::new(), &mut options).await.unwrap_err();
         assert_eq!(
             unknown.message,
             "error while mounting volume '/v/_data': error resolving passed in network volume address: lookup \

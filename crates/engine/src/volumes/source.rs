@@ -54,8 +54,8 @@ pub(crate) async fn sources(
                 local::check_directory(&entry.volume, &path)?;
                 VolumeSource::Bound { source: path.to_string_lossy().into_owned(), options }
             }
-            Data::Mounted { kind, device, mut options } => {
-                local::find_server(core, &entry.volume, &kind, &mut options).await?;
+            Data::Mounted { kind, mut device, mut options } => {
+                local::find_server(core, &entry.volume, &kind, &mut device, &mut options).await?;
                 let neighbour = local::neighbour(core, &entry.volume, container);
                 let neighbour = neighbour.filter(|_| kind == "tmpfs");
                 mounted(point, kind, device, options, neighbour)?
@@ -69,6 +69,9 @@ pub(crate) async fn sources(
     }
     Ok(sources)
 }
+
+/// A word of the runtime's.
+const COPY_UP: &str = "tmpcopyup";
 
 fn mounted(
     point: &MountPoint,
@@ -87,7 +90,7 @@ fn mounted(
         None => {
             let nocopy = point.mode.split(',').any(|word| word == "nocopy");
             if !nocopy && !asked.is_some_and(|asked| asked.no_copy) {
-                options.push("tmpcopyup".into());
+                options.push(COPY_UP.into());
             }
             Ok(VolumeSource::Mounted { kind, device, options })
         }
@@ -95,10 +98,22 @@ fn mounted(
 }
 
 /// Docker's text for a volume whose file system could not be mounted, told from the runtime's message.
-pub(crate) fn failed(core: &Core, record: &Record, message: &str) -> Option<Error> {
+pub(crate) fn failed(
+    core: &Core,
+    record: &Record,
+    sources: &BTreeMap<String, VolumeSource>,
+    message: &str,
+) -> Option<Error> {
     let point =
         of_volumes(&record.mounts).find(|point| message.contains(&format!("at {:?}", point.destination)))?;
     let entry = core.volumes.get(&point.name).filter(|entry| !entry.volume.options.is_empty())?;
     let why = message.rsplit(": ").next().unwrap_or(message);
-    Some(local::mount_error(&entry.volume, why))
+    Some(match sources.get(&point.name) {
+        // With the address that was found for its server, if it has one.
+        Some(VolumeSource::Mounted { device, options, .. }) => {
+            let options = options.iter().filter(|word| *word != COPY_UP).cloned().collect();
+            local::mount_error_of(&entry.volume, device, options, why)
+        }
+        _ => local::mount_error(&entry.volume, why),
+    })
 }
