@@ -93,13 +93,36 @@ fn pools(request: &CreateRequest) -> Result<()> {
         }
     }
     if wrong.is_empty() {
-        return Ok(());
+        return request.pools.iter().filter(is_had).try_for_each(distinct);
     }
     let wrong = match &wrong[..] {
         [one] => one.clone(),
         several => format!("* {}", several.join("\n* ")),
     };
     Err(Error::invalid(format!("invalid network config:\n{wrong}")))
+}
+
+/// Nobody gets the addresses that a subnet has for itself, and no two the same.
+fn distinct(pool: &Pool) -> Result<()> {
+    let Ok(subnet) = pool.subnet.parse::<IpNet>() else { return Ok(()) };
+    let mut taken = vec![subnet.network()];
+    taken.extend(subnet.addr().is_ipv4().then(|| subnet.broadcast()));
+    let mut take = |text: &str| {
+        let address = text.parse::<IpAddr>().ok().filter(|address| subnet.contains(address));
+        let is_free = address.is_none_or(|address| !taken.contains(&address));
+        taken.extend(address);
+        is_free
+    };
+    if !take(&pool.gateway) {
+        let text = format!("failed to allocate gateway ({}): Address already in use", pool.gateway);
+        return Err(Error::forbidden(text));
+    }
+    match pool.auxiliary.iter().find(|(_, text)| !take(text)) {
+        Some((name, text)) => Err(Error::internal(format!(
+            "failed to allocate secondary ip address ({name}:{text}): Address already in use"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn within(pool: &Pool, subnet: IpNet, wrong: &mut Vec<String>) {
@@ -214,6 +237,19 @@ mod tests {
             ),
         ] {
             assert_eq!(said(|r| r.pools = pools).1, format!("invalid network config:\n{text}"));
+        }
+        for gateway in ["10.0.0.0", "10.0.0.255"] {
+            let text = format!("failed to allocate gateway ({gateway}): Address already in use");
+            assert_eq!(said(|r| r.pools = pool("10.0.0.0/24", "", gateway)), (Class::Forbidden, text));
+        }
+        for (gateway, auxiliary) in [("10.0.0.1", "a=10.0.0.1"), ("", "b=10.0.0.3 a=10.0.0.3")] {
+            let mut pools = pool("10.0.0.0/24", "", gateway);
+            let named = |word: &str| word.split_once('=').map(|(name, ip)| (name.to_owned(), ip.to_owned()));
+            pools[0].auxiliary = auxiliary.split(' ').filter_map(named).collect();
+            let (class, text) = said(|r| r.pools = pools);
+            let is_told = text.starts_with("failed to allocate secondary ip address (")
+                && text.ends_with("): Address already in use");
+            assert!(class == Class::Internal && is_told, "{text}");
         }
         let two = said(|r| r.pools = pool("10.0.0.1/24", "", "10.0.1.1")).1;
         assert!(two.starts_with("invalid network config:\n* invalid subnet 10.0.0.1/24"), "{two}");
