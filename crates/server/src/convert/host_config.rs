@@ -61,7 +61,7 @@ pub(crate) fn spec(host: HostConfig) -> Result<HostSpec> {
             .map(|(port, bindings)| {
                 let bindings = bindings.into_iter();
                 let bindings = bindings.map(|b| PortBinding { host_ip: b.host_ip, host_port: b.host_port });
-                Ok((super::create::port(&port)?, bindings.collect()))
+                Ok((super::create::port(port)?, bindings.collect()))
             })
             .collect::<Result<_>>()?,
         publish_all_ports: host.publish_all_ports,
@@ -217,9 +217,8 @@ pub(super) fn mount_spec(mount: mount::Mount) -> Result<MountSpec> {
         "volume" => MountKind::Volume,
         "image" => MountKind::Image,
         "container" => MountKind::Container,
-        "npipe" | "cluster" => {
-            return Err(not_yet(&format!("HostConfig.Mounts of type {kind_name}")));
-        }
+        "npipe" => return Err(wrong("mount type unknown")),
+        "cluster" => return Err(wrong("volumes of a cluster need Swarm, which is not part of Wharf")),
         "" => return invalid("mount type unknown"),
         _ => return invalid(format!("mount type unknown: \"{kind_name}\"")),
     };
