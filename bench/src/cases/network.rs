@@ -36,17 +36,20 @@ const NETWORKS: usize = 500;
 const NETWORKS_OF_OTHERS: usize = 25;
 const CONTAINERS: usize = 200;
 const QUESTIONS: usize = 2000;
-const WATCH: Duration = Duration::from_secs(3);
+/// How long each figure about traffic is taken, and how often.
+const WATCH: Duration = Duration::from_secs(1);
+const TRAFFIC_ROUNDS: usize = 9;
 const CLIENTS: usize = 8;
 const HOST: &str = "10.99.0.1";
 /// First argument of a copy of this program that serves, or asks.
 pub(crate) const HELPER: &str = "--network-helper";
 
 pub(super) fn all(rows: &mut Vec<Row>, options: &Options, engines: &[Engine]) -> Result<(), Error> {
-    for engine in engines.iter().filter(|engine| engine.ready.is_some()) {
-        let wanted = |cases: &[&str]| {
-            options.case.as_ref().is_none_or(|words| cases.iter().any(|case| case.contains(words.as_str())))
-        };
+    let wanted = |cases: &[&str]| {
+        options.case.as_ref().is_none_or(|words| cases.iter().any(|case| case.contains(words.as_str())))
+    };
+    let engines: Vec<&Engine> = engines.iter().filter(|engine| engine.ready.is_some()).collect();
+    for engine in engines.iter().copied() {
         if wanted(&ORDER[..1]) {
             excuse(engine, ports(rows, options, engine))?;
         }
@@ -59,12 +62,12 @@ pub(super) fn all(rows: &mut Vec<Row>, options: &Options, engines: &[Engine]) ->
         if wanted(&ORDER[4..6]) {
             excuse(engine, names(rows, engine))?;
         }
-        if wanted(&ORDER[6..11]) {
-            excuse(engine, traffic(rows, options, engine))?;
-        }
         if wanted(&ORDER[11..]) {
             excuse(engine, starts(rows, options, engine))?;
         }
+    }
+    if wanted(&ORDER[6..11]) {
+        traffic(rows, options, &engines)?;
     }
     Ok(())
 }
@@ -175,26 +178,74 @@ fn names(rows: &mut Vec<Row>, engine: &Engine) -> Result<(), Error> {
     time(&engine.command(&["network", "rm", "bench-names"])).map(drop)
 }
 
-/// A second host, and who serves; they end with this.
-struct World {
-    holder: Child,
+/// An engine's port and one of its host's, a second host, and who serves; the processes end with this.
+struct World<'a> {
+    engine: &'a Engine,
+    /// In whose network namespace the second host is.
+    outside: Child,
     servers: Vec<Child>,
 }
 
-impl Drop for World {
+impl Drop for World<'_> {
     fn drop(&mut self) {
-        for child in self.servers.iter_mut().chain([&mut self.holder]) {
+        for child in self.servers.iter_mut().chain([&mut self.outside]) {
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-fn traffic(rows: &mut Vec<Row>, options: &Options, engine: &Engine) -> Result<(), Error> {
-    let Some(host) = engine.namespace() else { return Ok(()) };
-    let holder = Command::new("unshare").args(["-n", "sleep", "100000"]).spawn()?;
-    let mut world = World { holder, servers: Vec::new() };
-    let outside = world.holder.id();
+/// Engines take turns within each round: what else runs on the machine moves a figure by more than they differ.
+fn traffic(rows: &mut Vec<Row>, options: &Options, engines: &[&Engine]) -> Result<(), Error> {
+    let mut worlds = Vec::new();
+    for engine in engines {
+        match world(engine) {
+            Ok(world) => worlds.extend(world),
+            Err(error) => excuse(engine, Err(error))?,
+        }
+    }
+    let rounds = options.rounds.min(TRAFFIC_ROUNDS);
+    let contenders: Vec<(&World<'_>, String, String)> = worlds
+        .iter()
+        .flat_map(|world| {
+            let name = &world.engine.name;
+            [(world, name.clone(), "9000"), (world, format!("{name} (host network)"), "9001")]
+        })
+        .map(|(world, name, port)| (world, name, format!("{HOST}:{port}")))
+        .collect();
+    let mut taken = vec![[const { Samples::new() }; 4]; contenders.len()];
+    for _ in 0..rounds {
+        for (what, cases) in [("throughput", 0..1), ("short", 1..3), ("standing", 3..4)] {
+            for ((world, name, at), samples) in contenders.iter().zip(&mut taken) {
+                let said = helper(world.outside.id(), &[what, at]).output()?;
+                let said = String::from_utf8_lossy(&said.stdout).into_owned();
+                let values: Vec<f64> = said.split_whitespace().filter_map(|text| text.parse().ok()).collect();
+                if values.len() != cases.len() {
+                    return Err(Error::other(format!("{name}: {what}: {said}")));
+                }
+                samples[cases.clone()].iter_mut().zip(values).for_each(|(samples, value)| samples.push(value));
+            }
+        }
+    }
+    for (n, (case, unit)) in ORDER[6..10].iter().zip(["Gbit/s", "/s", "", "/s"]).enumerate() {
+        for ((_, contender, _), samples) in contenders.iter().zip(&taken) {
+            let (contender, samples) = (contender.clone(), samples[n].clone());
+            rows.push(Row { case, contender, unit, samples, command: String::new() });
+        }
+        told(rows, case);
+    }
+    for world in &worlds {
+        time(&world.engine.command(&["rm", "-f", "bench-port"]))?;
+    }
+    requests(rows, options, rounds, &worlds)
+}
+
+/// `None` of an engine that has no network namespace of its own.
+fn world(engine: &Engine) -> Result<Option<World<'_>>, Error> {
+    let Some(host) = engine.namespace() else { return Ok(None) };
+    let outside = Command::new("unshare").args(["-n", "sleep", "100000"]).spawn()?;
+    let mut world = World { engine, outside, servers: Vec::new() };
+    let outside = world.outside.id();
     // Until it is in its own.
     let own = std::fs::read_link("/proc/self/ns/net")?;
     while std::fs::read_link(format!("/proc/{outside}/ns/net")).is_ok_and(|link| link == own) {
@@ -222,26 +273,16 @@ fn traffic(rows: &mut Vec<Row>, options: &Options, engine: &Engine) -> Result<()
     for (pid, port) in [(container, "9000"), (host, "9001")] {
         world.servers.push(helper(pid, &["serve", port]).stdin(Stdio::null()).spawn()?);
     }
-    for (port, name) in [("9000", engine.name.clone()), ("9001", format!("{} (host network)", engine.name))] {
-        let at = format!("{HOST}:{port}");
-        let measured = |what: &str| -> Result<Vec<f64>, Error> {
-            let said = helper(outside, &[what, &at]).output()?;
-            let said = String::from_utf8_lossy(&said.stdout).into_owned();
-            Ok(said.split_whitespace().filter_map(|text| text.parse().ok()).collect())
-        };
-        let first = |values: Vec<f64>| values.first().copied().unwrap_or(f64::NAN);
-        single(rows, ORDER[6], &name, "Gbit/s", first(measured("throughput")?), String::new());
-        let short = measured("short")?;
-        single(rows, ORDER[7], &name, "/s", short.first().copied().unwrap_or(f64::NAN), String::new());
-        single(rows, ORDER[8], &name, "", short.get(1).copied().unwrap_or(f64::NAN), String::new());
-        single(rows, ORDER[9], &name, "/s", first(measured("standing")?), String::new());
-    }
-    time(&engine.command(&["rm", "-f", "bench-port"]))?;
-    requests(rows, options, engine, outside)
+    Ok(Some(world))
 }
 
 /// Debian's nginx with the machine's libraries, and Debian's wrk on the other host; left out where they are not installed.
-fn requests(rows: &mut Vec<Row>, options: &Options, engine: &Engine, outside: u32) -> Result<(), Error> {
+fn requests(
+    rows: &mut Vec<Row>,
+    options: &Options,
+    rounds: usize,
+    worlds: &[World<'_>],
+) -> Result<(), Error> {
     if ["/usr/sbin/nginx", "/usr/bin/wrk"].iter().any(|program| !std::path::Path::new(program).exists()) {
         eprintln!("{}: nginx and wrk are not installed", ORDER[10]);
         return Ok(());
@@ -265,25 +306,30 @@ fn requests(rows: &mut Vec<Row>, options: &Options, engine: &Engine, outside: u3
     mounts.iter().chain(&known).for_each(|mount| words.extend(["-v", mount]));
     words.extend(["--tmpfs", "/var/lib/nginx", "--tmpfs", "/var/log/nginx", "--tmpfs", "/tmp"]);
     words.extend(["busybox", "/usr/sbin/nginx", "-c", "/srv/nginx.conf"]);
-    time(&engine.command(&words))?;
     let at = SocketAddr::from(([10, 99, 0, 1], 9080));
-    let mut samples = Samples::default();
-    let mut command = Vec::new();
-    patiently_from(outside, at)?;
-    for _ in 0..3 {
-        let wrk = ["wrk", "-t", "1", "-c", "32", "-d", "3s", &format!("http://{at}/index.html")];
-        command = wrk.map(str::to_owned).to_vec();
-        let said = Command::new("nsenter").args(["-t", &outside.to_string(), "-n"]).args(wrk).output()?;
-        let said = String::from_utf8_lossy(&said.stdout).into_owned();
-        let rate =
-            said.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse::<f64>().ok());
-        let failed = said.contains("Non-2xx") || said.contains("Socket errors");
-        samples.push(rate.filter(|_| !failed).ok_or_else(|| Error::other(format!("wrk: {said}")))?);
+    for world in worlds {
+        time(&world.engine.command(&words))?;
+        patiently_from(world.outside.id(), at)?;
     }
-    let command = command.join(" ");
-    rows.push(Row { case: ORDER[10], contender: engine.name.clone(), unit: "/s", samples, command });
-    told(&rows[rows.len() - 1..], ORDER[10]);
-    time(&engine.command(&["rm", "-f", "bench-nginx"])).map(drop)
+    let wrk = ["wrk", "-t", "1", "-c", "32", "-d", "1s", &format!("http://{at}/index.html")];
+    let mut taken = vec![Samples::new(); worlds.len()];
+    for _ in 0..rounds {
+        for (world, samples) in worlds.iter().zip(&mut taken) {
+            let inside = ["-t", &world.outside.id().to_string(), "-n"];
+            let said = Command::new("nsenter").args(inside).args(wrk).output()?;
+            let said = String::from_utf8_lossy(&said.stdout).into_owned();
+            let rate =
+                said.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse::<f64>().ok());
+            let failed = said.contains("Non-2xx") || said.contains("Socket errors");
+            samples.push(rate.filter(|_| !failed).ok_or_else(|| Error::other(format!("wrk: {said}")))?);
+        }
+    }
+    for (world, samples) in worlds.iter().zip(taken) {
+        let (contender, command) = (world.engine.name.clone(), wrk.join(" "));
+        rows.push(Row { case: ORDER[10], contender, unit: "/s", samples, command });
+    }
+    told(rows, ORDER[10]);
+    worlds.iter().try_for_each(|world| time(&world.engine.command(&["rm", "-f", "bench-nginx"])).map(drop))
 }
 
 /// Waits until somebody listens there.
