@@ -223,7 +223,10 @@ fn traffic(rows: &mut Vec<Row>, options: &Options, engines: &[&Engine]) -> Resul
                 if values.len() != cases.len() {
                     return Err(Error::other(format!("{name}: {what}: {said}")));
                 }
-                samples[cases.clone()].iter_mut().zip(values).for_each(|(samples, value)| samples.push(value));
+                samples[cases.clone()]
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(samples, value)| samples.push(value));
             }
         }
     }

@@ -82,7 +82,9 @@ pub(super) mod ports {
         let mut all = BTreeSet::new();
         for port in Vec::<String>::deserialize(from)? {
             match parse_run(&port) {
-                Some((first, last, protocol)) => all.extend((first..=last).map(|n| format!("{n}/{protocol}"))),
+                Some((first, last, protocol)) => {
+                    all.extend((first..=last).map(|n| format!("{n}/{protocol}")))
+                }
                 None => drop(all.insert(port)),
             }
         }
@@ -104,7 +106,10 @@ pub(super) mod bindings {
             "" => None,
             text => {
                 let there: u16 = text.parse().ok()?;
-                (there != 0 && there.to_string() == text).then_some(i32::from(there) - i32::from(number)).map(Some)?
+                if there == 0 || there.to_string() != text {
+                    return None;
+                }
+                Some(i32::from(there) - i32::from(number))
             }
         };
         Some((host_ip, apart))

@@ -189,7 +189,9 @@ async fn steps(
     let (started, ()) = tokio::join!(core.ports.runtime.start(request), write);
     let started = started.map_err(|error| {
         let is_mount = error.kind == RuntimeErrorKind::Mount;
-        if let Some(error) = is_mount.then(|| source::failed(core, record, &volumes, &error.message)).flatten() {
+        if let Some(error) =
+            is_mount.then(|| source::failed(core, record, &volumes, &error.message)).flatten()
+        {
             return error;
         }
         let kind = error.kind.clone();
