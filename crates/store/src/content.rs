@@ -3,10 +3,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use oci::{Digest, Digester};
+use oci::{Descriptor, Digest, Digester};
 
 use crate::error::{At, Error, Result};
 use crate::layout::Layout;
@@ -16,6 +17,9 @@ use crate::lease::{Lease, Leases};
 pub(crate) const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
 /// Lists of all files of an image are some megabytes.
 const STATEMENT_BYTES_MAX: u64 = 64 << 20;
+
+/// Large enough for a disk to be fast, and for small layers not to be looked at twice.
+const WRITE_AHEAD_BYTES: u64 = 8 << 20;
 
 /// The blob store.
 #[derive(Debug)]
@@ -72,6 +76,19 @@ impl Content {
     /// Bytes.
     pub fn size(&self, digest: &Digest) -> Result<u64> {
         Ok(self.file(digest)?.metadata()?.len())
+    }
+
+    /// Whether a manifest says of a blob what is so. One that is not here yet is looked at when it comes.
+    pub(crate) fn check_size(&self, blob: &Descriptor) -> Result<()> {
+        let path = self.layout.blob(&blob.digest);
+        match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).at("stat", path),
+            Ok(file) if file.len() == blob.size => Ok(()),
+            Ok(file) => {
+                Err(Error::WrongSize { digest: blob.digest.clone(), expected: blob.size, actual: file.len() })
+            }
+        }
     }
 
     /// A document as a whole, verified against its digest again.
@@ -142,6 +159,7 @@ impl Content {
             digester: Digester::default(),
             is_hashed: true,
             size: 0,
+            on_its_way: 0,
         })
     }
 
@@ -178,6 +196,8 @@ pub struct BlobWriter {
     digester: Digester,
     is_hashed: bool,
     size: u64,
+    /// So much of it the disk has been given already.
+    on_its_way: u64,
 }
 
 impl BlobWriter {
@@ -240,6 +260,15 @@ impl BlobWriter {
     }
 }
 
+/// What has been written goes to the disk while more is coming, so that the sync in the end has little to wait for.
+pub(crate) fn write_ahead(file: &File, on_its_way: &mut u64, size: u64) {
+    if size - *on_its_way >= WRITE_AHEAD_BYTES {
+        // That sync does all of it where this cannot.
+        let _ = sys::sync::begin(file.as_fd(), *on_its_way, size - *on_its_way);
+        *on_its_way = size;
+    }
+}
+
 /// Synced, then renamed: what is in its place is whole, also after a power cut.
 pub(crate) fn put_in_place(file: &File, path: &Path, target: &Path) -> Result<()> {
     file.sync_data().at("sync", target)?;
@@ -258,6 +287,7 @@ impl Write for BlobWriter {
             self.digester.update(&bytes[..n]);
         }
         self.size += n as u64;
+        write_ahead(&self.file, &mut self.on_its_way, self.size);
         Ok(n)
     }
 

@@ -1,11 +1,14 @@
 //! From a compressed layer to files, with its diff id checked on the way.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender};
 
 use archive::{Decoder, Extracted, Extractor, Mode};
 use oci::{Algorithm, Digest, Digester};
 
+use crate::content::BlobWriter;
 use crate::error::{Error, Result};
 
 /// Unpacks a layer's blob into a directory. Returns the bytes unpacked.
@@ -52,16 +55,112 @@ pub(crate) fn extract(
     })
 }
 
+/// Unpacks a layer while it is packed, hashes it, and keeps it as a blob: each on a thread of its own, since each takes about
+/// as long as the others. Returns the bytes unpacked, and the digest of the layer.
+pub(crate) fn packed(
+    pack: impl FnOnce(&mut Outlet<'_>) -> Result<()> + Send,
+    blob: &mut BlobWriter,
+    target: &Path,
+    mode: Mode,
+) -> Result<(u64, Digest)> {
+    let extractor = Extractor::open(target, mode)?;
+    std::thread::scope(|scope| {
+        let (to_unpack, pieces) = std::sync::mpsc::sync_channel::<Piece>(PIECES);
+        let (to_hash, copies) = std::sync::mpsc::sync_channel::<Arc<Vec<u8>>>(PIECES);
+        let (spent, empty) = std::sync::mpsc::channel::<Vec<u8>>();
+        let packing = scope.spawn(move || {
+            let piece = Vec::with_capacity(PIECE_LEN);
+            let mut outlet = Outlet { blob, to_hash, to_unpack, empty, piece, is_refused: false };
+            let packed = pack(&mut outlet).and_then(|()| Ok(outlet.send()?));
+            (packed, outlet.is_refused)
+        });
+        let hashing = scope.spawn({
+            let spent = spent.clone();
+            move || {
+                let mut digester = Digester::new(Algorithm::Sha256);
+                for piece in copies {
+                    digester.update(&piece);
+                    hand_back(&spent, piece);
+                }
+                digester.finish()
+            }
+        });
+        let mut feed = Feed { pieces, spent, current: Arc::default(), position: 0 };
+        let extracted = extractor.extract(&mut feed);
+        if extracted.is_ok() {
+            // The end mark, of which half is enough for the extractor.
+            io::copy(&mut feed, &mut io::sink())?;
+        }
+        drop(feed);
+        let (packed, is_refused) = packing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let digest = hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // Whoever broke off first knows why.
+        if !is_refused {
+            packed?;
+        }
+        Ok((extracted?.bytes, digest))
+    })
+}
+
+/// Where a layer that is packed goes.
+pub(crate) struct Outlet<'a> {
+    blob: &'a mut BlobWriter,
+    to_hash: SyncSender<Arc<Vec<u8>>>,
+    to_unpack: SyncSender<Piece>,
+    empty: Receiver<Vec<u8>>,
+    piece: Vec<u8>,
+    /// Nobody unpacks any more.
+    is_refused: bool,
+}
+
+impl Outlet<'_> {
+    fn send(&mut self) -> io::Result<()> {
+        self.blob.write_all(&self.piece)?;
+        let mut next = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE_LEN));
+        next.clear();
+        let piece = Arc::new(std::mem::replace(&mut self.piece, next));
+        // It ends with this.
+        let _ = self.to_hash.send(piece.clone());
+        self.to_unpack.send(Ok(piece)).map_err(|_| {
+            self.is_refused = true;
+            io::ErrorKind::BrokenPipe.into()
+        })
+    }
+}
+
+impl Write for Outlet<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = bytes.len().min(PIECE_LEN - self.piece.len());
+        self.piece.extend_from_slice(&bytes[..n]);
+        if self.piece.len() == PIECE_LEN {
+            self.send()?;
+        }
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The last one who has it gives it back.
+fn hand_back(spent: &Sender<Vec<u8>>, piece: Arc<Vec<u8>>) {
+    if let Some(piece) = Arc::into_inner(piece) {
+        // Its reader may have come to the end already.
+        let _ = spent.send(piece);
+    }
+}
+
 const PIECE_LEN: usize = 256 << 10;
 const PIECES: usize = 8;
 
-type Piece = io::Result<Vec<u8>>;
+type Piece = io::Result<Arc<Vec<u8>>>;
 
 /// The reading end of a thread that reads ahead.
 struct Feed {
-    pieces: std::sync::mpsc::Receiver<Piece>,
-    spent: std::sync::mpsc::Sender<Vec<u8>>,
-    current: Vec<u8>,
+    pieces: Receiver<Piece>,
+    spent: Sender<Vec<u8>>,
+    current: Arc<Vec<u8>>,
     position: usize,
 }
 
@@ -82,7 +181,7 @@ fn pipe<'scope>(
             let message = outcome.map(|n| {
                 piece.truncate(n);
                 digester.update(&piece);
-                piece
+                Arc::new(piece)
             });
             // The other side has given up, for a reason it tells itself.
             if sender.send(message).is_err() || done {
@@ -90,7 +189,7 @@ fn pipe<'scope>(
             }
         }
     });
-    (Feed { pieces, spent, current: Vec::new(), position: 0 }, thread)
+    (Feed { pieces, spent, current: Arc::default(), position: 0 }, thread)
 }
 
 fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
@@ -112,8 +211,7 @@ impl Read for Feed {
             let Ok(piece) = self.pieces.recv() else { return Ok(0) };
             let spent = std::mem::replace(&mut self.current, piece?);
             self.position = 0;
-            // Its reader may have come to the end already.
-            let _ = self.spent.send(spent);
+            hand_back(&self.spent, spent);
         }
         let rest = &self.current[self.position..];
         let n = rest.len().min(buffer.len());

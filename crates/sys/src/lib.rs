@@ -23,5 +23,6 @@ pub mod quota;
 pub mod sched;
 pub mod seccomp;
 pub mod signal;
+pub mod sync;
 
 mod call;

@@ -3,19 +3,16 @@
 //! The layer is written as a blob and unpacked in one pass, so that the first container made from it waits for nothing.
 //! The same changes give the same bytes.
 
-use std::io::{self, BufWriter, Read, Write};
+use std::io::Write;
 use std::sync::Arc;
 
 use archive::{Change, PackOptions, TarWriter};
-use oci::{Algorithm, ContainerConfig, Descriptor, History, ImageConfig, Reference, media_type};
+use oci::{ContainerConfig, Descriptor, History, ImageConfig, Reference, media_type};
 
 use super::{Image, Images};
-use crate::content::BlobWriter;
 use crate::error::Result;
 use crate::lease::Lease;
-
-/// Between packing and unpacking.
-const PIPE_LEN: usize = 1 << 20;
+use crate::unpack::Outlet;
 
 /// What the new image says of itself.
 #[derive(Debug, Clone, Default)]
@@ -78,17 +75,9 @@ impl Images {
             let staged = self.snapshots.stage(below.as_deref())?;
             // The layer is not compressed: its diff id is its digest, too.
             let mut blob = self.content.unhashed_writer()?;
-            let (unpacked, packed) = io::pipe()?;
-            // Larger pieces; the usual size does as well.
-            let _ = rustix::pipe::fcntl_setpipe_size(&packed, PIPE_LEN);
-            let (size, diff_id) = std::thread::scope(|scope| {
-                let packing = scope.spawn(|| self.pack_changes(container, &changes, packed));
-                let tee = Tee { reader: unpacked, blob: &mut blob };
-                let mode = self.snapshots.mode();
-                let unpacked = crate::unpack::stream(tee, staged.path(), mode, Algorithm::Sha256);
-                let packed = packing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                packed.and(unpacked)
-            })?;
+            let pack = |to: &mut Outlet<'_>| self.pack_changes(container, &changes, to);
+            let mode = self.snapshots.mode();
+            let (size, diff_id) = crate::unpack::packed(pack, &mut blob, staged.path(), mode)?;
             read();
             let blob_size = blob.size();
             blob.commit_as(lease, &diff_id)?;
@@ -122,23 +111,9 @@ impl Images {
     fn pack_changes(&self, container: &str, changes: &[Change], to: impl Write) -> Result<()> {
         let (root, mode) = self.snapshots.changed(container)?;
         let options = PackOptions { mode, root_entry: false, whole_seconds: true, faithful: false };
-        let mut tar = TarWriter::new(BufWriter::with_capacity(PIPE_LEN, to));
+        let mut tar = TarWriter::new(to);
         tar.append_changes(&root, changes, options)?;
         tar.finish()?;
         Ok(())
-    }
-}
-
-/// Writes to the blob all that is read through it.
-struct Tee<'a, R> {
-    reader: R,
-    blob: &'a mut BlobWriter,
-}
-
-impl<R: Read> Read for Tee<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.reader.read(buffer)?;
-        self.blob.write_all(&buffer[..n])?;
-        Ok(n)
     }
 }
