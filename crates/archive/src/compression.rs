@@ -7,6 +7,7 @@ use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
+use crate::bzip2::Bzip2;
 use crate::error::Error;
 
 /// Bytes that [`Compression::sniff`] wants to see.
@@ -21,6 +22,7 @@ pub enum Compression {
     Gzip,
     Zstd,
     Xz,
+    Bzip2,
 }
 
 impl Compression {
@@ -32,7 +34,7 @@ impl Compression {
             // A skippable frame, with which zstd:chunked and pzstd begin.
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
-            [b'B', b'Z', b'h', ..] => return Err(Error::Compression("bzip2")),
+            [b'B', b'Z', b'h', ..] => Compression::Bzip2,
             [b'P', b'K', 3, 4, ..] => return Err(Error::Compression("zip")),
             _ => Compression::None,
         })
@@ -88,6 +90,7 @@ enum Inner<B: BufRead> {
     Gzip(Box<MultiGzDecoder<B>>),
     Zstd(Box<zstd::stream::read::Decoder<'static, B>>),
     Xz(Box<XzDecoder<B>>),
+    Bzip2(Box<Bzip2<B>>),
 }
 
 impl<R: Read> Decoder<R> {
@@ -105,6 +108,7 @@ impl<R: Read> Decoder<R> {
                     .map_err(|error| Error::Decompress(error.into()))?;
                 Inner::Xz(Box::new(XzDecoder::new_stream(buffered, stream)))
             }
+            Compression::Bzip2 => Inner::Bzip2(Box::new(Bzip2::new(buffered))),
         };
         Ok(Decoder { inner })
     }
@@ -115,6 +119,7 @@ impl<R: Read> Decoder<R> {
             Inner::Gzip(_) => Compression::Gzip,
             Inner::Zstd(_) => Compression::Zstd,
             Inner::Xz(_) => Compression::Xz,
+            Inner::Bzip2(_) => Compression::Bzip2,
         }
     }
 }
@@ -137,6 +142,7 @@ impl<R: Read> Read for Decoder<R> {
             Inner::Gzip(reader) => reader.read(buffer),
             Inner::Zstd(reader) => reader.read(buffer),
             Inner::Xz(reader) => reader.read(buffer),
+            Inner::Bzip2(reader) => reader.read(buffer),
         }
     }
 }

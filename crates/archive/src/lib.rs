@@ -9,6 +9,7 @@
 //! directory ─► pack ─► bytes
 //! ```
 
+mod bzip2;
 mod changes;
 mod compression;
 mod copy;

@@ -74,7 +74,7 @@ impl Images {
         let filled = fill(&mut reader, &mut head)?;
         let compression = Compression::sniff(&head[..filled])?;
         let reader = io::Cursor::new(head).take(filled as u64).chain(reader);
-        let (size, diff_id) = if compression == Compression::Xz {
+        let (size, diff_id) = if matches!(compression, Compression::Xz | Compression::Bzip2) {
             let tee = Tee { reader: Decoder::new(reader)?, blob: &mut blob };
             crate::unpack::stream(tee, staged.path(), mode, Algorithm::Sha256)?
         } else {
@@ -88,7 +88,7 @@ impl Images {
         let layer_type = match compression {
             Compression::Gzip => media_type::OCI_LAYER_GZIP,
             Compression::Zstd => media_type::OCI_LAYER_ZSTD,
-            Compression::None | Compression::Xz => media_type::OCI_LAYER,
+            Compression::None | Compression::Xz | Compression::Bzip2 => media_type::OCI_LAYER,
         };
         let blob_size = blob.size();
         let blob = blob.commit(lease, None)?;

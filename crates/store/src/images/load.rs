@@ -182,6 +182,9 @@ impl Images {
             let parent = item.parent.filter(|parent| self.get(parent).is_some());
             images.push(self.bring_in(lease, &config_digest, &manifest, parent, &names, progress)?);
         }
+        if images.is_empty() && !platforms.is_empty() {
+            return Err(none_for(platforms));
+        }
         Ok(images)
     }
 
@@ -302,7 +305,7 @@ impl Images {
         Ok(match Compression::sniff(&head)? {
             Compression::Gzip => media_type::OCI_LAYER_GZIP,
             Compression::Zstd => media_type::OCI_LAYER_ZSTD,
-            Compression::None | Compression::Xz => media_type::OCI_LAYER,
+            Compression::None | Compression::Xz | Compression::Bzip2 => media_type::OCI_LAYER,
         })
     }
 
@@ -333,6 +336,11 @@ impl Images {
         serde_json::from_slice(&self.content.read(digest)?)
             .map_err(|error| Error::Invalid(format!("invalid archive: {name}: {error}")))
     }
+}
+
+fn none_for(platforms: &[Platform]) -> Error {
+    let platforms: Vec<_> = platforms.iter().map(Platform::to_string).collect();
+    Error::NoPlatform(format!("no images providing the requested platform {} found", platforms.join(", ")))
 }
 
 /// Is it for one of the platforms? All are wanted if none is said.

@@ -388,6 +388,9 @@ impl Images {
         let bytes = self.content.read(manifest)?;
         let document: Manifest = serde_json::from_slice(&bytes)
             .map_err(|error| Error::Invalid(format!("manifest {manifest}: {error}")))?;
+        for blob in std::iter::once(&document.config).chain(&document.layers) {
+            self.content.check_size(blob)?;
+        }
         let record = ImageRecord {
             manifest: manifest.clone(),
             layers: document.layers,

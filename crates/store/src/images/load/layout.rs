@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oci::{Descriptor, Digest, ImageConfig, Index, Manifest, Platform, Reference, annotation, media_type};
 
-use super::{Files, LoadEvent, Progress, is_wanted};
+use super::{Files, LoadEvent, Progress, is_wanted, none_for};
 use crate::error::{Error, Result};
 use crate::images::platforms::nameless;
 use crate::images::{INDEX_DEPTH_MAX, Image, ImageIndex, Images, Member, MemberKind};
@@ -113,10 +113,7 @@ impl Images {
         if chosen.is_empty() {
             return Err(match (missing, platforms) {
                 (Some(blob), []) => Error::Invalid(format!("invalid archive: {blob} is missing")),
-                (_, platforms) => Error::NoPlatform(format!(
-                    "no images providing the requested platform {} found",
-                    platforms.iter().map(Platform::to_string).collect::<Vec<_>>().join(", ")
-                )),
+                (_, platforms) => none_for(platforms),
             });
         }
         let own = name.cloned().unwrap_or_else(|| nameless(&index.digest));
