@@ -141,21 +141,26 @@ impl Error {
                 match details.or(message).or(error) {
                     Some(text) => Self::refused(status, default_code, &text),
                     None if status.is_server_error() => Self::Status { status },
-                    None => Self::refused(status, default_code, &String::from_utf8_lossy(body)),
+                    None if status.as_u16() == 401 => Self::of(status, b""),
+                    None => Self::unreadable(status, body, "no error details found in HTTP response body"),
                 }
             }
             Err(_) if status.is_server_error() => Self::Status { status },
             Err(_) if status.as_u16() == 429 => Self::refused(status, default_code, "too many requests"),
-            Err(error) => {
-                let body: String = String::from_utf8_lossy(body).chars().take(256).collect();
-                let first = body.chars().next().unwrap_or(' ');
-                let why = match error.is_syntax() {
-                    true => format!("invalid character '{first}' looking for beginning of value"),
-                    false => error.to_string(),
-                };
-                Self::Unreadable { status, why, body }
+            Err(_) if status.as_u16() == 401 => Self::of(status, b""),
+            Err(error) if error.is_syntax() => {
+                let first = String::from_utf8_lossy(body).chars().next().unwrap_or(' ');
+                let why = format!("invalid character '{first}' looking for beginning of value");
+                Self::unreadable(status, body, &why)
             }
+            Err(error) => Self::unreadable(status, body, &error.to_string()),
         }
+    }
+
+    /// With so much of the answer that one sees who has spoken.
+    fn unreadable(status: StatusCode, body: &[u8], why: &str) -> Self {
+        let body = String::from_utf8_lossy(body).chars().take(256).collect();
+        Self::Unreadable { status, why: why.to_owned(), body }
     }
 
     fn refused(status: StatusCode, code: &str, message: &str) -> Self {
@@ -209,6 +214,14 @@ mod tests {
             "received unexpected HTTP status: 500 Internal Server Error"
         );
         assert!(of(503, "").is_transient() && of(429, "x").is_transient() && !unknown.is_transient());
+        // A gateway's pages are not for who asks for an image.
+        for body in ["{}", "<html>"] {
+            assert_eq!(of(401, body).to_string(), "unauthorized: authentication required");
+        }
+        assert_eq!(
+            of(403, "{}").to_string(),
+            "error parsing HTTP 403 response body: no error details found in HTTP response body: \"{}\""
+        );
         assert_eq!(
             of(404, "<html>").to_string(),
             "error parsing HTTP 404 response body: invalid character '<' looking for beginning of value: \"<html>\""
