@@ -29,7 +29,7 @@ enum Victim {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
+pub(super) enum Fault {
     Killed,
     NoDescriptors,
     NoProcesses,
@@ -56,7 +56,7 @@ impl Fault {
     }
 
     /// One of these is in the message.
-    fn said(self) -> &'static [&'static str] {
+    pub(super) fn said(self) -> &'static [&'static str] {
         match self {
             Self::Killed => &[],
             Self::NoDescriptors => {
@@ -69,14 +69,14 @@ impl Fault {
 }
 
 /// A `strace` at work; it lets go when it is dropped.
-struct Saboteur {
+pub(super) struct Saboteur {
     strace: Child,
     pid: u32,
     notes: std::path::PathBuf,
 }
 
 impl Saboteur {
-    fn new(private: &Private, pid: u32, fault: Fault, when: u32) -> Self {
+    pub(super) fn new(private: &Private, pid: u32, fault: Fault, when: u32) -> Self {
         let notes = private.directory.path().join("strace");
         let calls = fault.calls();
         let mut strace = Command::new("strace");
@@ -96,7 +96,7 @@ impl Saboteur {
     }
 
     /// Lets go; whether there was such a call.
-    fn stop(self) -> bool {
+    pub(super) fn stop(self) -> bool {
         let notes = self.notes.clone();
         drop(self);
         let text = String::from_utf8_lossy(&std::fs::read(notes).unwrap()).into_owned();

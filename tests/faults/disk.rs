@@ -9,15 +9,15 @@ use super::neighbours::prepared;
 use super::{BINARY, Private, names, until};
 
 /// An engine whose data root is a file system of its own, of 24 MiB.
-struct Small {
-    private: Private,
+pub(super) struct Small {
+    pub(super) private: Private,
     /// The data root, through the engine's mount namespace.
-    disk: PathBuf,
+    pub(super) disk: PathBuf,
     _place: tempfile::TempDir,
 }
 
 impl Small {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let place = testkit::directory();
         let script = format!(
             "E=$WHARF_TEST_DIRECTORY/data; mkdir -p $E; mount -t tmpfs -o size=24m none $E; exec {BINARY} \"$@\" --log-opt max-size=100m"
@@ -40,10 +40,7 @@ impl Small {
 
     /// Not a byte more fits.
     fn fill(&self) -> Filled {
-        let path = self.disk.join("fill");
-        let mut file = File::create(&path).unwrap();
-        while file.write_all(&[0; 4096]).is_ok() {}
-        Filled(path)
+        fill_but(&self.disk, 0)
     }
 
     /// It fails for want of space, and says where.
@@ -64,8 +61,18 @@ impl Small {
     }
 }
 
+/// So much more fits on it.
+pub(super) fn fill_but(disk: &Path, free: u64) -> Filled {
+    let path = disk.join("fill");
+    let mut file = File::create(&path).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    let length = file.metadata().unwrap().len();
+    file.set_len(length.saturating_sub(free)).unwrap();
+    Filled(path)
+}
+
 /// Space again when it is dropped.
-struct Filled(PathBuf);
+pub(super) struct Filled(PathBuf);
 
 impl Drop for Filled {
     fn drop(&mut self) {

@@ -7,6 +7,7 @@ mod clients;
 mod crash;
 mod disk;
 mod hostile;
+mod images;
 mod input;
 mod killed;
 mod kit;
