@@ -18,7 +18,9 @@ pub(crate) async fn hint(app: &App, complaint: &str) -> Option<String> {
     }
     let all = app.client.containers().list(true, 0, false, &filters::collect(&[])).await.ok()?;
     let names = all.iter().flat_map(|container| &container.names).map(|name| name.trim_start_matches('/'));
-    let meant = names.filter(|name| sought.iter().any(|sought| is_near(sought, name)));
+    // One that is there was found, and failed otherwise.
+    let is_meant = |name: &&str| sought.iter().any(|sought| is_near(sought, name)) && !sought.contains(name);
+    let meant = names.filter(is_meant);
     let lines: Vec<String> = meant.map(|name| format!("\n\t{name}")).collect();
     match lines.len() {
         0 => None,
