@@ -1,4 +1,4 @@
-//! What a snapshot driver does. `tests/store.rs` runs one suite on each.
+//! What a snapshot driver does. `tests/store/snapshots.rs` runs one suite on each.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;

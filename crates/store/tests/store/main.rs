@@ -1,5 +1,8 @@
 //! The store on a real file system, as root: one suite for both drivers, archives of others, faults.
 
+mod archives;
+mod snapshots;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Write};
@@ -87,155 +90,6 @@ fn assert_clean(root: &Path) {
         let left: Vec<_> = fs::read_dir(root.join(dir)).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(left.is_empty(), "{left:?}");
     }
-}
-
-/// The suite that every driver passes.
-fn snapshots_of(driver: DriverKind, root: &Path) {
-    let store = Store::open_with(root, driver).unwrap();
-    let image = load(&store, &two_layers()).unwrap().remove(0);
-    let snapshots = store.snapshots();
-    let plan = snapshots.prepare("c1", &image).unwrap();
-    assert_eq!(snapshots.prepare("c1", &image).unwrap(), plan, "repeating it is fine");
-    match &plan {
-        Root::Overlay { lower, .. } => {
-            assert_eq!(driver, DriverKind::Overlay);
-            assert_eq!(lower.len(), 2);
-            assert!(lower[0].join("d/new").exists(), "top first");
-        }
-        Root::Directory(_) => assert_ne!(driver, DriverKind::Overlay),
-    }
-    let view = snapshots.open_root("c1", Access::Read).unwrap();
-    assert_eq!(names_below(&view), ["a", "d"]);
-    assert_eq!(names_below(open_below(&view, "a")), ["stays"]);
-    assert_eq!(names_below(open_below(&view, "d")), ["new"]);
-    drop(view);
-    let view = snapshots.open_root("c1", Access::Write).unwrap();
-    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CREATE;
-    let file = rustix::fs::openat(&view, "mine", flags, rustix::fs::Mode::RWXU).unwrap();
-    File::from(file).write_all(b"12345").unwrap();
-    drop(view);
-    let image_view = snapshots.open_image(&image).unwrap();
-    assert_eq!(names_below(&image_view), ["a", "d"], "an image sees nothing of its containers");
-    drop(image_view);
-    if driver == DriverKind::Overlay {
-        assert_eq!(snapshots.usage("c1").unwrap().bytes, 5);
-    }
-    drop(store);
-    let store = Store::open_with(root, driver).unwrap();
-    assert_eq!(store.snapshots().list(), ["c1"]);
-    assert_eq!(store.snapshots().root("c1").unwrap(), plan);
-    let view = store.snapshots().open_root("c1", Access::Read).unwrap();
-    let mut text = String::new();
-    open_below(&view, "mine").read_to_string(&mut text).unwrap();
-    assert_eq!(text, "12345");
-    drop(view);
-    let changed: Vec<String> =
-        store.snapshots().changes("c1").unwrap().iter().map(|change| format!("{change:?}")).collect();
-    assert_eq!(changed.len(), 1, "{changed:?}");
-    store.snapshots().remove("c1").unwrap();
-    store.snapshots().remove("c1").unwrap();
-    assert!(matches!(store.snapshots().root("c1"), Err(Error::NoSuchSnapshot(_))));
-    assert!(store.snapshots().prepare("../c", &image).is_err());
-    store.images().delete("two:1", true, true, &|_| Vec::new()).unwrap();
-    let place =
-        root.join("snapshots").join(if driver == DriverKind::Overlay { "overlay" } else { driver.name() });
-    for dir in ["layers", "containers", "tmp"] {
-        let left = || fs::read_dir(place.join(dir)).unwrap().count();
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while left() > 0 && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        assert_eq!(left(), 0, "{dir}");
-    }
-}
-
-#[test]
-fn snapshot_suite() {
-    for driver in [DriverKind::Overlay, DriverKind::Vfs] {
-        let root = tempfile::tempdir().unwrap();
-        snapshots_of(driver, root.path());
-    }
-}
-
-/// On a real btrfs, in a file on a loop device, in a mount namespace of the test's own.
-#[test]
-fn snapshot_suite_on_btrfs() {
-    let dir = tempfile::tempdir().unwrap();
-    let (image, root) = (dir.path().join("disk"), dir.path().join("root"));
-    File::create(&image).unwrap().set_len(512 << 20).unwrap();
-    fs::create_dir(&root).unwrap();
-    run("mkfs.btrfs", &["-q", image.to_str().unwrap()]);
-    let error = Store::open_with(&dir.path().join("elsewhere"), DriverKind::Btrfs).unwrap_err().to_string();
-    assert!(error.contains("is not on a btrfs file system"), "{error}");
-    std::thread::scope(|scope| {
-        let test = scope.spawn(|| {
-            let flags = sys::process::CloneFlags::NEWNS | sys::process::CloneFlags::FS;
-            sys::process::unshare(flags).unwrap();
-            run("mount", &["--make-rprivate", "/"]);
-            run("mount", &["-o", "loop", image.to_str().unwrap(), root.to_str().unwrap()]);
-            snapshots_of(DriverKind::Btrfs, &root);
-            nested_subvolumes_go_too(&root);
-            limits_are_of_what_is_written(&root);
-            unmount(&root);
-        });
-        test.join().unwrap();
-    });
-}
-
-/// A container with the right to may make subvolumes of its own, and these are no reason to stay.
-fn nested_subvolumes_go_too(root: &Path) {
-    let store = Store::open_with(root, DriverKind::Btrfs).unwrap();
-    let image = load(&store, &two_layers()).unwrap().remove(0);
-    drop(store);
-    let store = Store::open_with(root, None).unwrap();
-    assert_eq!(store.snapshots().driver_name(), "btrfs", "the driver that has the layers");
-    store.snapshots().prepare("c", &image).unwrap();
-    let inside = store.snapshots().open_root("c", Access::Write).unwrap();
-    sys::btrfs::create(inside.as_fd(), OsStr::new("theirs")).unwrap();
-    drop(inside);
-    store.snapshots().remove("c").unwrap();
-    assert_eq!(fs::read_dir(root.join("snapshots/btrfs/containers")).unwrap().count(), 0);
-    assert_eq!(fs::read_dir(root.join("snapshots/btrfs/tmp")).unwrap().count(), 0);
-}
-
-/// What a container shares with its layers does not count, and what is renamed keeps its limit.
-fn limits_are_of_what_is_written(root: &Path) {
-    let store = Store::open_with(root, None).unwrap();
-    let image = load(&store, &two_layers()).unwrap().remove(0);
-    store.snapshots().prepare_limited("limited", &image, Some(4 << 20)).unwrap();
-    let inside = store.snapshots().open_root("limited", Access::Write).unwrap();
-    let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
-    let fill = |directory: std::os::fd::BorrowedFd<'_>, mib: usize| {
-        let file = rustix::fs::openat(directory, "fill", flags, rustix::fs::Mode::RWXU).unwrap();
-        File::from(file).write_all(&vec![7; mib << 20])
-    };
-    fill(inside.as_fd(), 1).unwrap();
-    assert_eq!(fill(inside.as_fd(), 8).unwrap_err().kind(), std::io::ErrorKind::QuotaExceeded);
-    drop(inside);
-    store.snapshots().remove("limited").unwrap();
-
-    let (begun, data) = (root.join("begun"), root.join("data"));
-    store.quotas().create(&begun, 0o755, 4 << 20).unwrap();
-    assert!(store.quotas().create(&begun, 0o755, 4 << 20).is_err() && begun.exists(), "it is somebody's");
-    fs::rename(&begun, &data).unwrap();
-    let inside = File::open(&data).unwrap();
-    assert!(fill(inside.as_fd(), 8).is_err());
-    store.quotas().renew(&data, 16 << 20).unwrap();
-    fill(inside.as_fd(), 8).unwrap();
-}
-
-/// A store's thread may still be about to sync what was made last.
-fn unmount(root: &Path) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !Command::new("umount").arg(root).status().unwrap().success() {
-        assert!(Instant::now() < deadline, "{} is busy", root.display());
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-fn run(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"));
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
@@ -388,74 +242,6 @@ fn a_container_keeps_its_layers() {
 }
 
 #[test]
-fn saving_and_loading_again() {
-    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let store = open(one.path());
-    let image = load(&store, &two_layers()).unwrap().remove(0);
-    import(&store, "other:x", &[("f", "1")]);
-    let unknown = store.images().save(&["two:1".into(), "none".into()], &[], std::io::sink());
-    assert_eq!(unknown.unwrap_err().to_string(), "No such image: none:latest");
-    let save = |store: &Store| {
-        let mut bytes = Vec::new();
-        store.images().save(&["two:1".into(), "other:x".into()], &[], &mut bytes).unwrap();
-        bytes
-    };
-    let saved = save(&store);
-    assert_eq!(saved, save(&store), "the same bytes each time");
-    let other = open(two.path());
-    let mut events = Vec::new();
-    let loaded = other.images().load(&saved[..], &[], &mut |event| events.push(event)).unwrap();
-    assert_eq!(loaded.len(), 2);
-    assert_eq!(loaded[0].id, image.id);
-    assert_eq!(loaded[0].manifest, image.manifest, "the manifest came along");
-    assert!(events.contains(&LoadEvent::Tagged(Reference::parse("two:1").unwrap())));
-    assert_eq!(events.iter().filter(|event| matches!(event, LoadEvent::Layer { .. })).count(), 3);
-    assert_eq!(save(&other), saved);
-    assert_clean(two.path());
-}
-
-#[test]
-fn damaged_archives_leave_nothing() {
-    let root = tempfile::tempdir().unwrap();
-    let store = open(root.path());
-    let good = two_layers();
-    let replaced = |from: &str, to: &str| {
-        let at = good.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
-        let mut bytes = good.clone();
-        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
-        bytes
-    };
-    let lower = tar(&[("a/", ""), ("a/gone", "1"), ("a/stays", "2"), ("d/", ""), ("d/old", "3")]);
-    let wrong = format!("sha256:{}", "0".repeat(64));
-    for (what, bytes, text) in [
-        ("truncated", good[..good.len() / 2 + 100].to_vec(), "truncated"),
-        ("no manifest", tar(&[("x", "y")]), "unrecognized image format"),
-        ("wrong diff id", replaced(Digest::of(&lower).as_str(), &wrong), "digest mismatch"),
-        ("missing layer", replaced("u/layer.tar\"]", "v/layer.tar\"]"), "v/layer.tar is missing"),
-        ("bad json", replaced("[{\"Config\"", "[{\"Config:"), "manifest.json"),
-        (
-            "blob under a false name",
-            tar(&[(&format!("blobs/sha256/{}", "0".repeat(64)), "x")]),
-            "digest mismatch",
-        ),
-    ] {
-        let error = load(&store, &bytes).unwrap_err().to_string();
-        assert!(error.contains(text), "{what}: {error}");
-        assert!(store.images().list().is_empty(), "{what}");
-        assert_clean(root.path());
-        assert_eq!(fs::read_dir(root.path().join("content/blobs/sha256")).unwrap().count(), 0, "{what}");
-        assert_eq!(fs::read_dir(root.path().join("snapshots/overlay/layers")).unwrap().count(), 0, "{what}");
-    }
-    let truncated = tar(&[("f", &"x".repeat(5000))]);
-    let error = store
-        .images()
-        .import(Cursor::new(truncated[..3000].to_vec()), &ImportOptions::default())
-        .unwrap_err();
-    assert!(error.to_string().contains("truncated"), "{error}");
-    assert_clean(root.path());
-}
-
-#[test]
 fn eight_at_once() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());
@@ -592,38 +378,6 @@ fn on_a_small_disk() {
 }
 
 #[test]
-fn skopeo_and_we_read_each_other() {
-    if Command::new("skopeo").arg("--version").output().is_err() {
-        // Debian has it; elsewhere this is not our bug.
-        return;
-    }
-    let root = tempfile::tempdir().unwrap();
-    let work = tempfile::tempdir().unwrap();
-    let store = open(&root.path().join("data"));
-    let image = load(&store, &two_layers()).unwrap().remove(0);
-    let ours = work.path().join("ours.tar");
-    store.images().save(&["two:1".into()], &[], File::create(&ours).unwrap()).unwrap();
-    let skopeo = |from: &str, to: &str| {
-        let output = Command::new("skopeo").args(["--insecure-policy", "copy", from, to]).output().unwrap();
-        assert!(output.status.success(), "{from} -> {to}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    let at = |name: &str| work.path().join(name).display().to_string();
-    skopeo(&format!("docker-archive:{}", ours.display()), &format!("oci:{}:two", at("layout")));
-    skopeo(&format!("oci:{}:two", at("layout")), &format!("oci-archive:{}:quay.io/me/two:2", at("oci.tar")));
-    skopeo(&format!("oci:{}:two", at("layout")), &format!("docker-archive:{}:three:3", at("docker.tar")));
-    for (file, name) in [("oci.tar", "quay.io/me/two:2"), ("docker.tar", "three:3")] {
-        let other = open(&root.path().join(file));
-        let loaded = load(&other, &fs::read(work.path().join(file)).unwrap()).unwrap().remove(0);
-        assert_eq!(other.images().resolve(name).unwrap().id, loaded.id);
-        let diff_ids =
-            |image: &Image| image.layers.iter().map(|layer| layer.diff_id.clone()).collect::<Vec<_>>();
-        assert_eq!(diff_ids(&loaded), diff_ids(&image), "{file}");
-        assert_eq!(names_below(other.snapshots().open_image(&loaded).unwrap()), ["a", "d"]);
-    }
-}
-
-/// What every start of a container pays: three directories, a link, and no record.
-#[test]
 fn preparing_makes_little_and_writes_no_record() {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path());
@@ -674,33 +428,4 @@ fn what_is_discarded_is_out_of_the_way() {
         std::thread::sleep(Duration::from_millis(2));
     }
     store.snapshots().prepare("c", &image).unwrap();
-}
-
-#[test]
-fn a_link_entry_named_like_a_blob_does_no_harm() {
-    let root = tempfile::tempdir().unwrap();
-    let store = open(root.path());
-    let mut archive = TarWriter::new(Vec::new());
-    let link = FileEntry {
-        kind: Kind::Symlink,
-        link: b"/etc/passwd".to_vec(),
-        ..FileEntry::file("manifest.json", 0o644, 0)
-    };
-    archive.append(&link, std::io::empty()).unwrap();
-    assert!(
-        load(&store, &archive.finish().unwrap())
-            .unwrap_err()
-            .to_string()
-            .contains("unrecognized image format")
-    );
-}
-
-#[test]
-fn what_is_unpacked_is_spread_over_the_disk_where_the_file_system_can() {
-    let directory = tempfile::tempdir().unwrap();
-    open(directory.path());
-    let staging = File::open(directory.path().join("snapshots/overlay/tmp")).unwrap();
-    let is_ext4 = rustix::fs::fstatfs(&staging).unwrap().f_type == 0xef53;
-    let flags = rustix::fs::ioctl_getflags(&staging).unwrap_or(rustix::fs::IFlags::empty());
-    assert_eq!(flags.contains(rustix::fs::IFlags::TOPDIR), is_ext4);
 }
