@@ -3,11 +3,11 @@
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
-use crate::bzip2::Bzip2;
 use crate::error::Error;
 
 /// Bytes that [`Compression::sniff`] wants to see.
@@ -86,11 +86,11 @@ pub struct Decoder<R: Read> {
 
 enum Inner<B: BufRead> {
     Plain(B),
-    // More than one member, as pigz and estargz write, must not end after the first.
+    // More than one member, as pigz, estargz and pbzip2 write, must not end after the first.
     Gzip(Box<MultiGzDecoder<B>>),
     Zstd(Box<zstd::stream::read::Decoder<'static, B>>),
     Xz(Box<XzDecoder<B>>),
-    Bzip2(Box<Bzip2<B>>),
+    Bzip2(Box<MultiBzDecoder<B>>),
 }
 
 impl<R: Read> Decoder<R> {
@@ -108,7 +108,7 @@ impl<R: Read> Decoder<R> {
                     .map_err(|error| Error::Decompress(error.into()))?;
                 Inner::Xz(Box::new(XzDecoder::new_stream(buffered, stream)))
             }
-            Compression::Bzip2 => Inner::Bzip2(Box::new(Bzip2::new(buffered))),
+            Compression::Bzip2 => Inner::Bzip2(Box::new(MultiBzDecoder::new(buffered))),
         };
         Ok(Decoder { inner })
     }

@@ -9,7 +9,6 @@
 //! directory ─► pack ─► bytes
 //! ```
 
-mod bzip2;
 mod changes;
 mod compression;
 mod copy;

@@ -435,6 +435,8 @@ fn every_compression_is_recognised() {
     fs::write(&file, &plain).unwrap();
     let packed = std::process::Command::new("bzip2").arg("-c").arg(&file).output();
     let bzip2 = packed.expect("run bzip2 (Debian: bzip2)").stdout;
+    // Two streams, as pbzip2 writes them.
+    let twice = bzip2.repeat(2);
     fs::remove_file(file).unwrap();
     for (name, bytes) in [
         ("plain", plain.clone()),
@@ -457,6 +459,9 @@ fn every_compression_is_recognised() {
             );
         }
     }
+    let mut out = Vec::new();
+    Decoder::new(&twice[..]).unwrap().read_to_end(&mut out).unwrap();
+    assert!(out == plain.repeat(2));
     assert_eq!(
         Decoder::new(&b"PK\x03\x04zip"[..]).unwrap_err().to_string(),
         "zip compression is not supported"
