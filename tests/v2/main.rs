@@ -11,9 +11,10 @@ use std::time::Duration;
 use testkit::vm::{Initramfs, Kernel, boot, stripped};
 
 const GUEST: &str = include_str!("guest.sh");
-/// Checks that stand before this line of it.
+/// Checks that stand before a line of it.
 const OVER: &str = include_str!("over.sh");
-const BEHIND_OVER: &str = "# ---- the engine and its place\n";
+const NFS: &str = include_str!("nfs.sh");
+const BEHIND_THESE: &str = "# ---- the engine and its place\n";
 
 /// What a container needs, and what Debian's cloud kernel has as modules.
 const MODULES: &[&str] = &[
@@ -42,6 +43,9 @@ const MODULES: &[&str] = &[
     "ipvlan",
     "8021q",
     "dummy",
+    "nfs",
+    "nfsv4",
+    "nfsd",
 ];
 
 /// criu, and what it keeps the files of a tmpfs with. Debian: criu, tar, gzip.
@@ -65,7 +69,7 @@ fn everything_on_cgroup_v2() {
         &disk(cache, "ext4", "mkfs.ext4 -q -O quota,project -E quotatype=prjquota"),
     );
     files.program("disks/xfs.gz", &disk(cache, "xfs", "mkfs.xfs -q --unsupported"));
-    let guest = GUEST.replacen(BEHIND_OVER, &format!("{OVER}{BEHIND_OVER}"), 1);
+    let guest = GUEST.replacen(BEHIND_THESE, &format!("{OVER}{NFS}{BEHIND_THESE}"), 1);
     assert_ne!(guest, GUEST, "there is such a line");
     files.program("init", guest.as_bytes());
     let mut order = String::new();

@@ -16,7 +16,8 @@ use crate::namespace::flag;
 use crate::options::Options;
 use crate::proc::open_proc;
 use crate::{
-    CreateRequest, Error, ExecRequest, Filter, Result, Rootfs, Stdio, check, idmap, inside, neighbour,
+    CreateRequest, Error, ExecRequest, Filter, Result, Rootfs, Stdio, check, file_system, idmap, inside,
+    neighbour,
 };
 
 /// A namespace that is entered instead of made.
@@ -31,7 +32,8 @@ pub(crate) struct Join {
 pub(crate) struct MountJob<'a> {
     pub(crate) mount: &'a Mount,
     pub(crate) options: Options,
-    /// What is bound, opened by the caller where the process could not (id mappings, user namespaces).
+    /// What is bound, opened by the caller where the process could not (id mappings, user namespaces); or a file system
+    /// on a server.
     pub(crate) tree: Option<OwnedFd>,
 }
 
@@ -135,6 +137,12 @@ impl<'a> ContainerJob<'a> {
                         })?;
                     }
                     Some(tree)
+                }
+                // The same without them: on the container's network.
+                None if file_system::is_served(&mount.kind) && !crate::mount_api::is_classic() => {
+                    let what = || format!("{:?} to rootfs at {:?}", mount.source, mount.destination);
+                    let tree = file_system::detached(mount, &options);
+                    Some(tree.map_err(|source| Error::Mount { what: what(), source })?)
                 }
                 _ => None,
             };

@@ -18,6 +18,7 @@ mod capability;
 mod check;
 pub mod command;
 mod error;
+mod file_system;
 mod handshake;
 mod idmap;
 mod init;

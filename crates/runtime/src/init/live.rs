@@ -6,10 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 
 use super::mounts::{self, failed};
-use crate::inside;
 use crate::job::MountJob;
-use crate::mount_api::{FsOpenFlags, fsconfig_set_string, fsopen};
 use crate::{Error, Result};
+use crate::{file_system, inside};
 
 pub(crate) use super::mounts::attach;
 
@@ -30,10 +29,7 @@ pub(crate) fn file_system(job: &MountJob<'_>) -> Result<Made> {
         if mounts::is_layers(job) {
             return mounts::overlay(job).map(Made::Tree);
         }
-        let fs = fsopen(mount.kind.as_str(), FsOpenFlags::FSOPEN_CLOEXEC)?;
-        fsconfig_set_string(&fs, "source", mount.source.as_str())?;
-        mounts::configure(fs.as_fd(), &job.options)?;
-        mounts::create(&fs, &job.options).map(Made::Tree)
+        file_system::detached(mount, &job.options).map(Made::Tree)
     };
     match mount.kind.as_str() {
         "tmpfs" => Ok(Made::Tmpfs),

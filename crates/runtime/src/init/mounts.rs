@@ -14,13 +14,13 @@ use sys::process::CloneFlags;
 
 use super::overlay::Overlay;
 use crate::error::Context;
+use crate::file_system::{configure, create};
 use crate::job::{ContainerJob, MountJob, open_source};
-use crate::mount_api::setattr;
 use crate::mount_api::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+    FsOpenFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_set_flag, fsconfig_set_string, fsopen,
+    move_mount, open_tree, setattr, unmount,
 };
-use crate::options::{CONTEXT, Options};
+use crate::options::Options;
 use crate::{Error, Result, inside};
 
 /// All of them, in the spec's order.
@@ -191,6 +191,11 @@ fn destination(root: BorrowedFd<'_>, mount: &MountJob<'_>) -> io::Result<OwnedFd
 /// `is_covering`: a tmpfs whose place was there before.
 fn fill(job: &MountJob<'_>, target: BorrowedFd<'_>, is_covering: bool) -> io::Result<()> {
     let (mount, options) = (job.mount, &job.options);
+    if let Some(tree) = &job.tree {
+        copy_up_if(job, target, tree.as_fd())?;
+        attributes(tree.as_fd(), options, false)?;
+        return put(tree.try_clone()?, target, mount, options);
+    }
     if is_layers(job) {
         return put(overlay(job)?, target, mount, options);
     }
@@ -230,31 +235,6 @@ fn put(tree: OwnedFd, target: BorrowedFd<'_>, mount: &Mount, options: &Options) 
     attach(tree.as_fd(), target)?;
     let tree = if mount.subpath.is_empty() { tree } else { narrow(tree, target, &mount.subpath)? };
     spread(tree.as_fd(), options)
-}
-
-pub(super) fn configure(fs: BorrowedFd<'_>, options: &Options) -> io::Result<()> {
-    for flag in &options.file_system {
-        fsconfig_set_flag(fs, flag)?;
-    }
-    let words = |words: &'_ String| -> Vec<String> {
-        let whole = words.starts_with(CONTEXT);
-        if whole { vec![words.clone()] } else { words.split(',').map(str::to_owned).collect() }
-    };
-    for word in options.data.iter().flat_map(words) {
-        match word.split_once('=') {
-            Some((key, value)) => fsconfig_set_string(fs, key, value)?,
-            None => fsconfig_set_flag(fs, &word)?,
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn create(fs: &OwnedFd, options: &Options) -> io::Result<OwnedFd> {
-    fsconfig_create(fs)?;
-    // A tmpfs that is filled first becomes read-only afterwards, with `attributes`.
-    let now = options.set & !(if options.copy_up { attr::RDONLY } else { 0 });
-    let flags = u32::try_from(now & 0xff).map_err(|_| Errno::INVAL)?;
-    Ok(fsmount(fs, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::from_bits_retain(flags))?)
 }
 
 /// One call per scope, and none when nothing is asked.
