@@ -20,7 +20,7 @@ fn configuration(root: &std::path::Path) -> String {
 fn arrived(served: &Served, location: &str) -> usize {
     let (status, head, _) = served.ask("GET", location, b"");
     assert_eq!(status, 204, "{head}");
-    let range = head.lines().find_map(|line| line.strip_prefix("range: 0-")).expect("a range");
+    let range = head.lines().find_map(|line| line.strip_prefix("Range: 0-")).expect("a range");
     match range.trim().parse().expect("a number") {
         0 => 0,
         last => last + 1,
@@ -30,7 +30,7 @@ fn arrived(served: &Served, location: &str) -> usize {
 fn begin(served: &Served) -> String {
     let (status, head, _) = served.ask("POST", "/v2/team/big/blobs/uploads/", b"");
     assert_eq!(status, 202, "{head}");
-    head.lines().find_map(|line| line.strip_prefix("location: ")).expect("a location").trim().to_owned()
+    head.lines().find_map(|line| line.strip_prefix("Location: ")).expect("a location").trim().to_owned()
 }
 
 #[test]

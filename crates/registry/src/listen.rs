@@ -176,6 +176,8 @@ impl Conversation {
             builder = builder.http1_only();
         }
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER_BYTES);
+        // Spelled as Go does: scripts look for `Docker-Content-Digest:` in what curl prints.
+        builder.http1().title_case_headers(true);
         builder.http2().timer(TokioTimer::new()).adaptive_window(true);
         let connection = builder.serve_connection(TokioIo::new(stream), answer).into_owned();
         watcher.watch(connection).await.map_err(io::Error::other)

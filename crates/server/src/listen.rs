@@ -138,7 +138,8 @@ async fn converse(
         async move { Ok::<_, std::convert::Infallible>(router::answer(shared, peer, request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().half_close(true);
+    // Spelled as Go does: scripts look for `Api-Version:` in what curl prints.
+    builder.http1().half_close(true).title_case_headers(true);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), service).into_owned();
     watcher.watch(connection).await.map_err(io::Error::other)
 }
