@@ -18,9 +18,13 @@ pub(crate) async fn hint(app: &App, complaint: &str) -> Option<String> {
     }
     let all = app.client.containers().list(true, 0, false, &filters::collect(&[])).await.ok()?;
     let names = all.iter().flat_map(|container| &container.names).map(|name| name.trim_start_matches('/'));
-    // One that is there was found, and failed otherwise.
-    let is_meant = |name: &&str| sought.iter().any(|sought| is_near(sought, name)) && !sought.contains(name);
-    let meant = names.filter(is_meant);
+    meant(&sought, &names.collect::<Vec<_>>())
+}
+
+fn meant(sought: &[&str], names: &[&str]) -> Option<String> {
+    // What is there was found, and failed otherwise.
+    let missing = || sought.iter().filter(|sought| !names.contains(sought));
+    let meant = names.iter().filter(|name| missing().any(|sought| is_near(sought, name)));
     let lines: Vec<String> = meant.map(|name| format!("\n\t{name}")).collect();
     match lines.len() {
         0 => None,
@@ -58,6 +62,16 @@ fn is_near(a: &str, b: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_for_what_is_not_there_another_is_named() {
+        let one = "\n\nDid you mean this?\n\tserver-1";
+        assert_eq!(meant(&["sevrer-1"], &["server-1", "other"]).as_deref(), Some(one));
+        assert_eq!(meant(&["server-1"], &["server-1", "server-2"]), None);
+        assert_eq!(meant(&["nobody"], &["server-1"]), None);
+        let both = "\n\nDid you mean one of these?\n\tserver-1\n\tserver-2";
+        assert_eq!(meant(&["server-3"], &["server-1", "server-2"]).as_deref(), Some(both));
+    }
 
     #[test]
     fn names_are_found_and_compared() {
