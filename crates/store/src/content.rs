@@ -201,6 +201,16 @@ pub struct BlobWriter {
 }
 
 impl BlobWriter {
+    /// What has been written goes to the disk while more is coming, so that the sync in the end has little to wait for.
+    fn write_ahead(&mut self) {
+        let length = self.size - self.on_its_way;
+        if length >= WRITE_AHEAD_BYTES {
+            // That sync does all of it where this cannot.
+            let _ = sys::sync::begin(self.file.as_fd(), self.on_its_way, length);
+            self.on_its_way = self.size;
+        }
+    }
+
     /// Bytes so far.
     pub fn size(&self) -> u64 {
         self.size
@@ -260,15 +270,6 @@ impl BlobWriter {
     }
 }
 
-/// What has been written goes to the disk while more is coming, so that the sync in the end has little to wait for.
-pub(crate) fn write_ahead(file: &File, on_its_way: &mut u64, size: u64) {
-    if size - *on_its_way >= WRITE_AHEAD_BYTES {
-        // That sync does all of it where this cannot.
-        let _ = sys::sync::begin(file.as_fd(), *on_its_way, size - *on_its_way);
-        *on_its_way = size;
-    }
-}
-
 /// Synced, then renamed: what is in its place is whole, also after a power cut.
 pub(crate) fn put_in_place(file: &File, path: &Path, target: &Path) -> Result<()> {
     file.sync_data().at("sync", target)?;
@@ -287,7 +288,7 @@ impl Write for BlobWriter {
             self.digester.update(&bytes[..n]);
         }
         self.size += n as u64;
-        write_ahead(&self.file, &mut self.on_its_way, self.size);
+        self.write_ahead();
         Ok(n)
     }
 

@@ -1,9 +1,9 @@
-//! System calls that rustix lacks, one file per man-page family.
+//! System calls that rustix lacks, or only has in pieces, one file per man-page family.
 //!
 //! The only room with `unsafe`. Functions take [`std::os::fd::BorrowedFd`] and return
 //! [`std::os::fd::OwnedFd`]; numbers never stand for descriptors. Every `unsafe` block says what the call
 //! requires and who guarantees it. What is a plain system call lives here without policy: no containers,
-//! no retries, no fallbacks.
+//! no fallbacks, no retries (but for `packet`, of whose calls a signal leaves nothing done).
 
 #![expect(unsafe_code, reason = "this is the one room for it")]
 
