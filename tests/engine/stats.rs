@@ -78,6 +78,24 @@ fn the_page_follows_what_comes_and_goes() {
 }
 
 #[test]
+fn new_limits_are_on_the_next_page() {
+    let house = House::new();
+    house.ok(&["run", "-d", "--name", "one", "bb", "sleep", "1000"]);
+    let pages = Pages::of(&house, &["one"]);
+    pages.until("the machine's memory", |page| page.contains(" one ") && page.contains("GiB "));
+    house.ok(&["update", "--memory", "48m", "--memory-swap", "48m", "one"]);
+    // Within two readings, where those who are not told look again after sixteen.
+    let mut waited = 0;
+    pages.until("the new limit", |page| {
+        waited += 1;
+        page.contains(" / 48MiB ")
+    });
+    assert!(waited < 12, "{waited} pages of half a second");
+    house.ok(&["update", "--memory", "64m", "--memory-swap", "64m", "one"]);
+    pages.until("a newer one", |page| page.contains(" / 64MiB "));
+}
+
+#[test]
 fn named_ones_stay_on_the_page() {
     let house = House::new();
     house.ok(&["create", "--name", "idle", "bb", "true"]);

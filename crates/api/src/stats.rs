@@ -5,6 +5,7 @@ use crate::go;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A sample, with the processor time of the one before it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -77,9 +78,10 @@ pub struct MemoryStats {
     pub limit: u64,
 }
 
-/// Numbers by name, sorted. Of each container there are dozens a second: one piece of memory, not a tree.
+/// Numbers by name, sorted. Of each container there are dozens a second: one piece of memory, not a tree, and the same one
+/// for as long as they are what they were.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Counters(pub Vec<(Cow<'static, str>, u64)>);
+pub struct Counters(pub Arc<[(Cow<'static, str>, u64)]>);
 
 impl Counters {
     #[must_use]

@@ -32,7 +32,7 @@ mod wait;
 pub use cgroup::Cgroup;
 pub use error::{Error, Result};
 pub use machine::{Hierarchy, Layout, Machine, Version, machine};
-pub use meter::{Meter, Reading};
+pub use meter::{Counters, Meter, Reading};
 pub use mounts::CgroupMount;
 pub use nested::make_room;
 pub use oom::{OomWatch, oom_kills_in, watch_oom_in};

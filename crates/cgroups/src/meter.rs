@@ -1,13 +1,16 @@
 //! A cgroup's counters, to be read again and again: the files stay open, and each reading is one `pread` a file.
 //!
 //! This is what a display once a second needs, so it reads less than [`Cgroup::stats`](crate::Cgroup::stats): CPU,
-//! memory without swap and kernel, tasks, block I/O. What does not change between readings is found out once: what the
-//! lines of `memory.stat` are called, and which file has a list. An open file keeps no cgroup from being removed;
-//! afterwards its readings fail ([`Error::is_gone`]).
+//! memory without swap and kernel, tasks, block I/O. Most of what it costs is the kernel's printing, so a file is left
+//! alone while what it would say is known: limits until somebody changes them ([`Meter::renew`]), what only a limit makes
+//! happen where there is none, and bytes where nothing was read or written. What the lines of `memory.stat` are called, and
+//! which file has a list, is found out once. An open file keeps no cgroup from being removed; afterwards its readings
+//! fail ([`Error::is_gone`]).
 
 use std::borrow::Cow;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -15,8 +18,11 @@ use rustix::io::Errno;
 use crate::controllers::{blkio, memory};
 use crate::directory::{Directory, io, number, pairs};
 use crate::machine::Version;
-use crate::stats::{BlkioEntry, BlkioStats, CpuStats, MemoryUsage, PidsStats};
+use crate::stats::{BlkioEntry, BlkioStats, CpuStats, CpuThrottling, MemoryUsage, PidsStats};
 use crate::{Cgroup, Error, Result};
+
+/// Numbers by name, sorted.
+pub type Counters = Arc<[(Cow<'static, str>, u64)]>;
 
 /// What one reading finds.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,8 +31,8 @@ pub struct Reading {
     pub cpu: CpuStats,
     /// Memory, in bytes.
     pub memory: MemoryUsage,
-    /// `memory.stat`, sorted by the version's own keys.
-    pub memory_stat: Vec<(Cow<'static, str>, u64)>,
+    /// `memory.stat`, sorted by the version's own keys. The same piece of memory as long as none of it changes.
+    pub memory_stat: Counters,
     /// Tasks.
     pub pids: PidsStats,
     /// Block I/O per device and operation.
@@ -38,12 +44,24 @@ pub struct Reading {
 pub struct Meter {
     version: Version,
     cpu_stat: Option<File>,
+    /// v1.
+    quota: Option<Quota>,
     /// v1: time per CPU, and how it is split.
     cpu_usage: Option<[File; 2]>,
     memory: Option<Memory>,
-    pids: Option<[File; 2]>,
+    pids: Option<Pids>,
     blkio: Blkio,
+    /// Since it was opened, or renewed.
     readings: u64,
+}
+
+/// v1, where `cpu.stat` counts what the quota does and nothing else.
+#[derive(Debug)]
+struct Quota {
+    file: File,
+    is_set: bool,
+    /// What was counted last.
+    last: CpuThrottling,
 }
 
 #[derive(Debug)]
@@ -51,20 +69,39 @@ struct Memory {
     version: Version,
     stat: Keyed,
     usage: File,
-    limit: File,
-    /// v1: the limit that holds, of this group or of one above, and this group's own, which stays as long as that does.
-    limits: Option<(u64, u64)>,
+    limit_file: File,
+    /// This group's own limit.
+    limit: u64,
+    /// v1: the limit that holds, of this group or of one above, when the own was read.
+    holds: Option<u64>,
     /// v1 only.
     max_usage: Option<File>,
     /// v1: `memory.failcnt`; v2: `memory.events`.
-    failures: Option<File>,
+    failures_file: Option<File>,
+    failures: u64,
+}
+
+#[derive(Debug)]
+struct Pids {
+    current: File,
+    limit_file: File,
+    /// "No limit" is 0.
+    limit: u64,
 }
 
 #[derive(Debug)]
 enum Blkio {
     None,
-    V1(Vec<Listed>),
+    V1(Box<BlkioV1>),
     V2(File),
+}
+
+#[derive(Debug)]
+struct BlkioV1 {
+    operations: Option<Listed>,
+    bytes: Option<Listed>,
+    others: Vec<Listed>,
+    last: BlkioStats,
 }
 
 /// One list of [`BlkioStats`], and the files that may have it, the finest first.
@@ -76,14 +113,21 @@ struct Listed {
     at: usize,
 }
 
-/// Who counts block I/O depends on the disks' schedulers, which can be changed: it is found out again after so many readings.
-const READINGS_PER_SCHEDULER: u64 = 16;
+/// Who counts block I/O depends on the disks' schedulers, and who sets limits need not be this program: both are found out
+/// again after so many readings.
+const READINGS_PER_SETTING: u64 = 16;
+
+/// No limit on memory (v1 has a number for it) is more than this, and any limit is less.
+const LIMITLESS: u64 = 1 << 62;
 
 /// A file of `key value` lines.
 #[derive(Debug)]
 struct Keyed {
     file: File,
     lines: Lines,
+    /// What was read last, and what it means.
+    text: String,
+    values: Counters,
 }
 
 /// What the lines of a file are called, which is the same each time.
@@ -148,14 +192,20 @@ impl File {
 }
 
 impl Keyed {
-    fn read(&mut self, buffer: &mut Vec<u8>) -> Result<Vec<(Cow<'static, str>, u64)>> {
+    fn read(&mut self, buffer: &mut Vec<u8>) -> Result<Counters> {
         let text = self.file.read(buffer)?;
-        if let Some(values) = self.lines.values(text) {
-            return Ok(values);
+        if text != self.text {
+            self.values = match self.lines.values(text) {
+                Some(values) => values.into(),
+                None => {
+                    let (lines, values) = Lines::learn(text);
+                    self.lines = lines;
+                    values.into()
+                }
+            };
+            text.clone_into(&mut self.text);
         }
-        let (lines, values) = Lines::learn(text);
-        self.lines = lines;
-        Ok(values)
+        Ok(self.values.clone())
     }
 }
 
@@ -182,8 +232,24 @@ impl Lines {
 }
 
 impl Listed {
-    fn read(&mut self, stats: &mut BlkioStats, buffer: &mut Vec<u8>) -> Result<()> {
+    /// `None`: nobody counts this.
+    fn open(directory: &Directory, (list, names): blkio::ListV1) -> Result<Option<Listed>> {
+        let mut files: Vec<File> = Vec::new();
+        for name in names {
+            // What counts the group alone stands in for what counts those below, too, on old kernels.
+            if files.iter().any(|file| file.path.ends_with(format!("{name}_recursive"))) {
+                continue;
+            }
+            files.extend(File::open(directory, name)?);
+        }
+        Ok((!files.is_empty()).then_some(Listed { list, files, at: 0 }))
+    }
+
+    fn read(&mut self, settings: bool, stats: &mut BlkioStats, buffer: &mut Vec<u8>) -> Result<()> {
         let entries = (self.list)(stats);
+        if settings {
+            self.at = 0;
+        }
         for (at, file) in self.files.iter().enumerate().skip(self.at) {
             entries.extend(file.read(buffer)?.lines().filter_map(blkio::entry_v1));
             // Where none has anything yet, the coarsest: it counts whatever the scheduler is.
@@ -196,6 +262,53 @@ impl Listed {
     }
 }
 
+impl BlkioV1 {
+    fn open(directory: &Directory) -> Result<BlkioV1> {
+        let mut others = Vec::new();
+        for list in blkio::OTHERS_V1 {
+            others.extend(Listed::open(directory, *list)?);
+        }
+        Ok(BlkioV1 {
+            operations: Listed::open(directory, blkio::OPERATIONS_V1)?,
+            bytes: Listed::open(directory, blkio::BYTES_V1)?,
+            others,
+            last: BlkioStats::default(),
+        })
+    }
+
+    fn read(&mut self, settings: bool, buffer: &mut Vec<u8>) -> Result<BlkioStats> {
+        let mut stats = BlkioStats::default();
+        if let Some(operations) = &mut self.operations {
+            operations.read(settings, &mut stats, buffer)?;
+        }
+        if let Some(bytes) = &mut self.bytes {
+            // The same layer counts both, bytes first: no operation more, no byte more.
+            let counter = self.operations.as_ref().map(|operations| operations.at);
+            if !settings && counter == Some(bytes.at) && stats.serviced == self.last.serviced {
+                stats.service_bytes.clone_from(&self.last.service_bytes);
+            } else {
+                bytes.read(settings, &mut stats, buffer)?;
+            }
+            self.last.serviced.clone_from(&stats.serviced);
+            self.last.service_bytes.clone_from(&stats.service_bytes);
+        }
+        for other in &mut self.others {
+            other.read(settings, &mut stats, buffer)?;
+        }
+        Ok(stats)
+    }
+}
+
+impl Pids {
+    fn read(&mut self, settings: bool, buffer: &mut Vec<u8>) -> Result<PidsStats> {
+        if settings {
+            let limit = self.limit_file.number(buffer)?;
+            self.limit = if limit == u64::MAX { 0 } else { limit };
+        }
+        Ok(PidsStats { current: self.current.number(buffer)?, limit: self.limit })
+    }
+}
+
 impl Meter {
     /// Opens the files that are there.
     ///
@@ -205,6 +318,7 @@ impl Meter {
         let mut meter = Meter {
             version: cgroup.controller("cpu").map_or(Version::V2, |(_, version)| version),
             cpu_stat: None,
+            quota: None,
             cpu_usage: None,
             memory: None,
             pids: None,
@@ -213,6 +327,11 @@ impl Meter {
         };
         if let Some(directory) = cgroup.controller("cpu").map(|(d, _)| d).or_else(|| cgroup.unified()) {
             meter.cpu_stat = File::open(directory, "cpu.stat")?;
+            meter.quota = File::open(directory, "cpu.cfs_quota_us")?.map(|file| Quota {
+                file,
+                is_set: true,
+                last: CpuThrottling::default(),
+            });
         }
         if let Some((directory, _)) = cgroup.controller("cpuacct") {
             let open = |name| File::open(directory, name);
@@ -224,24 +343,11 @@ impl Meter {
         }
         if let Some((directory, _)) = cgroup.controller("pids") {
             let open = |name| File::open(directory, name);
-            meter.pids = open("pids.current")?.zip(open("pids.max")?).map(<[File; 2]>::from);
+            let files = open("pids.current")?.zip(open("pids.max")?);
+            meter.pids = files.map(|(current, limit_file)| Pids { current, limit_file, limit: 0 });
         }
         if let Some((directory, _)) = cgroup.controller("blkio") {
-            let mut lists = Vec::new();
-            for (list, names) in blkio::LISTS_V1 {
-                let mut files: Vec<File> = Vec::new();
-                for name in *names {
-                    // What counts the group alone stands in for what counts those below, too, on old kernels.
-                    if files.iter().any(|file| file.path.ends_with(format!("{name}_recursive"))) {
-                        continue;
-                    }
-                    files.extend(File::open(directory, name)?);
-                }
-                if !files.is_empty() {
-                    lists.push(Listed { list: *list, files, at: 0 });
-                }
-            }
-            meter.blkio = Blkio::V1(lists);
+            meter.blkio = Blkio::V1(Box::new(BlkioV1::open(directory)?));
         } else if let Some((directory, Version::V2)) = cgroup.controller("io")
             && let Some(file) = File::open(directory, "io.stat")?
         {
@@ -255,36 +361,38 @@ impl Meter {
     /// # Errors
     /// The cgroup was removed.
     pub fn read(&mut self, buffer: &mut Vec<u8>) -> Result<Reading> {
-        let mut reading = Reading { cpu: self.cpu(buffer)?, ..Reading::default() };
+        let settings = self.readings.is_multiple_of(READINGS_PER_SETTING);
+        let mut reading = Reading { cpu: self.cpu(settings, buffer)?, ..Reading::default() };
         if let Some(memory) = &mut self.memory {
             reading.memory_stat = memory.stat.read(buffer)?;
-            reading.memory = memory.read(&reading.memory_stat, buffer)?;
+            reading.memory = memory.read(&reading.memory_stat, settings, buffer)?;
         }
-        if let Some([current, limit]) = &self.pids {
-            let current = current.number(buffer)?;
-            // "No limit" is 0.
-            let limit = Some(limit.number(buffer)?).filter(|limit| *limit != u64::MAX).unwrap_or(0);
-            reading.pids = PidsStats { current, limit };
+        if let Some(pids) = &mut self.pids {
+            reading.pids = pids.read(settings, buffer)?;
         }
         match &mut self.blkio {
             Blkio::None => {}
-            Blkio::V1(lists) => {
-                for listed in lists {
-                    if self.readings.is_multiple_of(READINGS_PER_SCHEDULER) {
-                        listed.at = 0;
-                    }
-                    listed.read(&mut reading.blkio, buffer)?;
-                }
-            }
+            Blkio::V1(blkio) => reading.blkio = blkio.read(settings, buffer)?,
             Blkio::V2(file) => reading.blkio = blkio::entries_v2(file.read(buffer)?),
         }
         self.readings += 1;
         Ok(reading)
     }
 
-    fn cpu(&self, buffer: &mut Vec<u8>) -> Result<CpuStats> {
+    /// Limits have been changed: the next reading sees it.
+    pub fn renew(&mut self) {
+        self.readings = 0;
+    }
+
+    fn cpu(&mut self, settings: bool, buffer: &mut Vec<u8>) -> Result<CpuStats> {
         let mut stats = CpuStats::default();
-        if let Some(file) = &self.cpu_stat {
+        if settings && let Some(quota) = &mut self.quota {
+            // "None" is -1.
+            quota.is_set = quota.file.read(buffer)?.trim().parse::<i64>().is_ok_and(|quota| quota >= 0);
+        }
+        if let Some(quota) = self.quota.as_ref().filter(|quota| !settings && !quota.is_set) {
+            stats.throttling = quota.last.clone();
+        } else if let Some(file) = &self.cpu_stat {
             let throttling = &mut stats.throttling;
             for (key, value) in pairs(file.read(buffer)?) {
                 match key {
@@ -300,6 +408,9 @@ impl Meter {
                     "system_usec" => stats.kernel_ns = value * 1000,
                     _ => {}
                 }
+            }
+            if let Some(quota) = &mut self.quota {
+                quota.last = stats.throttling.clone();
             }
         }
         if let Some([per_cpu, all]) = &self.cpu_usage {
@@ -330,43 +441,58 @@ impl Memory {
             Version::V2 => ("memory.current", "memory.max"),
         };
         // The root of a v2 tree has no limit.
-        let (Some(stat), Some(usage), Some(limit)) = (open("memory.stat")?, open(usage)?, open(limit)?)
+        let (Some(stat), Some(usage), Some(limit_file)) = (open("memory.stat")?, open(usage)?, open(limit)?)
         else {
             return Ok(None);
         };
-        let (max_usage, failures) = match version {
+        let (max_usage, failures_file) = match version {
             Version::V1 => (open("memory.max_usage_in_bytes")?, open("memory.failcnt")?),
             Version::V2 => (None, open("memory.events")?),
         };
-        let stat = Keyed { file: stat, lines: Lines::default() };
-        Ok(Some(Memory { version, stat, usage, limit, limits: None, max_usage, failures }))
+        let stat =
+            Keyed { file: stat, lines: Lines::default(), text: String::new(), values: Counters::default() };
+        let (limit, holds, failures) = (0, None, 0);
+        Ok(Some(Memory {
+            version,
+            stat,
+            usage,
+            limit_file,
+            limit,
+            holds,
+            max_usage,
+            failures_file,
+            failures,
+        }))
     }
 
-    fn limit(&mut self, stat: &[(Cow<'static, str>, u64)], buffer: &mut Vec<u8>) -> Result<u64> {
+    fn read(
+        &mut self,
+        stat: &[(Cow<'static, str>, u64)],
+        settings: bool,
+        buffer: &mut Vec<u8>,
+    ) -> Result<MemoryUsage> {
         let holds = stat.binary_search_by(|(key, _)| (**key).cmp("hierarchical_memory_limit"));
-        let Ok(holds) = holds.map(|at| stat[at].1) else { return self.limit.number(buffer) };
-        match self.limits {
-            Some((before, own)) if before == holds => Ok(own),
-            _ => {
-                let own = self.limit.number(buffer)?;
-                self.limits = Some((holds, own));
-                Ok(own)
-            }
+        let holds = holds.ok().map(|at| stat[at].1);
+        let settings = settings || holds != self.holds;
+        if settings {
+            self.limit = self.limit_file.number(buffer)?;
+            self.holds = holds;
         }
-    }
-
-    fn read(&mut self, stat: &[(Cow<'static, str>, u64)], buffer: &mut Vec<u8>) -> Result<MemoryUsage> {
-        Ok(MemoryUsage {
-            usage: self.usage.number(buffer)?,
-            limit: self.limit(stat, buffer)?,
-            max_usage: self.max_usage.as_ref().map_or(Ok(0), |file| file.number(buffer))?,
-            failures: match (&self.failures, self.version) {
-                (None, _) => 0,
-                (Some(file), Version::V1) => file.number(buffer)?,
-                (Some(file), Version::V2) => {
+        // v1 counts how often this group's own limit was in the way, v2 also what happened below.
+        let fails = settings || self.version == Version::V2 || self.limit < LIMITLESS;
+        if let Some(file) = self.failures_file.as_ref().filter(|_| fails) {
+            self.failures = match self.version {
+                Version::V1 => file.number(buffer)?,
+                Version::V2 => {
                     pairs(file.read(buffer)?).find(|(key, _)| *key == "oom").map_or(0, |(_, value)| value)
                 }
-            },
+            };
+        }
+        Ok(MemoryUsage {
+            usage: self.usage.number(buffer)?,
+            limit: self.limit,
+            max_usage: self.max_usage.as_ref().map_or(Ok(0), |file| file.number(buffer))?,
+            failures: self.failures,
         })
     }
 }

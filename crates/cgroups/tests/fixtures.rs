@@ -258,10 +258,26 @@ fn v2_counters() {
     let read = meter.read(&mut buffer).unwrap();
     assert_eq!((&read.cpu, &read.pids, &read.blkio), (&stats.cpu, &stats.pids, &stats.blkio));
     assert_eq!((read.memory.usage, read.memory.limit, read.memory.failures), (4096, u64::MAX, 2));
-    assert_eq!(read.memory_stat, Vec::from_iter(stats.memory.stats.clone()));
-    // The same open files, read again.
-    fs::write(fake.path("memory.current"), "5000\n").unwrap();
-    assert_eq!(meter.read(&mut buffer).unwrap().memory.usage, 5000);
+    assert_eq!(*read.memory_stat, Vec::from_iter(stats.memory.stats.clone()));
+    // The same open files, read again; limits when they are said to be new.
+    for (file, text) in [
+        ("memory.current", "5000\n"),
+        ("memory.max", "9000\n"),
+        ("memory.events", "low 0\noom 3\n"),
+        ("pids.max", "7\n"),
+    ] {
+        fs::write(fake.path(file), text).unwrap();
+    }
+    let now = meter.read(&mut buffer).unwrap();
+    assert_eq!((now.memory.usage, now.memory.limit, now.memory.failures), (5000, u64::MAX, 3));
+    assert!(Arc::ptr_eq(&now.memory_stat, &read.memory_stat), "it says what it said");
+    meter.renew();
+    let now = meter.read(&mut buffer).unwrap();
+    assert_eq!((now.memory.limit, now.pids.limit), (9000, 7));
+    // Somebody else's are seen some readings later.
+    fs::write(fake.path("pids.max"), "8\n").unwrap();
+    let later = (0..16).map(|_| meter.read(&mut buffer).unwrap().pids.limit);
+    assert_eq!(later.collect::<Vec<_>>(), [vec![7; 15], vec![8]].concat());
 }
 
 #[test]
@@ -302,18 +318,73 @@ fn v1_counters() {
     let memory = &read.memory;
     assert_eq!((memory.usage, memory.max_usage, memory.failures), (20480, 40960, 3));
     assert_eq!(memory.limit, 9_223_372_036_854_771_712);
-    assert_eq!(read.memory_stat, [("cache".into(), 12288), ("total_inactive_file".into(), 4096)]);
+    assert_eq!(*read.memory_stat, [("cache".into(), 12288), ("total_inactive_file".into(), 4096)]);
 
     // Lines come and go with settings of the kernel; a disk gets another scheduler.
     fs::write(fake.path("memory/memory.stat"), "unevictable 5\ncache 7\n").unwrap();
     let read = meter.read(&mut Vec::new()).unwrap();
-    assert_eq!(read.memory_stat, [("cache".into(), 7), ("unevictable".into(), 5)]);
+    assert_eq!(*read.memory_stat, [("cache".into(), 7), ("unevictable".into(), 5)]);
     fs::write(fake.path("memory/memory.stat"), "unevictable 6\ncache 8\n").unwrap();
     let read = meter.read(&mut Vec::new()).unwrap();
-    assert_eq!(read.memory_stat, [("cache".into(), 8), ("unevictable".into(), 6)]);
+    assert_eq!(*read.memory_stat, [("cache".into(), 8), ("unevictable".into(), 6)]);
     fs::write(fake.path("blkio/blkio.bfq.io_serviced_recursive"), "8:0 Write 5\nTotal 5\n").unwrap();
     let later = (0..16).map(|_| meter.read(&mut Vec::new()).unwrap().blkio.serviced);
     assert_eq!(later.last().unwrap()[0].op, "Write");
+}
+
+#[test]
+fn v1_counts_what_limits_do_while_there_are_some() {
+    let fake = Fake::v1(&["cpu,cpuacct", "memory"]);
+    let cgroup = fake.group(&[
+        ("cpu,cpuacct/cpu.cfs_quota_us", "-1\n"),
+        ("cpu,cpuacct/cpu.stat", "nr_periods 4\nnr_throttled 2\nthrottled_time 9\n"),
+        ("memory/memory.stat", "cache 1\nhierarchical_memory_limit 9223372036854771712\n"),
+        ("memory/memory.usage_in_bytes", "20480\n"),
+        ("memory/memory.max_usage_in_bytes", "40960\n"),
+        ("memory/memory.limit_in_bytes", "9223372036854771712\n"),
+        ("memory/memory.failcnt", "3\n"),
+    ]);
+    let mut meter = Meter::open(&cgroup).unwrap();
+    let mut read = || {
+        let read = meter.read(&mut Vec::new()).unwrap();
+        (read.cpu.throttling.periods, read.memory.limit, read.memory.failures)
+    };
+    assert_eq!(read(), (4, 9_223_372_036_854_771_712, 3));
+    // Nothing of this can be: there is no limit that could be in the way.
+    fs::write(fake.path("cpu,cpuacct/cpu.stat"), "nr_periods 5\n").unwrap();
+    fs::write(fake.path("memory/memory.failcnt"), "4\n").unwrap();
+    assert_eq!(read(), (4, 9_223_372_036_854_771_712, 3));
+    // A limit on memory shows by itself, and is counted from then on.
+    let stat = "cache 1\nhierarchical_memory_limit 8192\n";
+    fs::write(fake.path("memory/memory.stat"), stat).unwrap();
+    fs::write(fake.path("memory/memory.limit_in_bytes"), "8192\n").unwrap();
+    assert_eq!(read(), (4, 8192, 4));
+    fs::write(fake.path("memory/memory.failcnt"), "5\n").unwrap();
+    assert_eq!(read(), (4, 8192, 5));
+    fs::write(fake.path("cpu,cpuacct/cpu.cfs_quota_us"), "50000\n").unwrap();
+    meter.renew();
+    assert_eq!(meter.read(&mut Vec::new()).unwrap().cpu.throttling.periods, 5);
+    fs::write(fake.path("cpu,cpuacct/cpu.stat"), "nr_periods 6\n").unwrap();
+    assert_eq!(meter.read(&mut Vec::new()).unwrap().cpu.throttling.periods, 6);
+}
+
+#[test]
+fn v1_asks_for_bytes_when_something_was_read_or_written() {
+    let fake = Fake::v1(&["blkio"]);
+    let operations = "blkio/blkio.throttle.io_serviced_recursive";
+    let bytes = "blkio/blkio.throttle.io_service_bytes_recursive";
+    let cgroup = fake.group(&[(operations, "8:0 Read 3\nTotal 3\n"), (bytes, "8:0 Read 4096\nTotal 4096\n")]);
+    let mut meter = Meter::open(&cgroup).unwrap();
+    let mut read = || {
+        let blkio = meter.read(&mut Vec::new()).unwrap().blkio;
+        (blkio.serviced[0].value, blkio.service_bytes[0].value)
+    };
+    assert_eq!(read(), (3, 4096));
+    fs::write(fake.path(bytes), "8:0 Read 8192\nTotal 8192\n").unwrap();
+    assert_eq!(read(), (3, 4096), "in the middle of an operation");
+    fs::write(fake.path(operations), "8:0 Read 4\nTotal 4\n").unwrap();
+    assert_eq!(read(), (4, 8192));
+    assert_eq!(read(), (4, 8192));
 }
 
 #[test]

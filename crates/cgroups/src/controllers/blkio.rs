@@ -107,25 +107,27 @@ pub(crate) fn weight(v1: u16) -> u64 {
 /// throttle layer counts.
 pub(crate) type ListV1 = (fn(&mut BlkioStats) -> &mut Vec<BlkioEntry>, &'static [&'static str]);
 
-pub(crate) const LISTS_V1: &[ListV1] = &[
-    (
-        |stats| &mut stats.service_bytes,
-        &[
-            "blkio.io_service_bytes_recursive",
-            "blkio.bfq.io_service_bytes_recursive",
-            "blkio.throttle.io_service_bytes_recursive",
-            "blkio.throttle.io_service_bytes",
-        ],
-    ),
-    (
-        |stats| &mut stats.serviced,
-        &[
-            "blkio.io_serviced_recursive",
-            "blkio.bfq.io_serviced_recursive",
-            "blkio.throttle.io_serviced_recursive",
-            "blkio.throttle.io_serviced",
-        ],
-    ),
+pub(crate) const BYTES_V1: ListV1 = (
+    |stats| &mut stats.service_bytes,
+    &[
+        "blkio.io_service_bytes_recursive",
+        "blkio.bfq.io_service_bytes_recursive",
+        "blkio.throttle.io_service_bytes_recursive",
+        "blkio.throttle.io_service_bytes",
+    ],
+);
+
+pub(crate) const OPERATIONS_V1: ListV1 = (
+    |stats| &mut stats.serviced,
+    &[
+        "blkio.io_serviced_recursive",
+        "blkio.bfq.io_serviced_recursive",
+        "blkio.throttle.io_serviced_recursive",
+        "blkio.throttle.io_serviced",
+    ],
+);
+
+pub(crate) const OTHERS_V1: &[ListV1] = &[
     (|stats| &mut stats.queued, &["blkio.io_queued_recursive", "blkio.bfq.io_queued_recursive"]),
     (
         |stats| &mut stats.service_time,
@@ -139,7 +141,7 @@ pub(crate) const LISTS_V1: &[ListV1] = &[
 
 pub(crate) fn stats_v1(directory: &Directory) -> Result<BlkioStats> {
     let mut stats = BlkioStats::default();
-    for (list, names) in LISTS_V1 {
+    for (list, names) in [BYTES_V1, OPERATIONS_V1].iter().chain(OTHERS_V1) {
         let entries = list(&mut stats);
         for name in *names {
             entries.extend(directory.read_optional(name)?.unwrap_or_default().lines().filter_map(entry_v1));

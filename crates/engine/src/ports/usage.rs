@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::RuntimeError;
 
@@ -42,8 +43,8 @@ pub struct MemoryUsage {
     /// Some very large number without a limit.
     pub limit_bytes: u64,
     pub failures: u64,
-    /// `memory.stat`, sorted by the version's own keys.
-    pub stat: Vec<(Cow<'static, str>, u64)>,
+    /// `memory.stat`, sorted by the version's own keys. Mostly what it was a second ago, and then the same piece of memory.
+    pub stat: Arc<[(Cow<'static, str>, u64)]>,
 }
 
 /// Block devices: bytes, operations and times, each by device and direction. Version 2 counts the first two.
@@ -86,6 +87,9 @@ pub struct Traffic {
 pub trait Meter: Send + Sync + fmt::Debug {
     /// Waits for the kernel: called where waiting is allowed. `NotRunning` once the container has ended.
     fn read(&self) -> Result<Usage, RuntimeError>;
+
+    /// The container's limits have been changed: the next reading says so. Waits for one that is under way.
+    fn renew(&self);
 
     /// The process has ended: lets go of what would outlive it, as its network. Waits for a reading that is under way.
     fn end(&self);

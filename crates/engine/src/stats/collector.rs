@@ -33,17 +33,26 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    watched: HashMap<String, Watched>,
+    watched: HashMap<String, Arc<Watched>>,
     /// The task runs.
     counting: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Watched {
     handle: Handle,
     samples: watch::Sender<Arc<Sample>>,
-    /// Of the process that was started then.
-    meter: Option<(Option<Timestamp>, Arc<dyn Meter>)>,
+    /// The lock is held for a look or an exchange.
+    meter: Mutex<Option<Opened>>,
+}
+
+/// The counters of the process that was started then.
+type Opened = (Option<Timestamp>, Arc<dyn Meter>);
+
+impl Watched {
+    fn meter(&self) -> MutexGuard<'_, Option<Opened>> {
+        self.meter.lock().expect("nothing panics while it holds the meter")
+    }
 }
 
 impl Collector {
@@ -68,9 +77,19 @@ impl Collector {
 
     /// The container's process has ended: nothing of it is held any longer. Its address may be another's next.
     pub(crate) fn ended(&self, id: &str) {
-        let meter = self.shared.lock().watched.get_mut(id).and_then(|watched| watched.meter.take());
+        let watched = self.shared.lock().watched.get(id).cloned();
+        let meter = watched.and_then(|watched| watched.meter().take());
         if let Some((_, meter)) = meter {
             meter.end();
+        }
+    }
+
+    /// Whoever watches sees the container's new limits in the next second.
+    pub(crate) fn limits_changed(&self, id: &str) {
+        let watched = self.shared.lock().watched.get(id).cloned();
+        let meter = watched.and_then(|watched| watched.meter().clone());
+        if let Some((_, meter)) = meter {
+            meter.renew();
         }
     }
 
@@ -81,8 +100,7 @@ impl Collector {
 
     /// One sample, at once, for one who asks.
     pub(crate) async fn sample(&self, handle: &Handle) -> Arc<Sample> {
-        let mut meter = None;
-        self.shared.measure(handle, &mut meter).await
+        self.shared.measure(handle).await.0
     }
 
     /// A sample a second from now on, the first of them at once.
@@ -91,15 +109,17 @@ impl Collector {
         if let Some(watched) = self.shared.lock().watched.get(&id) {
             return watched.samples.subscribe();
         }
-        let mut meter = None;
-        let first = self.shared.measure(handle, &mut meter).await;
+        let (first, meter) = self.shared.measure(handle).await;
         let mut state = self.shared.lock();
         // Another may have come meanwhile.
-        let watched = state.watched.entry(id).or_insert_with(|| Watched {
-            handle: handle.clone(),
-            samples: watch::Sender::new(first),
-            meter,
+        let watched = state.watched.entry(id).or_insert_with(|| {
+            let (samples, meter) = (watch::Sender::new(first), Mutex::new(meter));
+            Arc::new(Watched { handle: handle.clone(), samples, meter })
         });
+        // Of an update before now, nobody could tell it.
+        if let Some((_, meter)) = &*watched.meter() {
+            meter.renew();
+        }
         let samples = watched.samples.subscribe();
         if !std::mem::replace(&mut state.counting, true) {
             tokio::spawn(count(self.shared.clone()));
@@ -112,7 +132,7 @@ impl Collector {
 async fn count(shared: Arc<Shared>) {
     loop {
         shared.clock.sleep(INTERVAL).await;
-        let mut round = {
+        let mut round: Vec<_> = {
             let mut state = shared.lock();
             state.watched.retain(|_, watched| {
                 watched.samples.receiver_count() > 0 && !watched.handle.published.borrow().removed
@@ -121,38 +141,33 @@ async fn count(shared: Arc<Shared>) {
                 state.counting = false;
                 return;
             }
-            state.watched.values().cloned().collect::<Vec<_>>()
+            state.watched.values().cloned().collect()
         };
         let at_once = meters_max();
         let keep = round.len() <= at_once;
-        for several in round.chunks_mut(at_once) {
-            for watched in several.iter_mut() {
-                shared.open(&watched.handle.view(), &mut watched.meter).await;
+        while !round.is_empty() {
+            let several = round.split_off(round.len().saturating_sub(at_once));
+            for watched in &several {
+                shared.refresh(watched).await;
             }
-            let (counting, mut counted) = (shared.clone(), several.to_vec());
+            let counting = shared.clone();
             let (counted, samples) = crate::core::blocking(move || {
                 let machine = machine::cpu();
-                let read = |watched: &mut Watched| {
-                    let view = watched.handle.view();
-                    let sample = counting.read(&view, &mut watched.meter, machine.as_ref().ok());
-                    watched.meter.take_if(|_| !keep);
+                let read = |watched: &Arc<Watched>| {
+                    let meter = watched.meter().clone();
+                    let sample = counting.read(&watched.handle.view(), meter.as_ref(), machine.as_ref().ok());
+                    if !keep || sample.at.is_none() {
+                        *watched.meter() = None;
+                    }
                     Arc::new(sample)
                 };
-                let samples: Vec<_> = counted.iter_mut().map(read).collect();
-                (counted, samples)
+                let samples: Vec<_> = several.iter().map(read).collect();
+                (several, samples)
             })
             .await;
             // Told from here, and all at once: from the other thread, each would wake a sleeping one.
             for (watched, sample) in counted.iter().zip(samples) {
                 watched.samples.send_replace(sample);
-            }
-            several.clone_from_slice(&counted);
-        }
-        let mut state = shared.lock();
-        for watched in round {
-            let id = &watched.samples.borrow().id;
-            if let Some(kept) = state.watched.get_mut(id) {
-                kept.meter.clone_from(&watched.meter);
             }
         }
     }
@@ -163,52 +178,45 @@ impl Shared {
         self.state.lock().expect("nothing panics while it holds the watched")
     }
 
-    async fn measure(
-        self: &Arc<Self>,
-        handle: &Handle,
-        meter: &mut Option<(Option<Timestamp>, Arc<dyn Meter>)>,
-    ) -> Arc<Sample> {
+    async fn measure(self: &Arc<Self>, handle: &Handle) -> (Arc<Sample>, Option<Opened>) {
         let view = handle.view();
-        self.open(&view, meter).await;
-        let (shared, mut opened) = (self.clone(), meter.take());
-        let (sample, opened) = crate::core::blocking(move || {
-            let sample = shared.read(&view, &mut opened, machine::cpu().as_ref().ok());
-            (sample, opened)
+        let meter = if has_process(&view) { self.open(&view).await } else { None };
+        let shared = self.clone();
+        crate::core::blocking(move || {
+            let sample = shared.read(&view, meter.as_ref(), machine::cpu().as_ref().ok());
+            let meter = meter.filter(|_| sample.at.is_some());
+            (Arc::new(sample), meter)
         })
-        .await;
-        *meter = opened;
-        Arc::new(sample)
+        .await
     }
 
-    /// Opens the counters of a process that is new.
-    async fn open(&self, view: &Container, meter: &mut Option<(Option<Timestamp>, Arc<dyn Meter>)>) {
-        if !has_process(view) {
-            *meter = None;
-            return;
+    /// Opens the counters of a process that is new, and closes those of one that has ended.
+    async fn refresh(&self, watched: &Watched) {
+        let view = watched.handle.view();
+        if !has_process(&view) {
+            *watched.meter() = None;
+        } else if watched.meter().as_ref().is_none_or(|(of, _)| *of != view.state.started_at) {
+            let opened = self.open(&view).await;
+            *watched.meter() = opened;
         }
-        let started_at = view.state.started_at;
-        if meter.as_ref().is_some_and(|(of, _)| *of == started_at) {
-            return;
-        }
+    }
+
+    async fn open(&self, view: &Container) -> Option<Opened> {
         let own_network = view.spec.host.network_mode != NetworkMode::Host && !view.spec.network_disabled;
-        *meter = match self.runtime.meter(&view.id, own_network).await {
-            Ok(opened) => Some((started_at, opened)),
+        match self.runtime.meter(&view.id, own_network).await {
+            Ok(opened) => Some((view.state.started_at, opened)),
             Err(error) => {
                 // It has just ended, mostly.
                 tracing::debug!(container = %view.id, %error, "its counters cannot be opened");
                 None
             }
-        };
+        }
     }
 
-    fn read(
-        &self,
-        view: &Container,
-        meter: &mut Option<(Option<Timestamp>, Arc<dyn Meter>)>,
-        machine: Option<&(u64, u32)>,
-    ) -> Sample {
+    /// Zeros when there is no process, or nothing could be read.
+    fn read(&self, view: &Container, meter: Option<&Opened>, machine: Option<&(u64, u32)>) -> Sample {
         let nothing = Sample { id: view.id.clone(), name: view.name.clone(), ..Sample::default() };
-        let (Some((_, open)), Some((machine_cpu_ns, online_cpus))) = (meter.as_ref(), machine) else {
+        let (Some((_, open)), Some((machine_cpu_ns, online_cpus))) = (meter, machine) else {
             return nothing;
         };
         match open.read() {
@@ -221,7 +229,6 @@ impl Shared {
             },
             Err(error) => {
                 tracing::debug!(container = %view.id, %error, "its counters cannot be read");
-                *meter = None;
                 nothing
             }
         }

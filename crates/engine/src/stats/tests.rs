@@ -15,23 +15,32 @@ struct Fake {
     opened: AtomicUsize,
     read: Arc<AtomicUsize>,
     ended: Arc<AtomicUsize>,
+    renewed: Arc<AtomicUsize>,
     networks: Mutex<Vec<bool>>,
 }
 
 #[derive(Debug)]
-struct Counter(Arc<AtomicUsize>, Arc<AtomicUsize>);
+struct Counter {
+    read: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+    renewed: Arc<AtomicUsize>,
+}
 
 impl Meter for Counter {
     fn read(&self) -> Result<Usage, RuntimeError> {
-        let pids = self.0.fetch_add(1, Ordering::Relaxed) as u64;
+        let pids = self.read.fetch_add(1, Ordering::Relaxed) as u64;
         let interfaces = ["eth0", "eth12", "ethernet", "veth1", "docker0", "tunl0"];
         let interfaces = interfaces.map(|name| (name.to_owned(), InterfaceUsage::default()));
         let memory = MemoryUsage { limit_bytes: u64::MAX, ..MemoryUsage::default() };
         Ok(Usage { pids, memory, interfaces: interfaces.into(), ..Usage::default() })
     }
 
+    fn renew(&self) {
+        self.renewed.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn end(&self) {
-        self.1.fetch_add(1, Ordering::Relaxed);
+        self.ended.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -46,7 +55,11 @@ impl ContainerRuntime for Fake {
     fn meter<'a>(&'a self, _: &'a str, network: bool) -> BoxFuture<'a, Result<Arc<dyn Meter>, RuntimeError>> {
         self.opened.fetch_add(1, Ordering::Relaxed);
         self.networks.lock().unwrap().push(network);
-        let meter: Arc<dyn Meter> = Arc::new(Counter(self.read.clone(), self.ended.clone()));
+        let meter: Arc<dyn Meter> = Arc::new(Counter {
+            read: self.read.clone(),
+            ended: self.ended.clone(),
+            renewed: self.renewed.clone(),
+        });
         Box::pin(std::future::ready(Ok(meter)))
     }
     fn start(&self, _: StartRequest) -> BoxFuture<'_, Result<Started, RuntimeError>> {
@@ -176,6 +189,12 @@ async fn a_stopped_container_has_zeros_and_a_removed_one_ends() {
     let (publish, handle) = container("abc");
     let mut samples = stream(collector.watch(&handle).await);
     assert!(samples.next().await.unwrap().0.at.is_some());
+    // New limits are told to who counts, and to no other.
+    let before = fake.renewed.load(Ordering::Relaxed);
+    collector.limits_changed("other");
+    assert_eq!(fake.renewed.load(Ordering::Relaxed), before);
+    collector.limits_changed("abc");
+    assert_eq!(fake.renewed.load(Ordering::Relaxed), before + 1);
     // What it holds of the process goes with the process, not with the next second.
     collector.ended("other");
     collector.ended("abc");

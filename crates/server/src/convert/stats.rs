@@ -1,6 +1,7 @@
 //! A container's counters.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use api::stats as wire;
 use engine::ports::{BlockIoEntry, Usage};
@@ -75,7 +76,33 @@ const MEMORY_V2: &[&str] = &[
     "workingset_refault",
 ];
 
-pub(crate) fn response(sample: &Sample, previous: Option<&Sample>) -> wire::StatsResponse {
+/// The answers of one stream.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    /// The `memory.stat` of the last one, and what is shown of it: it is mostly the next one's, too.
+    memory: Option<(Arc<[Counter]>, wire::Counters)>,
+}
+
+type Counter = (Cow<'static, str>, u64);
+
+impl Answers {
+    pub(crate) fn next(&mut self, sample: &Sample, previous: Option<&Sample>) -> wire::StatsResponse {
+        let mut response = response(sample, previous);
+        let usage = &sample.usage;
+        response.memory_stats.stats = match &self.memory {
+            Some((of, shown)) if Arc::ptr_eq(of, &usage.memory.stat) => shown.clone(),
+            _ => {
+                let shown = counters(usage);
+                self.memory = Some((usage.memory.stat.clone(), shown.clone()));
+                shown
+            }
+        };
+        response
+    }
+}
+
+/// All but the counters of memory.
+fn response(sample: &Sample, previous: Option<&Sample>) -> wire::StatsResponse {
     let mut response = wire::StatsResponse {
         id: sample.id.clone(),
         name: format!("/{}", sample.name),
@@ -90,7 +117,14 @@ pub(crate) fn response(sample: &Sample, previous: Option<&Sample>) -> wire::Stat
         return response;
     }
     let usage = &sample.usage;
-    response.memory_stats = memory(usage);
+    let memory = &usage.memory;
+    response.memory_stats = wire::MemoryStats {
+        usage: memory.bytes,
+        max_usage: memory.max_bytes,
+        stats: wire::Counters::default(),
+        failcnt: memory.failures,
+        limit: memory.limit_bytes,
+    };
     response.pids_stats = wire::PidsStats {
         current: usage.pids,
         // "No limit" of version 2 is the largest number, and left out of version 1.
@@ -134,7 +168,7 @@ fn cpu(sample: &Sample) -> wire::CpuStats {
     }
 }
 
-fn memory(usage: &Usage) -> wire::MemoryStats {
+fn counters(usage: &Usage) -> wire::Counters {
     let memory = &usage.memory;
     // Without the controller there is nothing.
     let keys = match (memory.stat.is_empty(), usage.cgroup_v2) {
@@ -150,13 +184,7 @@ fn memory(usage: &Usage) -> wire::MemoryStats {
         let value = counted.next_if(|(name, _)| name == key).map_or(0, |(_, value)| *value);
         (Cow::Borrowed(*key), value)
     });
-    wire::MemoryStats {
-        usage: memory.bytes,
-        max_usage: memory.max_bytes,
-        stats: wire::Counters(stats.collect()),
-        failcnt: memory.failures,
-        limit: memory.limit_bytes,
-    }
+    wire::Counters(stats.collect())
 }
 
 fn block_io_v1(usage: &Usage) -> wire::BlkioStats {
@@ -235,9 +263,13 @@ mod tests {
         }
     }
 
+    fn answer(sample: &Sample, previous: Option<&Sample>) -> wire::StatsResponse {
+        Answers::default().next(sample, previous)
+    }
+
     #[test]
     fn version_1_has_empty_lists_and_version_2_none() {
-        let shown = serde_json::to_value(response(&sample(false), None)).unwrap();
+        let shown = serde_json::to_value(answer(&sample(false), None)).unwrap();
         assert_eq!((&shown["name"], &shown["preread"]), (&"/web".into(), &super::super::NEVER.into()));
         assert_eq!(shown["blkio_stats"]["io_service_bytes_recursive"][2]["op"], "Discard");
         assert_eq!(shown["blkio_stats"]["io_serviced_recursive"], serde_json::json!([]));
@@ -248,7 +280,7 @@ mod tests {
         assert_eq!(shown["pids_stats"], serde_json::json!({"current": 3}));
         assert_eq!(shown["networks"]["eth0"]["rx_dropped"], 4);
 
-        let shown = serde_json::to_value(response(&sample(true), Some(&sample(true)))).unwrap();
+        let shown = serde_json::to_value(answer(&sample(true), Some(&sample(true)))).unwrap();
         assert_eq!(shown["blkio_stats"]["io_service_bytes_recursive"].as_array().unwrap().len(), 2);
         assert_eq!(shown["blkio_stats"]["io_service_bytes_recursive"][0]["op"], "read");
         assert!(shown["blkio_stats"]["io_serviced_recursive"].is_null());
@@ -268,14 +300,14 @@ mod tests {
         assert!(MEMORY_V1.is_sorted() && MEMORY_V2.is_sorted());
         let mut all = sample(false);
         all.usage.memory.stat = MEMORY_V1.iter().zip(1..).map(|(key, n)| (Cow::Borrowed(*key), n)).collect();
-        let shown = response(&all, None).memory_stats.stats;
+        let shown = answer(&all, None).memory_stats.stats;
         assert_eq!(shown.0, all.usage.memory.stat);
     }
 
     #[test]
     fn one_that_does_not_run_has_zeros() {
         let nothing = Sample { id: "abc".into(), name: "web".into(), ..Sample::default() };
-        let text = serde_json::to_string(&response(&nothing, None)).unwrap();
+        let text = serde_json::to_string(&answer(&nothing, None)).unwrap();
         assert_eq!(
             text,
             "{\"id\":\"abc\",\"name\":\"/web\",\"os_type\":\"linux\",\"read\":\"0001-01-01T00:00:00Z\",\"cpu_stats\":{\"cpu_usage\":\

@@ -7,7 +7,7 @@
 //! ends it with the process.
 
 use std::os::fd::OwnedFd;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use engine::ports::{
     BlockIoEntry, BlockIoUsage, CpuUsage, InterfaceUsage, MemoryUsage, RuntimeError, Traffic, Usage,
@@ -54,9 +54,15 @@ pub(super) fn open(cgroup: &cgroups::Cgroup, pid: Option<i32>) -> cgroups::Resul
     Ok(Meter { files: Mutex::new(Files { cgroup, is_v2, network, buffer: Vec::new() }) })
 }
 
+impl Meter {
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl engine::ports::Meter for Meter {
     fn read(&self) -> Result<Usage, RuntimeError> {
-        let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut files = self.files();
         let Files { cgroup, is_v2, network, buffer } = &mut *files;
         let reading = cgroup.read(buffer).map_err(|error| match error.is_gone() {
             true => not_running(),
@@ -70,8 +76,12 @@ impl engine::ports::Meter for Meter {
         Ok(usage)
     }
 
+    fn renew(&self) {
+        self.files().cgroup.renew();
+    }
+
     fn end(&self) {
-        let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut files = self.files();
         if let Some(network) = &mut files.network {
             network.table = None;
         }

@@ -33,7 +33,10 @@ impl Was {
 impl Owner {
     pub(super) async fn update(&mut self, request: &UpdateRequest) -> Result<()> {
         let id = self.record.id.clone();
-        self.try_update(request).await.map_err(|e| e.context(format_args!("Cannot update container {id}")))
+        let updated = self.try_update(request).await;
+        // Also where limits were put back.
+        self.core.stats.limits_changed(&id);
+        updated.map_err(|e| e.context(format_args!("Cannot update container {id}")))
     }
 
     async fn try_update(&mut self, request: &UpdateRequest) -> Result<()> {
