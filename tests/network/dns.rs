@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 /// Where containers on users' networks ask.
-const SERVER: &str = "127.0.0.11:53";
+pub(crate) const SERVER: &str = "127.0.0.11:53";
 const WAIT: Duration = Duration::from_secs(10);
 
 pub(crate) const A: u16 = 1;

@@ -109,6 +109,44 @@ fn hostile(pid: u32, at: &str) {
     });
 }
 
+/// One that says the same to everything.
+fn good(pid: u32, at: &str, address: [u8; 4]) {
+    let at = at.to_owned();
+    let server = dns::inside(pid, move || UdpSocket::bind(at).expect("bind"));
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok((length, client)) = server.recv_from(&mut buffer) {
+            let _ = server.send_to(&dns::answer(&buffer[..length], address.into()), client);
+        }
+    });
+}
+
+/// More at once than may wait of one container, about what nobody answers: each hears something.
+fn burst(pid: u32) {
+    // So many find room in a socket's queue; then one that needs not wait says that they were taken out.
+    const AT_ONCE: usize = 50;
+    const QUESTIONS: usize = 6 * AT_ONCE;
+    let (question, local) = (dns::question("dead.burst.test", A), dns::question("web", A));
+    dns::inside(pid, move || {
+        let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+        socket.set_read_timeout(Some(CLIENTS_WAIT)).expect("set a time-out");
+        socket.connect(dns::SERVER).expect("connect");
+        let mut buffer = [0; 512];
+        let mut heard = 0;
+        for sent in 1..=QUESTIONS {
+            socket.send(&question).expect("ask");
+            if sent % AT_ONCE == 0 {
+                socket.send(&local).expect("ask");
+                socket.recv(&mut buffer).expect("an answer");
+                heard += 1;
+            }
+        }
+        for _ in heard..QUESTIONS + QUESTIONS / AT_ONCE {
+            socket.recv(&mut buffer).expect("an answer");
+        }
+    });
+}
+
 /// Everything that can be heard of that server, by a process of a container.
 fn hear_it_all(pid: u32) {
     let truth = ["10.7.7.7"].map(str::to_owned);
@@ -147,16 +185,24 @@ fn whatever_servers_do_containers_hear_in_time() {
     };
     let web = sleeper("web", &[]);
     hear_it_all(web);
+    burst(web);
+    assert_eq!(ask(web, "good.later.test", A).data, ["10.7.7.7"], "those that had to wait are forgotten");
     // One that nobody is at, and one that is silent, before one that is good.
     std::fs::write(&path, "nameserver 127.0.0.9\nnameserver 127.0.0.2\nnameserver 127.0.0.3\n").unwrap();
-    let good = dns::inside(home.host.pid(), || UdpSocket::bind("127.0.0.3:53").expect("bind"));
-    std::thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok((length, client)) = good.recv_from(&mut buffer) {
-            let _ = good.send_to(&dns::answer(&buffer[..length], [10, 8, 8, 8].into()), client);
-        }
-    });
+    good(home.host.pid(), "127.0.0.3:53", [10, 8, 8, 8]);
     crate::until("the good one is asked, too", || ask(web, "dead.elsewhere.test", A).data == ["10.8.8.8"]);
+    // One that is behind an interface.
+    home.host.sh("ip -6 addr add fe80::99/64 dev lo nodad");
+    good(home.host.pid(), "[fe80::99%1]:53", [10, 9, 9, 9]);
+    std::fs::write(&path, "nameserver fe80::99%lo\n").unwrap();
+    crate::until("that one is asked", || ask(web, "scoped.test", A).data == ["10.9.9.9"]);
+    let seen = home.sh(&["--network", "one"], "grep ExtServers /etc/resolv.conf");
+    assert_eq!(seen, "# ExtServers: [host(fe80::99%lo)]");
+    // Who is told to ask here what is not known here is not sent in a circle.
+    let circle = sleeper("circle", &["--dns", "127.0.0.11"]);
+    let begun = Instant::now();
+    assert_eq!(ask_tcp(circle, "good.test", A).code, SERVER_FAILURE);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     // The same from a container's own namespace, of a server of its own.
     hostile(home.host.pid(), &format!("{gateway}:53"));
     let own = sleeper("own", &["--dns", &gateway]);

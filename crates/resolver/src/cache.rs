@@ -1,7 +1,7 @@
 //! Answers of others, for as long as they say.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Message, ResponseCode};
@@ -18,7 +18,7 @@ const TTL_MAX_NEGATIVE: u32 = 30;
 /// What has to be the same for an answer to be the same. Who asks other servers may be told other things.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    servers: Vec<IpAddr>,
+    servers: Vec<SocketAddr>,
     /// The namespace that they are asked from: a container's, or the host's.
     from: Option<String>,
     name: String,
@@ -28,7 +28,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    pub(crate) fn of(question: &Question, servers: Vec<IpAddr>, from: Option<String>) -> Self {
+    pub(crate) fn of(question: &Question, servers: Vec<SocketAddr>, from: Option<String>) -> Self {
         let Question { message, query } = question;
         let edns = message.edns.as_ref();
         Self {
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!((found.metadata.id, &found.queries[0]), (again.message.metadata.id, &again.query));
         assert_eq!(found.answers.iter().map(|record| record.ttl).collect::<Vec<_>>(), [31, 1]);
         assert!(after(60).is_none());
-        assert!(cache.find(&Key::of(&again, vec![[9, 9, 9, 9].into()], None), &again, start).is_none());
+        assert!(cache.find(&Key::of(&again, vec![([9, 9, 9, 9], 53).into()], None), &again, start).is_none());
     }
 
     #[test]

@@ -49,7 +49,6 @@ async fn datagrams(state: &Rc<State>, id: &Rc<str>, ears: &Rc<Ears>, waiting: &A
     // They end with this.
     let mut elsewhere = JoinSet::new();
     loop {
-        while elsewhere.try_join_next().is_some() {}
         let (length, client) = match ears.udp.recv_from(&mut buffer).await {
             Ok(received) => received,
             // That an earlier client is gone is told here, too.
@@ -63,6 +62,8 @@ async fn datagrams(state: &Rc<State>, id: &Rc<str>, ears: &Rc<Ears>, waiting: &A
             Heard::Nothing => {}
             Heard::Elsewhere(question) => {
                 let (state, id, ears, waiting) = (state.clone(), id.clone(), ears.clone(), waiting.clone());
+                // Those that ended while nobody asked do not count any more.
+                while elsewhere.try_join_next().is_some() {}
                 // One more than may wait is told so without waiting.
                 if elsewhere.len() > WAITING_MAX {
                     if let Some(bytes) = refuse(&question) {

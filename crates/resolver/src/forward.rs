@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -36,6 +36,8 @@ const SERVERS_MAX: usize = 3;
 /// So long a server that did not answer in time is asked after the others.
 const LAST: Duration = Duration::from_secs(30);
 const PORT: u16 = 53;
+/// Where containers ask us. Who is told to ask there instead of the host's servers is not sent in a circle.
+const US: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
 
 /// An answer, as it came and as it was understood.
 type Heard = (Vec<u8>, Message);
@@ -48,7 +50,7 @@ pub(crate) struct Forwarder {
     // Never held across an await.
     host: RefCell<Host>,
     cache: RefCell<Cache>,
-    slow: RefCell<HashMap<IpAddr, Instant>>,
+    slow: RefCell<HashMap<SocketAddr, Instant>>,
 }
 
 impl Forwarder {
@@ -73,11 +75,14 @@ impl Forwarder {
         tcp: bool,
     ) -> Option<Vec<u8>> {
         let own = !asker.servers.is_empty();
-        let servers: Vec<IpAddr> = match own {
-            true => asker.servers.clone(),
+        let servers: Vec<SocketAddr> = match own {
+            true => {
+                let others = asker.servers.iter().filter(|server| **server != US);
+                others.map(|server| SocketAddr::new(*server, self.port)).collect()
+            }
             // Who is kept from the world is not to reach it by questions.
             false if !asker.leads_out => return None,
-            false => self.host.borrow_mut().servers().to_vec(),
+            false => self.host.borrow_mut().servers(self.port).to_vec(),
         };
         let key = Key::of(question, servers.clone(), own.then(|| asker.id.clone()));
         let bytes_max = question.bytes_max(tcp);
@@ -97,12 +102,12 @@ impl Forwarder {
     }
 
     /// Those that answered in time come first.
-    fn in_order(&self, mut servers: Vec<IpAddr>) -> Vec<SocketAddr> {
+    fn in_order(&self, mut servers: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let mut slow = self.slow.borrow_mut();
         slow.retain(|_, since| since.elapsed() < LAST);
         servers.truncate(SERVERS_MAX);
         servers.sort_by_key(|server| slow.contains_key(server));
-        servers.into_iter().map(|server| SocketAddr::new(server, self.port)).collect()
+        servers
     }
 
     async fn race(
@@ -112,7 +117,7 @@ impl Forwarder {
         question: &Question,
         tcp: bool,
     ) -> Option<Heard> {
-        let mut asked = JoinSet::<(IpAddr, io::Result<Heard>)>::new();
+        let mut asked = JoinSet::<(SocketAddr, io::Result<Heard>)>::new();
         let mut silent = Vec::new();
         let mut next = servers.into_iter();
         let ends = tokio::time::sleep(ALL_WAIT);
@@ -121,8 +126,8 @@ impl Forwarder {
             if let Some(server) = next.next() {
                 match self.exchange(server, netns, question, tcp) {
                     Ok(exchange) => {
-                        silent.push(server.ip());
-                        asked.spawn_local(async move { (server.ip(), exchange.await) });
+                        silent.push(server);
+                        asked.spawn_local(async move { (server, exchange.await) });
                     }
                     // No such family here, say.
                     Err(_) => continue,

@@ -123,7 +123,9 @@ fn one_good_server_among_bad_ones_is_enough() {
         }
         assert!(start.elapsed() < ALL_WAIT, "{:?}", start.elapsed());
         assert_eq!(
-            forwarder.in_order([61, 63].map(|last| [127, 0, 0, last].into()).to_vec())[0].ip().to_string(),
+            forwarder.in_order([61, 63].map(|last| ([127, 0, 0, last], port).into()).to_vec())[0]
+                .ip()
+                .to_string(),
             "127.0.0.63",
             "who was silent comes last"
         );
