@@ -1,10 +1,11 @@
 //! A container's `/etc/resolv.conf`, from the host's and what was asked for. See `resolv.conf(5)`.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Servers for a machine whose own are all on its loopback (as Docker).
 const FALLBACK_SERVERS: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
+const FALLBACK_SERVERS_IPV6: [&str; 2] = ["2001:4860:4860::8888", "2001:4860:4860::8844"];
 const HOST_FILE: &str = "/etc/resolv.conf";
 /// Where systemd-resolved writes the servers that its own, on the loopback, asks.
 const RESOLVED_FILE: &str = "/run/systemd/resolve/resolv.conf";
@@ -65,8 +66,11 @@ fn host_file(whom: Whom) -> (&'static str, String) {
     let mut path = HOST_FILE;
     let mut host_file = read(path);
     if whom != Whom::HostsOwn && servers(&host_file) == [RESOLVED.to_string()] {
-        path = RESOLVED_FILE;
-        host_file = read(path);
+        let resolved_file = read(RESOLVED_FILE);
+        // Something else than systemd-resolved may be there.
+        if !servers(&resolved_file).is_empty() {
+            (path, host_file) = (RESOLVED_FILE, resolved_file);
+        }
     }
     (path, host_file)
 }
@@ -80,11 +84,14 @@ fn generate(host_file: &str, path: &str, asked: &Asked, whom: Whom) -> String {
         names = of_host.filter(|server| is_reachable(whom, server)).collect();
         if names.is_empty() && matches!(whom, Whom::HostsReachable | Whom::HostsReachableIpv6) {
             names = FALLBACK_SERVERS.map(str::to_owned).to_vec();
+            if whom == Whom::HostsReachableIpv6 {
+                names.extend(FALLBACK_SERVERS_IPV6.map(str::to_owned));
+            }
             comments.push("Used default nameservers.".to_owned());
         }
     }
     if whom == Whom::Us {
-        let others = names.iter().filter(|server| server.parse::<IpAddr>().is_ok());
+        let others = names.iter().filter(|server| address(server).is_some());
         let others = others.map(|server| match asked.servers.is_empty() {
             true => format!("host({server})"),
             false => server.clone(),
@@ -132,6 +139,10 @@ fn generate(host_file: &str, path: &str, asked: &Asked, whom: Whom) -> String {
     host_file.lines().filter(|line| is_other(line)).for_each(|line| {
         let _ = writeln!(text, "{}", line.trim());
     });
+    let invalid: Vec<_> = servers(host_file).into_iter().filter(|server| address(server).is_none()).collect();
+    if !invalid.is_empty() {
+        comments.push(format!("Invalid nameservers: [{}]", invalid.join(" ")));
+    }
     let overrides = [("nameservers", &asked.servers), ("search", &asked.search), ("options", &asked.options)];
     let overrides: Vec<_> =
         overrides.iter().filter(|(_, words)| !words.is_empty()).map(|(name, _)| *name).collect();
@@ -175,13 +186,21 @@ fn is_other(line: &str) -> bool {
 
 /// From a network that is not the host's: its loopback is another, and it may have no IPv6.
 fn is_reachable(whom: Whom, server: &str) -> bool {
-    let Ok(ip) = server.parse::<IpAddr>() else {
-        return !matches!(whom, Whom::HostsReachable | Whom::HostsReachableIpv6);
-    };
+    let Some(ip) = address(server) else { return false };
     match whom {
         Whom::HostsReachable => ip.is_ipv4() && !ip.is_loopback(),
         Whom::HostsReachableIpv6 => !ip.is_loopback(),
         Whom::HostsOwn | Whom::Us => true,
+    }
+}
+
+/// Without its interface, as in `fe80::1%eth0`.
+fn address(server: &str) -> Option<IpAddr> {
+    match server.split_once('%') {
+        None => server.parse().ok(),
+        Some((address, interface)) => {
+            address.parse::<Ipv6Addr>().ok().filter(|_| !interface.is_empty()).map(IpAddr::V6)
+        }
     }
 }
 
@@ -211,6 +230,10 @@ mod tests {
         );
         let only_local = "nameserver ::1\nnameserver 127.0.1.1\n";
         assert_eq!(made(only_local, &nothing, Whom::HostsReachable), "nameserver 8.8.8.8|nameserver 8.8.4.4");
+        assert_eq!(
+            made(only_local, &nothing, Whom::HostsReachableIpv6),
+            "nameserver 8.8.8.8|nameserver 8.8.4.4|nameserver 2001:4860:4860::8888|nameserver 2001:4860:4860::8844"
+        );
         assert_eq!(made(only_local, &nothing, Whom::HostsOwn), "nameserver ::1|nameserver 127.0.1.1");
         assert_eq!(made("", &nothing, Whom::HostsOwn), "");
     }
@@ -251,6 +274,8 @@ mod tests {
             "nameserver 127.0.0.11\noptions ndots:2\n\n# Based on host file: '/etc/resolv.conf' (internal resolver)\n# \
              ExtServers: [10.1.1.1]\n# Overrides: [nameservers options]\n# Option ndots from: override\n"
         );
+        let text = of("nameserver fe80::1%eth0\nnameserver me\n", &Asked::default());
+        assert!(text.contains("# ExtServers: [host(fe80::1%eth0)]\n# Invalid nameservers: [me]\n"), "{text}");
         assert!(of("", &Asked::default()).contains("# NO EXTERNAL NAMESERVERS DEFINED\n"));
     }
 }
