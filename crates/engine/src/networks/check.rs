@@ -133,6 +133,9 @@ fn within(pool: &Pool, subnet: IpNet, wrong: &mut Vec<String>) {
         IpNet::V4(_) => (8, 30, "IPv4"),
         IpNet::V6(_) => (1, 126, "IPv6"),
     };
+    if subnet.addr().is_ipv6() && subnet.addr().is_multicast() {
+        wrong.push(format!("invalid subnet {subnet}: multicast subnet '{subnet}' is not allowed"));
+    }
     let is_of_another = |address: IpAddr| address.is_ipv4() != subnet.addr().is_ipv4();
     if !(least..=most).contains(&subnet.prefix_len()) {
         wrong.push(format!("invalid subnet {subnet}: the prefix must be between {least} and {most}"));
@@ -219,6 +222,10 @@ mod tests {
         assert_eq!(
             six("fd00::/127", "", ""),
             "invalid subnet fd00::/127: the prefix must be between 1 and 126"
+        );
+        assert_eq!(
+            six("ff02::/64", "", ""),
+            "invalid subnet ff02::/64: multicast subnet 'ff02::/64' is not allowed"
         );
         for (pools, text) in [
             (pool("10.0.0.0", "", ""), "invalid subnet 10.0.0.0: invalid CIDR block notation"),

@@ -11,7 +11,7 @@ use crate::ports::BridgeNetwork;
 pub(super) async fn run(core: &Arc<Core>, request: CreateRequest) -> Result<Arc<Network>> {
     check::check(&request)?;
     let _turn = core.networks.turn.lock().await;
-    let request = config_only::applied(core, request)?;
+    let request = options::versions(with_defaults(core, config_only::applied(core, request)?))?;
     check::check_configuration(&request)?;
     if core.networks.named(&request.name).is_some() {
         return Err(Error::conflict(format!("network with name {} already exists", request.name)));
@@ -22,7 +22,7 @@ pub(super) async fn run(core: &Arc<Core>, request: CreateRequest) -> Result<Arc<
         event(core, &network, "create");
         return Ok(network);
     }
-    let request = over::settled(with_defaults(core, request))?;
+    let request = over::settled(request)?;
     let bridge = match request.driver.as_str() {
         "" | "bridge" => options::bridge(&id, &request)?,
         _ => over::network(&id, &request)?,
@@ -49,6 +49,10 @@ pub(super) async fn run(core: &Arc<Core>, request: CreateRequest) -> Result<Arc<
 
 /// With the options that this engine gives all networks of a driver (`default-network-opts`).
 fn with_defaults(core: &Core, mut request: CreateRequest) -> CreateRequest {
+    // Whoever takes over a configuration gets them.
+    if request.config_only {
+        return request;
+    }
     let driver = if request.driver.is_empty() { "bridge" } else { &request.driver };
     for (key, value) in core.settings().network_options.get(driver).into_iter().flatten() {
         request.options.entry(key.clone()).or_insert_with(|| value.clone());

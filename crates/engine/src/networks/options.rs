@@ -209,16 +209,28 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// `--ipv6` as an option of the driver.
-pub(super) fn wants_ipv6(request: &CreateRequest) -> bool {
-    request.ipv6 == Some(true)
-        || request.options.get(ENABLE_IPV6).is_some_and(|text| boolean(text) == Some(true))
+/// Which versions of IP a network has, `--ipv4` and `--ipv6`, may be said as options of the driver as well. A flag counts
+/// more, and then the option is not shown.
+pub(super) fn versions(mut request: CreateRequest) -> Result<CreateRequest> {
+    for (key, said) in [(ENABLE_IPV4, &mut request.ipv4), (ENABLE_IPV6, &mut request.ipv6)] {
+        if said.is_some() {
+            request.options.remove(key);
+            continue;
+        }
+        let read = |text: &String| {
+            boolean(text).ok_or_else(|| Error::invalid(format!("driver-opt {key:?} is not a valid bool")))
+        };
+        *said = request.options.get(key).map(read).transpose()?;
+    }
+    Ok(request)
 }
 
-/// `--ipv4=false`, likewise.
+pub(super) fn wants_ipv6(request: &CreateRequest) -> bool {
+    request.ipv6 == Some(true)
+}
+
 pub(super) fn refuses_ipv4(request: &CreateRequest) -> bool {
     request.ipv4 == Some(false)
-        || request.options.get(ENABLE_IPV4).is_some_and(|text| boolean(text) == Some(false))
 }
 
 #[cfg(test)]
@@ -228,6 +240,19 @@ mod tests {
     fn with(options: &[(&str, &str)]) -> Result<BridgeNetwork> {
         let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         bridge(&"0123456789abcdef".repeat(4), &CreateRequest { options, ..CreateRequest::default() })
+    }
+
+    #[test]
+    fn versions_of_ip_are_said_by_flag_or_option() {
+        let of = |ipv6: Option<bool>, option: &str| {
+            let options = [(ENABLE_IPV6.to_owned(), option.to_owned())].into();
+            versions(CreateRequest { ipv6, options, ..CreateRequest::default() })
+        };
+        assert!(wants_ipv6(&of(None, "1").unwrap()));
+        let said = of(Some(false), "true").unwrap();
+        assert!(!wants_ipv6(&said) && said.options.is_empty());
+        let error = of(None, "x").unwrap_err();
+        assert_eq!(error.message, "driver-opt \"com.docker.network.enable_ipv6\" is not a valid bool");
     }
 
     #[test]
