@@ -59,7 +59,7 @@ fn each_kind_of_network_has_its_files() {
 
 #[test]
 fn what_is_asked_for() {
-    let (home, _files) = home(HOST_HOSTS, HOST_RESOLV, &["--dns-opt", "ndots:3"]);
+    let (mut home, _files) = home(HOST_HOSTS, HOST_RESOLV, &["--dns-opt", "ndots:3"]);
     let hosts = |options: &[&str]| home.sh(options, "cat /etc/hosts");
     assert_eq!(
         hosts(&[
@@ -86,6 +86,9 @@ fn what_is_asked_for() {
     assert_eq!(resolv(&own), own_text);
     assert_eq!(resolv(&[&own[..], &["--network", "host"]].concat()), own_text);
     assert_eq!(resolv(&["--dns-search", "."]), "nameserver 10.0.0.53\noptions ndots:3");
+    home.restart(&["--host-gateway-ip", "10.1.2.3", "--host-gateway-ip", "fd00::9"]);
+    let up = home.sh(&["--add-host", "up:host-gateway"], "grep up /etc/hosts | grep -v ip6");
+    assert_eq!(up, "10.1.2.3\tup\nfd00::9\tup");
 }
 
 #[test]

@@ -85,6 +85,9 @@ async fn run(config: Config, args: &[String], level: &LevelHandle) -> Result<Exi
     for option in &config.without_effect {
         tracing::warn!("--{option} has no effect: Wharf does not have this part");
     }
+    for option in config.without_ipv6() {
+        tracing::warn!("--{option} has no effect: the default network has IPv6 with --ipv6 only");
+    }
     let pid_path = config.text("pidfile").unwrap_or("/var/run/docker.pid");
     let _pidfile = pidfile::Pidfile::create(std::path::Path::new(pid_path))?;
     let _exec_root = pidfile::lock_exec_root(&config.exec_root())?;

@@ -59,18 +59,7 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
     if let Some(text) = config.text("default-shm-size") {
         settings.shm_size_bytes = bytes(text).ok_or_else(|| format!("invalid default-shm-size: {text}"))?;
     }
-    let gateways: Vec<String> = config
-        .text("host-gateway-ip")
-        .map(str::to_owned)
-        .into_iter()
-        .chain(config.list("host-gateway-ips"))
-        .collect();
-    if gateways.len() > 1 {
-        return Err("host-gateway-ips: more than one address is not built yet".into());
-    }
-    if let Some(text) = gateways.first() {
-        settings.host_gateway = Some(text.parse().map_err(|_| format!("invalid host-gateway-ip: {text}"))?);
-    }
+    settings.host_gateways = config.host_gateways()?;
     if let Some(text) = config.text("ip").filter(|text| !text.is_empty()) {
         settings.publish_address = text.parse().map_err(|_| format!("invalid ip: {text}"))?;
     }
@@ -100,7 +89,7 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, String> {
 /// What SIGHUP may change.
 pub(crate) fn reloadable(config: &Config, settings: &mut Settings) -> Result<(), String> {
     settings.debug = config.flag("debug", false);
-    settings.labels = config.list("label");
+    settings.labels = config.labels()?;
     let directories = config.list("cdi-spec-dir");
     if !directories.is_empty() {
         settings.cdi_spec_dirs = directories.into_iter().map(Into::into).collect();
@@ -212,10 +201,6 @@ fn desired(config: &Config) -> Result<net::Desired, String> {
         accept,
     });
     let has_ipv6 = config.flag("ipv6", false);
-    let of_ipv6 = ["bip6", "fixed-cidr-v6", "default-gateway-v6"];
-    if let Some(flag) = of_ipv6.iter().find(|flag| !has_ipv6 && config.text(flag).is_some()) {
-        return Err(format!("{flag} is of IPv6, which the default network has with --ipv6 only"));
-    }
     let ipv6 = net::Ipv6Config {
         address: parse(config, "bip6")?,
         range: parse(config, "fixed-cidr-v6")?,

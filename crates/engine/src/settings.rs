@@ -38,8 +38,8 @@ pub struct Settings {
     /// Name → path and arguments; the built-in ones (`wharf`, `runc`, `io.containerd.runc.v2`) not included.
     pub runtimes: BTreeMap<String, (PathBuf, Vec<String>)>,
     pub shutdown_timeout_s: i64,
-    /// What `host-gateway` in `--add-host` means; `None`: the bridge's gateway.
-    pub host_gateway: Option<std::net::IpAddr>,
+    /// What `host-gateway` in `--add-host` means; empty: the bridge's gateways.
+    pub host_gateways: Vec<std::net::IpAddr>,
     pub registries: distribution::Settings,
     /// Layers of all pulls that are downloaded at a time.
     pub downloads_max: usize,
@@ -167,7 +167,7 @@ impl Settings {
             default_runtime: "runc".into(),
             runtimes: BTreeMap::new(),
             shutdown_timeout_s: 15,
-            host_gateway: None,
+            host_gateways: Vec::new(),
             registries: distribution::Settings::default(),
             downloads_max: 3,
             uploads_max: 5,

@@ -10,6 +10,7 @@ mod pools;
 mod registries;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -102,6 +103,7 @@ fn set_flag(
     text: &str,
 ) -> Result<(), String> {
     let bad = |why: &str| format!("invalid argument \"{text}\" for \"--{}\" flag: {why}", option.flag);
+    values::check(option, text).map_err(|why| bad(&why))?;
     let value = match option.kind {
         Kind::Bool => Value::Bool(match text {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
@@ -113,9 +115,9 @@ fn set_flag(
                 None => return Err(bad("invalid syntax")),
             },
         }),
-        Kind::Text => Value::String(text.to_owned()),
+        Kind::Text | Kind::Address => Value::String(text.to_owned()),
         Kind::Number => Value::from(text.parse::<i64>().map_err(|_| bad("invalid syntax"))?),
-        Kind::List => {
+        Kind::List | Kind::Addresses => {
             let list = flags.entry(option.flag).or_insert_with(|| Value::Array(Vec::new()));
             list.as_array_mut().expect("made as a list").push(Value::String(text.to_owned()));
             return Ok(());
@@ -171,6 +173,7 @@ fn merge(
         };
         let fits = match option.kind {
             Kind::Bool => value.is_boolean(),
+            Kind::Address => value.is_string(),
             Kind::Text => value.is_string() || option.flag == "default-shm-size" && value.is_number(),
             Kind::Number => value.is_i64(),
             // By driver.
@@ -180,18 +183,40 @@ fn merge(
             Kind::List if option.flag == "default-address-pool" => {
                 value.as_array().is_some_and(|list| list.iter().all(Value::is_object))
             }
-            Kind::List => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
+            Kind::List | Kind::Addresses => {
+                value.as_array().is_some_and(|list| list.iter().all(Value::is_string))
+            }
             Kind::Map => value.is_object(),
         };
         if !fits {
             return Err(failed(format!("the value of {key} has the wrong type: {value}")));
         }
-        match values.get(option.name()) {
+        let texts = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        for text in texts.iter().filter_map(Value::as_str) {
+            values::check(option, text).map_err(|why| failed(format!("{key}: {why}")))?;
+        }
+        match values.get_mut(option.name()) {
+            // The one thing that may be said in both places.
+            Some(Value::Object(flag)) if option.flag == "add-runtime" => {
+                for (name, runtime) in value.as_object().into_iter().flatten() {
+                    flag.entry(name.clone()).or_insert_with(|| runtime.clone());
+                }
+            }
+            Some(_) if key == "host-gateway-ips" && file.contains_key("host-gateway-ip") => {
+                return Err(failed(
+                    "host-gateway-ip and host-gateway-ips must not both be specified in the config file"
+                        .into(),
+                ));
+            }
             Some(flag) => {
                 twice.push(format!("{key}: (from flag: {}, from file: {})", plain(flag), plain(value)))
             }
             None => {
-                values.insert(option.name(), value.clone());
+                let value = match key == "host-gateway-ip" {
+                    true => Value::Array(vec![value.clone()]),
+                    false => value.clone(),
+                };
+                values.insert(option.name(), value);
             }
         }
     }
@@ -279,30 +304,12 @@ impl Config {
         if !matches!(self.log_format(), "text" | "json") {
             return Err(format!("invalid log format: {}", self.log_format()));
         }
-        if !self.flag("icc", true) && !self.flag("iptables", true) {
-            return Err("You specified --iptables=false with --icc=false. ICC=false uses iptables to function. Please \
-                        set --icc or --iptables to true"
-                .into());
-        }
-        // Docker refuses any bridge beside an address; Wharf gives it to the bridge that it makes.
-        if self.text("bridge") == Some("none") && self.text("bip").is_some() {
-            return Err(
-                "You specified -b & --bip, mutually exclusive options. Please specify only one".into()
-            );
-        }
-        for label in self.list("label") {
-            if !label.contains('=') {
-                return Err(format!("bad attribute format: {label}"));
-            }
-        }
+        self.check_default_network()?;
         self.level()?;
         self.accepted_mark()?;
         self.network_options()?;
         self.registries()?;
         self.image_gc()?;
-        if !matches!(self.text("firewall-backend").unwrap_or("nftables"), "nftables") {
-            return Err("firewall-backend: Wharf speaks nftables only".into());
-        }
         match self.text("firewall").unwrap_or("publish") {
             "publish" => {}
             "respect" if self.flag("iptables", true) => {}
@@ -350,8 +357,9 @@ pub(crate) fn help() -> String {
         let value = match option.kind {
             Kind::Bool => "",
             Kind::Text => " string",
+            Kind::Address => " ip",
             Kind::Number => " int",
-            Kind::List => " list",
+            Kind::List | Kind::Addresses => " list",
             Kind::Map => " map",
         };
         text.push_str(&format!("  {letter}--{}{value}\n", option.flag));

@@ -5,7 +5,11 @@
 pub(crate) enum Kind {
     Bool,
     Text,
+    /// Of a host.
+    Address,
     Number,
+    /// Addresses, as a list.
+    Addresses,
     /// May be given several times; a JSON array in the file.
     List,
     /// `key=value`, several times; a JSON object in the file.
@@ -48,7 +52,7 @@ const fn short(flag: &'static str, letter: char, key: &'static str, kind: Kind) 
     Option_ { flag, short: Some(letter), key, kind, standing: Built }
 }
 
-use Kind::{Bool, List, Map, Number, Text};
+use Kind::{Address, Addresses, Bool, List, Map, Number, Text};
 use Standing::{Built, NoEffect, NotBuilt};
 
 pub(crate) const OPTIONS: &[Option_] = &[
@@ -74,15 +78,15 @@ pub(crate) const OPTIONS: &[Option_] = &[
     short("debug", 'D', "debug", Bool),
     row("default-address-pool", "default-address-pools", List, Built),
     row("default-cgroupns-mode", "default-cgroupns-mode", Text, Built),
-    row("default-gateway", "default-gateway", Text, Built),
-    row("default-gateway-v6", "default-gateway-v6", Text, Built),
+    row("default-gateway", "default-gateway", Address, Built),
+    row("default-gateway-v6", "default-gateway-v6", Address, Built),
     row("default-ipc-mode", "default-ipc-mode", Text, Built),
     row("default-network-opt", "default-network-opts", List, Built),
     row("default-runtime", "default-runtime", Text, Built),
     row("default-shm-size", "default-shm-size", Text, Built),
     row("default-stop-timeout", "default-stop-timeout", Number, NotBuilt),
     row("default-ulimit", "default-ulimits", Map, Built),
-    row("dns", "dns", List, Built),
+    row("dns", "dns", Addresses, Built),
     row("dns-opt", "dns-opts", List, Built),
     row("dns-search", "dns-search", List, Built),
     row("exec-opt", "exec-opts", List, Built),
@@ -96,7 +100,7 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("fixed-cidr-v6", "fixed-cidr-v6", Text, Built),
     short("group", 'G', "group", Text),
     short("host", 'H', "hosts", List),
-    row("host-gateway-ip", "host-gateway-ip", Text, Built),
+    row("host-gateway-ip", "host-gateway-ips", Addresses, Built),
     row("http-proxy", "http-proxy", Text, Built),
     row("https-proxy", "https-proxy", Text, Built),
     row("no-proxy", "no-proxy", Text, Built),
@@ -104,7 +108,7 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("init", "init", Bool, Built),
     row("init-path", "init-path", Text, NoEffect),
     row("insecure-registry", "insecure-registries", List, Built),
-    row("ip", "ip", Text, Built),
+    row("ip", "ip", Address, Built),
     row("ip-forward", "ip-forward", Bool, Built),
     row("ip-forward-no-drop", "ip-forward-no-drop", Bool, Built),
     row("ip-masq", "ip-masq", Bool, Built),
@@ -152,7 +156,8 @@ pub(crate) const OPTIONS: &[Option_] = &[
     row("", "builder", Map, NotBuilt),
     // Under its own name: dockerd's documentation has the one, its code the other.
     row("", "containerd-plugin-namespace", Text, NoEffect),
-    row("", "host-gateway-ips", List, Built),
+    // What it was called when it was one address.
+    row("", "host-gateway-ip", Address, Built),
     // Not in Docker.
     row("", "image-gc", Map, Built),
     row("", "min-api-version", Text, NotBuilt),

@@ -80,10 +80,82 @@ fn what_is_not_known_or_not_built_is_refused_by_name() {
         (&["--mtu=x"], "{}", "invalid argument \"x\" for \"--mtu\" flag"),
         (&["--wat"], "{}", "unknown flag: --wat\nSee 'dockerd --help'."),
         (&[], r#"{"mtu":"1400"}"#, "the value of mtu has the wrong type"),
+        (
+            &["--dns=x"],
+            "{}",
+            "invalid argument \"x\" for \"--dns\" flag: ParseAddr(\"x\"): unable to parse IP",
+        ),
+        (&[], r#"{"dns":["9.9.9.9","x"]}"#, "dns: ParseAddr(\"x\"): unable to parse IP"),
+        (&["--ip=x"], "{}", "invalid argument \"x\" for \"--ip\" flag: failed to parse IP: \"x\""),
+        (&["--default-gateway=x"], "{}", "for \"--default-gateway\" flag: failed to parse IP: \"x\""),
+        (&[], r#"{"default-gateway-v6":"x"}"#, "default-gateway-v6: failed to parse IP: \"x\""),
+        (
+            &["--dns-search", "a b"],
+            "{}",
+            "invalid argument \"a b\" for \"--dns-search\" flag: a b is not a valid domain",
+        ),
+        (&[], r#"{"dns-search":[".x"]}"#, "dns-search: .x is not a valid domain"),
+        (&["--mtu=-1"], "{}", "invalid default MTU: -1"),
+        (&["--icc=false", "--ipv6", "--ip6tables=false"], "{}", "ICC=false uses ip6tables to function"),
+        (&["--label=a=1", "--label=a=2"], "{}", "conflict labels for a=2 and a=1"),
+        (
+            &["--label=com.docker.x=1"],
+            "{}",
+            "label com.docker.x=1 is not allowed: the namespaces com.docker.*",
+        ),
+        (
+            &["--bridge=none", "--bip6=fd00::1/64"],
+            "{}",
+            "You specified -b & --bip6, mutually exclusive options",
+        ),
+        (
+            &["--fixed-cidr-v6=ff02::/64"],
+            "{}",
+            "invalid fixed-cidr-v6: multicast subnet 'ff02::/64' is not allowed",
+        ),
+        (&["--fixed-cidr-v6=fe80::/10"], "{}", "'fe80::/10' clashes with the Link-Local prefix 'fe80::/64'"),
+        (&["--fixed-cidr-v6=10.0.0.0/8"], "{}", "'10.0.0.0/8' is not a valid IPv6 subnet"),
+        (
+            &["--firewall-backend=x"],
+            "{}",
+            "invalid firewall-backend: allowed values are \"iptables\" and \"nftables\"",
+        ),
+        (&["--firewall-backend=iptables"], "{}", "firewall-backend iptables: Wharf's rules are nftables"),
+        (
+            &["--host-gateway-ip=10.0.0.1", "--host-gateway-ip=10.0.0.2"],
+            "{}",
+            "only one IPv4 host gateway IP address can be specified",
+        ),
+        (
+            &[],
+            r#"{"host-gateway-ip":"10.0.0.1","host-gateway-ips":["fd00::1"]}"#,
+            "host-gateway-ip and host-gateway-ips must not both be specified in the config file",
+        ),
+        (
+            &["--host-gateway-ip=10.0.0.1"],
+            r#"{"host-gateway-ip":"10.0.0.2"}"#,
+            "both as a flag and in the configuration file: host-gateway-ip: (from flag: [10.0.0.1], from file: 10.0.0.2)",
+        ),
     ] {
         let error = config(arguments, Some(file)).unwrap_err();
         assert!(error.contains(part), "{error}");
     }
+}
+
+#[test]
+fn addresses_labels_and_runtimes_are_put_together() {
+    let gateways =
+        |arguments: &[&str], file: &str| config(arguments, Some(file)).unwrap().host_gateways().unwrap();
+    let both: [std::net::IpAddr; 2] = ["10.0.0.1", "fd00::1"].map(|address| address.parse().unwrap());
+    assert_eq!(gateways(&["--host-gateway-ip=10.0.0.1", "--host-gateway-ip=fd00::1"], "{}"), both);
+    assert_eq!(gateways(&[], r#"{"host-gateway-ips":["10.0.0.1","fd00::1"]}"#), both);
+    assert_eq!(gateways(&[], r#"{"host-gateway-ip":"10.0.0.1"}"#), both[..1]);
+    let got = config(&["--label=b=1", "--label=a=2", "--label=b=1"], None).unwrap();
+    assert_eq!(got.labels().unwrap(), ["a=2", "b=1"]);
+    let got = config(&["--add-runtime=a=/a"], Some(r#"{"runtimes":{"b":{"path":"/b"}}}"#)).unwrap();
+    assert_eq!(got.map("add-runtime").into_keys().collect::<Vec<_>>(), ["a", "b"]);
+    let got = config(&["--fixed-cidr-v6=fd00::/64"], None).unwrap();
+    assert_eq!(got.without_ipv6(), ["fixed-cidr-v6"]);
 }
 
 #[test]
@@ -126,6 +198,8 @@ fn sample(option: &Option_) -> (&'static str, &'static str) {
         ("log-level", _) => ("warn", "\"warn\""),
         ("log-format", _) => ("json", "\"json\""),
         ("firewall", _) => ("respect", "\"respect\""),
+        ("dns-search", _) => ("a.b", "[\"a.b\"]"),
+        ("fixed-cidr-v6", _) => ("fd00::/64", "\"fd00::/64\""),
         ("firewall-backend", _) => ("nftables", "\"nftables\""),
         ("bridge-accept-fwmark", _) => ("0x1/0x3", "\"0x1/0x3\""),
         ("exec-opt", _) => ("native.cgroupdriver=cgroupfs", "[\"native.cgroupdriver=cgroupfs\"]"),
@@ -134,6 +208,8 @@ fn sample(option: &Option_) -> (&'static str, &'static str) {
         ("default-address-pool", _) => ("base=10.0.0.0/8,size=24", r#"[{"base":"10.0.0.0/8","size":24}]"#),
         (_, Kind::Bool) => ("true", "true"),
         (_, Kind::Text) => ("x", "\"x\""),
+        (_, Kind::Address) => ("10.0.0.1", "\"10.0.0.1\""),
+        (_, Kind::Addresses) => ("10.0.0.1", "[\"10.0.0.1\"]"),
         (_, Kind::Number) => ("1", "1"),
         (_, Kind::List) => ("a=b", "[\"a=b\"]"),
         (_, Kind::Map) => ("a=b", "{\"a\":\"b\"}"),
@@ -174,6 +250,7 @@ fn every_built_option_is_read_somewhere() {
         include_str!("firewall_mark.rs"),
         include_str!("pools.rs"),
         include_str!("registries.rs"),
+        include_str!("values.rs"),
         include_str!("../wire.rs"),
         include_str!("../lib.rs"),
         include_str!("../log.rs"),

@@ -32,7 +32,7 @@ pub(crate) fn write(
     record: &Record,
     directory: &Path,
     joined: &Joined,
-    gateway: Option<IpAddr>,
+    gateways: &[IpAddr],
     linked: &[Linked],
 ) -> Result<Files> {
     // Who shares a network shares its names.
@@ -54,12 +54,12 @@ pub(crate) fn write(
             .map_err(|error| Error::internal(format!("write {}: {error}", path.display())))
     };
     put(&files.hostname, &format!("{}\n", record.spec.hostname))?;
-    put(&files.hosts, &hosts(settings, record, gateway, linked)?)?;
+    put(&files.hosts, &hosts(settings, record, gateways, linked)?)?;
     put(&files.resolv_conf, &resolv_conf(settings, record))?;
     Ok(files)
 }
 
-fn hosts(settings: &Settings, record: &Record, gateway: Option<IpAddr>, linked: &[Linked]) -> Result<String> {
+fn hosts(settings: &Settings, record: &Record, gateways: &[IpAddr], linked: &[Linked]) -> Result<String> {
     let host = &record.spec.host;
     // With names of its own it is not a copy of the host's file, whose lines would come first.
     if host.network_mode == NetworkMode::Host && host.extra_hosts.is_empty() {
@@ -74,15 +74,17 @@ fn hosts(settings: &Settings, record: &Record, gateway: Option<IpAddr>, linked: 
             .split_once(':')
             .or_else(|| entry.split_once('='))
             .ok_or_else(|| Error::invalid(format!("bad format for add-host: \"{entry}\"")))?;
-        let address = match address {
-            "host-gateway" => settings
-                .host_gateway
-                .or(gateway)
-                .map(|ip| ip.to_string())
-                .ok_or_else(|| Error::invalid("unable to derive the IP value for host-gateway"))?,
-            other => other.trim_start_matches('[').trim_end_matches(']').to_owned(),
-        };
-        text.push_str(&format!("{address}\t{name}\n"));
+        if address != "host-gateway" {
+            let address = address.trim_start_matches('[').trim_end_matches(']');
+            text.push_str(&format!("{address}\t{name}\n"));
+            continue;
+        }
+        let said = &settings.host_gateways;
+        let addresses = if said.is_empty() { gateways } else { said };
+        if addresses.is_empty() {
+            return Err(Error::invalid("unable to derive the IP value for host-gateway"));
+        }
+        text.extend(addresses.iter().map(|address| format!("{address}\t{name}\n")));
     }
     text.extend(linked.iter().map(Linked::hosts_line));
     let both = |endpoint: &Endpoint| [endpoint.ipv4.map(IpAddr::V4), endpoint.ipv6.map(IpAddr::V6)];

@@ -53,6 +53,15 @@ pub(crate) fn wishes(spec: &ContainerSpec, unsaid: Unsaid, to: Reach) -> Result<
     let mut wishes = Vec::new();
     let unsaid = unsaid.addresses(to);
     let host = &spec.host;
+    // Docker has its proxy carry it from the one version to the other.
+    let nowhere = |container: u16, protocol: PortProtocol| {
+        Error::invalid(format!(
+            "cannot publish port {container}/{}: the address that ports are published at on its network (--ip, or \
+             host_binding_ipv4) is of a version of IP that the container does not have; say one with -p",
+            protocol.word()
+        ))
+    };
+    let leads_out = to.ipv4.is_some() || to.ipv6.is_some();
     for (port, bindings) in &host.port_bindings {
         let (container, protocol) = parse(port).ok_or_else(|| invalid(port))?;
         for binding in bindings {
@@ -62,6 +71,7 @@ pub(crate) fn wishes(spec: &ContainerSpec, unsaid: Unsaid, to: Reach) -> Result<
             };
             let said: IpAddr;
             let addresses = match binding.host_ip.as_str() {
+                "" if unsaid.is_empty() && leads_out => return Err(nowhere(container, protocol)),
                 "" => &unsaid[..],
                 text => {
                     said = text.parse().map_err(|_| {
@@ -79,6 +89,9 @@ pub(crate) fn wishes(spec: &ContainerSpec, unsaid: Unsaid, to: Reach) -> Result<
         for port in exposed(spec).into_iter().filter(unbound) {
             // One with a protocol that cannot be published is only a note.
             let Some((container, protocol)) = parse(port) else { continue };
+            if unsaid.is_empty() && leads_out {
+                return Err(nowhere(container, protocol));
+            }
             let wish = |address: &IpAddr| PortWish { container, protocol, host: None, address: *address };
             wishes.extend(unsaid.iter().map(wish));
         }
@@ -204,6 +217,20 @@ mod tests {
         ] {
             assert_eq!(text(&spec(&[binding], &[], false)), said);
         }
+    }
+
+    #[test]
+    fn an_address_of_a_version_that_is_not_there_is_told() {
+        let six = Unsaid::new("::1".parse().ok(), None);
+        let to = Reach { ipv4: Some(Ipv4Addr::LOCALHOST), ipv6: None };
+        let said = |spec: &ContainerSpec, to| wishes(spec, six, to).map(|wishes| wishes.len());
+        let told = "cannot publish port 80/tcp: the address that ports are published at on its network (--ip, or \
+                    host_binding_ipv4) is of a version of IP that the container does not have; say one with -p";
+        assert_eq!(said(&spec(&[("80/tcp", "", "")], &[], false), to).unwrap_err().message, told);
+        assert_eq!(said(&spec(&[], &["80/tcp"], true), to).unwrap_err().message, told);
+        assert_eq!(said(&spec(&[("80/tcp", "127.0.0.1", "")], &[], false), to).unwrap(), 1);
+        let nowhere = Reach { ipv4: None, ipv6: None };
+        assert_eq!(said(&spec(&[("80/tcp", "", "")], &[], false), nowhere).unwrap(), 0, "as Docker");
     }
 
     #[test]

@@ -97,8 +97,9 @@ async fn steps(
     let own: &[links::Link] = if record.endpoints.is_empty() { &[] } else { &record.links };
     let linked =
         links::follow(core, &record.name, own).inspect_err(|_| failure.1 = RuntimeErrorKind::NotRunning)?;
-    let gateway = core.ports.network.facts().gateway;
-    let files = files::write(&settings, record, &directory, &joined, gateway, &linked)?;
+    let facts = core.ports.network.facts();
+    let gateways: Vec<_> = facts.gateway.into_iter().chain(facts.gateway6).collect();
+    let files = files::write(&settings, record, &directory, &joined, &gateways, &linked)?;
     if !linked.is_empty() {
         open_links(core, record, &linked).await;
         let (core, id) = (core.clone(), id.clone());

@@ -29,9 +29,10 @@ pub(crate) fn sandbox_request(core: &Core, record: &Record) -> Result<Option<San
     let unsaid = (spec.endpoints.is_empty() && !spec.without_networks).then_some((first, &default));
     let mut endpoints = Vec::new();
     for (name, spec) in said.chain(unsaid) {
-        // Whether there is a bridge at all is the fabric's to say.
         let request = match core.networks.find(name) {
             Ok(network) => request(record, &network, spec)?,
+            // As in Docker, who says no more than that is on no network with `--bridge none`.
+            Err(_) if name == "bridge" && core.ports.network.facts().bridge.is_none() => continue,
             Err(_) if name == "bridge" => {
                 EndpointRequest { network: name.to_owned(), ..EndpointRequest::default() }
             }
