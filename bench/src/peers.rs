@@ -218,7 +218,7 @@ fn start(
         in_memory(&dir.join("exec"))?,
         begun.display()
     );
-    let daemon = Command::new("unshare")
+    let daemon = ended_with_us("unshare")
         .args(["-n", "-m", "sh", "-c", &line])
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
@@ -248,6 +248,13 @@ fn start(
     Ok(engine)
 }
 
+/// A program that is asked to end when this one does, also when this one is killed: setpriv(1).
+pub(crate) fn ended_with_us(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", program]);
+    command
+}
+
 /// The command, for a mount namespace of the engine's own, that puts its runtime state where every machine has it: on a
 /// file system in memory, as `/run` is one.
 fn in_memory(dir: &Path) -> Result<String, Error> {
@@ -271,7 +278,7 @@ pub(crate) fn podman(dir: &Path) -> Result<Option<Engine>, Error> {
         "ip link set lo up; {}; umount /sys/fs/cgroup/unified 2>/dev/null; echo ready; exec sleep 100000",
         in_memory(&dir.join("run"))?
     );
-    let holder = Command::new("unshare")
+    let holder = ended_with_us("unshare")
         .args(["-n", "-m", "sh", "-c", &line])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::set_tcp_congestion;
+
 use super::{excuse, single};
 use crate::Options;
 use crate::measure::{Samples, ms, time};
-use crate::peers::Engine;
+use crate::peers::{Engine, ended_with_us};
 use crate::table::{Row, told};
 
 pub(super) const ORDER: &[&str] = &[
@@ -23,7 +25,8 @@ pub(super) const ORDER: &[&str] = &[
     "network rm, each of 500",
     "a name among 200 containers, median",
     "a name among 200 containers, p99",
-    "throughput from another host",
+    "throughput from another host, as fast as it goes",
+    "throughput from another host, line of 10 Gbit/s",
     "short connections from another host",
     "short connections that failed",
     "requests on standing connections from another host",
@@ -41,6 +44,8 @@ const WATCH: Duration = Duration::from_secs(1);
 const TRAFFIC_ROUNDS: usize = 9;
 const CLIENTS: usize = 8;
 const HOST: &str = "10.99.0.1";
+/// A usual network card's, as tc-tbf(8) wants it.
+const LINE: &str = "tbf rate 10gbit burst 4mb latency 20ms";
 /// First argument of a copy of this program that serves, or asks.
 pub(crate) const HELPER: &str = "--network-helper";
 
@@ -62,11 +67,11 @@ pub(super) fn all(rows: &mut Vec<Row>, options: &Options, engines: &[Engine]) ->
         if wanted(&ORDER[4..6]) {
             excuse(engine, names(rows, engine))?;
         }
-        if wanted(&ORDER[11..]) {
+        if wanted(&ORDER[12..]) {
             excuse(engine, starts(rows, options, engine))?;
         }
     }
-    if wanted(&ORDER[6..11]) {
+    if wanted(&ORDER[6..12]) {
         traffic(rows, options, &engines)?;
     }
     Ok(())
@@ -85,7 +90,7 @@ fn starts(rows: &mut Vec<Row>, options: &Options, engine: &Engine) -> Result<(),
         }
     }
     time(&engine.command(&["network", "rm", "bench-user"]))?;
-    put(rows, ORDER[11], engine, samples, &published);
+    put(rows, ORDER[12], engine, samples, &published);
     Ok(())
 }
 
@@ -195,6 +200,22 @@ impl Drop for World<'_> {
     }
 }
 
+impl World<'_> {
+    /// A command on the second host.
+    fn outside(&self, line: &str) -> Result<(), Error> {
+        inside(self.outside.id(), line)
+    }
+}
+
+/// A command in the network namespace of a process.
+fn inside(pid: u32, line: &str) -> Result<(), Error> {
+    let status = Command::new("nsenter").args(["-t", &pid.to_string(), "-n", "sh", "-ec", line]).status()?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Error::other(format!("{line}: {status}"))),
+    }
+}
+
 /// Engines take turns within each round: what else runs on the machine moves a figure by more than they differ.
 fn traffic(rows: &mut Vec<Row>, options: &Options, engines: &[&Engine]) -> Result<(), Error> {
     let mut worlds = Vec::new();
@@ -213,11 +234,22 @@ fn traffic(rows: &mut Vec<Row>, options: &Options, engines: &[&Engine]) -> Resul
         })
         .map(|(world, name, port)| (world, name, format!("{HOST}:{port}")))
         .collect();
-    let mut taken = vec![[const { Samples::new() }; 4]; contenders.len()];
+    let mut taken = vec![[const { Samples::new() }; 5]; contenders.len()];
     for _ in 0..rounds {
-        for (what, cases) in [("throughput", 0..1), ("short", 1..3), ("standing", 3..4)] {
+        for (what, cases, line) in [
+            ("throughput", 0..1, None),
+            ("throughput", 1..2, Some(LINE)),
+            ("short", 2..4, None),
+            ("standing", 4..5, None),
+        ] {
             for ((world, name, at), samples) in contenders.iter().zip(&mut taken) {
+                if let Some(line) = line {
+                    world.outside(&format!("tc qdisc add dev far0 root {line}"))?;
+                }
                 let said = helper(world.outside.id(), &[what, at]).output()?;
+                if line.is_some() {
+                    world.outside("tc qdisc del dev far0 root")?;
+                }
                 let said = String::from_utf8_lossy(&said.stdout).into_owned();
                 let values: Vec<f64> = said.split_whitespace().filter_map(|text| text.parse().ok()).collect();
                 if values.len() != cases.len() {
@@ -230,7 +262,7 @@ fn traffic(rows: &mut Vec<Row>, options: &Options, engines: &[&Engine]) -> Resul
             }
         }
     }
-    for (n, (case, unit)) in ORDER[6..10].iter().zip(["Gbit/s", "/s", "", "/s"]).enumerate() {
+    for (n, (case, unit)) in ORDER[6..11].iter().zip(["Gbit/s", "Gbit/s", "/s", "", "/s"]).enumerate() {
         for ((_, contender, _), samples) in contenders.iter().zip(&taken) {
             let (contender, samples) = (contender.clone(), samples[n].clone());
             rows.push(Row { case, contender, unit, samples, command: String::new() });
@@ -246,7 +278,7 @@ fn traffic(rows: &mut Vec<Row>, options: &Options, engines: &[&Engine]) -> Resul
 /// `None` of an engine that has no network namespace of its own.
 fn world(engine: &Engine) -> Result<Option<World<'_>>, Error> {
     let Some(host) = engine.namespace() else { return Ok(None) };
-    let outside = Command::new("unshare").args(["-n", "sleep", "100000"]).spawn()?;
+    let outside = ended_with_us("unshare").args(["-n", "sleep", "100000"]).spawn()?;
     let mut world = World { engine, outside, servers: Vec::new() };
     let outside = world.outside.id();
     // Until it is in its own.
@@ -264,11 +296,7 @@ fn world(engine: &Engine) -> Result<Option<World<'_>>, Error> {
         (outside, "ip addr add 10.99.0.2/24 dev far0; ip link set far0 up; ip link set lo up".to_owned()),
     ];
     for (pid, line) in lines {
-        let status =
-            Command::new("nsenter").args(["-t", &pid.to_string(), "-n", "sh", "-ec", &line]).status()?;
-        if !status.success() {
-            return Err(Error::other(format!("{line}: {status}")));
-        }
+        inside(pid, &line)?;
     }
     let words = ["run", "-d", "--name", "bench-port", "-p", "9000:9000", "busybox", "sleep", "100000"];
     time(&engine.command(&words))?;
@@ -287,7 +315,7 @@ fn requests(
     worlds: &[World<'_>],
 ) -> Result<(), Error> {
     if ["/usr/sbin/nginx", "/usr/bin/wrk"].iter().any(|program| !std::path::Path::new(program).exists()) {
-        eprintln!("{}: nginx and wrk are not installed", ORDER[10]);
+        eprintln!("{}: nginx and wrk are not installed", ORDER[11]);
         return Ok(());
     }
     let site = options.dir.join("nginx");
@@ -329,9 +357,9 @@ fn requests(
     }
     for (world, samples) in worlds.iter().zip(taken) {
         let (contender, command) = (world.engine.name.clone(), wrk.join(" "));
-        rows.push(Row { case: ORDER[10], contender, unit: "/s", samples, command });
+        rows.push(Row { case: ORDER[11], contender, unit: "/s", samples, command });
     }
-    told(rows, ORDER[10]);
+    told(rows, ORDER[11]);
     worlds.iter().try_for_each(|world| time(&world.engine.command(&["rm", "-f", "bench-nginx"])).map(drop))
 }
 
@@ -351,7 +379,7 @@ fn pid(engine: &Engine, name: &str) -> Result<u32, Error> {
 
 /// A copy of this program in the network namespace of a process.
 fn helper(pid: u32, words: &[&str]) -> Command {
-    let mut command = Command::new("nsenter");
+    let mut command = ended_with_us("nsenter");
     command.args(["-t", &pid.to_string(), "-n"]);
     command.arg(std::env::current_exe().unwrap_or_default()).arg(HELPER).args(words);
     command
@@ -404,29 +432,46 @@ fn serve(port: u16) -> Result<(), Error> {
 fn patiently(at: SocketAddr) -> Result<TcpStream, Error> {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        match TcpStream::connect_timeout(&at, Duration::from_secs(5)) {
+        match dial(at) {
             Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
             other => return other,
         }
     }
 }
 
+/// A connection that stalls is an error, not the end of the run.
+fn dial(at: SocketAddr) -> Result<TcpStream, Error> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let stream = TcpStream::connect_timeout(&at, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// Linux's default (tcp(7)), whatever this machine has: one that keeps a rate of its own (`bbr`) would hide what the way costs.
+const CONGESTION: &str = "cubic";
+
 /// Gbit per second on two connections.
 fn throughput(at: SocketAddr) -> Result<f64, Error> {
     let sent = Arc::new(AtomicU64::new(0));
     let begun = Instant::now();
-    let threads: Vec<_> = (0..2)
+    let threads: Vec<std::thread::JoinHandle<Result<(), Error>>> = (0..2)
         .map(|_| {
             let (mut stream, sent) = (patiently(at)?, sent.clone());
+            set_tcp_congestion(&stream, CONGESTION)?;
             Ok(std::thread::spawn(move || {
                 let data = vec![b's'; 256 << 10];
-                while begun.elapsed() < WATCH && stream.write_all(&data).is_ok() {
+                while begun.elapsed() < WATCH {
+                    stream.write_all(&data)?;
                     sent.fetch_add(data.len() as u64, Ordering::Relaxed);
                 }
+                Ok(())
             }))
         })
         .collect::<Result<_, Error>>()?;
-    threads.into_iter().for_each(|thread| drop(thread.join()));
+    for thread in threads {
+        thread.join().map_err(|_| Error::other("a sender panicked"))??;
+    }
     Ok(sent.load(Ordering::Relaxed) as f64 * 8.0 / 1e9 / begun.elapsed().as_secs_f64())
 }
 
@@ -434,7 +479,7 @@ fn throughput(at: SocketAddr) -> Result<f64, Error> {
 fn short(at: SocketAddr) -> Result<[f64; 2], Error> {
     drop(patiently(at)?);
     let one = move || -> Result<(), Error> {
-        let mut stream = TcpStream::connect_timeout(&at, Duration::from_secs(5))?;
+        let mut stream = dial(at)?;
         stream.write_all(b"q")?;
         stream.read_exact(&mut [0; 256])
     };
