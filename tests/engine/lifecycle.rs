@@ -200,3 +200,15 @@ fn a_rm_container_that_is_restarted_keeps_its_files() {
     house.ok(&["kill", "short"]);
     assert!(eventually(|| house.run(&["container", "inspect", "short"]).status != 0), "it stays");
 }
+
+#[test]
+fn an_exec_in_a_relative_directory_is_refused() {
+    let house = House::new();
+    house.ok(&["run", "-d", "--name", "one", "bb", "sleep", "1000"]);
+    let text = "OCI runtime exec failed: exec failed: Cwd must be an absolute path";
+    let got = house.run(&["exec", "-w", "etc", "one", "pwd"]);
+    assert_eq!((got.status, format!("{}{}", got.stdout, got.stderr).trim_end()), (128, text));
+    let (status, error) = house.fails(&["exec", "-d", "-w", "etc", "one", "pwd"]);
+    assert_eq!((status, error.trim_end()), (1, &*format!("Error response from daemon: {text}")));
+    assert_eq!(house.ok(&["exec", "-w", "/etc", "one", "pwd"]), "/etc");
+}

@@ -119,6 +119,15 @@ impl ExecTicket {
         let id = self.exec.view.id.clone();
         let words = words(&self.exec.spec.cmd);
         event(&core, &self.container, format!("exec_start: {words}"), &id, None);
+        let directory = &self.exec.spec.working_dir;
+        if !directory.is_empty() && !directory.starts_with('/') {
+            // runc's words, which has not come as far as a process.
+            core.execs.ended(&id, 128, None);
+            forget_later(core, id);
+            return Err(Error::internal(
+                "OCI runtime exec failed: exec failed: Cwd must be an absolute path",
+            ));
+        }
         let request = self.request(connection)?;
         let started = match core.ports.runtime.exec(request).await {
             Ok(started) => started,
