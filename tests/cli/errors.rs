@@ -47,6 +47,20 @@ fn a_name_of_nothing_is_refused_before_an_engine_is_asked() {
     assert_eq!((got.status, got.stderr.trim_end()), (1, "container name cannot be empty"));
 }
 
+#[test]
+fn an_engine_that_dies_in_the_middle_of_an_answer_is_told_as_docker_tells_it() {
+    let directory = testkit::directory();
+    let server = Server::start(directory.path(), |line| match line.split('?').next().unwrap_or_default() {
+        "GET /containers/one/json" => Answer::Json(200, r#"{"Id":"one","Config":{"Tty":true}}"#.into()),
+        _ => Answer::Broken("{\"status\":\"half\"}\n".into()),
+    });
+    for line in ["pull x", "push x", "load", "save x", "logs one", "events", "export one"] {
+        let got = outcome(&server.host(), &line.split(' ').collect::<Vec<_>>());
+        let error = got.stderr.lines().last().unwrap_or_default();
+        assert_eq!((got.status, error), (1, "unexpected EOF"), "{line}: {}", got.stdout);
+    }
+}
+
 /// What is said when nobody answers, by Docker 29's client, for each way of not being there.
 #[test]
 fn a_missing_engine_is_named_with_its_address() {

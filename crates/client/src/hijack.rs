@@ -5,6 +5,7 @@
 //! ```
 
 use crate::connection::{ReadHalf, Stream, WriteHalf};
+use crate::stream::UNEXPECTED_EOF;
 use bytes::Bytes;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -93,7 +94,7 @@ impl<R: AsyncRead + Unpin> Demultiplexer<R> {
             if self.end - self.start < HEADER_BYTES {
                 let at_boundary = self.end == self.start;
                 if self.fill().await? == 0 {
-                    return if at_boundary { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+                    return if at_boundary { Ok(None) } else { Err(cut()) };
                 }
                 continue;
             }
@@ -105,7 +106,7 @@ impl<R: AsyncRead + Unpin> Demultiplexer<R> {
             self.start += HEADER_BYTES;
         }
         if self.start == self.end && self.fill().await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return Err(cut());
         }
         let length = self.left.min(self.end - self.start);
         let piece = self.start..self.start + length;
@@ -146,6 +147,10 @@ impl<R: AsyncRead + Unpin> Demultiplexer<R> {
         self.end += read;
         Ok(read)
     }
+}
+
+fn cut() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, UNEXPECTED_EOF)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use hyper::Response;
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
+use std::error::Error as _;
 use std::io;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -43,7 +44,7 @@ impl ByteStream {
             return Ok(Some(std::mem::take(&mut self.rest)));
         }
         while let Some(frame) = self.body.frame().await {
-            if let Ok(data) = frame.map_err(io::Error::other)?.into_data()
+            if let Ok(data) = frame.map_err(broken)?.into_data()
                 && !data.is_empty()
             {
                 return Ok(Some(data));
@@ -68,7 +69,7 @@ impl AsyncRead for ByteStream {
             match hyper::body::Body::poll_frame(Pin::new(&mut self.body), cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
-                Poll::Ready(Some(Err(e))) => return Poll::Ready(Err(io::Error::other(e))),
+                Poll::Ready(Some(Err(e))) => return Poll::Ready(Err(broken(e))),
                 Poll::Ready(Some(Ok(frame))) => self.rest = frame.into_data().unwrap_or_default(),
             }
         }
@@ -78,6 +79,22 @@ impl AsyncRead for ByteStream {
         Poll::Ready(Ok(()))
     }
 }
+
+/// What broke a body off. An engine that dies says nothing more: Docker's client calls that by Go's words.
+fn broken(error: hyper::Error) -> io::Error {
+    let mut source: Option<&dyn std::error::Error> = error.source();
+    while let Some(cause) = source {
+        if let Some(cause) = cause.downcast_ref::<io::Error>()
+            && cause.kind() != io::ErrorKind::UnexpectedEof
+        {
+            return io::Error::new(cause.kind(), cause.to_string());
+        }
+        source = cause.source();
+    }
+    io::Error::new(io::ErrorKind::UnexpectedEof, UNEXPECTED_EOF)
+}
+
+pub(crate) const UNEXPECTED_EOF: &str = "unexpected EOF";
 
 /// JSON documents, one per line.
 #[derive(Debug)]

@@ -14,6 +14,8 @@ pub enum Answer {
     Json(u16, String),
     /// Switch protocols and send these bytes; then read the client's to its end, and close.
     Hijack(Vec<u8>),
+    /// A body that begins with this, and then the end of the connection in the middle of it.
+    Broken(String),
 }
 
 /// The head of a request and its body.
@@ -95,6 +97,14 @@ fn serve(
                     "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{json}",
                     json.len()
                 )?;
+            }
+            Answer::Broken(json) => {
+                write!(
+                    out,
+                    "HTTP/1.1 200 X\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{json}\r\n",
+                    json.len()
+                )?;
+                return Ok(());
             }
             Answer::Hijack(bytes) => {
                 write!(
