@@ -16,6 +16,7 @@ mod execs;
 mod hijack;
 mod images;
 mod networks;
+mod objects;
 mod query;
 mod registries;
 mod stream;
@@ -34,6 +35,7 @@ pub use execs::Execs;
 pub use hijack::{Demultiplexer, FrameKind, Hijacked};
 pub use images::{Images, Import};
 pub use networks::Networks;
+pub use objects::{ObjectKind, Objects};
 pub use registries::Registries;
 pub use stream::{ByteStream, JsonStream};
 pub use system::{Events, Ping, System};
@@ -114,6 +116,10 @@ impl Client {
 
     pub fn system(&self) -> System<'_> {
         System { http: &self.http }
+    }
+
+    pub fn objects(&self, kind: ObjectKind) -> Objects<'_> {
+        Objects { http: &self.http, kind }
     }
 
     pub fn networks(&self) -> Networks<'_> {

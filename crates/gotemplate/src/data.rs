@@ -16,6 +16,10 @@ pub struct Data {
     pub(crate) order: HashMap<usize, Json>,
     /// The rows, by the identity of their maps: Docker's rows make their own JSON, with HTML escapes.
     pub(crate) rows: HashSet<usize>,
+    /// How Go prints them, by the identity of their maps: structs, and what is nil.
+    pub(crate) texts: HashMap<usize, String>,
+    /// Maps whose keys are no texts.
+    pub(crate) keyed: HashSet<usize>,
 }
 
 impl Data {
@@ -24,7 +28,7 @@ impl Data {
     pub fn from_json(json: &Json) -> Self {
         let mut order = HashMap::new();
         let value = convert(json, &mut order);
-        Self { value, order, rows: HashSet::new() }
+        Self { value, order, rows: HashSet::new(), texts: HashMap::new(), keyed: HashSet::new() }
     }
 
     /// A row of a table: named cells, with the labels that `.Label "key"` looks into.
@@ -48,24 +52,36 @@ impl Data {
         let map = Arc::new(map);
         // As below: the address names the map as long as this `Data` lives.
         let rows = HashSet::from([Arc::as_ptr(&map) as usize]);
-        Self { value: Value::Map(map), order, rows }
+        Self { value: Value::Map(map), order, rows, texts: HashMap::new(), keyed: HashSet::new() }
+    }
+
+    /// How a cell is printed that is an object: Go's method `String`.
+    #[must_use]
+    pub fn printed(mut self, name: &str, text: String) -> Self {
+        if let Value::Map(cells) = &self.value
+            && let Some(Value::Map(cell)) = cells.get(name)
+        {
+            self.texts.insert(Arc::as_ptr(cell) as usize, text);
+        }
+        self
     }
 
     /// Lists of rows, each with its name.
     #[must_use]
     pub fn lists<'a>(lists: impl IntoIterator<Item = (&'a str, Vec<Data>)>) -> Self {
-        let (mut order, mut rows) = (HashMap::new(), HashSet::new());
+        let (mut order, mut rows, mut texts) = (HashMap::new(), HashSet::new(), HashMap::new());
         let mut map: BTreeMap<Arc<str>, Value> = BTreeMap::new();
         for (name, list) in lists {
             let mut values = Vec::new();
             for row in list {
                 order.extend(row.order);
                 rows.extend(row.rows);
+                texts.extend(row.texts);
                 values.push(row.value);
             }
             map.insert(Arc::from(name), Value::List(values.into()));
         }
-        Self { value: Value::Map(Arc::new(map)), order, rows }
+        Self { value: Value::Map(Arc::new(map)), order, rows, texts, keyed: HashSet::new() }
     }
 
     /// Column titles; `.Label "com.example.some-thing"` becomes `some thing`.
@@ -81,11 +97,17 @@ impl Data {
                 Ok(Value::String(last.replace(['-', '_'], " ").into()))
             })),
         );
-        Self { value: Value::Map(Arc::new(map)), order: HashMap::new(), rows: HashSet::new() }
+        Self {
+            value: Value::Map(Arc::new(map)),
+            order: HashMap::new(),
+            rows: HashSet::new(),
+            texts: HashMap::new(),
+            keyed: HashSet::new(),
+        }
     }
 }
 
-fn convert(json: &Json, order: &mut HashMap<usize, Json>) -> Value {
+pub(crate) fn convert(json: &Json, order: &mut HashMap<usize, Json>) -> Value {
     match json {
         Json::Null => Value::Nil,
         Json::Bool(value) => Value::Bool(*value),

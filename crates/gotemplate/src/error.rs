@@ -101,6 +101,11 @@ impl<'a> Place<'a> {
         self.tested
     }
 
+    /// `.HostConfig.LogConfig.Config.max-size`; any other `Config` is a struct.
+    pub(crate) fn is_log_option(&self) -> bool {
+        self.expression[..self.member_at].ends_with(".LogConfig.Config")
+    }
+
     /// The member that the failing one is a member of.
     pub(crate) fn parent(&self) -> Option<&'a str> {
         self.expression[..self.member_at].rsplit('.').next().filter(|name| !name.is_empty())

@@ -8,27 +8,51 @@ use gotmpl::{Result, Template, TemplateError, Value};
 use serde_json::Value as Json;
 
 use crate::data::Data;
+use crate::shape;
 
 thread_local! {
     /// The order of members for `json`, of the execution that runs on this thread. A function of a template receives only
     /// its arguments, so the data beside them comes this way; an execution never leaves its thread.
     static ORDER: RefCell<HashMap<usize, Json>> = RefCell::new(HashMap::new());
     static ROWS: RefCell<HashSet<usize>> = RefCell::new(HashSet::new());
+    static KEYED: RefCell<HashSet<usize>> = RefCell::new(HashSet::new());
+    static TEXTS: RefCell<HashMap<usize, String>> = RefCell::new(HashMap::new());
 }
 
 /// Runs an execution for which `json` knows the order of `data`'s objects.
 pub(crate) fn with_json_order<T>(data: &Data, run: impl FnOnce() -> T) -> T {
     ORDER.with(|order| order.borrow_mut().clone_from(&data.order));
     ROWS.with(|rows| rows.borrow_mut().clone_from(&data.rows));
+    TEXTS.with(|texts| texts.borrow_mut().clone_from(&data.texts));
+    KEYED.with(|keyed| keyed.borrow_mut().clone_from(&data.keyed));
     let result = run();
     ORDER.with(|order| order.borrow_mut().clear());
     ROWS.with(|rows| rows.borrow_mut().clear());
+    TEXTS.with(|texts| texts.borrow_mut().clear());
+    KEYED.with(|keyed| keyed.borrow_mut().clear());
     result
 }
 
-pub(crate) fn register(template: Template, header: bool) -> Template {
-    let template = template.func("pad", pad);
-    if header {
+/// What a template is executed for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Use {
+    /// Members are there; nil is the value of one.
+    Rows,
+    /// Members may be missing.
+    Lenient,
+    Header,
+}
+
+pub(crate) fn register(template: Template, use_for: Use) -> Template {
+    let nil = if use_for == Use::Rows { "<nil>" } else { "<no value>" };
+    let template = template.func("pad", pad).func("go_text", move |args| {
+        let text = match argument("go_text", args, 0)? {
+            Value::Nil => nil.to_owned(),
+            value => TEXTS.with(|texts| shape::text(value, &texts.borrow())),
+        };
+        Ok(Value::String(text.into()))
+    });
+    if use_for == Use::Header {
         let mut template = template;
         for name in ["json", "split", "join", "title", "lower", "upper", "truncate"] {
             template = template.func(name, |args| Ok(args.first().cloned().unwrap_or(Value::Nil)));
@@ -78,6 +102,11 @@ fn index(args: &[Value]) -> Result<Value> {
     let mut value = argument("index", args, 0)?.clone();
     argument("index", args, 1)?;
     for key in &args[1..] {
+        if let Value::Map(map) = &value
+            && KEYED.with(|keyed| keyed.borrow().contains(&(Arc::as_ptr(map) as usize)))
+        {
+            return Err(TemplateError::Exec("error calling index: value has type string".to_owned()));
+        }
         let holds_texts = match &value {
             Value::Map(map) => map.values().all(|member| matches!(member, Value::String(_))),
             _ => false,

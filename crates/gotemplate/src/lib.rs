@@ -8,10 +8,13 @@
 mod data;
 mod error;
 mod functions;
+mod shape;
 
 pub use data::Data;
 pub use error::Error;
+pub use shape::Shape;
 
+use functions::Use;
 use gotmpl::{MissingKey, TemplateError, Value};
 
 /// What a missing name means.
@@ -26,7 +29,7 @@ pub enum Missing {
 }
 
 /// Members of Docker's objects that are maps with keys of the user's choosing.
-const MAPS: [&str; 13] = [
+const MAPS: [&str; 12] = [
     "Labels",
     "Options",
     "Networks",
@@ -37,7 +40,6 @@ const MAPS: [&str; 13] = [
     "Tmpfs",
     "Annotations",
     "DriverOpts",
-    "Config",
     "Data",
     "Attributes",
 ];
@@ -67,12 +69,15 @@ impl Template {
     /// What Go says about it: `template: :1: unclosed action`.
     pub fn parse(source: &str) -> Result<Self, Error> {
         let plain = with_calls(source);
-        let read = |header: bool, missing: MissingKey| {
-            functions::register(gotmpl::Template::new("").missing_key(missing), header)
-                .parse(&plain)
+        let read = |plain: &str, use_for: Use, missing: MissingKey| {
+            functions::register(gotmpl::Template::new("").missing_key(missing), use_for)
+                .parse(plain)
                 .map_err(|error| Error::parse(source, &error))
         };
-        let lenient = read(false, MissingKey::Invalid)?;
+        // As it was written, for the sake of what is said about it.
+        read(&plain, Use::Lenient, MissingKey::Invalid)?;
+        let plain = shape::with_printing(&plain);
+        let lenient = read(&plain, Use::Lenient, MissingKey::Invalid)?;
         // Go knows its functions when it reads; here an unknown one shows when it is called. Nothing is there to be
         // looked at, so any other failure of this call means nothing.
         if let Err(error @ TemplateError::UndefinedFunction(_)) =
@@ -82,8 +87,8 @@ impl Template {
         }
         Ok(Self {
             source: source.to_owned(),
-            rows: read(false, MissingKey::Error)?,
-            header: read(true, MissingKey::Invalid)?,
+            rows: read(&plain, Use::Rows, MissingKey::Error)?,
+            header: read(&plain, Use::Header, MissingKey::Invalid)?,
             lenient,
         })
     }
@@ -103,7 +108,8 @@ impl Template {
             Ok(text) => Ok(text),
             Err(TemplateError::MissingKey { key }) => {
                 let place = error::Place::of_member(&self.source, &key);
-                let in_map = place.parent().is_some_and(|parent| MAPS.contains(&parent));
+                let in_map =
+                    place.parent().is_some_and(|parent| MAPS.contains(&parent)) || place.is_log_option();
                 if in_map || (OPTIONAL.contains(&key.as_str()) && place.is_tested()) {
                     return functions::with_json_order(data, || self.run(&self.lenient, &data.value));
                 }

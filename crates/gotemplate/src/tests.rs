@@ -70,6 +70,24 @@ fn a_missing_field_of_a_row() {
 }
 
 #[test]
+fn a_cell_may_be_an_object_with_a_text() {
+    let cells = [("None", json!(null)), ("Platform", json!({"architecture": "amd64", "os": "linux"}))];
+    let data = Data::row(cells, None).printed("Platform", "linux/amd64".into());
+    let made = |template: &str| {
+        Template::parse(template)
+            .unwrap()
+            .execute(&data, Missing::Field("*formatter.ContainerContext"))
+            .unwrap()
+    };
+    assert_eq!(
+        made("{{.Platform}} {{.None}} {{json .Platform}}"),
+        r#"linux/amd64 <nil> {"architecture":"amd64","os":"linux"}"#
+    );
+    assert_eq!(made("{{json .}}"), r#"{"None":null,"Platform":{"architecture":"amd64","os":"linux"}}"#);
+    assert_eq!(made("{{with .None}}x{{else}}-{{end}}{{upper .Platform.os}}"), "-LINUX");
+}
+
+#[test]
 fn labels_are_called() {
     assert_eq!(row("{{.ID}} {{.Label \"com.example.role\"}}").as_deref(), Ok("abc web"));
     assert_eq!(row("{{.Label \"none\" | upper}}|").as_deref(), Ok("|"));

@@ -1,5 +1,8 @@
 //! `inspect`: objects of any kind as JSON, or through a template.
 
+mod shapes;
+
+use client::ObjectKind;
 use gotemplate::{Data, Missing, Template};
 use serde::Serialize;
 use serde_json::Value;
@@ -35,6 +38,8 @@ pub(crate) enum Kind {
     Image,
     Network,
     Volume,
+    /// It is for the engine to say that it has none.
+    Other(ObjectKind),
 }
 
 impl Kind {
@@ -44,6 +49,7 @@ impl Kind {
             Self::Image => "image",
             Self::Network => "network",
             Self::Volume => "volume",
+            Self::Other(kind) => kind.word(),
         }
     }
 }
@@ -71,11 +77,12 @@ async fn any(app: &App, line: &Parsed) -> Outcome {
         Some("") => {
             return Err(Failure::new(format!("type is empty: must be one of \"{}\"", TYPES.join("\", \""))));
         }
-        Some(kind) if TYPES.contains(&kind) => {
-            return Err(Failure::new(format!(
-                "--type {kind} is not supported yet: there are no such objects"
-            )));
-        }
+        Some("config") => &[Kind::Other(ObjectKind::Config)],
+        Some("node") => &[Kind::Other(ObjectKind::Node)],
+        Some("plugin") => &[Kind::Other(ObjectKind::Plugin)],
+        Some("secret") => &[Kind::Other(ObjectKind::Secret)],
+        Some("service") => &[Kind::Other(ObjectKind::Service)],
+        Some("task") => &[Kind::Other(ObjectKind::Task)],
         Some(kind) => {
             return Err(Failure::new(format!(
                 "unknown type: {kind:?}: must be one of \"{}\"",
@@ -100,8 +107,8 @@ pub(crate) async fn run(app: &App, format: &str, names: &[String], what: &Wanted
     let mut text = String::new();
     let mut failures = Vec::new();
     for name in names {
-        let object = match find(app, name, what).await {
-            Ok(object) => object,
+        let (kind, object) = match find(app, name, what).await {
+            Ok(found) => found,
             Err(failure) if failure.no_engine => return Err(failure),
             Err(failure) => {
                 failures.push(failure.text);
@@ -111,13 +118,10 @@ pub(crate) async fn run(app: &App, format: &str, names: &[String], what: &Wanted
         match &template {
             None => objects.push(object),
             Some(template) => {
-                let object = with_go_names(object, format);
-                let of = |object: &Value| template.execute(&Data::from_json(object), Missing::Key);
-                let made = match with_nil(&object, format).map(|object| of(&object)) {
-                    // A field of nil is an error in Go, where a field of a JSON null is no value.
-                    Some(Ok(line)) if !line.contains("<no value>") => Ok(line),
-                    _ => of(&object),
-                };
+                // As Docker: what the structs cannot answer, the JSON is asked for.
+                let made = template
+                    .execute(&Data::of(&object, shapes::of(kind)), Missing::Key)
+                    .or_else(|_| template.execute(&Data::from_json(&object), Missing::Key));
                 match made {
                     Ok(line) => text.push_str(&format!("{line}\n")),
                     Err(error) => failures.push(format!("template parsing error: {error}")),
@@ -134,29 +138,7 @@ pub(crate) async fn run(app: &App, format: &str, names: &[String], what: &Wanted
     if failures.is_empty() { Ok(0) } else { Err(Failure::new(failures.join("\n"))) }
 }
 
-/// Docker's templates see its structs, in which the field `Id` is called `ID`; the JSON's name works as well.
-fn with_go_names(mut object: Value, format: &str) -> Value {
-    if format.contains(".ID")
-        && let Some(fields) = object.as_object_mut()
-        && let Some(id) = fields.get("Id").cloned()
-    {
-        fields.entry("ID").or_insert(id);
-    }
-    object
-}
-
-/// In Docker's structs a container without a health check has one that is nil: `{{if .State.Health}}`. What a template then
-/// asks of it is an error of the JSON's, where it is not there.
-fn with_nil(object: &Value, format: &str) -> Option<Value> {
-    let is_missing = object.get("State")?.as_object().is_some_and(|state| !state.contains_key("Health"));
-    (is_missing && format.contains(".Health")).then(|| {
-        let mut object = object.clone();
-        object["State"]["Health"] = Value::Null;
-        object
-    })
-}
-
-async fn find(app: &App, name: &str, what: &Wanted<'_>) -> Result<Value, Failure> {
+async fn find(app: &App, name: &str, what: &Wanted<'_>) -> Result<(Kind, Value), Failure> {
     let Wanted { kinds, size, platform } = *what;
     for kind in kinds {
         let found = match kind {
@@ -164,13 +146,14 @@ async fn find(app: &App, name: &str, what: &Wanted<'_>) -> Result<Value, Failure
             Kind::Image => app.client.images().inspect_raw(name, platform).await,
             Kind::Network => app.client.networks().inspect_raw(name, false).await,
             Kind::Volume => app.client.volumes().inspect_raw(name).await,
+            Kind::Other(kind) => app.client.objects(*kind).inspect_raw(name).await,
         };
         match found {
             Ok(object) => {
                 if size && *kind != Kind::Container {
                     output::err(&format!("WARNING: --size ignored for {}\n", kind.word()));
                 }
-                return Ok(object);
+                return Ok((*kind, object));
             }
             Err(error) if kinds.len() > 1 && is_skippable(&error) => {}
             Err(error) => return Err(error.into()),

@@ -1,6 +1,7 @@
 //! `version`: of the client, and of the engine.
 
-use gotemplate::{Data, Missing, Template};
+use gotemplate::Shape::{Bool, List, Map, Pointer, Struct, Text};
+use gotemplate::{Data, Missing, Shape, Template};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -38,25 +39,17 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
         .transpose()?;
     let server = app.client.system().version().await;
     let server_value = match &server {
-        Ok(version) => serde_json::to_value(version).unwrap_or(Value::Null),
+        Ok(version) => spoken(serde_json::to_value(version).unwrap_or(Value::Null)),
         Err(error) if error.is_connect() && crate::autostart::applies(app) => {
             return Err(server.map(drop).err().map_or_else(|| Failure::status(1), Failure::from));
         }
         Err(_) => Value::Null,
     };
-    let client = client(app, &server_value);
+    let client = spoken(client(app, &server_value));
     match template {
         Some(template) => {
-            let mut data = json!({"Client": client, "Server": server_value});
-            let whole = template.mentions("json");
-            for side in ["Client", "Server"] {
-                if let Some(fields) = data[side].as_object_mut().filter(|_| !whole) {
-                    // Templates name Go's fields; JSON has the wire's.
-                    let spoken = fields.get("ApiVersion").cloned().unwrap_or_default();
-                    fields.insert("APIVersion".into(), spoken);
-                }
-            }
-            let text = template.execute(&Data::from_json(&data), Missing::Field("system.versionInfo"));
+            let data = json!({"Client": client, "Server": server_value});
+            let text = template.execute(&Data::of(&data, &VERSION), Missing::Field("system.versionInfo"));
             output::out(&format!("{}\n", text.as_deref().unwrap_or_default()));
             text.map_err(|error| Failure::new(error.named("version").to_string()))?;
         }
@@ -64,6 +57,52 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
     }
     server.map(|_| 0).map_err(Failure::from)
 }
+
+/// As the page and templates have it: without what is not known, and with the time that the engine was built at as C writes it.
+fn spoken(mut side: Value) -> Value {
+    if let Some(fields) = side.as_object_mut() {
+        fields.retain(|_, value| value != "");
+    }
+    for component in side.get_mut("Components").and_then(Value::as_array_mut).into_iter().flatten() {
+        if component["Name"] == "Engine"
+            && let Some(Value::String(built)) = component.pointer_mut("/Details/BuildTime")
+        {
+            *built = moment::ansi_c(built);
+        }
+    }
+    side
+}
+
+const VERSION: Shape = Struct(&[("Client", CLIENT), ("Server", Pointer(&SERVER))]);
+const PLATFORM: Shape = Struct(&[("Name", Text)]);
+
+const CLIENT: Shape = Struct(&[
+    ("Platform", Pointer(&PLATFORM)),
+    ("Version", Text),
+    ("APIVersion", Text),
+    ("DefaultAPIVersion", Text),
+    ("GitCommit", Text),
+    ("GoVersion", Text),
+    ("Os", Text),
+    ("Arch", Text),
+    ("BuildTime", Text),
+    ("Context", Text),
+]);
+
+const SERVER: Shape = Struct(&[
+    ("Platform", PLATFORM),
+    ("Version", Text),
+    ("APIVersion", Text),
+    ("MinAPIVersion", Text),
+    ("Os", Text),
+    ("Arch", Text),
+    ("Components", List(&Struct(&[("Name", Text), ("Version", Text), ("Details", Map(&Text))]))),
+    ("GitCommit", Text),
+    ("GoVersion", Text),
+    ("KernelVersion", Text),
+    ("Experimental", Bool),
+    ("BuildTime", Text),
+]);
 
 fn client(app: &App, server: &Value) -> Value {
     let spoken = std::env::var("DOCKER_API_VERSION").ok().filter(|version| !version.is_empty());
@@ -131,7 +170,7 @@ fn engine(details: &Value) -> String {
         detail("MinAPIVersion"),
         detail("GoVersion"),
         detail("GitCommit"),
-        moment::ansi_c(detail("BuildTime")),
+        detail("BuildTime"),
         detail("Os"),
         detail("Arch"),
         detail("Experimental"),

@@ -23,6 +23,23 @@ pub(crate) struct Row {
     pub(crate) labels: Option<BTreeMap<String, String>>,
 }
 
+impl Row {
+    /// For a template. A cell that is an object is a platform, which has a text as well: `linux/arm64/v8`.
+    pub(crate) fn data(self) -> Data {
+        let platforms: Vec<_> = self
+            .cells
+            .iter()
+            .filter_map(|(name, cell)| {
+                let part = |key: &str| cell.as_object()?.get(key)?.as_str().filter(|part| !part.is_empty());
+                let parts = ["os", "architecture", "variant"].into_iter().filter_map(part);
+                Some((*name, cell.as_object().map(|_| parts.collect::<Vec<_>>().join("/"))?))
+            })
+            .collect();
+        let data = Data::row(self.cells, self.labels);
+        platforms.into_iter().fold(data, |data, (name, text)| data.printed(name, text))
+    }
+}
+
 fn read(format: &str) -> Result<Template, String> {
     let source = match format.strip_prefix("table") {
         _ if format == "json" => "{{json .}}".to_owned(),
@@ -46,7 +63,7 @@ pub(crate) fn render(listing: &Listing, format: &str, rows: Vec<Row>) -> Result<
         text.push('\n');
     }
     for row in rows {
-        let data = Data::row(row.cells, row.labels);
+        let data = row.data();
         let line = template
             .execute(&data, Missing::Field(listing.type_name))
             .map_err(|error| format!("template parsing error: {error}"))?;

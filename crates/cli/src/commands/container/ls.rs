@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use api::container::{ContainerSummary, PortSummary};
-use gotemplate::{Data, Missing, Template};
+use gotemplate::{Missing, Template};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -88,9 +88,8 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
 fn try_out(format: &str) -> Result<(), Failure> {
     let template = Template::parse(format)
         .map_err(|error| Failure::new(format!("failed to parse template: {error}")))?;
-    let Row { cells, labels } = row(&ContainerSummary::default(), true);
     template
-        .execute(&Data::row(cells, labels), Missing::Field(LISTING.type_name))
+        .execute(&row(&ContainerSummary::default(), true).data(), Missing::Field(LISTING.type_name))
         .map(drop)
         .map_err(|error| Failure::new(format!("failed to execute template: {error}")))
 }
@@ -157,11 +156,7 @@ pub(crate) fn row(container: &ContainerSummary, truncate: bool) -> Row {
         ("Mounts", json!(mounts.join(","))),
         ("Names", json!(names(&container.names, truncate))),
         ("Networks", json!(networks.join(","))),
-        (
-            "Platform",
-            platform
-                .map_or(Value::Null, |platform| json!(format!("{}/{}", platform.os, platform.architecture))),
-        ),
+        ("Platform", json!(platform)),
         ("Ports", json!(ports(&container.ports))),
         ("RunningFor", json!(format!("{} ago", human_duration(age)))),
         ("Size", json!(size)),

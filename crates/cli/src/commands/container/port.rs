@@ -31,7 +31,7 @@ pub(crate) const COMMAND: Command = Command {
                 true => format!("{} ({})", socket(binding), exposure(&binding.host_ip, is_asked)),
             };
             let mut lines: Vec<String> = Vec::new();
-            if let Some(asked) = line.operands.get(1) {
+            if let Some(asked) = line.operands.get(1).filter(|asked| !asked.is_empty()) {
                 let bindings = ports.get(&full(asked)?).and_then(Option::as_ref);
                 lines.extend(bindings.into_iter().flatten().map(place));
                 if lines.is_empty() {
@@ -81,10 +81,16 @@ fn exposure(address: &str, is_asked: bool) -> &'static str {
 /// `80` is `80/tcp`.
 fn full(asked: &str) -> Result<String, Failure> {
     let (number, protocol) = asked.split_once('/').unwrap_or((asked, "tcp"));
-    match number.parse::<u16>() {
-        Ok(number) => Ok(format!("{number}/{}", protocol.to_ascii_lowercase())),
-        Err(_) => Err(Failure::new(format!("invalid port '{asked}': invalid syntax"))),
-    }
+    let why = match number.parse::<u16>() {
+        // Go's numbers have no sign here.
+        Ok(port) if !number.starts_with('+') => {
+            return Ok(format!("{port}/{}", protocol.to_ascii_lowercase()));
+        }
+        _ if number.is_empty() => "value is empty",
+        _ if number.bytes().all(|digit| digit.is_ascii_digit()) => "value out of range",
+        _ => "invalid syntax",
+    };
+    Err(Failure::new(format!("invalid port '{number}': {why}")))
 }
 
 /// Numbers count as such: `9` comes before `80`.
@@ -103,6 +109,21 @@ fn natural(text: &str) -> Vec<(u64, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_is_a_number_and_a_protocol() {
+        assert_eq!(full("080").unwrap(), "80/tcp");
+        assert_eq!(full("53/UDP").unwrap(), "53/udp");
+        for (wrong, error) in [
+            ("x", "invalid port 'x': invalid syntax"),
+            ("+80", "invalid port '+80': invalid syntax"),
+            ("80-81", "invalid port '80-81': invalid syntax"),
+            ("/tcp", "invalid port '': value is empty"),
+            ("65536/udp", "invalid port '65536': value out of range"),
+        ] {
+            assert_eq!(full(wrong).unwrap_err().text, error);
+        }
+    }
 
     #[test]
     fn numbers_are_ordered_as_numbers() {

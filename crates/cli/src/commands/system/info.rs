@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use api::system::SystemInfo;
-use gotemplate::{Data, Missing, Template};
+use gotemplate::Shape::{Any, Bool, List, Map, Number, Pointer, Struct, Text};
+use gotemplate::{Data, Missing, Shape, Template};
 use serde_json::json;
 
 use crate::app::App;
@@ -55,11 +56,58 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
             }),
         );
     }
-    let text = template.execute(&Data::from_json(&data), Missing::Field("system.dockerInfo"));
+    let text = template.execute(&Data::of(&data, &INFO), Missing::Field("system.dockerInfo"));
     // The line is ended, whatever became of it.
     output::out(&format!("{}\n", text.as_deref().unwrap_or_default()));
     text.map(|_| 0).map_err(|error| Failure::new(error.to_string()))
 }
+
+/// What templates may ask for by Go's names, and what JSON leaves out.
+const INFO: Shape = Struct(&[
+    ("DriverStatus", List(&Any)),
+    ("SystemStatus", List(&Any)),
+    ("CPUCfsPeriod", Bool),
+    ("CPUCfsQuota", Bool),
+    ("CgroupVersion", Text),
+    ("GenericResources", List(&Any)),
+    ("HTTPProxy", Text),
+    ("HTTPSProxy", Text),
+    ("NoProxy", Text),
+    ("Labels", List(&Text)),
+    ("Runtimes", Map(&Any)),
+    ("Swarm", SWARM),
+    ("Isolation", Text),
+    ("ContainerdCommit", COMMIT),
+    ("RuncCommit", COMMIT),
+    ("InitCommit", COMMIT),
+    ("SecurityOptions", List(&Text)),
+    ("ProductLicense", Text),
+    ("DefaultAddressPools", List(&Any)),
+    ("FirewallBackend", Pointer(&Any)),
+    ("CDISpecDirs", List(&Text)),
+    ("DiscoveredDevices", List(&Any)),
+    ("NRI", Pointer(&Any)),
+    ("Containerd", Pointer(&Any)),
+    ("Warnings", List(&Text)),
+    ("ServerErrors", List(&Text)),
+    ("UserName", Text),
+    ("ClientErrors", List(&Text)),
+]);
+
+const COMMIT: Shape = Struct(&[("ID", Text)]);
+
+const SWARM: Shape = Struct(&[
+    ("NodeID", Text),
+    ("NodeAddr", Text),
+    ("LocalNodeState", Text),
+    ("ControlAvailable", Bool),
+    ("Error", Text),
+    ("RemoteManagers", List(&Any)),
+    ("Nodes", Number),
+    ("Managers", Number),
+    ("Cluster", Pointer(&Any)),
+    ("Warnings", List(&Text)),
+]);
 
 /// Lines of a page; writing into a text cannot fail.
 #[derive(Default)]

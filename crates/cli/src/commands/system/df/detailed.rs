@@ -91,7 +91,7 @@ pub(super) fn page(usage: &DiskUsage, format: &str, own_name: bool) -> Result<St
     };
     let wrong = |error: gotemplate::Error| format!("template parsing error: {error}");
     let template = Template::parse(&source).map_err(wrong)?;
-    let data = |rows: Vec<Row>| rows.into_iter().map(|row| Data::row(row.cells, row.labels)).collect();
+    let data = |rows: Vec<Row>| rows.into_iter().map(Row::data).collect();
     let all = Data::lists([
         ("Images", data(image_rows)),
         ("Containers", data(container_rows)),
