@@ -163,6 +163,14 @@ fn interfaces_are_called_and_set_as_it_is_wished() {
     );
     home.ok(&["restart", "-t", "0", "cb"]);
     assert_eq!(links("cb"), "lan0 lo up0");
+    // One name for two.
+    let same = ["one", "two"].map(|network| format!("name={network},driver-opt={option}"));
+    let said = home.fails(&["run", "--rm", "--network", &same[0], "--network", &same[1], "bb", "true"]);
+    assert!(said.contains("the interface name \"lan0\" is that on network one"), "{said}");
+    let got = home.engine.wharf(&["network", "connect", "--driver-opt", option, "two", "cb"]);
+    let told = "invalid config for network two: invalid endpoint settings:\nthe interface name \"lan0\" is that on network one";
+    assert!(got.status == 1 && got.stderr.contains(told), "{got:?}");
+    assert_eq!(links("cb"), "lan0 lo up0");
     let wrong = "name=one,driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.eth0.log_martians=1";
     let said = home.fails(&["run", "--rm", "--network", wrong, "bb", "true"]);
     assert!(said.contains("unrecognised network interface sysctl"), "{said}");

@@ -104,7 +104,7 @@ impl Call {
                 return Err(Error::Refused(refusal(method, &answer)));
             }
             serde_json::from_slice(&answer)
-                .map_err(|error| garbled(format!("its answer is no JSON: {error}")))
+                .map_err(|error| garbled(format!("its answer is not understood: {error}")))
         };
         match tokio::time::timeout(limit, asked).await {
             Ok(answered) => answered,

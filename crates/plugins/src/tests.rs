@@ -134,7 +134,10 @@ async fn what_is_wrong_with_a_plugin_is_told_by_its_name() {
     assert_eq!(odd.get("v").await.unwrap_err().to_string(), "VolumeDriver.Get: out of order");
     assert_eq!(odd.list().await.unwrap_err().to_string(), "VolumeDriver.List: 404 page not found");
     let garbled = odd.mount("v", "1").await.unwrap_err().to_string();
-    assert!(garbled.starts_with("plugin \"odd\", VolumeDriver.Mount: its answer is no JSON: "), "{garbled}");
+    assert!(
+        garbled.starts_with("plugin \"odd\", VolumeDriver.Mount: its answer is not understood: "),
+        "{garbled}"
+    );
     assert_eq!(odd.is_global().await, None);
 }
 

@@ -40,6 +40,12 @@ pub(crate) fn sandbox_request(core: &Core, record: &Record) -> Result<Option<San
         };
         endpoints.push((request, spec.gw_priority));
     }
+    for (at, (request, _)) in endpoints.iter().enumerate() {
+        has_own_name(
+            request,
+            endpoints[..at].iter().map(|(other, _)| (&other.network, other.interface.as_ref())),
+        )?;
+    }
     // The one that was named first has `eth0`; the others follow by name.
     let is_first = |request: &EndpointRequest| {
         request.network == first || (!request.network_id.is_empty() && request.network_id.starts_with(first))
@@ -116,6 +122,22 @@ pub(crate) fn request(record: &Record, network: &Network, spec: &EndpointSpec) -
         prefix: bridge.and_then(|bridge| bridge.interface_prefix.clone()),
         sysctls: sysctls.unwrap_or_default(),
     })
+}
+
+/// No two interfaces of a container can be called the same; the others are told by network and name.
+pub(crate) fn has_own_name<'a>(
+    request: &EndpointRequest,
+    mut others: impl Iterator<Item = (&'a String, Option<&'a String>)>,
+) -> Result<()> {
+    let Some(name) = &request.interface else { return Ok(()) };
+    match others.find(|(_, other)| *other == Some(name)) {
+        None => Ok(()),
+        Some((network, _)) => Err(Error::invalid(format!(
+            "invalid config for network {}: invalid endpoint settings:\nthe interface name \"{name}\" is that on \
+             network {network}",
+            request.network
+        ))),
+    }
 }
 
 /// At which of the host's addresses a container's ports are published that name none: by what the networks say that

@@ -25,6 +25,8 @@ impl Owner {
                     self.record.name, network.name
                 )));
             }
+            let others = self.record.endpoints.iter();
+            attach::has_own_name(&request, others.map(|other| (&other.network, Some(&other.interface))))?;
             let (id, pid) = (&self.record.id, self.record.pid);
             let connected = self.core.ports.network.connect(id, pid, &request).await;
             self.record.endpoints.push(connected.map_err(failed)?);
