@@ -199,6 +199,21 @@ fn subnets_come_from_the_pools_that_are_said() {
         none.stderr.contains("could not find an available, non-overlapping IPv4 address pool"),
         "{none:?}"
     );
+    // Of a size that is said.
+    home.ok(&["network", "rm", "n3"]);
+    for (name, wanted) in [("n5", "10.44.0.0/26"), ("n6", "10.44.0.64/26")] {
+        home.ok(&["network", "create", "--subnet", "0.0.0.0/26", name]);
+        assert_eq!(subnet(name), wanted);
+    }
+    home.ok(&["network", "create", "--ipv4=false", "--ipv6", "--subnet", "::/120", "n7"]);
+    assert!(subnet("n7").starts_with("fd") && subnet("n7").ends_with("::/120"), "{}", subnet("n7"));
+    let own = home.sh(&["--network", "n6"], "ip -o -4 addr show eth0 | grep -o 'inet [^ ]*'");
+    assert_eq!(own, "inet 10.44.0.66/26");
+    let none = home.engine.wharf(&["network", "create", "--subnet", "0.0.0.0/16", "n8"]);
+    assert!(none.stderr.contains("could not find an available, non-overlapping IPv4"), "{none:?}");
+    let none =
+        home.engine.wharf(&["network", "create", "--subnet", "0.0.0.0/26", "--gateway", "10.44.0.130", "n8"]);
+    assert!(none.status == 1 && !none.stderr.is_empty(), "{none:?}");
     assert_eq!(
         home.ok(&["info", "-f", "{{json .DefaultAddressPools}}"]),
         "[{\"Base\":\"10.33.0.0/20\",\"Size\":22},{\"Base\":\"10.44.0.0/24\",\"Size\":24}]"
@@ -206,5 +221,5 @@ fn subnets_come_from_the_pools_that_are_said() {
     // What nobody uses goes, of all kinds.
     sleeper(&home, "ca", &["--network", "n1"]);
     let said = home.ok(&["system", "prune", "-f"]);
-    assert!(said.starts_with("Deleted Networks:\nn0\nn2\nn3\n\nTotal reclaimed space: "), "{said}");
+    assert!(said.starts_with("Deleted Networks:\nn0\nn2\nn5\nn6\nn7\n\nTotal reclaimed space: "), "{said}");
 }

@@ -83,6 +83,7 @@ impl OverKind {
 pub struct Ipv6Config {
     /// As those of [`BridgeConfig`].
     pub address: Option<Ipv6Net>,
+    pub size: Option<u8>,
     pub range: Option<Ipv6Net>,
     pub gateway: Option<Ipv6Addr>,
     pub reserved: Vec<Ipv6Addr>,
@@ -98,6 +99,8 @@ pub struct BridgeConfig {
     pub ipv4: bool,
     /// `--bip`: the bridge's own address with the subnet's prefix.
     pub address: Option<Ipv4Net>,
+    /// The prefix of the subnet that is chosen where no address is said; `None`: as the pools say.
+    pub size: Option<u8>,
     /// `--fixed-cidr`: the part of the subnet that addresses are given out from.
     pub range: Option<Ipv4Net>,
     /// `--mtu`; `None` is 1500.
@@ -132,6 +135,7 @@ impl Default for BridgeConfig {
             name: "docker0".to_owned(),
             ipv4: true,
             address: None,
+            size: None,
             range: None,
             mtu: None,
             gateway: None,

@@ -224,17 +224,21 @@ impl Fabric {
                 return Err(Error::PoolOverlaps { subnet, with });
             }
         }
-        let choose = |version| {
+        let choose = |version, size| {
             let routes = observed.routes.iter().copied();
             let taken = Taken::new(version, taken().map(|address| address.trunc()).chain(routes));
-            pools::choose(pools, &taken)
+            pools::choose(pools, &taken, size)
         };
         if config.ipv4 && config.address.is_none() {
-            let Some(IpNet::V4(subnet)) = choose(Version::V4) else { return Err(Error::NoFreePool("IPv4")) };
+            let Some(IpNet::V4(subnet)) = choose(Version::V4, config.size) else {
+                return Err(Error::NoFreePool("IPv4"));
+            };
             config.address = first_host(subnet);
         }
         if let Some(ipv6) = config.ipv6.as_mut().filter(|ipv6| ipv6.address.is_none()) {
-            let Some(IpNet::V6(subnet)) = choose(Version::V6) else { return Err(Error::NoFreePool("IPv6")) };
+            let Some(IpNet::V6(subnet)) = choose(Version::V6, ipv6.size) else {
+                return Err(Error::NoFreePool("IPv6"));
+            };
             ipv6.address = first_host6(subnet);
         }
         if let Some(over) = &config.over {

@@ -360,7 +360,7 @@ fn choose_address(
     let built_in = pools::for_default_bridge();
     let has_own = pools.iter().any(|pool| pool.version() == Version::V4);
     let pools = if has_own { pools } else { &built_in };
-    match pools::choose(pools, &Taken::new(Version::V4, routes.iter().copied())) {
+    match pools::choose(pools, &Taken::new(Version::V4, routes.iter().copied()), None) {
         Some(IpNet::V4(subnet)) => first_host(subnet).ok_or(Error::NoFreePool("IPv4")),
         _ => Err(Error::NoFreePool("IPv4")),
     }
@@ -386,7 +386,7 @@ fn choose_address6(
     if let Some(range) = config.range {
         return first_host6(range).ok_or_else(|| Error::Config(format!("fixed-cidr-v6 {range} has no host")));
     }
-    match pools::choose(pools, &Taken::new(Version::V6, routes.iter().copied())) {
+    match pools::choose(pools, &Taken::new(Version::V6, routes.iter().copied()), None) {
         Some(IpNet::V6(subnet)) => first_host6(subnet).ok_or(Error::NoFreePool("IPv6")),
         _ => Err(Error::NoFreePool("IPv6")),
     }

@@ -87,11 +87,13 @@ impl Taken {
     }
 }
 
-/// The first subnet of that version that overlaps with nothing.
-pub(crate) fn choose(pools: &[AddressPool], taken: &Taken) -> Option<IpNet> {
+/// The first subnet of that version that overlaps with nothing; `size` is the prefix that it is to have, in place of those
+/// that the pools say.
+pub(crate) fn choose(pools: &[AddressPool], taken: &Taken, size: Option<u8>) -> Option<IpNet> {
     pools
         .iter()
         .filter(|pool| pool.version() == taken.version && !covers(taken, pool.base))
+        .map(|pool| AddressPool { size: size.unwrap_or(pool.size), ..*pool })
         .find_map(|pool| pool.subnets().find(|subnet| !taken.overlaps(*subnet)))
 }
 
@@ -113,7 +115,7 @@ mod tests {
     fn the_first_is_docker_s_and_thousands_follow() {
         let pools = default_pools();
         let mut all = vec![net("172.17.0.0/16")];
-        while let Some(next) = choose(&pools, &Taken::new(Version::V4, all.iter().copied())) {
+        while let Some(next) = choose(&pools, &Taken::new(Version::V4, all.iter().copied()), None) {
             all.push(next);
             // One by one through all of them is what an engine does in years.
             if all.len() == 300 {
@@ -131,17 +133,20 @@ mod tests {
             Version::V4,
             ["172.18.4.0/24", "172.19.0.0/16", "172.19.9.0/24", "172.20.0.0/23"].map(net),
         );
-        assert_eq!(choose(&default_pools(), &taken), Some(net("172.20.2.0/24")));
+        assert_eq!(choose(&default_pools(), &taken, None), Some(net("172.20.2.0/24")));
         assert!(taken.overlaps(net("172.19.200.0/24")) && !taken.overlaps(net("172.18.5.0/24")));
         assert!(taken.overlaps(net("172.0.0.0/8")));
-        assert_eq!(choose(&default_pools(), &Taken::new(Version::V4, [net("128.0.0.0/1")])), None);
+        assert_eq!(choose(&default_pools(), &Taken::new(Version::V4, [net("128.0.0.0/1")]), None), None);
     }
 
     #[test]
     fn a_pool_of_the_user_s_is_cut_as_he_says() {
         let pools = [AddressPool { base: net("10.200.0.0/22"), size: 24 }];
         let taken = Taken::new(Version::V4, [net("10.200.0.0/24"), net("10.200.1.128/25")]);
-        assert_eq!(choose(&pools, &taken), Some(net("10.200.2.0/24")));
+        assert_eq!(choose(&pools, &taken, None), Some(net("10.200.2.0/24")));
+        assert_eq!(choose(&pools, &taken, Some(26)), Some(net("10.200.1.0/26")));
+        assert_eq!(choose(&pools, &taken, Some(23)), Some(net("10.200.2.0/23")));
+        assert_eq!(choose(&pools, &taken, Some(20)), None, "none of them is so large");
     }
 
     #[test]
@@ -149,9 +154,9 @@ mod tests {
         let ula = AddressPool { base: net("fd12:3456:789a::/48"), size: 64 };
         let pools = [default_pools(), vec![ula]].concat();
         let taken = ["fd12:3456:789a::/64", "172.18.0.0/16", "::/1"].map(net);
-        let free = |version| choose(&pools, &Taken::new(version, taken));
+        let free = |version| choose(&pools, &Taken::new(version, taken), None);
         assert_eq!(free(Version::V6), Some(net("fd12:3456:789a:1::/64")));
         assert_eq!(free(Version::V4), Some(net("172.19.0.0/24")));
-        assert_eq!(choose(&default_pools(), &Taken::new(Version::V6, taken)), None);
+        assert_eq!(choose(&default_pools(), &Taken::new(Version::V6, taken), None), None);
     }
 }

@@ -14,6 +14,9 @@ pub(super) const PREFIX: &str = "eth";
 
 /// A user's network as `net` makes it.
 pub(super) fn config(network: &BridgeNetwork) -> BridgeConfig {
+    // `0.0.0.0/28` is any of that size.
+    let (any, named) = (network.subnet.filter(is_any), network.subnet.filter(|subnet| !is_any(subnet)));
+    let network = &BridgeNetwork { subnet: named, ..network.clone() };
     let prefix = network.subnet.map(|subnet| subnet.prefix_len());
     let first = network.range.filter(|range| Some(range.trunc()) != network.subnet.map(|s| s.trunc()));
     // As Docker: without a gateway the bridge has the first address, of the range if there is one.
@@ -26,6 +29,7 @@ pub(super) fn config(network: &BridgeNetwork) -> BridgeConfig {
         name: network.bridge.clone(),
         ipv4: !network.without_ipv4,
         address,
+        size: any.map(|subnet| subnet.prefix_len()),
         range: network.range,
         mtu: network.mtu,
         // Without a bridge it is the router of the world there.
@@ -43,7 +47,14 @@ pub(super) fn config(network: &BridgeNetwork) -> BridgeConfig {
     }
 }
 
+fn is_any(subnet: &Ipv4Net) -> bool {
+    subnet.addr().is_unspecified()
+}
+
 fn config6(network: &Ipv6Network, is_over: bool) -> net::Ipv6Config {
+    let is_any = |subnet: &Ipv6Net| subnet.addr().is_unspecified();
+    let (any, named) = (network.subnet.filter(is_any), network.subnet.filter(|subnet| !is_any(subnet)));
+    let network = &Ipv6Network { subnet: named, ..network.clone() };
     let prefix = network.subnet.map(|subnet| subnet.prefix_len());
     let first = network.range.filter(|range| Some(range.trunc()) != network.subnet.map(|s| s.trunc()));
     // The subnet's own address is every router's.
@@ -59,6 +70,7 @@ fn config6(network: &Ipv6Network, is_over: bool) -> net::Ipv6Config {
     let own = if of_link.is_some() { network.subnet.map(|subnet| next(subnet.network())) } else { gateway };
     net::Ipv6Config {
         address: own.zip(prefix).and_then(|(ip, prefix)| Ipv6Net::new(ip, prefix).ok()),
+        size: any.map(|subnet| subnet.prefix_len()),
         range: network.range,
         gateway: if is_over { network.gateway } else { network.default_gateway.or(of_link) },
         reserved: network.auxiliary.clone(),
