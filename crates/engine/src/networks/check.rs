@@ -136,6 +136,12 @@ fn within(pool: &Pool, subnet: IpNet, wrong: &mut Vec<String>) {
     if subnet.addr().is_ipv6() && subnet.addr().is_multicast() {
         wrong.push(format!("invalid subnet {subnet}: multicast subnet '{subnet}' is not allowed"));
     }
+    let says_more = !pool.range.is_empty() || !pool.gateway.is_empty() || !pool.auxiliary.is_empty();
+    if subnet.addr().is_unspecified() && says_more {
+        return wrong.push(format!(
+            "invalid subnet {subnet}: it is any of that size, in which no ip-range, gateway or auxiliary address can be named"
+        ));
+    }
     let is_of_another = |address: IpAddr| address.is_ipv4() != subnet.addr().is_ipv4();
     if !(least..=most).contains(&subnet.prefix_len()) {
         wrong.push(format!("invalid subnet {subnet}: the prefix must be between {least} and {most}"));
@@ -228,6 +234,10 @@ mod tests {
             "invalid subnet ff02::/64: multicast subnet 'ff02::/64' is not allowed"
         );
         for (pools, text) in [
+            (
+                pool("0.0.0.0/28", "", "0.0.0.1"),
+                "invalid subnet 0.0.0.0/28: it is any of that size, in which no ip-range, gateway or auxiliary address can be named",
+            ),
             (pool("10.0.0.0", "", ""), "invalid subnet 10.0.0.0: invalid CIDR block notation"),
             (pool("10.0.0.1/24", "", ""), "invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24"),
             (
