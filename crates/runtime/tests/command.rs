@@ -180,6 +180,9 @@ fn an_exec_has_the_containers_personality_and_the_later_variable() {
     });
     assert!(bench.run(&["run", "-d", &bench.id]).status.success());
     let script = "uname -m; echo $A $HOME";
+    let output = bench.run(&["exec", "--cwd", "etc", &bench.id, "pwd"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("exec failed: Cwd must be an absolute path"), "{text}");
     let output = bench.run(&["exec", "--env", "A=3", &bench.id, "sh", "-c", script]);
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "i686\n3 /\n");
 }
@@ -243,6 +246,7 @@ fn what_cannot_be_is_refused_by_name() {
     );
     refused(|spec| spec["linux"]["intelRdt"] = json!({"closID": "c"}), "linux.intelRdt is not supported");
     refused(|spec| spec["linux"]["netDevices"] = json!({"eth0": {}}), "linux.netDevices is not supported");
+    refused(|spec| spec["process"]["cwd"] = json!("etc"), "Cwd must be an absolute path");
     if !Path::new("/sys/fs/selinux/enforce").exists() {
         refused(|spec| spec["linux"]["mountLabel"] = json!("a:b:c:s0"), "linux.mountLabel");
         refused(|spec| spec["process"]["selinuxLabel"] = json!("a:b:c:s0"), "process.selinuxLabel");

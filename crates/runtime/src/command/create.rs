@@ -178,7 +178,18 @@ fn load(bundle: &Path) -> Result<Spec, Failure> {
     let spec: Spec =
         serde_json::from_slice(&bytes).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
     check_version(&spec.oci_version)?;
+    if let Some(process) = &spec.process {
+        check_directory(&process.cwd)?;
+    }
     Ok(spec)
+}
+
+/// Where a process begins, in a container that it is not in yet: only from the root is that any place.
+pub(super) fn check_directory(cwd: &str) -> Result<(), Failure> {
+    match cwd.is_empty() || cwd.starts_with('/') {
+        true => Ok(()),
+        false => Err(Failure("Cwd must be an absolute path".into())),
+    }
 }
 
 /// A version of the specification (Semantic Versioning 2.0.0) whose documents can be read.

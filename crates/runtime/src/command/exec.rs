@@ -8,7 +8,7 @@ use cgroups::{Cgroup, Layout};
 use clap::Args;
 use oci::runtime::{Capabilities, Process, Status};
 
-use super::create::write_pid;
+use super::create::{check_directory, write_pid};
 use super::record::Record;
 use super::{Failure, Global, Outcome, descriptors, foreground, record, socket, told};
 use crate::{ExecRequest, Stdio, capability, init, seccomp};
@@ -84,6 +84,7 @@ pub(super) fn exec(global: &Global, args: ExecArgs) -> Outcome {
     }
     let activated = descriptors::listening();
     let mut process = process(&args, record.spec.process.as_ref())?;
+    check_directory(&process.cwd).map_err(|Failure(error)| Failure(format!("exec failed: {error}")))?;
     process.env.extend(descriptors::environment(activated));
     if process.terminal && args.detach && args.console_socket.is_none() {
         return Err(Failure("cannot allocate tty if runc will detach without setting console socket".into()));
