@@ -20,6 +20,10 @@ pub enum Shape {
     Number,
     /// False where it is left out.
     Bool,
+    /// A moment, printed with blanks and its zone.
+    Time,
+    /// Nanoseconds, printed as `1m30s`.
+    Duration,
     /// What may be nil.
     Pointer(&'static Shape),
     /// Of one kind of thing; nil is an empty one.
@@ -56,10 +60,20 @@ impl Maker<'_> {
             (Shape::Text, None) => Value::String("".into()),
             (Shape::Number, None) => Value::Int(0),
             (Shape::Bool, None) => Value::Bool(false),
+            (Shape::Time, None) => self.printed(true, Json::Null, time(ZERO).unwrap_or_default()),
+            (Shape::Duration, None) => self.printed(false, Json::from(0), duration(0)),
             (Shape::Pointer(_), None) => self.nothing("<nil>"),
             (Shape::List(_), None) => self.nothing("[]"),
             (Shape::Map(_) | Shape::Keyed(_), None) => self.nothing("map[]"),
             (Shape::Struct(_), None) => self.make(Some(&Json::Object(Default::default())), shape),
+            (Shape::Time, Some(json @ Json::String(at))) => match time(at) {
+                Some(text) => self.printed(true, json.clone(), text),
+                None => convert(json, self.order),
+            },
+            (Shape::Duration, Some(Json::Number(ns))) => {
+                let ns = ns.as_i64().unwrap_or_default();
+                self.printed(ns != 0, Json::from(ns), duration(ns))
+            }
             (Shape::Pointer(of), json) => self.make(json, of),
             (Shape::List(of), Some(Json::Array(items))) => {
                 Value::List(items.iter().map(|item| self.make(Some(item), of)).collect())
@@ -99,8 +113,14 @@ impl Maker<'_> {
 
     /// Nil: an empty map is as false, as short and as empty, whatever it is called when it is printed.
     fn nothing(&mut self, printed: &str) -> Value {
-        let (value, identity) = self.keep(BTreeMap::new(), Json::Null);
-        self.texts.insert(identity, printed.to_owned());
+        self.printed(false, Json::Null, printed.to_owned())
+    }
+
+    /// A value with a text of its own; a map that holds something is true.
+    fn printed(&mut self, is_true: bool, json: Json, text: String) -> Value {
+        let members = is_true.then(|| (Arc::from(""), Value::Nil)).into_iter().collect();
+        let (value, identity) = self.keep(members, json);
+        self.texts.insert(identity, text);
         value
     }
 
@@ -111,6 +131,49 @@ impl Maker<'_> {
         self.order.insert(identity, json);
         (Value::Map(map), identity)
     }
+}
+
+const ZERO: &str = "0001-01-01T00:00:00Z";
+
+/// `2026-01-02T03:04:05.6Z` is `2026-01-02 03:04:05.6 +0000 UTC`; a zone without a name is called by its distance.
+fn time(text: &str) -> Option<String> {
+    let (date, rest) = text.split_once('T')?;
+    let (clock, zone) = rest.split_at(rest.find(['Z', '+', '-'])?);
+    let zone = zone.replace(':', "");
+    Some(match zone.as_str() {
+        "Z" => format!("{date} {clock} +0000 UTC"),
+        zone => format!("{date} {clock} {zone} {zone}"),
+    })
+}
+
+/// As Go's `time.Duration` is printed.
+fn duration(ns: i64) -> String {
+    let sign = if ns < 0 { "-" } else { "" };
+    let ns = ns.unsigned_abs();
+    // Whole ones, and what is left without zeros at its end.
+    let of = |unit: u64, name: &str, digits: usize| {
+        let rest = format!("{:0digits$}", ns % unit);
+        let rest = rest.trim_end_matches('0');
+        let point = if rest.is_empty() || unit == 1 { String::new() } else { format!(".{rest}") };
+        format!("{}{point}{name}", ns / unit)
+    };
+    let seconds = ns / 1_000_000_000;
+    let text = match ns {
+        0 => "0s".to_owned(),
+        1..1_000 => of(1, "ns", 0),
+        1_000..1_000_000 => of(1_000, "µs", 3),
+        1_000_000..1_000_000_000 => of(1_000_000, "ms", 6),
+        _ => {
+            let whole = of(1_000_000_000, "s", 9);
+            let fraction = whole.trim_start_matches(|c: char| c.is_ascii_digit());
+            match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+                (0, 0, seconds) => format!("{seconds}{fraction}"),
+                (0, minutes, seconds) => format!("{minutes}m{seconds}{fraction}"),
+                (hours, minutes, seconds) => format!("{hours}h{minutes}m{seconds}{fraction}"),
+            }
+        }
+    };
+    format!("{sign}{text}")
 }
 
 /// A value as Go's `fmt` prints it. A pointer within a struct is printed as what it points to: Go prints where that is.
@@ -247,6 +310,37 @@ mod tests {
         ] {
             assert_eq!(of(template).as_deref(), Ok(expected), "{template}");
         }
+    }
+
+    #[test]
+    fn moments_and_durations() {
+        for (text, printed) in [
+            ("2026-01-02T03:04:05.6Z", "2026-01-02 03:04:05.6 +0000 UTC"),
+            ("2026-01-02T03:04:05-07:00", "2026-01-02 03:04:05 -0700 -0700"),
+        ] {
+            assert_eq!(time(text).as_deref(), Some(printed));
+        }
+        assert_eq!(time("yesterday"), None);
+        for (ns, printed) in [
+            (0, "0s"),
+            (7, "7ns"),
+            (1_500, "1.5µs"),
+            (500_000_000, "500ms"),
+            (1_000_000_000, "1s"),
+            (1_050_000_000, "1.05s"),
+            (90_000_000_000, "1m30s"),
+            (-3_600_000_000_000, "-1h0m0s"),
+        ] {
+            assert_eq!(duration(ns), printed);
+        }
+        const TIMES: Shape =
+            Shape::Struct(&[("At", Shape::Time), ("Wait", Shape::Duration), ("None", Shape::Duration)]);
+        let object = json!({"At": "2026-01-02T03:04:05Z", "Wait": 30_000_000_000_u64});
+        let template = "{{.At}} {{.Wait}} {{json .}}{{json .Wait}}{{if .At}}{{if .None}}x{{end}}y{{end}}";
+        let made =
+            Template::parse(template).unwrap().execute(&Data::of(&object, &TIMES), Missing::Key).unwrap();
+        let document = r#"{"At":"2026-01-02T03:04:05Z","Wait":30000000000}"#;
+        assert_eq!(made, format!("2026-01-02 03:04:05 +0000 UTC 30s {document}30000000000y"));
     }
 
     #[test]

@@ -80,6 +80,8 @@ const FORMATS: &[&[&str]] = &[
         "28:inspect -f '{{.HostConfig.LogConfig.Config.nope}}' NAME",
         "28:image inspect -f '{{.RepoDigests}} {{.Config.ExposedPorts}} {{.Config.Healthcheck}} {{.RootFS.Type}}' bb",
         "28:network inspect -f '{{.IPAM.Options}} {{.ConfigFrom}} {{.Labels}} {{.Containers}}' none",
+        "28:SH:docker network inspect -f '{{.Created}}' none | tr 0-9 9 | sed 's/[.]9*//'",
+        "28:image inspect -f '{{.Descriptor.Size}} {{.Descriptor.Digest}} {{.Descriptor.URLs}}' bb",
         "28:inspect --type config NAME",
         "28:inspect --type node NAME",
         "28:inspect --type plugin NAME",
@@ -88,6 +90,11 @@ const FORMATS: &[&[&str]] = &[
         "28:inspect --type task NAME",
         "28:ps -a --format '{{.Platform}}'",
         "rm -v NAME",
+    ],
+    &[
+        "create --name NAME --health-cmd x --health-interval 90s --health-timeout 1500ms bb true",
+        "28:inspect -f '{{.Config.Healthcheck}} {{.Config.Healthcheck.Interval}} {{json .Config.Healthcheck.Interval}}' NAME",
+        "rm NAME",
     ],
     &[
         "SH:docker tag bb x:1; docker tag bb reg.example:5000/a/b:2",

@@ -1,7 +1,7 @@
 //! The Go types of what is inspected, in the order of their members, as templates see and print them. Members that are not
 //! here are as they are in JSON.
 
-use gotemplate::Shape::{self, Any, Bool, Keyed, List, Map, Number, Pointer, Struct, Text};
+use gotemplate::Shape::{self, Any, Bool, Duration, Keyed, List, Map, Number, Pointer, Struct, Text, Time};
 
 use super::Kind;
 
@@ -47,7 +47,7 @@ const CONTAINER: Shape = Struct(&[
     ("Mounts", List(&MOUNT_POINT)),
     ("Config", Pointer(&CONFIG)),
     ("NetworkSettings", Pointer(&NETWORK_SETTINGS)),
-    ("ImageManifestDescriptor", Pointer(&Any)),
+    ("ImageManifestDescriptor", Pointer(&DESCRIPTOR)),
 ]);
 
 const STATE: Shape = Struct(&[
@@ -176,7 +176,7 @@ const CONFIG: Shape = Struct(&[
     ("StdinOnce", Bool),
     ("Env", TEXTS),
     ("Cmd", TEXTS),
-    ("Healthcheck", Pointer(&Any)),
+    ("Healthcheck", Pointer(&HEALTHCHECK)),
     ("ArgsEscaped", Bool),
     ("Image", Text),
     ("Volumes", Map(&NOTHING)),
@@ -188,6 +188,26 @@ const CONFIG: Shape = Struct(&[
     ("StopSignal", Text),
     ("StopTimeout", MAYBE),
     ("Shell", TEXTS),
+]);
+
+const HEALTHCHECK: Shape = Struct(&[
+    ("Test", TEXTS),
+    ("Interval", Duration),
+    ("Timeout", Duration),
+    ("StartPeriod", Duration),
+    ("StartInterval", Duration),
+    ("Retries", Number),
+]);
+
+const DESCRIPTOR: Shape = Struct(&[
+    ("MediaType", Text),
+    ("Digest", Text),
+    ("Size", Number),
+    ("URLs", TEXTS),
+    ("Annotations", OPTIONS),
+    ("Data", List(&Any)),
+    ("Platform", Pointer(&Any)),
+    ("ArtifactType", Text),
 ]);
 
 const NETWORK_SETTINGS: Shape = Struct(&[
@@ -230,8 +250,8 @@ const IMAGE: Shape = Struct(&[
     ("Size", Number),
     ("GraphDriver", Pointer(&DRIVER)),
     ("RootFS", Struct(&[("Type", Text), ("Layers", TEXTS)])),
-    ("Metadata", Struct(&[("LastTagTime", Text)])),
-    ("Descriptor", Pointer(&Any)),
+    ("Metadata", Struct(&[("LastTagTime", Time)])),
+    ("Descriptor", Pointer(&DESCRIPTOR)),
     ("Manifests", List(&Any)),
     ("Identity", Pointer(&Any)),
 ]);
@@ -247,7 +267,7 @@ const IMAGE_CONFIG: Shape = Struct(&[
     ("Labels", OPTIONS),
     ("StopSignal", Text),
     ("ArgsEscaped", Bool),
-    ("Healthcheck", Pointer(&Any)),
+    ("Healthcheck", Pointer(&HEALTHCHECK)),
     ("OnBuild", TEXTS),
     ("Shell", TEXTS),
 ]);
@@ -255,7 +275,7 @@ const IMAGE_CONFIG: Shape = Struct(&[
 const NETWORK: Shape = Struct(&[
     ("Name", Text),
     ("ID", Text),
-    ("Created", Text),
+    ("Created", Time),
     ("Scope", Text),
     ("Driver", Text),
     ("EnableIPv4", Bool),
