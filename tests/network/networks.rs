@@ -35,6 +35,11 @@ fn containers_on_one_network_reach_each_other_and_nobody_else() {
     assert!(refused.contains("only when connecting to networks with user-configured subnets"), "{refused}");
     let taken = home.fails(&["run", "--rm", "--network", "two", "--ip", "10.7.0.9", "bb", "true"]);
     assert!(taken.contains("Address already in use"), "{taken}");
+    // Two containers, the gateway, the network's own address and the broadcast address.
+    let counted = home.ok(&["network", "inspect", "-f", "{{json .Status}}", "two"]);
+    let range = r#"{"IPAM":{"Subnets":{"10.7.0.0/24":{"IPsInUse":5,"DynamicIPsAvailable":125}}}}"#;
+    assert_eq!(counted, range, "128 in the range, one given, one the gateway's, one the broadcast address");
+    assert_eq!(home.ok(&["network", "inspect", "-f", "{{json .Status}}", "host"]), r#"{"IPAM":{}}"#);
     let missing = home.fails(&["run", "--rm", "--network", "three", "bb", "true"]);
     assert!(missing.contains("network three not found"), "{missing}");
     let used = home.engine.wharf(&["network", "rm", "one"]);

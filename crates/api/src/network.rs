@@ -99,6 +99,34 @@ pub struct NetworkInspect {
     pub summary: NetworkSummary,
     /// By container id.
     pub containers: BTreeMap<String, EndpointResource>,
+    /// Not before version 1.52.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<NetworkStatus>,
+}
+
+/// How a network is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkStatus {
+    #[serde(rename = "IPAM")]
+    pub ipam: IpamStatus,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct IpamStatus {
+    /// By their addresses, as `172.18.0.0/16`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub subnets: BTreeMap<String, SubnetStatus>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SubnetStatus {
+    #[serde(rename = "IPsInUse")]
+    pub ips_in_use: u64,
+    #[serde(rename = "DynamicIPsAvailable")]
+    pub dynamic_ips_available: u64,
 }
 
 /// A container on a network.

@@ -18,6 +18,7 @@ mod record;
 pub(crate) mod registry;
 mod remove;
 mod service;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use service::Networks;
+pub use usage::SubnetUse;
 
 use crate::core::Core;
 use crate::ports::{BridgeNetwork, Endpoint};

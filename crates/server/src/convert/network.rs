@@ -2,12 +2,12 @@
 
 use super::create;
 use api::network::{
-    ConfigReference, EndpointResource, EndpointSettings, Ipam, IpamConfig, NetworkCreateRequest,
-    NetworkInspect, NetworkSummary,
+    ConfigReference, EndpointResource, EndpointSettings, Ipam, IpamConfig, IpamStatus, NetworkCreateRequest,
+    NetworkInspect, NetworkStatus, NetworkSummary, SubnetStatus,
 };
 use engine::Result;
 use engine::containers::EndpointSpec;
-use engine::networks::{CreateRequest, Inspected, Member, Network, Pool};
+use engine::networks::{CreateRequest, Inspected, Member, Network, Pool, SubnetUse};
 
 pub(crate) fn create(request: NetworkCreateRequest) -> CreateRequest {
     let ipam = request.ipam.unwrap_or_default();
@@ -71,6 +71,13 @@ pub(crate) fn summary(network: &Network) -> NetworkSummary {
     }
 }
 
+pub(crate) fn status(found: &Inspected) -> NetworkStatus {
+    let subnet = |usage: SubnetUse| {
+        (usage.subnet, SubnetStatus { ips_in_use: usage.taken, dynamic_ips_available: usage.free })
+    };
+    NetworkStatus { ipam: IpamStatus { subnets: found.usage().into_iter().map(subnet).collect() } }
+}
+
 pub(crate) fn inspect(found: &Inspected) -> NetworkInspect {
     let member = |(id, member): (&String, &Member)| {
         let endpoint = &member.endpoint;
@@ -88,5 +95,6 @@ pub(crate) fn inspect(found: &Inspected) -> NetworkInspect {
     NetworkInspect {
         summary: summary(&found.network),
         containers: found.containers.iter().map(member).collect(),
+        status: None,
     }
 }

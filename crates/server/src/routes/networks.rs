@@ -28,7 +28,11 @@ pub(crate) async fn inspect(call: Call) -> Result<Response<Body>> {
         return Err(Error::not_found(format!("network {} not found", call.name)));
     }
     let found = call.engine().networks.inspect(&call.name).await?;
-    Ok(body::json(StatusCode::OK, &convert::network::inspect(&found)))
+    let mut answer = convert::network::inspect(&found);
+    if call.version >= ApiVersion::minor(52) {
+        answer.status = Some(convert::network::status(&found));
+    }
+    Ok(body::json(StatusCode::OK, &answer))
 }
 
 pub(crate) async fn create(call: Call) -> Result<Response<Body>> {
