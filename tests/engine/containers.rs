@@ -20,6 +20,26 @@ fn vfs_does_everything() {
 }
 
 #[test]
+fn a_container_knows_the_manifest_of_its_image() {
+    let house = House::new();
+    house.ok(&["create", "--name", "ca", "bb", "true"]);
+    let of_image = house.ok(&[
+        "image",
+        "inspect",
+        "-f",
+        "{{with .Descriptor}}{{.Digest}} {{.MediaType}} {{.Size}}{{end}} {{.Os}}/{{.Architecture}}",
+        "bb",
+    ]);
+    let asked = "{{with .ImageManifestDescriptor}}{{.Digest}} {{.MediaType}} {{.Size}} \
+                 {{.platform.os}}/{{.platform.architecture}}{{end}}";
+    assert_eq!(house.inspect("ca", asked), of_image);
+    assert!(of_image.ends_with(&house.ok(&["ps", "-a", "--format", " {{.Platform}}"])), "{of_image}");
+    // The image may go before the container.
+    house.ok(&["rmi", "-f", "bb"]);
+    assert_eq!(house.inspect("ca", asked), of_image);
+}
+
+#[test]
 fn info_and_version_are_true() {
     let house = House::with(&["--label=a=b"]);
     house.ok(&["run", "-d", "--name", "ca", "bb", "sleep", "1000"]);

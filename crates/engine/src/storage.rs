@@ -14,7 +14,7 @@ use store::{Durability, Root, Store};
 use crate::container::Healthcheck;
 use crate::error::{Class, Error, Result};
 use crate::images::ImageConfig;
-use crate::ports::{OpenRoot, Rootfs, Storage, StoredImage};
+use crate::ports::{ImageManifest, OpenRoot, Rootfs, Storage, StoredImage};
 use crate::quota;
 
 /// A data root, seen as the engine needs it.
@@ -61,6 +61,21 @@ impl store::Record for NetworkJson {
 impl Disk {
     pub fn new(store: Arc<Store>) -> Self {
         Self { store }
+    }
+
+    fn manifest(&self, image: &store::Image) -> ImageManifest {
+        // It is here as long as the image is.
+        let bytes = self.store.content().read(&image.manifest).unwrap_or_default();
+        let said =
+            serde_json::from_slice::<oci::Manifest>(&bytes).ok().and_then(|manifest| manifest.media_type);
+        ImageManifest {
+            digest: image.manifest.to_string(),
+            media_type: said.unwrap_or_else(|| oci::media_type::OCI_MANIFEST.to_owned()),
+            size_bytes: bytes.len() as u64,
+            os: image.config.os.clone(),
+            architecture: image.config.architecture.clone(),
+            variant: image.config.variant.clone().unwrap_or_default(),
+        }
     }
 }
 
@@ -122,7 +137,7 @@ impl Storage for Disk {
         let image = self.store.images().find_for(reference, platform)?.image;
         Ok(Arc::new(StoredImage {
             id: image.id.to_string(),
-            manifest: Some(image.manifest.to_string()),
+            manifest: Some(self.manifest(&image)),
             os: image.config.os.clone(),
             architecture: image.config.architecture.clone(),
             config: image_config(&image.config.config),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::health::Health;
 use super::spec::{ContainerSpec, MountSpec};
 use super::why::End;
-use crate::ports::{Endpoint, PortMapping, Rootfs};
+use crate::ports::{Endpoint, ImageManifest, PortMapping, Rootfs};
 
 /// `State.Status`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,8 +123,8 @@ pub struct Container {
     pub state: StateView,
     /// `sha256:...` of the image config.
     pub image_id: String,
-    /// Digest of the manifest, when the image has one.
-    pub image_manifest: Option<String>,
+    /// When the image has one. Of containers that an older engine made only its digest is known.
+    pub image_manifest: Option<ImageManifest>,
     /// Merged with the image's defaults.
     pub spec: Arc<ContainerSpec>,
     pub restart_count: u32,

@@ -26,7 +26,7 @@ pub use processes::{
     Attachment, ContainerRuntime, ExecRequest, Exit, OpenRoot, Probed, ProcessRef, Reconnected, RootView,
     Rootfs, Roots, RuntimeError, RuntimeErrorKind, StartRequest, Started, Stdio, Unmounted,
 };
-pub use storage::{Storage, StoredImage};
+pub use storage::{ImageManifest, Storage, StoredImage};
 pub use usage::{BlockIoEntry, BlockIoUsage, CpuUsage, InterfaceUsage, MemoryUsage, Meter, Traffic, Usage};
 
 /// A boxed future that may move between threads.

@@ -5,14 +5,28 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{OpenRoot, Rootfs};
+
+/// An image's manifest, and what it is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ImageManifest {
+    pub digest: String,
+    pub media_type: String,
+    pub size_bytes: u64,
+    pub os: String,
+    pub architecture: String,
+    pub variant: String,
+}
 
 /// An image, resolved: what a container needs of it.
 #[derive(Debug, Clone)]
 pub struct StoredImage {
     /// `sha256:...` of the config.
     pub id: String,
-    pub manifest: Option<String>,
+    pub manifest: Option<ImageManifest>,
     pub os: String,
     pub architecture: String,
     pub config: crate::images::ImageConfig,

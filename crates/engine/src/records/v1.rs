@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::container::links::Link;
 use crate::container::{ContainerSpec, End, Health, MountPoint, Resources, Status};
-use crate::ports::{Endpoint, PortMapping, Rootfs, Unmounted};
+use crate::ports::{Endpoint, ImageManifest, PortMapping, Rootfs, Unmounted};
 
 pub(super) const VERSION: u32 = 1;
 
@@ -20,8 +20,11 @@ pub(crate) struct Record {
     pub(crate) name: String,
     pub(crate) created: Timestamp,
     pub(crate) image_id: String,
+    /// All that older engines have of it.
     #[serde(default)]
     pub(crate) image_manifest: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) manifest: Option<ImageManifest>,
     pub(crate) path: String,
     pub(crate) args: Vec<String>,
     /// Shared with those who only look at it: it may have tens of thousands of ports.

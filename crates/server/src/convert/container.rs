@@ -21,7 +21,7 @@ pub(crate) fn summary(c: &Container, now: Timestamp) -> ContainerSummary {
         names: std::iter::once(&c.name).chain(&c.link_names).map(|name| format!("/{name}")).collect(),
         image: c.spec.image.clone(),
         image_id: c.image_id.clone(),
-        image_manifest_descriptor: None,
+        image_manifest_descriptor: manifest(c),
         command: c.command_text(),
         created: c.created.as_second(),
         ports: port_summaries(c),
@@ -119,13 +119,24 @@ pub(crate) fn inspect(c: &Container) -> ContainerInspectResponse {
             ports: ports(c),
             networks: endpoints(c),
         }),
-        image_manifest_descriptor: c.image_manifest.clone().map(|digest| Descriptor {
-            media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
-            digest,
-            platform: Some(Platform { os: "linux".to_owned(), ..Default::default() }),
+        image_manifest_descriptor: manifest(c),
+    }
+}
+
+pub(super) fn manifest(c: &Container) -> Option<Descriptor> {
+    let manifest = c.image_manifest.as_ref()?;
+    Some(Descriptor {
+        media_type: manifest.media_type.clone(),
+        digest: manifest.digest.clone(),
+        size: i64::try_from(manifest.size_bytes).unwrap_or(i64::MAX),
+        platform: Some(Platform {
+            os: manifest.os.clone(),
+            architecture: manifest.architecture.clone(),
+            variant: manifest.variant.clone(),
             ..Default::default()
         }),
-    }
+        ..Default::default()
+    })
 }
 
 pub(super) fn state(state: &containers::StateView) -> ContainerState {

@@ -38,7 +38,7 @@ fn config(c: &Container) -> Value {
         "Args": c.args,
         "Config": container::config(c),
         "Image": c.image_id,
-        "ImageManifest": c.image_manifest,
+        "ImageManifest": container::manifest(c),
         "NetworkSettings": {
             "SandboxID": c.network.sandbox_id,
             "SandboxKey": c.network.sandbox_key,

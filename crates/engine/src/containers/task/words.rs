@@ -8,7 +8,7 @@ use crate::container::{Container, NetworkMode, NetworkView, StateView};
 use crate::core::{Core, blocking};
 use crate::error::Result;
 use crate::layout;
-use crate::ports::Endpoint;
+use crate::ports::{Endpoint, ImageManifest};
 use crate::records::{self, Record};
 
 /// Changes of this long are written into its directory together, and what lives shorter never is: no request waits.
@@ -131,7 +131,10 @@ pub(super) fn view_of(core: &Core, record: &Record) -> Container {
             end: record.end.clone(),
         },
         image_id: record.image_id.clone(),
-        image_manifest: record.image_manifest.clone(),
+        image_manifest: record.manifest.clone().or_else(|| {
+            let digest = record.image_manifest.clone()?;
+            Some(ImageManifest { digest, ..ImageManifest::default() })
+        }),
         spec: record.spec.clone(),
         restart_count: record.restart_count,
         driver: record.driver.clone(),
