@@ -96,6 +96,7 @@ fn what_the_host_lets_in_reaches_the_container() {
         home.ok(&["info", "-f", "{{json .FirewallBackend}}"]),
         r#"{"Driver":"nftables","Info":[["Firewall","respect"]]}"#
     );
+    assert_eq!(home.ok(&["info"]).matches("Firewall: respect").count(), 1);
 
     // All of it is put back, and goes when it is not wanted.
     let links = "ip -o link | grep -c 'w[io]-'";

@@ -22,7 +22,9 @@ fn width() -> usize {
 }
 
 pub(crate) fn usage_line(program: &str, path: &str, command: &Command) -> String {
-    format!("{program} {path} {}", command.usage).trim_end().to_owned()
+    // A second line names the program, too.
+    let usage = command.usage.replace("\tdocker ", &format!("\t{program} "));
+    format!("{program} {path} {usage}").trim_end().to_owned()
 }
 
 pub(crate) fn verb(program: &str, path: &str, command: &Command) -> String {

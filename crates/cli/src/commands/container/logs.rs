@@ -17,10 +17,10 @@ pub(crate) const COMMAND: Command = Command {
     usage: "[OPTIONS] CONTAINER",
     about: "Fetch the logs of a container",
     flags: &[
-        Flag::switch("clear", "Forget what was logged until now").hidden(),
+        Flag::switch("clear", "Forget what was logged until now"),
         Flag::switch("details", "Show extra details provided to logs"),
         Flag::switch("follow", "Follow log output").short('f'),
-        Flag::text("grep", "Show only lines that a regular expression matches").hidden(),
+        Flag::text("grep", "Show only lines that a regular expression matches"),
         Flag::text(
             "since",
             "Show logs since timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 minutes)",

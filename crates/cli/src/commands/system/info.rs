@@ -220,9 +220,6 @@ fn pretty(app: &App, info: &SystemInfo) -> String {
     }
     if let Some(firewall) = &info.firewall_backend {
         page.line(" Firewall Backend:", &firewall.driver);
-        for [key, value] in &firewall.info {
-            page.line(&format!("  {key}:"), value);
-        }
         firewall.info.iter().for_each(|[key, value]| page.text(format!("  {key}: {value}")));
     }
     page.text("");
