@@ -114,7 +114,7 @@ fn every_refusal_has_docker_s_status_and_text() {
         ("POST", "/swarm/init", None, 501, "POST /swarm/init is not supported yet"),
     ];
     for (method, path, body, status, text) in table {
-        let answer = house.ask(method, &path.replace('"', "%22"), body.as_ref());
+        let answer = house.ask(method, path, body.as_ref());
         assert_eq!(answer.status, *status, "{method} {path}: {}", answer.text());
         if matches!(*status, 200 | 304) {
             assert!(answer.body.is_empty(), "{method} {path}: {}", answer.text());

@@ -224,6 +224,14 @@ impl Socket {
         if socket.stream.read_buf(&mut head).await? == 0 {
             return Ok(socket);
         }
+        while !head.contains(&b'\n') && head.len() < SNIFF_BYTES_MAX {
+            if socket.stream.read_buf(&mut head).await? == 0 {
+                break;
+            }
+        }
+        if let Some(escaped) = with_escapes(&head) {
+            head = escaped;
+        }
         if may_hijack(&head) {
             while find_end(&head).is_none() && head.len() < SNIFF_BYTES_MAX {
                 if socket.stream.read_buf(&mut head).await? == 0 {
@@ -263,6 +271,26 @@ impl Socket {
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// What people type after `curl --unix-socket`: `?filters={"status":["running"]}`, which Go takes as it is and hyper does
+/// not. `None`: there is nothing to escape. (Who keeps a connection for more than one request builds his URLs.)
+fn with_escapes(head: &[u8]) -> Option<BytesMut> {
+    let line = head.split(|&b| b == b'\n').next()?;
+    if !line.iter().any(|b| matches!(b, b'"' | b'<' | b'>')) {
+        return None;
+    }
+    let mut escaped = BytesMut::with_capacity(head.len() + 256);
+    for &byte in line {
+        match byte {
+            b'"' => escaped.extend_from_slice(b"%22"),
+            b'<' => escaped.extend_from_slice(b"%3C"),
+            b'>' => escaped.extend_from_slice(b"%3E"),
+            other => escaped.extend_from_slice(&[other]),
+        }
+    }
+    escaped.extend_from_slice(&head[line.len()..]);
+    Some(escaped)
 }
 
 /// The request line is one of the two that hijack.
@@ -354,7 +382,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_hijacking_requests_are_recognized() {
+    fn heads_are_looked_at_before_hyper() {
         for (line, hijacks) in [
             ("POST /v1.24/containers/x/attach?stream=1 HTTP/1.1\r\n", true),
             ("POST /exec/abc/start HTTP/1.1\r\n", true),
@@ -364,6 +392,10 @@ mod tests {
         ] {
             assert_eq!(may_hijack(line.as_bytes()), hijacks, "{line}");
         }
+        let raw = b"GET /x?filters={\"a\":[\"<b>\"]} HTTP/1.1\r\nX: \"y\"\r\n\r\n";
+        let escaped = b"GET /x?filters={%22a%22:[%22%3Cb%3E%22]} HTTP/1.1\r\nX: \"y\"\r\n\r\n";
+        assert_eq!(with_escapes(raw).as_deref(), Some(&escaped[..]));
+        assert_eq!(with_escapes(b"GET / HTTP/1.1\r\nX: \"y\"\r\n\r\n"), None);
         assert!(has_upgrade(b"POST / HTTP/1.1\r\nupGrade: tcp\r\n"));
         assert!(!has_upgrade(b"POST / HTTP/1.1\r\nX-Upgrade: tcp\r\n"));
     }
