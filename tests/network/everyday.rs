@@ -95,7 +95,14 @@ fn the_first_users_subnet() {
     assert_eq!(home.inspect("ca", "{{.NetworkSettings.Networks.bridge.Gateway}}"), "172.17.42.1");
     home.ok(&["exec", "ca", "ping", "-c", "1", "-W", "10", "172.17.42.1"]);
     assert!(home.host.sh("ip -o addr show docker0").contains("inet 172.17.42.1/16"));
-    home.restart(&["--bip", "172.17.42.1/16", "--fixed-cidr", "172.17.42.0/30"]);
+    let gateway = ["--default-gateway", "172.17.42.254"];
+    home.restart(&[&["--bip", "172.17.42.1/16", "--fixed-cidr", "172.17.42.0/30"], &gateway[..]].concat());
+    assert_eq!(
+        home.ok(&["network", "inspect", "-f", "{{json .IPAM.Config}}", "bridge"]),
+        r#"[{"Subnet":"172.17.0.0/16","IPRange":"172.17.42.0/30","Gateway":"172.17.42.1","AuxiliaryAddresses":{"DefaultGatewayIPv4":"172.17.42.254"}}]"#
+    );
+    let hosts = ["run", "--rm", "--add-host", "up=host-gateway", "bb", "grep", "-w", "up", "/etc/hosts"];
+    assert_eq!(home.ok(&hosts), "172.17.42.1\tup");
     home.ok(&["rm", "-f", "ca"]);
     // The bridge's own is passed over, and then there are no more.
     let given = ["ca", "cb", "cc"].map(|name| home.sleeper(name));

@@ -18,6 +18,9 @@ pub struct FabricFacts {
     /// The bridge's own address with the subnet's prefix.
     pub address: Option<Ipv4Net>,
     pub address6: Option<Ipv6Net>,
+    /// Where addresses are given out, if it was said.
+    pub range: Option<Ipv4Net>,
+    pub range6: Option<Ipv6Net>,
     /// What containers get as their gateway.
     pub gateway: Option<Ipv4Addr>,
     pub gateway6: Option<Ipv6Addr>,
@@ -96,6 +99,8 @@ impl Network {
                 bridge: config.name.clone(),
                 address: planned.address,
                 address6: planned.address6,
+                range: config.range,
+                range6: config.ipv6.as_ref().and_then(|config| config.range),
                 gateway,
                 gateway6,
                 mtu: planned.mtu,

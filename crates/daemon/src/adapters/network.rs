@@ -574,8 +574,12 @@ impl NetworkFabric for Network {
         NetworkFacts {
             bridge: Some(bridge.bridge),
             subnet: bridge.address.map(|address| address.trunc().to_string()),
+            range: bridge.range.map(|range| range.trunc().to_string()),
+            address: bridge.address.map(|address| address.addr().into()),
             gateway: bridge.gateway.map(IpAddr::V4),
             subnet6: bridge.address6.map(|address| address.trunc().to_string()),
+            range6: bridge.range6.map(|range| range.trunc().to_string()),
+            address6: bridge.address6.map(|address| address.addr().into()),
             gateway6: bridge.gateway6.map(IpAddr::V6),
             mtu: bridge.mtu,
             ..facts

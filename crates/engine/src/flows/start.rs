@@ -98,7 +98,9 @@ async fn steps(
     let linked =
         links::follow(core, &record.name, own).inspect_err(|_| failure.1 = RuntimeErrorKind::NotRunning)?;
     let facts = core.ports.network.facts();
-    let gateways: Vec<_> = facts.gateway.into_iter().chain(facts.gateway6).collect();
+    // `host-gateway` is the host, whoever the containers' gateway is.
+    let hosts = [facts.address.or(facts.gateway), facts.address6.or(facts.gateway6)];
+    let gateways: Vec<_> = hosts.into_iter().flatten().collect();
     let files = files::write(&settings, record, &directory, &joined, &gateways, &linked)?;
     if !linked.is_empty() {
         open_links(core, record, &linked).await;

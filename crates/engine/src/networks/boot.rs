@@ -1,8 +1,9 @@
 //! Boot: the networks of the records, and the three that are always there.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::options::{ICC, MASQUERADE, NAME};
+use super::options::{DEFAULT_GATEWAY, DEFAULT_GATEWAY6, ICC, MASQUERADE, NAME};
 use super::{Network, Pool, record};
 use crate::core::Core;
 use crate::error::Result;
@@ -62,14 +63,10 @@ fn default_bridge(core: &Core) {
     let facts = core.ports.network.facts();
     let Some(bridge) = facts.bridge else { return };
     let mut network = predefined(core, facts.network_id, "bridge", "bridge");
-    network.pools.push(Pool {
-        subnet: facts.subnet.unwrap_or_default(),
-        gateway: facts.gateway.map(|ip| ip.to_string()).unwrap_or_default(),
-        ..Pool::default()
-    });
+    let subnet = facts.subnet.unwrap_or_default();
+    network.pools.push(pool(subnet, facts.range, facts.address, facts.gateway, DEFAULT_GATEWAY));
     if let Some(subnet) = facts.subnet6 {
-        let gateway = facts.gateway6.map(|ip| ip.to_string()).unwrap_or_default();
-        network.pools.push(Pool { subnet, gateway, ..Pool::default() });
+        network.pools.push(pool(subnet, facts.range6, facts.address6, facts.gateway6, DEFAULT_GATEWAY6));
         network.ipv6 = true;
     }
     let options = [
@@ -82,4 +79,23 @@ fn default_bridge(core: &Core) {
     ];
     network.options = options.map(|(key, value)| (key.to_owned(), value)).into();
     core.networks.insert(network);
+}
+
+/// As Docker shows it: the gateway is the bridge, and another that containers have is an auxiliary address.
+fn pool(
+    subnet: String,
+    range: Option<String>,
+    bridge: Option<IpAddr>,
+    gateway: Option<IpAddr>,
+    name: &str,
+) -> Pool {
+    let shown = bridge.or(gateway);
+    let auxiliary =
+        gateway.filter(|_| gateway != shown).map(|gateway| (name.to_owned(), gateway.to_string()));
+    Pool {
+        subnet,
+        range: range.unwrap_or_default(),
+        gateway: shown.map(|ip| ip.to_string()).unwrap_or_default(),
+        auxiliary: auxiliary.into_iter().collect(),
+    }
 }

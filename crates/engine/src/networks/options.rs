@@ -21,8 +21,8 @@ pub(super) const MTU: &str = "com.docker.network.driver.mtu";
 pub(super) const ENABLE_IPV4: &str = "com.docker.network.enable_ipv4";
 pub(super) const ENABLE_IPV6: &str = "com.docker.network.enable_ipv6";
 /// The key in `--aux-address` that names another gateway than the bridge.
-const DEFAULT_GATEWAY: &str = "DefaultGatewayIPv4";
-const DEFAULT_GATEWAY6: &str = "DefaultGatewayIPv6";
+pub(super) const DEFAULT_GATEWAY: &str = "DefaultGatewayIPv4";
+pub(super) const DEFAULT_GATEWAY6: &str = "DefaultGatewayIPv6";
 /// `IFNAMSIZ`, without the zero.
 const IFNAME_MAX: usize = 15;
 

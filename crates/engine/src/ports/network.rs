@@ -297,8 +297,15 @@ pub struct NetworkFacts {
     /// `None` with `--bridge none`.
     pub bridge: Option<String>,
     pub subnet: Option<String>,
+    /// Where addresses are given out, if it was said (`--fixed-cidr`).
+    pub range: Option<String>,
+    /// The bridge's own.
+    pub address: Option<IpAddr>,
+    /// The containers', which is another one with `--default-gateway`.
     pub gateway: Option<IpAddr>,
     pub subnet6: Option<String>,
+    pub range6: Option<String>,
+    pub address6: Option<IpAddr>,
     pub gateway6: Option<IpAddr>,
     pub mtu: u32,
     pub inter_container: bool,
