@@ -18,6 +18,13 @@ fn a_fit_machine() {
         "0",
         "it leaves nothing"
     );
+    if std::path::Path::new("/proc/sys/net/bridge").exists() {
+        let switch = "/proc/sys/net/bridge/bridge-nf-call-ip6tables";
+        let shown = land.run(&format!("echo 1 > {switch}; {BINARY} check")).stdout;
+        assert!(shown.contains("wants net.bridge.bridge-nf-call-ip6tables=0"), "{shown}");
+        let shown = land.run(&format!("echo 0 > {switch}; {BINARY} check")).stdout;
+        assert!(shown.lines().any(|line| line.trim_end().ends_with("br_netfilter    loaded")), "{shown}");
+    }
     let refused = Output::of(std::process::Command::new(BINARY).args(["check", "--nosuch"]));
     assert_eq!((refused.status, refused.stderr.lines().next()), (125, Some("unknown argument: --nosuch")));
 }

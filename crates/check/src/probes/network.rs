@@ -39,13 +39,20 @@ pub(super) fn probe(machine: &Machine) -> Vec<Finding> {
         ),
         forwarding,
         Finding::of(Group::Network, "forward policy", drops, Status::Missing, &remedy),
-        Finding::new(
-            Group::Network,
-            "br_netfilter",
-            Status::Info,
-            if module("br_netfilter") { "available" } else { "not in this kernel; not needed" },
-        ),
+        Finding::new(Group::Network, "br_netfilter", Status::Info, br_netfilter()),
     ]
+}
+
+/// Whether bridges show the firewall what they carry, and what does not work then.
+fn br_netfilter() -> &'static str {
+    match std::fs::read("/proc/sys/net/bridge/bridge-nf-call-ip6tables") {
+        Ok(shown) if shown.starts_with(b"1") => {
+            "loaded; a port published at [::1] wants net.bridge.bridge-nf-call-ip6tables=0"
+        }
+        Ok(_) => "loaded",
+        Err(_) if module("br_netfilter") => "available",
+        Err(_) => "not in this kernel; not needed",
+    }
 }
 
 /// What others' chains do with forwarded packets by policy, and what helps.
