@@ -24,6 +24,8 @@ pub enum Shape {
     Time,
     /// Nanoseconds, printed as `1m30s`.
     Duration,
+    /// A member that JSON calls by another name.
+    Called(&'static str, &'static Shape),
     /// What may be nil.
     Pointer(&'static Shape),
     /// Of one kind of thing; nil is an empty one.
@@ -62,6 +64,7 @@ impl Maker<'_> {
             (Shape::Bool, None) => Value::Bool(false),
             (Shape::Time, None) => self.printed(true, Json::Null, time(ZERO).unwrap_or_default()),
             (Shape::Duration, None) => self.printed(false, Json::from(0), duration(0)),
+            (Shape::Called(_, of), json) => self.make(json, of),
             (Shape::Pointer(_), None) => self.nothing("<nil>"),
             (Shape::List(_), None) => self.nothing("[]"),
             (Shape::Map(_) | Shape::Keyed(_), None) => self.nothing("map[]"),
@@ -95,7 +98,8 @@ impl Maker<'_> {
                 }
                 let mut texts = Vec::new();
                 for (name, shape) in *fields {
-                    let wire = members.iter().find(|(wire, _)| wire.eq_ignore_ascii_case(name));
+                    let called = if let Shape::Called(called, _) = shape { called } else { name };
+                    let wire = members.iter().find(|(wire, _)| wire.eq_ignore_ascii_case(called));
                     let member = self.make(wire.map(|(_, member)| member), shape);
                     texts.push(text(&member, self.texts));
                     if let Some((wire, _)) = wire {
@@ -264,6 +268,7 @@ mod tests {
         ("Init", Shape::Pointer(&Shape::Bool)),
         ("SIGNAL", Shape::Text),
         ("Size", Shape::Number),
+        ("More", Shape::Called("Extra", &Shape::Any)),
     ]);
     const STATE: Shape = Shape::Struct(&[
         ("Status", Shape::Text),
@@ -297,7 +302,7 @@ mod tests {
             ("{{index .Ports \"80/tcp\"}}", "[{ 99}]"),
             ("{{(index (index .Ports \"80/tcp\") 0).HostPort}}", "99"),
             ("{{.Exposed}}{{range $port, $_ := .Exposed}} {{$port}}{{end}}", "map[80/tcp:{}] 80/tcp"),
-            ("{{.Extra}}", "map[a:[1 <nil>]]"),
+            ("{{.Extra}} {{.More.a}}", "map[a:[1 <nil>]] [1 <nil>]"),
             (
                 "{{json .Binds}} {{json .State}} {{json .Init}}",
                 "null {\"ExitCode\":3,\"Status\":\"exited\"} null",

@@ -16,6 +16,8 @@ const LIVES: &[&[&str]] = &[
         "network create NAME",
         "SH:docker network inspect NAME | sed -E 's/\"(Created|Id)\": .*/\\1/'",
         "network inspect -f '{{.Name}} {{.Driver}} {{.Scope}} {{json .Labels}} {{json .Options}} {{json .IPAM}}' NAME",
+        "network inspect -f '{{.Labels}} {{.Containers}} {{.ConfigFrom.Network}}|{{range .IPAM.Config}}{{.AuxAddress}}{{end}} {{range .Peers}}x{{end}}' NAME",
+        "28:network inspect -f '{{.ConfigFrom}}' NAME",
         "network inspect nosuch NAME nosuch2 -f '{{.Name}}'",
         "inspect --type network -f '{{.Name}}' NAME",
         "network ls -f name=NAME --format '{{.Name}} {{.Driver}} {{.Scope}} {{.Internal}} {{.IPv6}} {{.Labels}}'",

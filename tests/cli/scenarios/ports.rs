@@ -23,6 +23,7 @@ const PORTS: &[&[&str]] = &[
     &[
         "SH:docker create --name NAME -p 8080:80 -p 127.0.0.1:53:53/udp -p 9000-9001:9000-9001 -p 7000-7009:7 --expose 99 bb sleep 100 | wc -l",
         "inspect -f '{{json .HostConfig.PortBindings}} {{json .Config.ExposedPorts}} {{json .NetworkSettings.Ports}}' NAME",
+        "inspect -f '{{.HostConfig.PortBindings}} {{.Config.ExposedPorts}} {{.NetworkSettings.Ports}}' NAME",
         "port NAME",
         "29:port NAME 80",
         "ps -a --filter name=NAME --format '{{.Ports}}|'",
@@ -44,6 +45,7 @@ const PORTS: &[&[&str]] = &[
         "29:port NAME x",
         "SH:docker ps --filter name=NAME --format '{{.Ports}}' | sed 's/:[0-9]*-/:PORT-/g'",
         "SH:docker inspect -f '{{json .NetworkSettings.Ports}}' NAME | sed 's/\"[0-9]*\"/PORT/g'",
+        "SH:docker inspect -f '{{.NetworkSettings.Ports}}' NAME | sed -E 's/ [0-9]+}/ PORT}/g'",
         "SH:docker run --rm --name NAME-b -p $(docker port NAME 80):81 bb true 2>&1 | sed 's/[0-9a-f]\\{64\\}/ID/; s/:[0-9]\\{1,\\} /:PORT /'",
         "rm -f NAME",
         "run --rm --network host -p 80:80 bb true",

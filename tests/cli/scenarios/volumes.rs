@@ -16,6 +16,7 @@ const LIVES: &[&[&str]] = &[
         "volume create NAME",
         "SH:docker volume inspect NAME | sed -E 's/(CreatedAt|Mountpoint)\": .*/\\1/'",
         "volume inspect -f '{{.Name}} {{.Driver}} {{.Scope}} {{json .Labels}} {{json .Options}}' NAME",
+        "volume inspect -f '{{.Status}} {{.UsageData}} {{.Options}} {{len .Labels}}' NAME",
         "29:volume inspect -f '{{.Nope}}' NAME",
         "volume inspect nosuch NAME nosuch2 -f '{{.Name}}'",
         "inspect --type volume -f '{{.Name}}' NAME",

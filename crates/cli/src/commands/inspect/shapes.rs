@@ -1,7 +1,9 @@
 //! The Go types of what is inspected, in the order of their members, as templates see and print them. Members that are not
 //! here are as they are in JSON.
 
-use gotemplate::Shape::{self, Any, Bool, Duration, Keyed, List, Map, Number, Pointer, Struct, Text, Time};
+use gotemplate::Shape::{
+    self, Any, Bool, Called, Duration, Keyed, List, Map, Number, Pointer, Struct, Text, Time,
+};
 
 use super::Kind;
 
@@ -206,8 +208,16 @@ const DESCRIPTOR: Shape = Struct(&[
     ("URLs", TEXTS),
     ("Annotations", OPTIONS),
     ("Data", List(&Any)),
-    ("Platform", Pointer(&Any)),
+    ("Platform", Pointer(&PLATFORM)),
     ("ArtifactType", Text),
+]);
+
+const PLATFORM: Shape = Struct(&[
+    ("Architecture", Text),
+    ("OS", Text),
+    ("OSVersion", Called("os.version", &Text)),
+    ("OSFeatures", Called("os.features", &TEXTS)),
+    ("Variant", Text),
 ]);
 
 const NETWORK_SETTINGS: Shape = Struct(&[
@@ -296,8 +306,12 @@ const NETWORK: Shape = Struct(&[
 
 const IPAM: Shape = Struct(&[("Driver", Text), ("Options", OPTIONS), ("Config", List(&POOL))]);
 
-const POOL: Shape =
-    Struct(&[("Subnet", Text), ("IPRange", Text), ("Gateway", Text), ("AuxiliaryAddresses", OPTIONS)]);
+const POOL: Shape = Struct(&[
+    ("Subnet", Text),
+    ("IPRange", Text),
+    ("Gateway", Text),
+    ("AuxAddress", Called("AuxiliaryAddresses", &OPTIONS)),
+]);
 
 const ATTACHED: Shape = Struct(&[
     ("Name", Text),

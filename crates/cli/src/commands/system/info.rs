@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use api::system::SystemInfo;
-use gotemplate::Shape::{Any, Bool, List, Map, Number, Pointer, Struct, Text};
+use gotemplate::Shape::{Any, Bool, Called, List, Map, Number, Pointer, Struct, Text};
 use gotemplate::{Data, Missing, Shape, Template};
 use serde_json::json;
 
@@ -66,6 +66,8 @@ async fn run(app: &App, line: &Parsed) -> Outcome {
 const INFO: Shape = Struct(&[
     ("DriverStatus", List(&Any)),
     ("SystemStatus", List(&Any)),
+    ("Plugins", PLUGINS),
+    ("RegistryConfig", Pointer(&REGISTRIES)),
     ("CPUCfsPeriod", Bool),
     ("CPUCfsQuota", Bool),
     ("CgroupVersion", Text),
@@ -74,7 +76,7 @@ const INFO: Shape = Struct(&[
     ("HTTPSProxy", Text),
     ("NoProxy", Text),
     ("Labels", List(&Text)),
-    ("Runtimes", Map(&Any)),
+    ("Runtimes", Map(&RUNTIME)),
     ("Swarm", SWARM),
     ("Isolation", Text),
     ("ContainerdCommit", COMMIT),
@@ -83,7 +85,7 @@ const INFO: Shape = Struct(&[
     ("SecurityOptions", List(&Text)),
     ("ProductLicense", Text),
     ("DefaultAddressPools", List(&Any)),
-    ("FirewallBackend", Pointer(&Any)),
+    ("FirewallBackend", Pointer(&FIREWALL)),
     ("CDISpecDirs", List(&Text)),
     ("DiscoveredDevices", List(&Any)),
     ("NRI", Pointer(&Any)),
@@ -93,6 +95,20 @@ const INFO: Shape = Struct(&[
     ("UserName", Text),
     ("ClientErrors", List(&Text)),
 ]);
+
+const PLUGINS: Shape = Struct(&[
+    ("Volume", List(&Text)),
+    ("Network", List(&Text)),
+    ("Authorization", List(&Text)),
+    ("Log", List(&Text)),
+]);
+
+const REGISTRIES: Shape =
+    Struct(&[("InsecureRegistryCIDRs", List(&Any)), ("IndexConfigs", Map(&Any)), ("Mirrors", List(&Text))]);
+
+const RUNTIME: Shape = Struct(&[("Path", Text), ("Args", Called("runtimeArgs", &List(&Text)))]);
+
+const FIREWALL: Shape = Struct(&[("Driver", Text), ("Info", List(&List(&Text)))]);
 
 const COMMIT: Shape = Struct(&[("ID", Text)]);
 
