@@ -205,6 +205,11 @@ fn an_image_is_mounted_read_only_as_long_as_its_container_is_there() {
     assert!(got.stdout == "low\nup\nover\n" && got.stderr.contains("Read-only file system"), "{got:?}");
     let part = "type=image,src=two,dst=/i,image-subpath=d";
     assert_eq!(house.sh(&["--mount", part], "cat /i/lower /i/f; ls /i"), "low\nover\nf\nlower\nupper");
+    // It is not the container's image that is missing.
+    let missing = house.run(&["run", "--rm", "--mount", "type=image,src=nothing,dst=/i", "bb", "true"]);
+    assert_eq!(missing.status, 125);
+    let told = "wharf: Error response from daemon: No such image: nothing:latest\n";
+    assert!(missing.stderr.starts_with(told), "{missing:?}");
     // One layer.
     assert!(house.sh(&["--mount", "type=image,src=bb,dst=/i"], "cat /i/etc/passwd").contains("nobody"));
     house.ok(&["create", "--name", "kept", "--mount", mount, "bb", "cat", "/i/d/f"]);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use api::container::{CreateRequest, CreateResponse};
+use api::mount::MountType;
 use oci::Reference;
 
 use super::api_socket;
@@ -85,7 +86,12 @@ pub(super) async fn create(
     }
     let containers = app.client.containers();
     let created = match containers.create(name, &platform, &request).await {
-        Err(error) if error.is_not_found() && pull_policy == "missing" && reference.is_some() => {
+        Err(error)
+            if error.is_not_found()
+                && pull_policy == "missing"
+                && reference.is_some()
+                && !is_of_a_mount(&error, &request) =>
+        {
             if let Some(reference) = reference.filter(|_| !line.switch("quiet")) {
                 let named = reference.or_latest();
                 output::err(&format!("Unable to find image '{}' locally\n", named.familiar()));
@@ -103,6 +109,17 @@ pub(super) async fn create(
     }
     cid_file.write(&created.id)?;
     Ok(created)
+}
+
+/// The image that is missing is one that is to be mounted: pulling the container's would not help.
+fn is_of_a_mount(error: &client::Error, request: &CreateRequest) -> bool {
+    let text = error.to_string();
+    let familiar = |source: &str| Some(any_reference(source).ok()??.or_latest().familiar());
+    let mounts = request.host_config.iter().flat_map(|host| &host.mounts);
+    mounts
+        .filter(|mount| mount.kind == MountType::IMAGE && mount.source != request.config.image)
+        .filter_map(|mount| familiar(&mount.source))
+        .any(|name| text.ends_with(&format!("No such image: {name}")))
 }
 
 fn platform(line: &Parsed) -> String {
