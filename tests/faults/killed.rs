@@ -48,6 +48,31 @@ fn an_attached_client_and_the_log_go_on_without_an_engine() {
     private.clean("after the removal");
 }
 
+/// They cannot be gone on with, and say so as Docker's client does.
+#[test]
+fn streams_of_an_engine_end_with_it() {
+    let mut private = Private::start();
+    private.ok(&["run", "-d", "--name", "aa", "bb", "sh", "-c", "echo begun; sleep 1000"]);
+    let stream = |words: &[&str]| {
+        let mut client = private.engine.client("wharf");
+        let client = client.args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut client = client.unwrap();
+        let mut line = String::new();
+        BufReader::new(client.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains("begun") || line.contains("image import"), "{line}");
+        client
+    };
+    let clients = [stream(&["logs", "-f", "aa"]), stream(&["events", "--since", "10m"])];
+    private.engine.kill();
+    for client in clients {
+        let ended = client.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!((ended.status.code(), &*told), (Some(1), "unexpected EOF\n"));
+    }
+    private.engine.run();
+    private.ok(&["rm", "-f", "aa"]);
+}
+
 #[test]
 fn what_ended_without_an_engine_is_found_by_the_next() {
     let mut private = Private::start();
