@@ -214,6 +214,15 @@ fn subnets_come_from_the_pools_that_are_said() {
     assert!(subnet("n7").starts_with("fd") && subnet("n7").ends_with("::/120"), "{}", subnet("n7"));
     let own = home.sh(&["--network", "n6"], "ip -o -4 addr show eth0 | grep -o 'inet [^ ]*'");
     assert_eq!(own, "inet 10.44.0.66/26");
+    // Two alone: the bridge and a container.
+    home.ok(&["network", "create", "--subnet", "10.55.0.6/31", "two"]);
+    home.ok(&["run", "-d", "--name", "other", "--network", "two", "bb", "sleep", "1000"]);
+    assert_eq!(ip(&home, "other", "two"), "10.55.0.7");
+    home.ok(&["exec", "other", "ping", "-c", "1", "-W", "10", "10.55.0.6"]);
+    let full = home.fails(&["run", "--rm", "--network", "two", "bb", "true"]);
+    assert!(full.contains("no available IPv4 addresses"), "{full}");
+    home.ok(&["rm", "-f", "other"]);
+    home.ok(&["network", "rm", "two"]);
     let none = home.engine.wharf(&["network", "create", "--subnet", "0.0.0.0/16", "n8"]);
     assert!(none.stderr.contains("could not find an available, non-overlapping IPv4"), "{none:?}");
     let none =

@@ -31,8 +31,8 @@ impl Ipam {
     /// A range outside the subnet, a subnet larger than a /8 or without a usable address.
     pub fn new(subnet: Ipv4Net, range: Option<Ipv4Net>) -> Result<Self> {
         let subnet = subnet.trunc();
-        if subnet.prefix_len() < 8 || subnet.prefix_len() > 30 {
-            return Err(Error::Config(format!("subnet {subnet}: the prefix must be between 8 and 30")));
+        if subnet.prefix_len() < 8 || subnet.prefix_len() > 31 {
+            return Err(Error::Config(format!("subnet {subnet}: the prefix must be between 8 and 31")));
         }
         let range = range.unwrap_or(subnet).trunc();
         if !subnet.contains(&range) {
@@ -48,7 +48,7 @@ impl Ipam {
             taken: vec![0; size.div_ceil(64)],
             lowest_free: 0,
         };
-        for reserved in [subnet.network(), subnet.broadcast()] {
+        for reserved in edges(subnet).into_iter().flatten() {
             ipam.mark(reserved);
         }
         ipam.lowest_free = ipam.first - u32::from(subnet.network());
@@ -100,8 +100,8 @@ impl Ipam {
 
     /// Gives an address back. One that is not taken, or not of this subnet, is no error.
     pub fn give_back(&mut self, address: Ipv4Addr) {
-        let edge = address == self.subnet.network() || address == self.subnet.broadcast();
-        if !self.subnet.contains(&address) || edge {
+        let is_edge = edges(self.subnet).is_some_and(|edges| edges.contains(&address));
+        if !self.subnet.contains(&address) || is_edge {
             return;
         }
         let offset = u32::from(address) - u32::from(self.subnet.network());
@@ -119,6 +119,11 @@ impl Ipam {
         *word |= bit;
         was_free
     }
+}
+
+/// The addresses that a subnet has for itself: its own and the one for all. Two hosts are alone on a /31 (RFC 3021).
+pub(crate) fn edges(subnet: Ipv4Net) -> Option<[Ipv4Addr; 2]> {
+    (subnet.prefix_len() < 31).then(|| [subnet.network(), subnet.broadcast()])
 }
 
 /// The same of IPv6, whose subnets have more addresses than can be counted one by one.
@@ -223,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_subnet_is_used_up_to_its_last_address() {
-        for prefix in [24, 25, 26, 29, 30] {
+        for prefix in [24, 25, 26, 29, 30, 31] {
             let subnet: Ipv4Net = format!("10.1.2.0/{prefix}").parse().unwrap();
             let mut ipam = Ipam::new(subnet, None).unwrap();
             let all: Vec<_> = subnet.hosts().collect();

@@ -7,6 +7,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use crate::desired::{BridgeConfig, Desired, GatewayMode, Ipv6Config, Over};
 use crate::error::{Error, Result};
 use crate::forward::SharedChain;
+use crate::ipam::edges;
 use crate::mac::{Mac, mac_from_ipv4, mac_from_ipv6};
 use crate::observe::{Observed, ObservedLink};
 use crate::pools::{self, AddressPool, Taken};
@@ -346,7 +347,7 @@ fn choose_address(
     routes: &[IpNet],
 ) -> Result<Ipv4Net> {
     if let Some(address) = config.address {
-        if address.addr() == address.network() || address.addr() == address.broadcast() {
+        if edges(address).is_some_and(|edges| edges.contains(&address.addr())) {
             return Err(Error::Config(format!("bip {address} is not the address of a host in its network")));
         }
         return Ok(address);

@@ -105,8 +105,12 @@ fn pools(request: &CreateRequest) -> Result<()> {
 /// Nobody gets the addresses that a subnet has for itself, and no two the same.
 fn distinct(pool: &Pool) -> Result<()> {
     let Ok(subnet) = pool.subnet.parse::<IpNet>() else { return Ok(()) };
-    let mut taken = vec![subnet.network()];
-    taken.extend(subnet.addr().is_ipv4().then(|| subnet.broadcast()));
+    let mut taken = match subnet {
+        // Two hosts, and nothing else (RFC 3021).
+        IpNet::V4(subnet) if subnet.prefix_len() == 31 => Vec::new(),
+        IpNet::V4(_) => vec![subnet.network(), subnet.broadcast()],
+        IpNet::V6(_) => vec![subnet.network()],
+    };
     let mut take = |text: &str| {
         let address = text.parse::<IpAddr>().ok().filter(|address| subnet.contains(address));
         let is_free = address.is_none_or(|address| !taken.contains(&address));
@@ -130,7 +134,7 @@ fn within(pool: &Pool, subnet: IpNet, wrong: &mut Vec<String>) {
         wrong.push(format!("invalid subnet {subnet}: it should be {}", subnet.trunc()));
     }
     let (least, most, version) = match subnet {
-        IpNet::V4(_) => (8, 30, "IPv4"),
+        IpNet::V4(_) => (8, 31, "IPv4"),
         IpNet::V6(_) => (1, 126, "IPv6"),
     };
     if subnet.addr().is_ipv6() && subnet.addr().is_multicast() {

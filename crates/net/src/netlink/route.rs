@@ -9,6 +9,7 @@ use super::message::{ACK, Attrs, Batch, CREATE, DUMP, EXCL, REPLACE, Received, u
 use super::socket::Socket;
 use crate::desired::{IpvlanFlag, IpvlanMode, MacvlanMode, OverKind};
 use crate::error::{Error, Result};
+use crate::ipam::edges;
 use crate::mac::Mac;
 
 const NEWLINK: u16 = 16;
@@ -361,8 +362,10 @@ impl Batch {
         self.begin(NEWADDR, ACK | CREATE | EXCL, words, &ifaddr(index, address))
             .attr(IFA_LOCAL, &own)
             .attr(IFA_ADDRESS, &own);
-        if let IpNet::V4(address) = address {
-            self.attr(IFA_BROADCAST, &address.broadcast().octets());
+        if let IpNet::V4(address) = address
+            && let Some([_, broadcast]) = edges(address)
+        {
+            self.attr(IFA_BROADCAST, &broadcast.octets());
         }
     }
 
