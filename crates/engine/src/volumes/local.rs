@@ -167,13 +167,19 @@ pub(crate) fn mount_error_of(volume: &Volume, device: &str, words: Vec<String>, 
     ))
 }
 
-/// The directory of `o=bind` must be there: it is not made.
+/// A volume's directory must be there: that of `o=bind` is not made, and one of ours is gone with what was in it.
 pub(crate) fn check_directory(volume: &Volume, directory: &Path) -> Result<()> {
-    match directory.symlink_metadata() {
-        _ if volume.options.is_empty() => Ok(()),
-        Ok(_) => Ok(()),
-        Err(_) => Err(mount_error(volume, "no such file or directory")),
+    if directory.symlink_metadata().is_ok() {
+        return Ok(());
     }
+    Err(match volume.options.contains_key("device") {
+        true => mount_error(volume, "no such file or directory"),
+        false => Error::internal(format!(
+            "the data of volume {} is gone: {} is not there; remove the volume, or put its directory back",
+            volume.name,
+            directory.display()
+        )),
+    })
 }
 
 /// Where another running container has this volume mounted, as a source to bind. It may end before that is done; then
@@ -263,6 +269,7 @@ mod tests {
     #[test]
     fn where_the_data_is_and_what_is_said_when_it_is_not() {
         let of = |pairs: &[(&str, &str)]| Volume {
+            name: "v".into(),
             driver: LOCAL.into(),
             mountpoint: "/v/_data".into(),
             options: options(pairs),
@@ -284,5 +291,12 @@ mod tests {
             missing.ends_with("mount /d:/v/_data, flags: 0x1000: no such file or directory"),
             "{missing}"
         );
+        for own in [of(&[]), of(&[("size", "5m")])] {
+            let gone = check_directory(&own, Path::new("/no/such")).unwrap_err().message;
+            assert_eq!(
+                gone,
+                "the data of volume v is gone: /no/such is not there; remove the volume, or put its directory back"
+            );
+        }
     }
 }

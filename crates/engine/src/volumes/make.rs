@@ -288,13 +288,6 @@ async fn fill_empty(
     local::check_directory(volume, data).map_err(|error| error.context("failed to populate volume"))?;
     let is_empty = match std::fs::read_dir(data) {
         Ok(mut entries) => entries.next().is_none(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::internal(format!(
-                "the data of volume {} is gone: {} is not there; remove the volume, or put its directory back",
-                volume.name,
-                data.display()
-            )));
-        }
         Err(error) => return Err(Error::internal(format!("read {}: {error}", data.display()))),
     };
     if !is_empty {
