@@ -105,12 +105,7 @@ fn pools(request: &CreateRequest) -> Result<()> {
 /// Nobody gets the addresses that a subnet has for itself, and no two the same.
 fn distinct(pool: &Pool) -> Result<()> {
     let Ok(subnet) = pool.subnet.parse::<IpNet>() else { return Ok(()) };
-    let mut taken = match subnet {
-        // Two hosts, and nothing else (RFC 3021).
-        IpNet::V4(subnet) if subnet.prefix_len() == 31 => Vec::new(),
-        IpNet::V4(_) => vec![subnet.network(), subnet.broadcast()],
-        IpNet::V6(_) => vec![subnet.network()],
-    };
+    let mut taken = nobodys(subnet);
     let mut take = |text: &str| {
         let address = text.parse::<IpAddr>().ok().filter(|address| subnet.contains(address));
         let is_free = address.is_none_or(|address| !taken.contains(&address));
@@ -126,6 +121,16 @@ fn distinct(pool: &Pool) -> Result<()> {
             "failed to allocate secondary ip address ({name}:{text}): Address already in use"
         ))),
         None => Ok(()),
+    }
+}
+
+/// The addresses that a subnet has for itself.
+pub(super) fn nobodys(subnet: IpNet) -> Vec<IpAddr> {
+    match subnet {
+        // Two hosts, and nothing else (RFC 3021).
+        IpNet::V4(subnet) if subnet.prefix_len() == 31 => Vec::new(),
+        IpNet::V4(_) => vec![subnet.network(), subnet.broadcast()],
+        IpNet::V6(_) => vec![subnet.network()],
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::check::nobodys;
 use super::{Inspected, Pool};
 
 /// Addresses of a subnet. What there are more of than can be said is said to be the most.
@@ -41,10 +42,7 @@ fn of(pool: &Pool, members: &[IpAddr]) -> Option<SubnetUse> {
     let mut taken: BTreeSet<IpAddr> =
         pool.auxiliary.values().chain([&pool.gateway]).filter_map(|address| address.parse().ok()).collect();
     taken.extend(members);
-    taken.insert(subnet.network());
-    if let IpNet::V4(subnet) = subnet {
-        taken.insert(subnet.broadcast().into());
-    }
+    taken.extend(nobodys(subnet));
     taken.retain(|address| subnet.contains(address));
     let in_range = taken.iter().filter(|address| range.contains(*address)).count();
     let host_bits = u32::from(range.max_prefix_len() - range.prefix_len());
@@ -78,7 +76,10 @@ mod tests {
             (pool("10.0.0.0/24", "", "10.0.0.1", &[]), 5, 251),
             (pool("10.0.0.0/24", "10.0.0.8/29", "10.0.0.1", &["10.0.0.8", "10.0.0.77"]), 7, 6),
             (pool("10.9.0.0/16", "", "", &[]), 2, 65534),
-            (pool("fd00::/64", "", "fd00::1", &[]), 3, u64::MAX),
+            (pool("10.0.0.8/31", "", "10.0.0.8", &[]), 2, 0),
+            (pool("10.0.0.76/31", "", "10.0.0.76", &[]), 1, 1),
+            (pool("fd00::/64", "", "fd00::1", &[]), 3, u64::MAX - 2),
+            (pool("fd00::/60", "", "fd00::1", &[]), 3, u64::MAX),
             (pool("fd00::/120", "fd00::80/126", "fd00::1", &[]), 3, 4),
         ] {
             let subnet = pool.subnet.clone();

@@ -139,7 +139,10 @@ mod tests {
 
     #[test]
     fn some_are_let_go_and_the_rest_stays() {
-        let sockets: Vec<TcpListener> = (0..600).map(|_| TcpListener::bind((LOCAL, 0)).unwrap()).collect();
+        // Below what the kernel gives to whoever asks for any: nobody else takes one as soon as it is free.
+        let mut sockets = (10_000..30_000).filter_map(|port| TcpListener::bind((LOCAL, port)).ok());
+        let single = sockets.next().unwrap();
+        let sockets: Vec<TcpListener> = sockets.take(600).collect();
         let ports: Vec<u16> = sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
         let mut queue = Queue::default();
         let mut sockets: Vec<OwnedFd> = sockets.into_iter().map(OwnedFd::from).collect();
@@ -147,7 +150,6 @@ mod tests {
             queue.add(sockets.split_off(sockets.len().saturating_sub(DESCRIPTORS_MAX))).unwrap();
         }
         let mut held = Ports::of(queue.holder());
-        let single = TcpListener::bind((LOCAL, 0)).unwrap();
         let lone = single.local_addr().unwrap().port();
         held.hold(single.into());
         let udp = UdpSocket::bind((LOCAL, lone)).unwrap();
