@@ -293,13 +293,15 @@ fn killed_while_its_container_starts() {
             end(client);
         }
     }
-    // One that was created and never started is the client's own; all that were started have ended, and are removed.
-    until("all that ran have ended", || {
-        private.ok(&["ps", "-a", "--format", "{{.State}}"]).lines().all(|state| state == "created")
+    // All that were started end, and are removed. One that was created and never started is the client's own; its start may
+    // still be on its way.
+    until("all that ran have ended, and the others are removed", || {
+        let list = private.ok(&["ps", "-a", "--format", "{{.ID}} {{.State}}"]);
+        for id in list.lines().filter_map(|line| line.strip_suffix(" created")) {
+            private.engine.wharf(&["rm", id]);
+        }
+        list.is_empty()
     });
-    for id in private.ok(&["ps", "-aq"]).lines() {
-        private.ok(&["rm", id]);
-    }
     settled(&private, before, "runs");
     private.clean("after killed clients");
 }
