@@ -20,12 +20,24 @@ const TAKE_BACK: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
 /// Where an upload goes on; nothing once it is over. Dropped before that, it is taken back.
-struct Upload<'a> {
-    repository: &'a Repository,
+struct Upload {
+    repository: Repository,
     at: Option<Url>,
 }
 
-impl Drop for Upload<'_> {
+impl Upload {
+    /// In a task of its own: who does not wait for the answer any more leaves an upload that nobody knows the place of.
+    async fn begin(repository: &Repository) -> Result<Upload> {
+        let repository = repository.clone();
+        let beginning = tokio::spawn(async move {
+            let at = Some(repository.begun().await?);
+            Ok(Upload { repository, at })
+        });
+        beginning.await.map_err(|error| Error::Invalid(error.to_string()))?
+    }
+}
+
+impl Drop for Upload {
     fn drop(&mut self) {
         let (Some(at), Ok(runtime)) = (self.at.take(), tokio::runtime::Handle::try_current()) else { return };
         let repository = self.repository.clone();
@@ -57,7 +69,7 @@ impl Repository {
         pieces: &mut Receiver<io::Result<Bytes>>,
         mut report: impl FnMut(u64) + Send,
     ) -> Result<(Digest, u64)> {
-        let mut upload = Upload { repository: self, at: Some(self.begun().await?) };
+        let mut upload = Upload::begin(self).await?;
         let mut digester = Digester::new(Algorithm::Sha256);
         let mut sent = 0;
         loop {
@@ -86,7 +98,7 @@ impl Repository {
     /// # Errors
     /// As [`Repository::push_stream`].
     pub async fn push_bytes(&self, digest: &Digest, bytes: &'static [u8]) -> Result<()> {
-        let mut upload = Upload { repository: self, at: Some(self.begun().await?) };
+        let mut upload = Upload::begin(self).await?;
         let at = upload.at.clone().ok_or_else(over)?;
         self.end(at, digest, Bytes::from_static(bytes)).await?;
         upload.at = None;

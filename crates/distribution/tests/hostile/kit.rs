@@ -138,7 +138,7 @@ fn serve(
         let first = String::from_utf8_lossy(&line).into_owned();
         let mut words = first.split(' ');
         let method = words.next().unwrap_or_default().to_owned();
-        if !matches!(method.as_str(), "GET" | "HEAD" | "POST" | "PUT" | "CONNECT") {
+        if !matches!(method.as_str(), "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT") {
             // TLS: told in a way that is none.
             return out.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n");
         }

@@ -2,6 +2,8 @@
 
 mod kit;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use distribution::{Access, Class, Client, Credentials, Error, Proxies, Repository, Result, Settings};
@@ -241,6 +243,39 @@ async fn a_blob_of_another_size_is_refused() {
     });
     let says = download(&nobody(&server), &content, 10).await.unwrap_err().to_string();
     assert!(says.ends_with("the registry sends another range than asked"), "{says}");
+}
+
+/// Whoever pushed has gone before the registry said where the upload is.
+#[tokio::test]
+async fn an_upload_that_begins_for_nobody_is_taken_back() {
+    let (begun, taken_back) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (begins, takes_back) = (begun.clone(), taken_back.clone());
+    let server = Server::start(move |asked| match asked.path.as_str() {
+        "/v2/" => answer(200, "", b""),
+        "/v2/team/app/blobs/uploads/" => {
+            begins.store(true, Ordering::SeqCst);
+            answer(202, "Location: /v2/team/app/blobs/uploads/1\r\n", b"").slowly(Duration::from_millis(100))
+        }
+        "/v2/team/app/blobs/uploads/1" => {
+            takes_back.store(true, Ordering::SeqCst);
+            answer(204, "", b"").without_length()
+        }
+        path => panic!("{path}"),
+    });
+    let repository = nobody(&server);
+    let (_pieces, mut arriving) = tokio::sync::mpsc::channel(1);
+    let pushing = tokio::spawn(async move { repository.push_stream(&mut arriving, |_| {}).await.map(drop) });
+    until(&begun).await;
+    pushing.abort();
+    until(&taken_back).await;
+}
+
+async fn until(flag: &AtomicBool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !flag.load(Ordering::SeqCst) {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }
 
 #[tokio::test]
