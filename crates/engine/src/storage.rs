@@ -64,14 +64,11 @@ impl Disk {
     }
 
     fn manifest(&self, image: &store::Image) -> ImageManifest {
-        // It is here as long as the image is.
-        let bytes = self.store.content().read(&image.manifest).unwrap_or_default();
-        let said =
-            serde_json::from_slice::<oci::Manifest>(&bytes).ok().and_then(|manifest| manifest.media_type);
         ImageManifest {
             digest: image.manifest.to_string(),
-            media_type: said.unwrap_or_else(|| oci::media_type::OCI_MANIFEST.to_owned()),
-            size_bytes: bytes.len() as u64,
+            media_type: image.manifest_type().to_owned(),
+            // It is here as long as the image is; who starts a container does not wait for it to be read.
+            size_bytes: self.store.content().size(&image.manifest).unwrap_or_default(),
             os: image.config.os.clone(),
             architecture: image.config.architecture.clone(),
             variant: image.config.variant.clone().unwrap_or_default(),
