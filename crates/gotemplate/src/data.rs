@@ -7,28 +7,42 @@ use gotmpl::Value;
 use serde_json::Value as Json;
 
 /// The data of one execution.
-///
-/// Go's maps are sorted, structs are not: `{{json .State}}` prints members in the order they were declared. Values here
-/// are sorted maps, so the order of each JSON object is kept beside, by the identity of its map.
 #[derive(Debug)]
 pub struct Data {
     pub(crate) value: Value,
+    pub(crate) beside: Beside,
+}
+
+/// What values do not say, by the identity of their maps: these live as long as the data, so their addresses name them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Beside {
+    /// Go's maps are sorted, structs are not: `{{json .State}}` prints members in the order they were declared. Values are
+    /// sorted maps, so the order of each JSON object is kept here.
     pub(crate) order: HashMap<usize, Json>,
-    /// The rows, by the identity of their maps: Docker's rows make their own JSON, with HTML escapes.
+    /// Docker's rows make their own JSON, with HTML escapes.
     pub(crate) rows: HashSet<usize>,
-    /// How Go prints them, by the identity of their maps: structs, and what is nil.
+    /// How Go prints structs, and what is nil.
     pub(crate) texts: HashMap<usize, String>,
     /// Maps whose keys are no texts.
     pub(crate) keyed: HashSet<usize>,
+}
+
+impl Beside {
+    fn extend(&mut self, other: Beside) {
+        self.order.extend(other.order);
+        self.rows.extend(other.rows);
+        self.texts.extend(other.texts);
+        self.keyed.extend(other.keyed);
+    }
 }
 
 impl Data {
     /// From a JSON value, keeping the order of its objects for `json`.
     #[must_use]
     pub fn from_json(json: &Json) -> Self {
-        let mut order = HashMap::new();
-        let value = convert(json, &mut order);
-        Self { value, order, rows: HashSet::new(), texts: HashMap::new(), keyed: HashSet::new() }
+        let mut beside = Beside::default();
+        let value = convert(json, &mut beside.order);
+        Self { value, beside }
     }
 
     /// A row of a table: named cells, with the labels that `.Label "key"` looks into.
@@ -37,9 +51,10 @@ impl Data {
         cells: impl IntoIterator<Item = (&'a str, Json)>,
         labels: Option<BTreeMap<String, String>>,
     ) -> Self {
-        let mut order = HashMap::new();
+        let mut beside = Beside::default();
+        let order = &mut beside.order;
         let mut map: BTreeMap<Arc<str>, Value> =
-            cells.into_iter().map(|(name, cell)| (Arc::from(name), convert(&cell, &mut order))).collect();
+            cells.into_iter().map(|(name, cell)| (Arc::from(name), convert(&cell, order))).collect();
         if let Some(labels) = labels {
             map.insert(
                 Arc::from("Label"),
@@ -50,9 +65,8 @@ impl Data {
             );
         }
         let map = Arc::new(map);
-        // As below: the address names the map as long as this `Data` lives.
-        let rows = HashSet::from([Arc::as_ptr(&map) as usize]);
-        Self { value: Value::Map(map), order, rows, texts: HashMap::new(), keyed: HashSet::new() }
+        beside.rows.insert(Arc::as_ptr(&map) as usize);
+        Self { value: Value::Map(map), beside }
     }
 
     /// How a cell is printed that is an object: Go's method `String`.
@@ -61,7 +75,7 @@ impl Data {
         if let Value::Map(cells) = &self.value
             && let Some(Value::Map(cell)) = cells.get(name)
         {
-            self.texts.insert(Arc::as_ptr(cell) as usize, text);
+            self.beside.texts.insert(Arc::as_ptr(cell) as usize, text);
         }
         self
     }
@@ -69,19 +83,17 @@ impl Data {
     /// Lists of rows, each with its name.
     #[must_use]
     pub fn lists<'a>(lists: impl IntoIterator<Item = (&'a str, Vec<Data>)>) -> Self {
-        let (mut order, mut rows, mut texts) = (HashMap::new(), HashSet::new(), HashMap::new());
+        let mut beside = Beside::default();
         let mut map: BTreeMap<Arc<str>, Value> = BTreeMap::new();
         for (name, list) in lists {
             let mut values = Vec::new();
             for row in list {
-                order.extend(row.order);
-                rows.extend(row.rows);
-                texts.extend(row.texts);
+                beside.extend(row.beside);
                 values.push(row.value);
             }
             map.insert(Arc::from(name), Value::List(values.into()));
         }
-        Self { value: Value::Map(Arc::new(map)), order, rows, texts, keyed: HashSet::new() }
+        Self { value: Value::Map(Arc::new(map)), beside }
     }
 
     /// Column titles; `.Label "com.example.some-thing"` becomes `some thing`.
@@ -97,13 +109,7 @@ impl Data {
                 Ok(Value::String(last.replace(['-', '_'], " ").into()))
             })),
         );
-        Self {
-            value: Value::Map(Arc::new(map)),
-            order: HashMap::new(),
-            rows: HashSet::new(),
-            texts: HashMap::new(),
-            keyed: HashSet::new(),
-        }
+        Self { value: Value::Map(Arc::new(map)), beside: Beside::default() }
     }
 }
 
@@ -124,7 +130,6 @@ pub(crate) fn convert(json: &Json, order: &mut HashMap<usize, Json>) -> Value {
                 .map(|(name, member)| (Arc::from(name.as_str()), convert(member, order)))
                 .collect();
             let map = Arc::new(map);
-            // The map lives as long as this `Data`, so its address names it for that long.
             order.insert(Arc::as_ptr(&map) as usize, json.clone());
             Value::Map(map)
         }

@@ -1,35 +1,25 @@
 //! Docker's functions beside Go's own.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use gotmpl::{Result, Template, TemplateError, Value};
 use serde_json::Value as Json;
 
-use crate::data::Data;
+use crate::data::{Beside, Data};
 use crate::shape;
 
 thread_local! {
-    /// The order of members for `json`, of the execution that runs on this thread. A function of a template receives only
-    /// its arguments, so the data beside them comes this way; an execution never leaves its thread.
-    static ORDER: RefCell<HashMap<usize, Json>> = RefCell::new(HashMap::new());
-    static ROWS: RefCell<HashSet<usize>> = RefCell::new(HashSet::new());
-    static KEYED: RefCell<HashSet<usize>> = RefCell::new(HashSet::new());
-    static TEXTS: RefCell<HashMap<usize, String>> = RefCell::new(HashMap::new());
+    /// Of the execution that runs on this thread. A function of a template receives only its arguments, so what stands
+    /// beside them comes this way; an execution never leaves its thread.
+    static BESIDE: RefCell<Beside> = RefCell::new(Beside::default());
 }
 
-/// Runs an execution for which `json` knows the order of `data`'s objects.
-pub(crate) fn with_json_order<T>(data: &Data, run: impl FnOnce() -> T) -> T {
-    ORDER.with(|order| order.borrow_mut().clone_from(&data.order));
-    ROWS.with(|rows| rows.borrow_mut().clone_from(&data.rows));
-    TEXTS.with(|texts| texts.borrow_mut().clone_from(&data.texts));
-    KEYED.with(|keyed| keyed.borrow_mut().clone_from(&data.keyed));
+/// Runs an execution whose functions know what stands beside `data`'s values.
+pub(crate) fn beside<T>(data: &Data, run: impl FnOnce() -> T) -> T {
+    BESIDE.with(|beside| beside.borrow_mut().clone_from(&data.beside));
     let result = run();
-    ORDER.with(|order| order.borrow_mut().clear());
-    ROWS.with(|rows| rows.borrow_mut().clear());
-    TEXTS.with(|texts| texts.borrow_mut().clear());
-    KEYED.with(|keyed| keyed.borrow_mut().clear());
+    BESIDE.take();
     result
 }
 
@@ -48,7 +38,7 @@ pub(crate) fn register(template: Template, use_for: Use) -> Template {
     let template = template.func("pad", pad).func("go_text", move |args| {
         let text = match argument("go_text", args, 0)? {
             Value::Nil => nil.to_owned(),
-            value => TEXTS.with(|texts| shape::text(value, &texts.borrow())),
+            value => BESIDE.with(|beside| shape::text(value, &beside.borrow().texts)),
         };
         Ok(Value::String(text.into()))
     });
@@ -103,7 +93,7 @@ fn index(args: &[Value]) -> Result<Value> {
     argument("index", args, 1)?;
     for key in &args[1..] {
         if let Value::Map(map) = &value
-            && KEYED.with(|keyed| keyed.borrow().contains(&(Arc::as_ptr(map) as usize)))
+            && BESIDE.with(|beside| beside.borrow().keyed.contains(&(Arc::as_ptr(map) as usize)))
         {
             return Err(TemplateError::Exec("error calling index: value has type string".to_owned()));
         }
@@ -158,12 +148,12 @@ fn json_text(value: &Value) -> String {
         }
         Value::Map(map) => {
             let identity = Arc::as_ptr(map) as usize;
-            if ROWS.with(|rows| rows.borrow().contains(&identity)) {
+            if BESIDE.with(|beside| beside.borrow().rows.contains(&identity)) {
                 let text = json(value).to_string();
                 // These three stand in texts only.
                 return text.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
             }
-            if ORDER.with(|order| order.borrow().contains_key(&identity)) {
+            if BESIDE.with(|beside| beside.borrow().order.contains_key(&identity)) {
                 return json(value).to_string();
             }
             let members: Vec<String> = map
@@ -187,8 +177,8 @@ fn json(value: &Value) -> Json {
         Value::Float(value) => Json::from(*value),
         Value::String(text) => Json::String(text.to_string()),
         Value::List(items) => Json::Array(items.iter().map(json).collect()),
-        Value::Map(map) => ORDER
-            .with(|order| order.borrow().get(&(Arc::as_ptr(map) as usize)).cloned())
+        Value::Map(map) => BESIDE
+            .with(|beside| beside.borrow().order.get(&(Arc::as_ptr(map) as usize)).cloned())
             .unwrap_or_else(|| {
                 let members = map.iter().filter(|(_, value)| !value.is_function());
                 Json::Object(members.map(|(name, value)| (name.to_string(), json(value))).collect())

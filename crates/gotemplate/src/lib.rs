@@ -101,7 +101,7 @@ impl Template {
         let strict = match missing {
             Missing::NoValue => return self.run(&self.lenient, &data.value),
             Missing::Field(_) | Missing::Key => {
-                functions::with_json_order(data, || self.rows.execute_to_string(&data.value))
+                functions::beside(data, || self.rows.execute_to_string(&data.value))
             }
         };
         match strict {
@@ -111,7 +111,7 @@ impl Template {
                 let in_map =
                     place.parent().is_some_and(|parent| MAPS.contains(&parent)) || place.is_log_option();
                 if in_map || (OPTIONAL.contains(&key.as_str()) && place.is_tested()) {
-                    return functions::with_json_order(data, || self.run(&self.lenient, &data.value));
+                    return functions::beside(data, || self.run(&self.lenient, &data.value));
                 }
                 Err(match missing {
                     Missing::Field(type_name) => {

@@ -1,13 +1,13 @@
 //! What JSON does not say about Docker's objects: which of them are structs, and what is behind a `null`, or a member that
 //! is left out. Docker's templates see Go's values, and print them in Go's way: `[]`, `map[]`, `<nil>`, `{no 0}`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use gotmpl::Value;
 use serde_json::Value as Json;
 
-use crate::data::{Data, convert};
+use crate::data::{Beside, Data, convert};
 
 /// A type, as far as templates tell the difference.
 #[derive(Debug, Clone, Copy)]
@@ -43,17 +43,12 @@ impl Data {
     #[must_use]
     pub fn of(json: &Json, shape: &Shape) -> Self {
         let mut data = Self::from_json(&Json::Null);
-        data.value = Maker { order: &mut data.order, texts: &mut data.texts, keyed: &mut data.keyed }
-            .make(Some(json), shape);
+        data.value = Maker(&mut data.beside).make(Some(json), shape);
         data
     }
 }
 
-struct Maker<'a> {
-    order: &'a mut HashMap<usize, Json>,
-    texts: &'a mut HashMap<usize, String>,
-    keyed: &'a mut HashSet<usize>,
-}
+struct Maker<'a>(&'a mut Beside);
 
 impl Maker<'_> {
     fn make(&mut self, json: Option<&Json>, shape: &Shape) -> Value {
@@ -71,7 +66,7 @@ impl Maker<'_> {
             (Shape::Struct(_), None) => self.make(Some(&Json::Object(Default::default())), shape),
             (Shape::Time, Some(json @ Json::String(at))) => match time(at) {
                 Some(text) => self.printed(true, json.clone(), text),
-                None => convert(json, self.order),
+                None => convert(json, &mut self.0.order),
             },
             (Shape::Duration, Some(Json::Number(ns))) => {
                 let ns = ns.as_i64().unwrap_or_default();
@@ -86,7 +81,7 @@ impl Maker<'_> {
                 let made = made.map(|(name, member)| (Arc::from(name), member)).collect();
                 let (value, identity) = self.keep(made, json.clone());
                 if matches!(shape, Shape::Keyed(_)) {
-                    self.keyed.insert(identity);
+                    self.0.keyed.insert(identity);
                 }
                 value
             }
@@ -94,24 +89,24 @@ impl Maker<'_> {
                 // What the struct does not know, its JSON may.
                 let mut made: BTreeMap<Arc<str>, Value> = BTreeMap::new();
                 for (name, member) in members {
-                    made.insert(Arc::from(name.as_str()), convert(member, self.order));
+                    made.insert(Arc::from(name.as_str()), convert(member, &mut self.0.order));
                 }
                 let mut texts = Vec::new();
                 for (name, shape) in *fields {
                     let called = if let Shape::Called(called, _) = shape { called } else { name };
                     let wire = members.iter().find(|(wire, _)| wire.eq_ignore_ascii_case(called));
                     let member = self.make(wire.map(|(_, member)| member), shape);
-                    texts.push(text(&member, self.texts));
+                    texts.push(text(&member, &self.0.texts));
                     if let Some((wire, _)) = wire {
                         made.insert(Arc::from(wire.as_str()), member.clone());
                     }
                     made.insert(Arc::from(*name), member);
                 }
                 let (value, identity) = self.keep(made, json.clone());
-                self.texts.insert(identity, format!("{{{}}}", texts.join(" ")));
+                self.0.texts.insert(identity, format!("{{{}}}", texts.join(" ")));
                 value
             }
-            (_, Some(json)) => convert(json, self.order),
+            (_, Some(json)) => convert(json, &mut self.0.order),
         }
     }
 
@@ -124,7 +119,7 @@ impl Maker<'_> {
     fn printed(&mut self, is_true: bool, json: Json, text: String) -> Value {
         let members = is_true.then(|| (Arc::from(""), Value::Nil)).into_iter().collect();
         let (value, identity) = self.keep(members, json);
-        self.texts.insert(identity, text);
+        self.0.texts.insert(identity, text);
         value
     }
 
@@ -132,7 +127,7 @@ impl Maker<'_> {
         let map = Arc::new(members);
         // The map lives as long as the `Data`, so its address names it for that long.
         let identity = Arc::as_ptr(&map) as usize;
-        self.order.insert(identity, json);
+        self.0.order.insert(identity, json);
         (Value::Map(map), identity)
     }
 }
